@@ -1,0 +1,366 @@
+"""Reverse-mode automatic differentiation: the whole engine.
+
+A computation is recorded while it runs. Every op returns a value and, for each of its inputs, a
+function that sends a gradient back through it (a *vjp*, a vector-Jacobian product):
+
+    @op
+    def mul(a, b):
+        return a.data * b.data, lambda g: g * b, lambda g: g * a
+
+    @op
+    def exp(x):
+        return np.exp(x.data), lambda g, y: g * y
+
+`g` is the gradient of the loss with respect to the op's output. A vjp that asks for a second
+argument gets the output `y` itself, and only then does the engine keep `y` alive. Forward works on
+arrays (`x.data`), a vjp on Tensors, so a gradient is itself a recorded computation whenever
+`create_graph=True`, and can be differentiated again.
+
+The record is a graph of `Node`s that points from outputs to inputs only. It holds no cycle, so
+memory is given back by reference counts the moment it is no longer needed.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ContextDecorator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor as Tensor
+
+Array = NDArray[Any]
+Vjp = Callable[..., "Tensor"]
+Recorded = tuple[Any, ...]
+"""What an op returns: its value, an array, and one vjp (or None) for each positional input."""
+
+
+class Node:
+    """One recorded op: its inputs in the graph, and how a gradient flows back to each of them.
+
+    `parents[i]` is the vertex that input i came from: another Node, a leaf Tensor, or None where
+    no gradient is wanted. After the backward pass `vjps` is None: the node has been freed.
+    """
+
+    __slots__ = ("clock", "dtype", "hooks", "name", "output", "parents", "shape", "vjps")
+
+    def __init__(self, name: str, parents: tuple[Vertex | None, ...],
+                 vjps: tuple[Vjp | None, ...], y: Array) -> None:
+        self.name, self.parents, self.clock = name, parents, _clock
+        self.vjps: tuple[Vjp | None, ...] | None = vjps
+        self.shape, self.dtype = y.shape, y.dtype
+        self.hooks: list[Callable[[Tensor], Tensor | None]] | None = None
+        self.output = y if any(vjp and vjp.__code__.co_argcount == 2 for vjp in vjps) else None
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+Vertex = Any     # a Node for what an op made, the Tensor itself for a leaf
+
+
+# ---- recording -----------------------------------------------------------------------------------
+
+class _GradMode(threading.local):
+    enabled = True                      # each thread starts with recording on
+
+
+_mode = _GradMode()
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops are being recorded in this thread."""
+    return _mode.enabled
+
+
+class _set_grad_mode(ContextDecorator):
+    enabled: bool
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(_mode.enabled)
+        _mode.enabled = self.enabled
+
+    def __exit__(self, *exc: object) -> None:
+        _mode.enabled = self._before.pop()
+
+    def _recreate_cm(self) -> _set_grad_mode:
+        return type(self)()             # as a decorator: each call, in any thread, has its own
+
+
+class no_grad(_set_grad_mode):
+    """Record nothing inside: `with no_grad():`, or as a decorator `@no_grad()`."""
+
+    enabled = False
+
+
+class enable_grad(_set_grad_mode):
+    """Record inside, even within an outer `no_grad`."""
+
+    enabled = True
+
+
+def op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
+    """Make a differentiable op of a function that returns `(value, vjp of input 0, ...)`.
+
+    Positional arguments are differentiable: each arrives in `forward` as a Tensor, whatever the
+    caller gave (None stays None). Keyword-only arguments are static; a caller may also give them
+    by position, after the inputs, as torch's signatures do. A vjp is None where an input has no
+    gradient. It may return a gradient that still has the shape to which its input was broadcast:
+    the engine sums it back.
+    """
+    name = forward.__name__
+    parameters = inspect.signature(forward).parameters.values()
+    static_names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    n_inputs = sys.maxsize if takes_any else len(parameters) - len(static_names)
+
+    @functools.wraps(forward)
+    def apply(*args: Any, **static: Any) -> Tensor:
+        if len(args) > n_inputs:
+            static.update(zip(static_names, args[n_inputs:], strict=False))
+            args = args[:n_inputs]
+        inputs = [x if x is None or isinstance(x, Tensor) else Tensor(x) for x in args]
+        value, *vjps = forward(*inputs, **static)
+        y = Tensor(value)
+        if _mode.enabled:
+            for x in inputs:
+                if x is not None and x._requires_grad:
+                    _record(name, inputs, vjps, y)
+                    break
+        return y
+
+    return apply
+
+
+def _record(name: str, inputs: list[Tensor | None], vjps: list[Vjp | None], y: Tensor) -> None:
+    if len(vjps) != len(inputs):
+        raise TypeError(f"{name}: the op returned {len(vjps)} vjps for {len(inputs)} inputs")
+    wanted = [x is not None and x._requires_grad and vjp is not None
+              for x, vjp in zip(inputs, vjps, strict=True)]
+    if any(wanted) and y._data.dtype.kind == "f":
+        # a vjp that is not wanted is dropped here, and with it the values that only it would need
+        y.node = Node(name, tuple([x.node or x if w else None       # type: ignore[union-attr]
+                                   for x, w in zip(inputs, wanted, strict=True)]),
+                      tuple([vjp if w else None for vjp, w in zip(vjps, wanted, strict=True)]),
+                      y._data)
+        y._requires_grad = True
+
+
+# ---- in-place changes ----------------------------------------------------------------------------
+# A change made through a Tensor moves a clock on and stamps the memory that was changed. A node
+# remembers the time it was recorded at; what its vjps captured must not carry a later stamp.
+
+_clock = 0
+_stamps: dict[int, tuple[int, weakref.ref[Array]]] = {}
+
+
+def mark_changed(array: Array) -> None:
+    """Note that the memory of `array` was written to; `backward` checks it against what it needs."""
+    global _clock
+    _clock += 1
+    owner = _memory_owner(array)
+    key = id(owner)
+    known = _stamps.get(key)
+    _stamps[key] = (_clock, known[1] if known
+                    else weakref.ref(owner, lambda _: _stamps.pop(key, None)))
+
+
+def _memory_owner(array: Array) -> Array:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _raise_if_changed(node: Node) -> None:
+    needed = [cell.cell_contents for vjp in node.vjps or () if vjp
+              for cell in vjp.__closure__ or ()]            # what the vjps captured
+    for value in [*needed, node.output]:
+        array = value._data if isinstance(value, Tensor) else value
+        if isinstance(array, np.ndarray):
+            stamp = _stamps.get(id(_memory_owner(array)))
+            if stamp and stamp[0] > node.clock:
+                raise RuntimeError(f"{node.name}: a value of shape {array.shape} that its gradient "
+                                   "needs was changed in place since; clone() it before the change,"
+                                   " or make the change after backward()")
+
+
+# ---- the backward pass ---------------------------------------------------------------------------
+
+def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
+             inputs: Sequence[Tensor] | None = None, retain_graph: bool = False,
+             create_graph: bool = False) -> list[Tensor | None]:
+    """Send `gradients` from `outputs` back through the graph.
+
+    Without `inputs`, each leaf's `.grad` is added to, once everything has succeeded. With them,
+    only the paths to `inputs` are followed, and their gradients are returned (None: not reached).
+    """
+    roots = [y.node or y for y in outputs]
+    order = _topological_order(roots)
+    targets = None if inputs is None else {x.node or x for x in inputs}
+    if targets is not None:
+        needed = set(targets)
+        for vertex in reversed(order):
+            if type(vertex) is Node and not needed.isdisjoint(vertex.parents):
+                needed.add(vertex)
+        order = [vertex for vertex in order if vertex in needed]
+    for vertex in order:
+        if type(vertex) is Node:
+            if vertex.vjps is None:
+                raise RuntimeError(f"backward: the graph through {vertex.name} was already freed; "
+                                   "call the first backward() with retain_graph=True")
+            if vertex.clock != _clock:
+                _raise_if_changed(vertex)
+
+    pending: dict[Vertex, Tensor] = {}          # gradients that have arrived so far
+    finished: dict[Vertex, Tensor] = {}         # whole gradients of leaves or targets
+    for root, g in zip(roots, gradients, strict=True):
+        pending[root] = pending[root] + g if root in pending else g
+
+    with enable_grad() if create_graph else no_grad():
+        for vertex in order:
+            if vertex not in pending:
+                continue
+            g = pending.pop(vertex)
+            for hook in vertex.hooks or ():
+                replaced = hook(g)
+                g = g if replaced is None else replaced
+            if targets is not None and vertex in targets:
+                finished[vertex] = g
+            if type(vertex) is not Node:
+                finished[vertex] = g
+                continue
+            for parent, vjp in zip(vertex.parents, vertex.vjps or (), strict=True):
+                if parent is None or vjp is None or (targets is not None and parent not in needed):
+                    continue
+                gx = vjp(g, _output_of(vertex)) if vjp.__code__.co_argcount == 2 else vjp(g)
+                if gx.shape != parent.shape or gx.dtype != parent.dtype:
+                    gx = unbroadcast(gx, parent.shape, vertex.name).to(parent.dtype)
+                pending[parent] = pending[parent] + gx if parent in pending else gx
+            if not (retain_graph or create_graph):
+                vertex.vjps = vertex.output = None
+                vertex.parents = ()
+
+    if inputs is not None:
+        return [finished.get(x.node or x) for x in inputs]
+    _accumulate(finished, gradients, create_graph)
+    return []
+
+
+def _topological_order(roots: Iterable[Vertex]) -> list[Vertex]:
+    """Each vertex before its parents (Kahn 1962): a vertex follows once all its users are done."""
+    users: dict[Vertex, int] = dict.fromkeys(roots, 0)
+    stack = list(users)
+    while stack:
+        for parent in _parents(stack.pop()):
+            if parent not in users:
+                users[parent] = 0
+                stack.append(parent)
+            users[parent] += 1
+    order, ready = [], [root for root in users if users[root] == 0]
+    while ready:
+        vertex = ready.pop()
+        order.append(vertex)
+        for parent in _parents(vertex):
+            users[parent] -= 1
+            if users[parent] == 0:
+                ready.append(parent)
+    return order
+
+
+def _parents(vertex: Vertex) -> list[Vertex]:
+    return [p for p in vertex.parents if p is not None] if type(vertex) is Node else []
+
+
+def _output_of(node: Node) -> Tensor:
+    """The op's output, back in its place in the graph."""
+    y = Tensor(node.output)
+    y.node, y._requires_grad = node, True
+    return y
+
+
+def unbroadcast(g: Tensor, shape: tuple[int, ...], name: str = "unbroadcast") -> Tensor:
+    """Sum `g` over the axes along which an input of `shape` was broadcast."""
+    lead = g.ndim - len(shape)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(shape, g.shape[lead:], strict=True)):
+        raise RuntimeError(f"{name}: a vjp returned a gradient of shape {g.shape} for an input of "
+                           f"shape {shape}")
+    axes = (*range(lead), *(i for i, n in enumerate(shape, lead) if n == 1 != g.shape[i]))
+    return g.sum(axes, keepdim=True).reshape(shape) if axes else g
+
+
+def _accumulate(finished: dict[Vertex, Tensor], gradients: Sequence[Tensor],
+                create_graph: bool) -> None:
+    given = {id(g._data) for g in gradients}
+    for leaf, g in finished.items():
+        if leaf.grad is not None:
+            with enable_grad() if create_graph else no_grad():
+                leaf.grad = leaf.grad + g
+        elif create_graph:
+            leaf.grad = g
+        else:       # a leaf owns its .grad: no other tensor may share that memory
+            shared = g._data.base is not None or id(g._data) in given
+            leaf.grad = Tensor(g._data.copy() if shared else g._data)
+            given.add(id(g._data))
+
+
+def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
+         grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+         retain_graph: bool | None = None, create_graph: bool = False,
+         allow_unused: bool = False) -> tuple[Tensor | None, ...]:
+    """The gradients of `outputs` with respect to `inputs`, without touching any `.grad`.
+
+    `grad_outputs` weighs the outputs (a scalar output may leave it out). With `create_graph=True`
+    the results can be differentiated again. Raises RuntimeError for an input that the outputs do
+    not depend on, unless `allow_unused=True`: then its gradient is None.
+    Source: torch.autograd.grad.
+    """
+    ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    gs: list[Tensor | None] = ([grad_outputs] if grad_outputs is None
+                               or isinstance(grad_outputs, Tensor) else list(grad_outputs))
+    gs = gs * len(ys) if grad_outputs is None else gs
+    if len(gs) != len(ys):
+        raise ValueError(f"grad: got {len(gs)} grad_outputs for {len(ys)} outputs")
+    for i, x in enumerate(xs):
+        if not x.requires_grad:
+            raise RuntimeError(f"grad: inputs[{i}] of shape {x.shape} does not require grad")
+    seeds = [seed_gradient(y, g, "grad") for y, g in zip(ys, gs, strict=True)]
+    retain = create_graph if retain_graph is None else retain_graph
+    result = backward(ys, seeds, inputs=xs, retain_graph=retain, create_graph=create_graph)
+    for i, gx in enumerate(result):
+        if gx is None and not allow_unused:
+            raise RuntimeError(f"grad: the outputs do not depend on inputs[{i}]; "
+                               "allow_unused=True gives None for it")
+    return tuple(result)
+
+
+def seed_gradient(y: Tensor, gradient: Any, name: str) -> Tensor:
+    """The gradient to start from at output `y`: the one given, or 1 for a scalar."""
+    if not y.requires_grad:
+        raise RuntimeError(f"{name}: the output of shape {y.shape} does not require grad: none of "
+                           "its inputs does, or it was made under no_grad()")
+    if gradient is None:
+        if y._data.size != 1:
+            raise RuntimeError(f"{name}: an output of shape {y.shape} needs a gradient of that "
+                               "shape; only a scalar may leave it out")
+        return Tensor(np.ones_like(y._data))
+    g = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
+    if g.shape != y.shape:
+        raise RuntimeError(f"{name}: the gradient has shape {g.shape}, the output {y.shape}")
+    return g.to(y.dtype)
+
+
+def tie(tensor_class: type[Tensor]) -> None:
+    """Tell the engine which class to build; tensor.py calls it, once, at its end."""
+    globals()["Tensor"] = tensor_class

@@ -1,0 +1,305 @@
+"""Elementwise ops: one number in, one number out, broadcast over whole arrays.
+
+    d(a·b) = da·b + a·db        d(1/x) = -1/x²·dx        d(e^x) = e^x·dx        …
+
+Operands of different dtypes are first brought to a common one by torch's rules (`promote`).
+At kinks and ties the subgradient is torch's: 0 for abs and relu at 0, half to each side for
+maximum and minimum at a tie, 1 for clamp on its boundary.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigrad import autograd
+from minigrad.autograd import Recorded, op
+
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor
+
+
+# ---- type promotion --------------------------------------------------------------------------------
+
+def promote(*operands: Any) -> list[Tensor]:
+    """The operands as Tensors of one dtype.
+
+    A float beats an integer beats a bool; among equals the wider wins; tensors with dimensions
+    outrank 0-d tensors, and those outrank Python numbers, unless the lower rank has the higher
+    category. Source: torch.result_type.
+    """
+    first = operands[0]
+    if all(isinstance(x, autograd.Tensor) and x.dtype == first.dtype for x in operands):
+        return list(operands)
+    numbers = (bool, int, float)
+    tensors = [x if type(x) in numbers or isinstance(x, autograd.Tensor) else autograd.Tensor(x)
+               for x in operands]
+    ranks: list[np.dtype[Any] | None] = [None, None, None]      # dimensioned, 0-d, Python numbers
+    for x in tensors:
+        plain = type(x) in numbers
+        rank = 2 if plain else 1 if x.ndim == 0 else 0
+        dtype = np.dtype({bool: bool, int: np.int64, float: np.float32}[type(x)] if plain
+                         else x.dtype)
+        ranks[rank] = _wider(ranks[rank], dtype)
+    common: np.dtype[Any] | None = None
+    for rank_dtype in ranks:
+        if common is None or (rank_dtype is not None
+                              and _category(rank_dtype) > _category(common)):
+            common = rank_dtype
+    return [autograd.Tensor(np.asarray(x, common)) if type(x) in numbers else x.to(common)
+            for x in tensors]
+
+
+def _category(dtype: np.dtype[Any]) -> int:
+    return "buif".index(dtype.kind) - (dtype.kind == "i")     # bool 0, integers 1, floats 3
+
+
+def _wider(a: np.dtype[Any] | None, b: np.dtype[Any]) -> np.dtype[Any]:
+    if a is None:
+        return b
+    if _category(a) != _category(b):                # NumPy would make float64 of int64 and float32
+        return a if _category(a) > _category(b) else b
+    return np.promote_types(a, b)
+
+
+def elementwise(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
+    """An @op whose operands are promoted to a common dtype first."""
+    record = op(forward)
+
+    @functools.wraps(forward)
+    def apply(*operands: Any, **static: Any) -> Tensor:
+        return record(*promote(*operands), **static)
+    return apply
+
+
+def elementwise_float(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
+    """An @op on floats: integers and bools become float32 first."""
+    record = op(forward)
+
+    @functools.wraps(forward)
+    def apply(*operands: Any, **static: Any) -> Tensor:
+        promoted = promote(*operands)
+        if promoted[0].dtype.kind != "f":
+            promoted = [x.to(np.float32) for x in promoted]
+        return record(*promoted, **static)
+    return apply
+
+
+@op
+def cast(x: Tensor, *, dtype: np.dtype[Any]) -> Recorded:
+    """The same values in another dtype; the gradient comes back in x's own."""
+    source = x.dtype
+    return x.data.astype(dtype), lambda g: g.to(source)
+
+
+@op
+def clone(x: Tensor) -> Recorded:
+    """A copy, y = x, that gradients pass through."""
+    return x.data.copy(), lambda g: g
+
+
+# ---- arithmetic --------------------------------------------------------------------------------------
+
+@elementwise
+def add(a: Tensor, b: Tensor) -> Recorded:
+    """y = a + b"""
+    return a.data + b.data, lambda g: g, lambda g: g
+
+
+@elementwise
+def sub(a: Tensor, b: Tensor) -> Recorded:
+    """y = a - b"""
+    return a.data - b.data, lambda g: g, lambda g: -g
+
+
+@elementwise
+def mul(a: Tensor, b: Tensor) -> Recorded:
+    """y = a · b"""
+    return a.data * b.data, lambda g: g * b, lambda g: g * a
+
+
+@elementwise_float
+def div(a: Tensor, b: Tensor) -> Recorded:
+    """y = a / b"""
+    return _quiet(np.divide, a.data, b.data), lambda g: g / b, lambda g, y: -g * y / b
+
+
+@elementwise
+def pow(a: Tensor, b: Tensor) -> Recorded:
+    """y = a^b.   ∂y/∂a = b·a^(b-1), 0 where b = 0;   ∂y/∂b = y·log a, 0 where a = 0 ≤ b"""
+    return (_quiet(np.power, a.data, b.data),
+            lambda g: where(b == 0, 0.0, g * b * pow(a, b - 1)),
+            lambda g, y: where((a == 0) & (b >= 0), 0.0, g * y * log(a)))
+
+
+@elementwise
+def neg(x: Tensor) -> Recorded:
+    """y = -x"""
+    return -x.data, lambda g: -g
+
+
+@elementwise_float
+def reciprocal(x: Tensor) -> Recorded:
+    """y = 1 / x"""
+    return _quiet(np.reciprocal, x.data), lambda g, y: -g * y * y
+
+
+@elementwise
+def square(x: Tensor) -> Recorded:
+    """y = x²"""
+    return x.data * x.data, lambda g: g * x * 2
+
+
+# ---- exponentials and roots --------------------------------------------------------------------------
+
+@elementwise_float
+def exp(x: Tensor) -> Recorded:
+    """y = e^x"""
+    return _quiet(np.exp, x.data), lambda g, y: g * y
+
+
+@elementwise_float
+def log(x: Tensor) -> Recorded:
+    """y = log x, the natural logarithm"""
+    return _quiet(np.log, x.data), lambda g: g / x
+
+
+@elementwise_float
+def log1p(x: Tensor) -> Recorded:
+    """y = log(1 + x), exact for small x"""
+    return _quiet(np.log1p, x.data), lambda g: g / (x + 1)
+
+
+@elementwise_float
+def sqrt(x: Tensor) -> Recorded:
+    """y = √x; the gradient at 0 is infinite"""
+    return _quiet(np.sqrt, x.data), lambda g, y: g / (y * 2)
+
+
+@elementwise_float
+def rsqrt(x: Tensor) -> Recorded:
+    """y = 1/√x"""
+    return _quiet(lambda a: 1 / np.sqrt(a), x.data), lambda g, y: g * y * y * y * -0.5
+
+
+@elementwise_float
+def sigmoid(x: Tensor) -> Recorded:
+    """y = 1 / (1 + e^-x)"""
+    e = np.exp(-np.abs(x.data))                                 # ≤ 1: never overflows
+    return (np.where(x.data >= 0, 1, e) / (1 + e)).astype(x.dtype), lambda g, y: g * y * (1 - y)
+
+
+@elementwise_float
+def tanh(x: Tensor) -> Recorded:
+    """y = tanh x"""
+    return np.tanh(x.data), lambda g, y: g * (1 - y * y)
+
+
+@elementwise_float
+def softplus(x: Tensor, *, beta: float = 1.0, threshold: float = 20.0) -> Recorded:
+    """y = log(1 + e^(β·x)) / β, and x itself where β·x > threshold"""
+    z = x.data * beta
+    linear = z > threshold
+    y = np.where(linear, x.data, np.logaddexp(0, z) / beta).astype(x.dtype)
+    return y, lambda g: where(linear, g, g * sigmoid(x * beta))
+
+
+# ---- trigonometry --------------------------------------------------------------------------------------
+
+@elementwise_float
+def sin(x: Tensor) -> Recorded:
+    """y = sin x, x in radians"""
+    return _quiet(np.sin, x.data), lambda g: g * cos(x)
+
+
+@elementwise_float
+def cos(x: Tensor) -> Recorded:
+    """y = cos x, x in radians"""
+    return _quiet(np.cos, x.data), lambda g: -g * sin(x)
+
+
+@elementwise_float
+def tan(x: Tensor) -> Recorded:
+    """y = tan x, x in radians"""
+    return _quiet(np.tan, x.data), lambda g, y: g * (1 + y * y)
+
+
+# ---- kinks and choices -----------------------------------------------------------------------------------
+
+@elementwise
+def abs(x: Tensor) -> Recorded:
+    """y = |x|; gradient 0 at 0"""
+    return np.abs(x.data), lambda g: g * sign(x)
+
+
+@elementwise
+def sign(x: Tensor) -> Recorded:
+    """y = -1, 0 or 1; the gradient is 0 everywhere"""
+    return np.sign(x.data), lambda g: g * 0
+
+
+@elementwise
+def relu(x: Tensor) -> Recorded:
+    """y = max(x, 0); gradient 0 at 0"""
+    return np.maximum(x.data, 0), lambda g, y: where(y > 0, g, 0.0)
+
+
+@elementwise
+def leaky_relu(x: Tensor, *, negative_slope: float = 0.01) -> Recorded:
+    """y = x for x > 0, negative_slope · x elsewhere"""
+    return (np.where(x.data > 0, x.data, x.data * x.dtype.type(negative_slope)),
+            lambda g: where(x > 0, g, g * negative_slope))
+
+
+@elementwise
+def maximum(a: Tensor, b: Tensor) -> Recorded:
+    """y = max(a, b); at a tie each side gets half the gradient"""
+    return (np.maximum(a.data, b.data),
+            lambda g: g * ((a > b).to(g.dtype) + (a == b).to(g.dtype) * 0.5),
+            lambda g: g * ((b > a).to(g.dtype) + (a == b).to(g.dtype) * 0.5))
+
+
+def minimum(a: Any, b: Any) -> Tensor:
+    """y = min(a, b); at a tie each side gets half the gradient"""
+    a, b = promote(a, b)
+    return -maximum(-a, -b)
+
+
+@elementwise
+def clamp(x: Tensor, *, min: float | None = None, max: float | None = None) -> Recorded:
+    """y = x held between min and max; gradient 1 on the boundary. Raises ValueError without either."""
+    if min is None and max is None:
+        raise ValueError("clamp: at least one of min and max must be given")
+    low = -np.inf if min is None else min
+    high = np.inf if max is None else max
+    inside = (x.data >= low) & (x.data <= high)
+    return np.minimum(np.maximum(x.data, low), high).astype(x.dtype), lambda g: where(inside, g, 0.0)
+
+
+def where(condition: Any, a: Any, b: Any) -> Tensor:
+    """y = a where condition holds, b elsewhere; the side not taken gets no gradient"""
+    mask = condition.data if isinstance(condition, autograd.Tensor) else np.asarray(condition)
+    if mask.dtype != np.bool_:
+        raise TypeError(f"where: condition must be boolean; got {mask.dtype}")
+    return _where(*promote(a, b), mask=mask)
+
+
+@op
+def _where(a: Tensor, b: Tensor, *, mask: np.ndarray[Any, np.dtype[np.bool_]]) -> Recorded:
+    return (np.where(mask, a.data, b.data),
+            lambda g: where(mask, g, 0.0), lambda g: where(mask, 0.0, g))
+
+
+def compare(relation: Callable[..., Any], a: Any, b: Any) -> Tensor:
+    """relation(a, b) elementwise, after promotion; carries no gradient."""
+    a, b = promote(a, b)
+    return autograd.Tensor(relation(a.data, b.data))
+
+
+def _quiet(f: Callable[..., Any], *arrays: Any) -> Any:
+    """f(*arrays), infinities and NaNs without NumPy's warnings: they are values, as in torch."""
+    with np.errstate(all="ignore"):
+        return f(*arrays)

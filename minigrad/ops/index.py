@@ -1,0 +1,91 @@
+"""Picking elements by position. The gradient puts each g back where its element came from, adding
+up where one element was picked several times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigrad import autograd
+from minigrad.autograd import Array, Recorded, op
+from minigrad.ops.shape import normalize_dim
+
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor
+
+
+def to_arrays(key: Any) -> Any:
+    """An index as NumPy wants it: Tensors and lists inside become arrays."""
+    if isinstance(key, tuple):
+        return tuple(to_arrays(k) for k in key)
+    if isinstance(key, autograd.Tensor):
+        key = key.data
+    elif isinstance(key, list):
+        key = np.asarray(key)
+        key = key.astype(np.int64) if key.size == 0 else key
+    if isinstance(key, np.ndarray) and key.dtype.kind not in "iub":
+        raise IndexError(f"an index must hold integers or booleans; got {key.dtype}")
+    return key
+
+
+@op
+def getitem(x: Tensor, *, key: Any) -> Recorded:
+    """y = x[key]: ints, slices, None, ..., integer arrays and boolean masks"""
+    shape = x.shape
+    return x.data[key], lambda g: put(g, shape=shape, key=key)
+
+
+@op
+def put(x: Tensor, *, shape: tuple[int, ...], key: Any) -> Recorded:
+    """Zeros of `shape`, to which x is added at [key]; where key repeats a place, all is summed"""
+    y = np.zeros(shape, x.dtype)
+    if any(isinstance(k, np.ndarray) for k in (key if isinstance(key, tuple) else (key,))):
+        np.add.at(y, key, x.data)
+    else:
+        y[key] = x.data                 # slices never name a place twice
+    return y, lambda g: getitem(g, key=key)
+
+
+def index_select(x: Tensor, dim: int, index: Any) -> Tensor:
+    """y = the slices of x along `dim` at the positions in the 1-d `index`"""
+    axis = normalize_dim("index_select", dim, x.ndim)
+    places = _integers("index_select", index)
+    if places.ndim > 1:
+        raise IndexError(f"index_select: index must be 1-d; got {places.shape}")
+    _check_range("index_select", places, x.shape[axis] if x.ndim else 1, dim)
+    if x.ndim == 0:
+        return x
+    return getitem(x, key=(slice(None),) * axis + (places.reshape(-1),))
+
+
+@op
+def gather(x: Tensor, *, dim: int, index: Any) -> Recorded:
+    """y[i, j, …] = x[…, index[i, j, …], …]: index takes the place of `dim`'s coordinate.
+
+    Shapes: index has as many dims as x and is no larger in any but `dim`; y has index's shape.
+    """
+    axis = normalize_dim("gather", dim, x.ndim)
+    places = _integers("gather", index)
+    if places.ndim != x.ndim or any(m > n for i, (m, n) in enumerate(
+            zip(places.shape, x.shape, strict=True)) if i != axis):
+        raise RuntimeError(f"gather: index must have x's number of dims and fit within x except "
+                           f"along dim {dim}; got x {x.shape}, index {places.shape}")
+    _check_range("gather", places, x.shape[axis], dim)
+    shape = x.shape
+    key = tuple(places if i == axis else grid
+                for i, grid in enumerate(np.ogrid[tuple(slice(n) for n in places.shape)]))
+    return x.data[key], lambda g: put(g, shape=shape, key=key)
+
+
+def _integers(name: str, index: Any) -> Array:
+    places = index.data if isinstance(index, autograd.Tensor) else np.asarray(index)
+    if places.dtype.kind not in "iu":
+        raise RuntimeError(f"{name}: index must hold integers; got {places.dtype}")
+    return places
+
+
+def _check_range(name: str, places: Array, n: int, dim: int) -> None:
+    if places.size and not (0 <= places.min() and places.max() < n):
+        raise IndexError(f"{name}: index must lie in [0, {n - 1}] for dim {dim}; "
+                         f"got {places.min()} to {places.max()}")

@@ -1,0 +1,107 @@
+"""Matrix products.   y = a @ b   ⇒   ∂L/∂a = g @ bᵀ,   ∂L/∂b = aᵀ @ g"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigrad import autograd
+from minigrad.autograd import Array, Recorded, op
+
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor
+
+
+def _as_tensors(name: str, *operands: Any) -> list[Tensor]:
+    tensors = [x if isinstance(x, autograd.Tensor) else autograd.Tensor(x) for x in operands]
+    if len({x.dtype for x in tensors}) != 1:
+        raise RuntimeError(f"{name}: operands must have one dtype; got "
+                           + ", ".join(str(x.dtype) for x in tensors))
+    return tensors
+
+
+def _mismatch(name: str, a: Tensor, b: Tensor) -> RuntimeError:
+    return RuntimeError(f"{name}: shapes do not fit; got {a.shape} and {b.shape}")
+
+
+def matmul(a: Any, b: Any) -> Tensor:
+    """The product of two matrices, of stacks of matrices (their leading dims broadcast), or of
+    vectors.
+
+    Shapes: (…, n, k) @ (…, k, m) → (…, n, m); a 1-d operand is a row on the left, a column on the
+    right, and its dim is dropped from the result. Raises RuntimeError where sizes do not fit.
+    Source: torch.matmul.
+    """
+    a, b = _as_tensors("matmul", a, b)
+    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+        raise _mismatch("matmul", a, b)
+    rows = a if a.ndim > 1 else a.reshape(1, -1)
+    columns = b if b.ndim > 1 else b.reshape(-1, 1)
+    try:
+        y = _matmul(rows, columns)
+    except ValueError:
+        raise _mismatch("matmul", a, b) from None
+    if a.ndim == 1:
+        y = y.squeeze(-2)
+    return y.squeeze(-1) if b.ndim == 1 else y
+
+
+@op
+def _matmul(a: Tensor, b: Tensor) -> Recorded:
+    """(…, n, k) @ (…, k, m)"""
+    return (np.matmul(a.data, b.data),
+            lambda g: _matmul(g, b.transpose(-2, -1)),
+            lambda g: _matmul(a.transpose(-2, -1), g))
+
+
+def mm(a: Any, b: Any) -> Tensor:
+    """The product of two matrices, without broadcasting: (n, k) @ (k, m) → (n, m)"""
+    return _product_of_dims("mm", 2, a, b)
+
+
+def bmm(a: Any, b: Any) -> Tensor:
+    """The products of two stacks of matrices: (N, n, k) @ (N, k, m) → (N, n, m)"""
+    return _product_of_dims("bmm", 3, a, b)
+
+
+def _product_of_dims(name: str, ndim: int, a: Any, b: Any) -> Tensor:
+    a, b = _as_tensors(name, a, b)
+    if a.ndim != ndim or b.ndim != ndim or a.shape[-1] != b.shape[-2] or a.shape[:-2] != b.shape[:-2]:
+        raise _mismatch(name, a, b)
+    return _matmul(a, b)
+
+
+def dot(a: Any, b: Any) -> Tensor:
+    """Σ a·b of two vectors of one length"""
+    a, b = _as_tensors("dot", a, b)
+    if a.ndim != 1 or a.shape != b.shape:
+        raise _mismatch("dot", a, b)
+    return matmul(a, b)
+
+
+@op
+def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Recorded:
+    """y = x @ wᵀ + b
+
+    Shapes: x (…, I), w (O, I) or (I,), b (O,) or () → y (…, O) or (…). Raises RuntimeError where
+    they do not fit. Source: torch.nn.functional.linear.
+    """
+    if w.ndim not in (1, 2) or x.ndim == 0 or x.shape[-1] != w.shape[-1] or (
+            b is not None and b.shape not in (w.shape[:-1], ())):
+        raise RuntimeError(f"linear: shapes do not fit; got x {x.shape}, w {w.shape}"
+                           + (f", b {b.shape}" if b is not None else ""))
+    _as_tensors("linear", *(t for t in (x, w, b) if t is not None))
+    y: Array = np.matmul(x.data, w.data.T)
+    if b is not None:
+        y = np.add(y, b.data, out=y if isinstance(y, np.ndarray) else None)
+
+    def by_weight(g: Tensor) -> Tensor:
+        if w.ndim == 1:
+            return matmul(g.reshape(1, -1), x.reshape(-1, x.shape[-1])).reshape(w.shape)
+        return _matmul(g.reshape(-1, g.shape[-1]).t(), x.reshape(-1, x.shape[-1]))   # (O,N) @ (N,I)
+
+    def by_input(g: Tensor) -> Tensor:
+        return matmul(g, w) if w.ndim == 2 else g.unsqueeze(-1) * w
+
+    return y, by_input, by_weight, lambda g: g
