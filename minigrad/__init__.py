@@ -1,81 +1,165 @@
 """minigrad: an automatic differentiation framework on NumPy and Numba, written to be read."""
 
-from minigrad.autograd import enable_grad as enable_grad
-from minigrad.autograd import grad as grad
-from minigrad.autograd import no_grad as no_grad
-from minigrad.creation import arange as arange
-from minigrad.creation import bool_ as bool
-from minigrad.creation import eye as eye
-from minigrad.creation import float32 as float32
-from minigrad.creation import float64 as float64
-from minigrad.creation import full as full
-from minigrad.creation import int64 as int64
-from minigrad.creation import ones as ones
-from minigrad.creation import rand as rand
-from minigrad.creation import randn as randn
-from minigrad.creation import tensor as tensor
-from minigrad.creation import zeros as zeros
-from minigrad.ops.elementwise import abs as abs
-from minigrad.ops.elementwise import add as add
-from minigrad.ops.elementwise import clamp as clamp
-from minigrad.ops.elementwise import cos as cos
-from minigrad.ops.elementwise import div as div
-from minigrad.ops.elementwise import exp as exp
-from minigrad.ops.elementwise import log as log
-from minigrad.ops.elementwise import log1p as log1p
-from minigrad.ops.elementwise import maximum as maximum
-from minigrad.ops.elementwise import minimum as minimum
-from minigrad.ops.elementwise import mul as mul
-from minigrad.ops.elementwise import neg as neg
-from minigrad.ops.elementwise import pow as pow
-from minigrad.ops.elementwise import reciprocal as reciprocal
-from minigrad.ops.elementwise import relu as relu
-from minigrad.ops.elementwise import rsqrt as rsqrt
-from minigrad.ops.elementwise import sigmoid as sigmoid
-from minigrad.ops.elementwise import sign as sign
-from minigrad.ops.elementwise import sin as sin
-from minigrad.ops.elementwise import sqrt as sqrt
-from minigrad.ops.elementwise import square as square
-from minigrad.ops.elementwise import sub as sub
-from minigrad.ops.elementwise import tan as tan
-from minigrad.ops.elementwise import tanh as tanh
-from minigrad.ops.elementwise import where as where
-from minigrad.ops.index import gather as gather
-from minigrad.ops.index import index_select as index_select
-from minigrad.ops.linalg import bmm as bmm
-from minigrad.ops.linalg import dot as dot
-from minigrad.ops.linalg import matmul as matmul
-from minigrad.ops.linalg import mm as mm
-from minigrad.ops.reduce import amax as amax
-from minigrad.ops.reduce import amin as amin
-from minigrad.ops.reduce import argmax as argmax
-from minigrad.ops.reduce import argmin as argmin
-from minigrad.ops.reduce import cumsum as cumsum
-from minigrad.ops.reduce import log_softmax as log_softmax
-from minigrad.ops.reduce import logsumexp as logsumexp
-from minigrad.ops.reduce import max as max
-from minigrad.ops.reduce import mean as mean
-from minigrad.ops.reduce import min as min
-from minigrad.ops.reduce import prod as prod
-from minigrad.ops.reduce import softmax as softmax
-from minigrad.ops.reduce import std as std
-from minigrad.ops.reduce import sum as sum
-from minigrad.ops.reduce import var as var
-from minigrad.ops.shape import cat as cat
-from minigrad.ops.shape import chunk as chunk
-from minigrad.ops.shape import expand as broadcast_to
-from minigrad.ops.shape import flatten as flatten
-from minigrad.ops.shape import flip as flip
-from minigrad.ops.shape import permute as permute
-from minigrad.ops.shape import reshape as reshape
-from minigrad.ops.shape import roll as roll
-from minigrad.ops.shape import split as split
-from minigrad.ops.shape import squeeze as squeeze
-from minigrad.ops.shape import stack as stack
-from minigrad.ops.shape import t as t
-from minigrad.ops.shape import transpose as transpose
-from minigrad.ops.shape import tril as tril
-from minigrad.ops.shape import triu as triu
-from minigrad.ops.shape import unsqueeze as unsqueeze
-from minigrad.random import manual_seed as manual_seed
-from minigrad.tensor import Tensor as Tensor
+from minigrad.autograd import enable_grad, grad, no_grad
+from minigrad.creation import (
+    arange,
+    bool_ as bool,
+    eye,
+    float32,
+    float64,
+    full,
+    int64,
+    ones,
+    rand,
+    randn,
+    tensor,
+    zeros,
+)
+from minigrad.ops.elementwise import (
+    abs,
+    add,
+    clamp,
+    cos,
+    div,
+    exp,
+    log,
+    log1p,
+    maximum,
+    minimum,
+    mul,
+    neg,
+    pow,
+    reciprocal,
+    relu,
+    rsqrt,
+    sigmoid,
+    sign,
+    sin,
+    sqrt,
+    square,
+    sub,
+    tan,
+    tanh,
+    where,
+)
+from minigrad.ops.index import gather, index_select
+from minigrad.ops.linalg import bmm, dot, matmul, mm
+from minigrad.ops.reduce import (
+    amax,
+    amin,
+    argmax,
+    argmin,
+    cumsum,
+    log_softmax,
+    logsumexp,
+    max,
+    mean,
+    min,
+    prod,
+    softmax,
+    std,
+    sum,
+    var,
+)
+from minigrad.ops.shape import (
+    cat,
+    chunk,
+    expand as broadcast_to,
+    flatten,
+    flip,
+    permute,
+    reshape,
+    roll,
+    split,
+    squeeze,
+    stack,
+    t,
+    transpose,
+    tril,
+    triu,
+    unsqueeze,
+)
+from minigrad.random import manual_seed
+from minigrad.tensor import Tensor
+
+__all__ = [
+    "Tensor",
+    "abs",
+    "add",
+    "amax",
+    "amin",
+    "arange",
+    "argmax",
+    "argmin",
+    "bmm",
+    "bool",
+    "broadcast_to",
+    "cat",
+    "chunk",
+    "clamp",
+    "cos",
+    "cumsum",
+    "div",
+    "dot",
+    "enable_grad",
+    "exp",
+    "eye",
+    "flatten",
+    "flip",
+    "float32",
+    "float64",
+    "full",
+    "gather",
+    "grad",
+    "index_select",
+    "int64",
+    "log",
+    "log1p",
+    "log_softmax",
+    "logsumexp",
+    "manual_seed",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "mm",
+    "mul",
+    "neg",
+    "no_grad",
+    "ones",
+    "permute",
+    "pow",
+    "prod",
+    "rand",
+    "randn",
+    "reciprocal",
+    "relu",
+    "reshape",
+    "roll",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "sin",
+    "softmax",
+    "split",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "std",
+    "sub",
+    "sum",
+    "t",
+    "tan",
+    "tanh",
+    "tensor",
+    "transpose",
+    "tril",
+    "triu",
+    "unsqueeze",
+    "var",
+    "where",
+    "zeros",
+]

@@ -166,7 +166,7 @@ _stamps: dict[int, tuple[int, weakref.ref[Array]]] = {}
 
 
 def mark_changed(array: Array) -> None:
-    """Note that the memory of `array` was written to; `backward` checks it against what it needs."""
+    """Note that the memory of `array` was written to; `backward` compares with what it needs."""
     global _clock
     _clock += 1
     owner = _memory_owner(array)

@@ -1,4 +1,5 @@
-"""Random numbers: the stream that PyTorch draws from on a CPU, so that equal seeds give equal weights.
+"""Random numbers: the stream that PyTorch draws from on a CPU, so that equal seeds give equal
+weights.
 
 Both use the Mersenne Twister MT19937 (Matsumoto & Nishimura 1998), seeded by its reference
 initialisation. `uniform` agrees with torch to the bit, `normal` to rounding (16 numbers or more).
@@ -51,8 +52,9 @@ class Generator:
             words = self._bits(2 * n).astype(np.uint64)
             unit = ((words[0::2] << np.uint64(32) | words[1::2]) & np.uint64(2**53 - 1)) * 2.0**-53
         # in float64 and rounded once, as torch's fused multiply-add does for float32
-        span = float(kind(high) - kind(low))
-        return (unit * span + float(kind(low))).astype(kind).reshape(shape)
+        start, stop = np.array([low, high], kind)
+        values: Array = (unit * np.float64(stop - start) + start).astype(kind)
+        return values.reshape(shape)
 
     def normal(self, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0,
                dtype: DTypeLike = np.float32) -> Array:
@@ -66,7 +68,8 @@ class Generator:
         if size % 16:                           # torch draws the last 16 numbers once more
             tail = _box_muller(self.uniform((16,), dtype=dtype))
             values = np.concatenate([values[:size - 16], tail])
-        return (values[:n] * u.dtype.type(std) + u.dtype.type(mean)).reshape(shape)
+        scaled: Array = values[:n] * u.dtype.type(std) + u.dtype.type(mean)
+        return scaled.reshape(shape)
 
     def permutation(self, n: int) -> Array:
         """The numbers 0 … n-1 in random order."""

@@ -1,4 +1,4 @@
-"""The Tensor: an array that remembers how it was made. Its methods call ops; there is no maths here."""
+"""The Tensor: an array that remembers how it was made. Its methods call ops; no maths here."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Tensor:
     def tolist(self) -> Any:
         return self._data.tolist()
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __len__(self) -> int:
@@ -140,7 +140,7 @@ class Tensor:
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         if requires_grad and self.dtype.kind != "f":
-            raise RuntimeError(f"only floating point tensors can require gradients; got {self.dtype}")
+            raise RuntimeError(f"only floating point tensors can require grad; got {self.dtype}")
         if not requires_grad and self.node is not None:
             raise RuntimeError(f"the result of {self.node.name} always requires grad; use detach()")
         self._requires_grad = requires_grad
@@ -191,18 +191,6 @@ class Tensor:
         dtype = np.dtype(dtype)
         return self if dtype == self._data.dtype else elementwise.cast(self, dtype=dtype)
 
-    def float(self) -> Tensor:
-        return self.to(np.float32)
-
-    def double(self) -> Tensor:
-        return self.to(np.float64)
-
-    def long(self) -> Tensor:
-        return self.to(np.int64)
-
-    def bool(self) -> Tensor:
-        return self.to(np.bool_)
-
     def contiguous(self) -> Tensor:
         return self if self._data.flags.c_contiguous else elementwise.clone(self)
 
@@ -215,7 +203,7 @@ class Tensor:
         memo[id(self)] = copy
         return copy
 
-    # ---- in-place changes: on leaves, outside the recorded graph -----------------------------------
+    # ---- in-place changes: on leaves, outside the recorded graph --------------------------------
 
     def __setitem__(self, key: Any, value: Operand) -> None:
         if self.node is not None:
@@ -241,7 +229,7 @@ class Tensor:
     def zero_(self) -> Tensor:
         return self.fill_(0)
 
-    # ---- arithmetic --------------------------------------------------------------------------------
+    # ---- arithmetic -----------------------------------------------------------------------------
 
     def add(self, other: Operand) -> Tensor:
         return elementwise.add(self, other)
@@ -341,7 +329,7 @@ class Tensor:
     def where(self, condition: Operand, other: Operand) -> Tensor:
         return elementwise.where(condition, self, other)
 
-    # ---- comparison: boolean tensors, no gradient ----------------------------------------------------
+    # ---- comparison: boolean tensors, no gradient -----------------------------------------------
 
     def __eq__(self, other: object) -> Tensor:          # type: ignore[override]  # as in NumPy
         return elementwise.compare(np.equal, self, other)
@@ -370,7 +358,7 @@ class Tensor:
     def __invert__(self) -> Tensor:
         return Tensor(~self._data)
 
-    # ---- reductions ----------------------------------------------------------------------------------
+    # ---- reductions -----------------------------------------------------------------------------
 
     def sum(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
         return reduce.sum(self, dim=dim, keepdim=keepdim)
@@ -417,7 +405,7 @@ class Tensor:
     def cumsum(self, dim: int) -> Tensor:
         return reduce.cumsum(self, dim=dim)
 
-    # ---- shape and indexing ----------------------------------------------------------------------------
+    # ---- shape and indexing ---------------------------------------------------------------------
 
     def reshape(self, *shape_: Any) -> Tensor:
         return shape.reshape(self, shape=shape.one_tuple(shape_))
@@ -480,6 +468,20 @@ class Tensor:
     def gather(self, dim: int, index_: Operand) -> Tensor:
         return index.gather(self, dim=dim, index=index_)
 
+    # ---- dtypes by name: last, since they hide the builtins --------------------------------------
+
+    def float(self) -> Tensor:
+        return self.to(np.float32)
+
+    def double(self) -> Tensor:
+        return self.to(np.float64)
+
+    def long(self) -> Tensor:
+        return self.to(np.int64)
+
+    def bool(self) -> Tensor:
+        return self.to(np.bool_)
+
 
 def to_array(data: Any) -> Array:
     """Python numbers and (nested) lists as arrays of the default dtypes; arrays as they are."""
@@ -489,7 +491,7 @@ def to_array(data: Any) -> Array:
         array = np.asarray(data)
     else:
         array = np.asarray(_without_tensors(data))
-        if array.dtype.kind == "f" or array.size == 0 and array.dtype.kind != "b":
+        if array.dtype.kind == "f" or (array.size == 0 and array.dtype.kind != "b"):
             array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: cannot hold data of dtype {array.dtype}; "

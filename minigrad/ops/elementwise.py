@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from minigrad.tensor import Tensor
 
 
-# ---- type promotion --------------------------------------------------------------------------------
+# ---- type promotion -----------------------------------------------------------------------------
 
 def promote(*operands: Any) -> list[Tensor]:
     """The operands as Tensors of one dtype.
@@ -44,11 +44,8 @@ def promote(*operands: Any) -> list[Tensor]:
         dtype = np.dtype({bool: bool, int: np.int64, float: np.float32}[type(x)] if plain
                          else x.dtype)
         ranks[rank] = _wider(ranks[rank], dtype)
-    common: np.dtype[Any] | None = None
-    for rank_dtype in ranks:
-        if common is None or (rank_dtype is not None
-                              and _category(rank_dtype) > _category(common)):
-            common = rank_dtype
+    present = [dtype for dtype in ranks if dtype is not None]
+    common = max(present, key=_category)            # the first, so the highest rank, of several
     return [autograd.Tensor(np.asarray(x, common)) if type(x) in numbers else x.to(common)
             for x in tensors]
 
@@ -101,7 +98,7 @@ def clone(x: Tensor) -> Recorded:
     return x.data.copy(), lambda g: g
 
 
-# ---- arithmetic --------------------------------------------------------------------------------------
+# ---- arithmetic ---------------------------------------------------------------------------------
 
 @elementwise
 def add(a: Tensor, b: Tensor) -> Recorded:
@@ -153,7 +150,7 @@ def square(x: Tensor) -> Recorded:
     return x.data * x.data, lambda g: g * x * 2
 
 
-# ---- exponentials and roots --------------------------------------------------------------------------
+# ---- exponentials and roots ---------------------------------------------------------------------
 
 @elementwise_float
 def exp(x: Tensor) -> Recorded:
@@ -207,7 +204,7 @@ def softplus(x: Tensor, *, beta: float = 1.0, threshold: float = 20.0) -> Record
     return y, lambda g: where(linear, g, g * sigmoid(x * beta))
 
 
-# ---- trigonometry --------------------------------------------------------------------------------------
+# ---- trigonometry -------------------------------------------------------------------------------
 
 @elementwise_float
 def sin(x: Tensor) -> Recorded:
@@ -227,7 +224,7 @@ def tan(x: Tensor) -> Recorded:
     return _quiet(np.tan, x.data), lambda g, y: g * (1 + y * y)
 
 
-# ---- kinks and choices -----------------------------------------------------------------------------------
+# ---- kinks and choices --------------------------------------------------------------------------
 
 @elementwise
 def abs(x: Tensor) -> Recorded:
@@ -270,13 +267,14 @@ def minimum(a: Any, b: Any) -> Tensor:
 
 @elementwise
 def clamp(x: Tensor, *, min: float | None = None, max: float | None = None) -> Recorded:
-    """y = x held between min and max; gradient 1 on the boundary. Raises ValueError without either."""
+    """y = x held between min and max; gradient 1 on the boundary. ValueError without either."""
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be given")
     low = -np.inf if min is None else min
     high = np.inf if max is None else max
     inside = (x.data >= low) & (x.data <= high)
-    return np.minimum(np.maximum(x.data, low), high).astype(x.dtype), lambda g: where(inside, g, 0.0)
+    y = np.minimum(np.maximum(x.data, low), high).astype(x.dtype)
+    return y, lambda g: where(inside, g, 0.0)
 
 
 def where(condition: Any, a: Any, b: Any) -> Tensor:

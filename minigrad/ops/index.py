@@ -86,6 +86,6 @@ def _integers(name: str, index: Any) -> Array:
 
 
 def _check_range(name: str, places: Array, n: int, dim: int) -> None:
-    if places.size and not (0 <= places.min() and places.max() < n):
+    if places.size and not (places.min() >= 0 and places.max() < n):
         raise IndexError(f"{name}: index must lie in [0, {n - 1}] for dim {dim}; "
                          f"got {places.min()} to {places.max()}")

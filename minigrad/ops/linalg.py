@@ -67,7 +67,8 @@ def bmm(a: Any, b: Any) -> Tensor:
 
 def _product_of_dims(name: str, ndim: int, a: Any, b: Any) -> Tensor:
     a, b = _as_tensors(name, a, b)
-    if a.ndim != ndim or b.ndim != ndim or a.shape[-1] != b.shape[-2] or a.shape[:-2] != b.shape[:-2]:
+    fit = a.ndim == b.ndim == ndim and a.shape[-1] == b.shape[-2] and a.shape[:-2] == b.shape[:-2]
+    if not fit:
         raise _mismatch(name, a, b)
     return _matmul(a, b)
 

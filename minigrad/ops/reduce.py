@@ -65,7 +65,7 @@ def prod(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Recorde
     def vjp(g: Tensor, y: Tensor) -> Tensor:
         if not (x.data == 0).any():
             return _spread(g * y, shape, dims) / x
-        rows = x.reshape(1, -1) if dim is None else x.transpose(normalize_dim("prod", dim, x.ndim), -1)
+        rows = x.reshape(1, -1) if dim is None else x.transpose(dims[0], -1)
         n = rows.shape[-1]
         others = rows.unsqueeze(-2).expand((*rows.shape[:-1], n, n))
         others = elementwise.where(np.eye(n, dtype=bool), 1.0, others).prod(-1)     # all but x_i
@@ -82,7 +82,7 @@ def var(x: Tensor, *, dim: Dims = None, correction: int = 1, keepdim: bool = Fal
     _require_float("var", x)
     dims, shape = normalize_dims("var", dim, x.ndim), x.shape
     n = math.prod(shape[d] for d in dims)
-    freedom = max_number(n - correction, 0)
+    freedom = n - correction if n > correction else 0
     with np.errstate(all="ignore"):
         centred = x.data - x.data.sum(dims, keepdims=True) / x.dtype.type(n)
         y = np.square(centred).sum(dims, keepdims=keepdim) / x.dtype.type(freedom)
@@ -98,10 +98,7 @@ def std(x: Tensor, dim: Dims = None, correction: int = 1, keepdim: bool = False)
     return var(x, dim=dim, correction=correction, keepdim=keepdim).sqrt()
 
 
-max_number = max                    # the builtins, before this module's own max and min
-
-
-# ---- extremes ----------------------------------------------------------------------------------------
+# ---- extremes -----------------------------------------------------------------------------------
 
 @op
 def amax(x: Tensor, *, dim: Dims = (), keepdim: bool = False) -> Recorded:
@@ -111,8 +108,8 @@ def amax(x: Tensor, *, dim: Dims = (), keepdim: bool = False) -> Recorded:
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
         ties = x.data == _spread(y, shape, dims).data
-        share = ties / ties.sum(dims, keepdims=True)
-        return _spread(g, shape, dims) * share.astype(g.dtype)
+        share = (ties / ties.sum(dims, keepdims=True)).astype(g.dtype)
+        return _spread(g, shape, dims) * autograd.Tensor(share)
     return x.data.max(dims, keepdims=keepdim), vjp
 
 
@@ -122,17 +119,17 @@ def amin(x: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
 
 
 def max(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesIndices:
-    """The largest element; with `dim`, (values, indices), and the gradient goes to those indices."""
+    """The largest element; with `dim`, (values, indices), and those indices get the gradient."""
     return amax(x) if dim is None else _pick(x, argmax(x, dim, True), dim, keepdim)
 
 
 def min(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesIndices:
-    """The smallest element; with `dim`, (values, indices), and the gradient goes to those indices."""
+    """The smallest element; with `dim`, (values, indices), and those indices get the gradient."""
     return amin(x) if dim is None else _pick(x, argmin(x, dim, True), dim, keepdim)
 
 
 def _pick(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> ValuesIndices:
-    from minigrad.tensor import ValuesIndices       # not at the top: tensor imports this module
+    from minigrad.tensor import ValuesIndices  # not at the top: tensor imports this module
     values = x.reshape(1).gather(0, indices.reshape(1)) if x.ndim == 0 else x.gather(dim, indices)
     if x.ndim == 0:
         return ValuesIndices(values.reshape(()), indices.reshape(()))
@@ -140,12 +137,12 @@ def _pick(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> ValuesIndices:
 
 
 def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position of the largest element (the first of several); over all elements without dim."""
+    """The position of the largest element (the first of several); over all without dim."""
     return _arg("argmax", np.argmax, x, dim, keepdim)
 
 
 def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position of the smallest element (the first of several); over all elements without dim."""
+    """The position of the smallest element (the first of several); over all without dim."""
     return _arg("argmin", np.argmin, x, dim, keepdim)
 
 
@@ -157,7 +154,7 @@ def _arg(name: str, find: Any, x: Tensor, dim: int | None, keepdim: bool) -> Ten
     return autograd.Tensor(np.asarray(find(x.data, axis=axis, keepdims=keepdim)))
 
 
-# ---- stable exponentials -----------------------------------------------------------------------------
+# ---- stable exponentials ------------------------------------------------------------------------
 
 def _shifted(x: Array, dims: tuple[int, ...]) -> tuple[Array, Array]:
     """x less its maximum, and that maximum (0 where it is infinite): e^(x-m) cannot overflow."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad import autograd
 from minigrad.autograd import Recorded, op
 from minigrad.ops import elementwise
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from minigrad.tensor import Dims, Tensor
 
 
-# ---- dims --------------------------------------------------------------------------------------------
+# ---- dims ---------------------------------------------------------------------------------------
 
 def normalize_dim(name: str, dim: int, ndim: int) -> int:
     """`dim` counted from the front. Raises IndexError out of range; 0-d tensors accept 0 and -1."""
@@ -48,7 +47,7 @@ def one_tuple(args: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(args[0]) if len(args) == 1 and isinstance(args[0], tuple | list) else args
 
 
-# ---- one tensor ----------------------------------------------------------------------------------------
+# ---- one tensor ---------------------------------------------------------------------------------
 
 @op
 def reshape(x: Tensor, *, shape: tuple[int, ...]) -> Recorded:
@@ -139,10 +138,10 @@ def flip(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
 
 @op
 def roll(x: Tensor, *, shifts: Dims, dims: Dims = None) -> Recorded:
-    """Elements moved by `shifts` places along `dims`, round the end; over the flat x without dims"""
+    """Elements moved by `shifts` places along `dims`, round the end; over flat x without dims"""
     by = tuple(shifts) if isinstance(shifts, tuple | list) else (shifts,)
-    axes = None if dims is None else tuple(
-        normalize_dim("roll", d, x.ndim) for d in (dims if isinstance(dims, tuple | list) else (dims,)))
+    over = dims if dims is None or isinstance(dims, tuple | list) else (dims,)
+    axes = None if over is None else tuple(normalize_dim("roll", d, x.ndim) for d in over)
     if len(by) != len(axes or by[:1]):
         raise RuntimeError(f"roll: shifts {shifts} and dims {dims} must go together")
     back = tuple(-s for s in by)        # type: ignore[operator]
@@ -166,7 +165,7 @@ def _triangle(name: str, x: Tensor, cut: Any) -> Tensor:
     return elementwise.where(cut(np.ones(x.shape[-2:], bool)), x, 0)
 
 
-# ---- several tensors -----------------------------------------------------------------------------------
+# ---- several tensors ----------------------------------------------------------------------------
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors joined along `dim`; all other sizes must agree"""
@@ -203,7 +202,8 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return cat([unsqueeze(x, at) for x in tensors], at)
 
 
-def split(x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+def split(x: Tensor, split_size_or_sections: int | Sequence[int],
+          dim: int = 0) -> tuple[Tensor, ...]:
     """x in pieces of a size (the last may be smaller), or of the sizes listed"""
     axis = normalize_dim("split", dim, x.ndim)
     n = x.shape[axis] if x.ndim else 1
@@ -218,7 +218,8 @@ def split(x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) 
             raise RuntimeError(f"split: sizes {sizes} must add up to {n}, the size of dim {dim}; "
                                f"got x {x.shape}")
     stops = np.cumsum(sizes).tolist()
-    return tuple(_slice(x, axis, stop - size, stop) for size, stop in zip(sizes, stops, strict=True))
+    return tuple(_slice(x, axis, stop - size, stop)
+                 for size, stop in zip(sizes, stops, strict=True))
 
 
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
