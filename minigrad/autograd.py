@@ -44,21 +44,24 @@ Recorded = tuple[Any, ...]
 
 
 class Node:
-    """One recorded op: its inputs in the graph, and how a gradient flows back to each of them.
+    """One recorded op, and how a gradient flows back to its inputs.
 
-    `parents[i]` is the vertex that input i came from: another Node, a leaf Tensor, or None where
-    no gradient is wanted. After the backward pass `vjps` is None: the node has been freed.
+    Each edge is a pair (parent, vjp). A parent is the vertex an input came from: another Node, or
+    the Tensor itself where that is a leaf. Only inputs that want a gradient have an edge. After the
+    backward pass `edges` is None: the node has been freed.
     """
 
-    __slots__ = ("clock", "dtype", "hooks", "name", "output", "parents", "shape", "vjps")
+    __slots__ = ("clock", "dtype", "edges", "hooks", "name", "output", "shape")
 
-    def __init__(self, name: str, parents: tuple[Vertex | None, ...],
-                 vjps: tuple[Vjp | None, ...], y: Array) -> None:
-        self.name, self.parents, self.clock = name, parents, _clock
-        self.vjps: tuple[Vjp | None, ...] | None = vjps
+    def __init__(self, name: str, edges: list[tuple[Vertex, Vjp]], y: Array) -> None:
+        self.name, self.clock = name, _clock
+        self.edges: Sequence[tuple[Vertex, Vjp]] | None = edges
         self.shape, self.dtype = y.shape, y.dtype
         self.hooks: list[Callable[[Tensor], Tensor | None]] | None = None
-        self.output = y if any(vjp and vjp.__code__.co_argcount == 2 for vjp in vjps) else None
+        self.output: Array | None = None
+        for _, vjp in edges:
+            if vjp.__code__.co_argcount == 2:       # it asks for the output
+                self.output = y
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -133,28 +136,18 @@ def op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
         inputs = [x if x is None or isinstance(x, Tensor) else Tensor(x) for x in args]
         value, *vjps = forward(*inputs, **static)
         y = Tensor(value)
+        if len(vjps) != len(inputs):
+            raise TypeError(f"{name}: the op returned {len(vjps)} vjps for {len(inputs)} inputs")
         if _mode.enabled:
-            for x in inputs:
-                if x is not None and x._requires_grad:
-                    _record(name, inputs, vjps, y)
-                    break
+            # an unwanted vjp is dropped here, and with it the values that only it would need
+            edges = [(x.node or x, vjp) for x, vjp in zip(inputs, vjps, strict=True)
+                     if x is not None and x._requires_grad and vjp is not None]
+            if edges and y._data.dtype.kind == "f":
+                y.node = Node(name, edges, y._data)
+                y._requires_grad = True
         return y
 
     return apply
-
-
-def _record(name: str, inputs: list[Tensor | None], vjps: list[Vjp | None], y: Tensor) -> None:
-    if len(vjps) != len(inputs):
-        raise TypeError(f"{name}: the op returned {len(vjps)} vjps for {len(inputs)} inputs")
-    wanted = [x is not None and x._requires_grad and vjp is not None
-              for x, vjp in zip(inputs, vjps, strict=True)]
-    if any(wanted) and y._data.dtype.kind == "f":
-        # a vjp that is not wanted is dropped here, and with it the values that only it would need
-        y.node = Node(name, tuple([x.node or x if w else None       # type: ignore[union-attr]
-                                   for x, w in zip(inputs, wanted, strict=True)]),
-                      tuple([vjp if w else None for vjp, w in zip(vjps, wanted, strict=True)]),
-                      y._data)
-        y._requires_grad = True
 
 
 # ---- in-place changes ----------------------------------------------------------------------------
@@ -183,9 +176,9 @@ def _memory_owner(array: Array) -> Array:
 
 
 def _raise_if_changed(node: Node) -> None:
-    needed = [cell.cell_contents for vjp in node.vjps or () if vjp
-              for cell in vjp.__closure__ or ()]            # what the vjps captured
-    for value in [*needed, node.output]:
+    captured = [cell.cell_contents for _, vjp in node.edges or ()
+                for cell in vjp.__closure__ or ()]
+    for value in [*captured, node.output]:
         array = value._data if isinstance(value, Tensor) else value
         if isinstance(array, np.ndarray):
             stamp = _stamps.get(id(_memory_owner(array)))
@@ -211,16 +204,15 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
     if targets is not None:
         needed = set(targets)
         for vertex in reversed(order):
-            if type(vertex) is Node and not needed.isdisjoint(vertex.parents):
+            if any(parent in needed for parent, _ in vertex.edges or ()):
                 needed.add(vertex)
         order = [vertex for vertex in order if vertex in needed]
     for vertex in order:
-        if type(vertex) is Node:
-            if vertex.vjps is None:
-                raise RuntimeError(f"backward: the graph through {vertex.name} was already freed; "
-                                   "call the first backward() with retain_graph=True")
-            if vertex.clock != _clock:
-                _raise_if_changed(vertex)
+        if vertex.edges is None:
+            raise RuntimeError(f"backward: the graph through {vertex.name} was already freed; "
+                               "call the first backward() with retain_graph=True")
+        if vertex.edges and vertex.clock != _clock:
+            _raise_if_changed(vertex)
 
     pending: dict[Vertex, Tensor] = {}          # gradients that have arrived so far
     finished: dict[Vertex, Tensor] = {}         # whole gradients of leaves or targets
@@ -235,21 +227,17 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
             for hook in vertex.hooks or ():
                 replaced = hook(g)
                 g = g if replaced is None else replaced
-            if targets is not None and vertex in targets:
+            if not vertex.edges or (targets is not None and vertex in targets):
                 finished[vertex] = g
-            if type(vertex) is not Node:
-                finished[vertex] = g
-                continue
-            for parent, vjp in zip(vertex.parents, vertex.vjps or (), strict=True):
-                if parent is None or vjp is None or (targets is not None and parent not in needed):
+            for parent, vjp in vertex.edges:
+                if targets is not None and parent not in needed:
                     continue
                 gx = vjp(g, _output_of(vertex)) if vjp.__code__.co_argcount == 2 else vjp(g)
-                if gx.shape != parent.shape or gx.dtype != parent.dtype:
+                if gx._data.shape != parent.shape or gx._data.dtype != parent.dtype:
                     gx = unbroadcast(gx, parent.shape, vertex.name).to(parent.dtype)
                 pending[parent] = pending[parent] + gx if parent in pending else gx
-            if not (retain_graph or create_graph):
-                vertex.vjps = vertex.output = None
-                vertex.parents = ()
+            if vertex.edges and not (retain_graph or create_graph):
+                vertex.edges = vertex.output = None
 
     if inputs is not None:
         return [finished.get(x.node or x) for x in inputs]
@@ -262,7 +250,7 @@ def _topological_order(roots: Iterable[Vertex]) -> list[Vertex]:
     users: dict[Vertex, int] = dict.fromkeys(roots, 0)
     stack = list(users)
     while stack:
-        for parent in _parents(stack.pop()):
+        for parent, _ in stack.pop().edges or ():
             if parent not in users:
                 users[parent] = 0
                 stack.append(parent)
@@ -271,15 +259,11 @@ def _topological_order(roots: Iterable[Vertex]) -> list[Vertex]:
     while ready:
         vertex = ready.pop()
         order.append(vertex)
-        for parent in _parents(vertex):
+        for parent, _ in vertex.edges or ():
             users[parent] -= 1
             if users[parent] == 0:
                 ready.append(parent)
     return order
-
-
-def _parents(vertex: Vertex) -> list[Vertex]:
-    return [p for p in vertex.parents if p is not None] if type(vertex) is Node else []
 
 
 def _output_of(node: Node) -> Tensor:

@@ -38,6 +38,7 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_data", "_requires_grad", "grad", "hooks", "node")
     __array_ufunc__ = None          # `ndarray * tensor` is left to Tensor.__rmul__
+    edges = ()                      # in the graph a leaf is a vertex from which nothing leads on
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self._data: Array = data if type(data) is np.ndarray else to_array(data)

@@ -31,9 +31,6 @@ def promote(*operands: Any) -> list[Tensor]:
     outrank 0-d tensors, and those outrank Python numbers, unless the lower rank has the higher
     category. Source: torch.result_type.
     """
-    first = operands[0]
-    if all(isinstance(x, autograd.Tensor) and x.dtype == first.dtype for x in operands):
-        return list(operands)
     numbers = (bool, int, float)
     tensors = [x if type(x) in numbers or isinstance(x, autograd.Tensor) else autograd.Tensor(x)
                for x in operands]
@@ -62,26 +59,27 @@ def _wider(a: np.dtype[Any] | None, b: np.dtype[Any]) -> np.dtype[Any]:
     return np.promote_types(a, b)
 
 
-def elementwise(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
-    """An @op whose operands are promoted to a common dtype first."""
+def binary_op(forward: Callable[..., Recorded]) -> Callable[[Any, Any], Tensor]:
+    """An @op of two operands that are promoted to a common dtype first."""
     record = op(forward)
 
     @functools.wraps(forward)
-    def apply(*operands: Any, **static: Any) -> Tensor:
-        return record(*promote(*operands), **static)
+    def apply(a: Any, b: Any) -> Tensor:
+        if (isinstance(a, autograd.Tensor) and isinstance(b, autograd.Tensor)
+                and a._data.dtype == b._data.dtype):
+            return record(a, b)
+        return record(*promote(a, b))
     return apply
 
 
-def elementwise_float(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
-    """An @op on floats: integers and bools become float32 first."""
+def float_op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
+    """An @op of one operand that is a float: integers and bools become float32 first."""
     record = op(forward)
 
     @functools.wraps(forward)
-    def apply(*operands: Any, **static: Any) -> Tensor:
-        promoted = promote(*operands)
-        if promoted[0].dtype.kind != "f":
-            promoted = [x.to(np.float32) for x in promoted]
-        return record(*promoted, **static)
+    def apply(x: Any, *args: Any, **static: Any) -> Tensor:
+        x = x if isinstance(x, autograd.Tensor) else autograd.Tensor(x)
+        return record(x if x._data.dtype.kind == "f" else x.to(np.float32), *args, **static)
     return apply
 
 
@@ -100,31 +98,33 @@ def clone(x: Tensor) -> Recorded:
 
 # ---- arithmetic ---------------------------------------------------------------------------------
 
-@elementwise
+@binary_op
 def add(a: Tensor, b: Tensor) -> Recorded:
     """y = a + b"""
     return a.data + b.data, lambda g: g, lambda g: g
 
 
-@elementwise
+@binary_op
 def sub(a: Tensor, b: Tensor) -> Recorded:
     """y = a - b"""
     return a.data - b.data, lambda g: g, lambda g: -g
 
 
-@elementwise
+@binary_op
 def mul(a: Tensor, b: Tensor) -> Recorded:
     """y = a · b"""
     return a.data * b.data, lambda g: g * b, lambda g: g * a
 
 
-@elementwise_float
+@binary_op
 def div(a: Tensor, b: Tensor) -> Recorded:
-    """y = a / b"""
+    """y = a / b; integers divide as float32"""
+    if a.dtype.kind != "f":
+        a, b = a.to(np.float32), b.to(np.float32)
     return _quiet(np.divide, a.data, b.data), lambda g: g / b, lambda g, y: -g * y / b
 
 
-@elementwise
+@binary_op
 def pow(a: Tensor, b: Tensor) -> Recorded:
     """y = a^b.   ∂y/∂a = b·a^(b-1), 0 where b = 0;   ∂y/∂b = y·log a, 0 where a = 0 ≤ b"""
     return (_quiet(np.power, a.data, b.data),
@@ -132,19 +132,19 @@ def pow(a: Tensor, b: Tensor) -> Recorded:
             lambda g, y: where((a == 0) & (b >= 0), 0.0, g * y * log(a)))
 
 
-@elementwise
+@op
 def neg(x: Tensor) -> Recorded:
     """y = -x"""
     return -x.data, lambda g: -g
 
 
-@elementwise_float
+@float_op
 def reciprocal(x: Tensor) -> Recorded:
     """y = 1 / x"""
     return _quiet(np.reciprocal, x.data), lambda g, y: -g * y * y
 
 
-@elementwise
+@op
 def square(x: Tensor) -> Recorded:
     """y = x²"""
     return x.data * x.data, lambda g: g * x * 2
@@ -152,50 +152,50 @@ def square(x: Tensor) -> Recorded:
 
 # ---- exponentials and roots ---------------------------------------------------------------------
 
-@elementwise_float
+@float_op
 def exp(x: Tensor) -> Recorded:
     """y = e^x"""
     return _quiet(np.exp, x.data), lambda g, y: g * y
 
 
-@elementwise_float
+@float_op
 def log(x: Tensor) -> Recorded:
     """y = log x, the natural logarithm"""
     return _quiet(np.log, x.data), lambda g: g / x
 
 
-@elementwise_float
+@float_op
 def log1p(x: Tensor) -> Recorded:
     """y = log(1 + x), exact for small x"""
     return _quiet(np.log1p, x.data), lambda g: g / (x + 1)
 
 
-@elementwise_float
+@float_op
 def sqrt(x: Tensor) -> Recorded:
     """y = √x; the gradient at 0 is infinite"""
     return _quiet(np.sqrt, x.data), lambda g, y: g / (y * 2)
 
 
-@elementwise_float
+@float_op
 def rsqrt(x: Tensor) -> Recorded:
     """y = 1/√x"""
     return _quiet(lambda a: 1 / np.sqrt(a), x.data), lambda g, y: g * y * y * y * -0.5
 
 
-@elementwise_float
+@float_op
 def sigmoid(x: Tensor) -> Recorded:
     """y = 1 / (1 + e^-x)"""
     e = np.exp(-np.abs(x.data))                                 # ≤ 1: never overflows
     return (np.where(x.data >= 0, 1, e) / (1 + e)).astype(x.dtype), lambda g, y: g * y * (1 - y)
 
 
-@elementwise_float
+@float_op
 def tanh(x: Tensor) -> Recorded:
     """y = tanh x"""
     return np.tanh(x.data), lambda g, y: g * (1 - y * y)
 
 
-@elementwise_float
+@float_op
 def softplus(x: Tensor, *, beta: float = 1.0, threshold: float = 20.0) -> Recorded:
     """y = log(1 + e^(β·x)) / β, and x itself where β·x > threshold"""
     z = x.data * beta
@@ -206,19 +206,19 @@ def softplus(x: Tensor, *, beta: float = 1.0, threshold: float = 20.0) -> Record
 
 # ---- trigonometry -------------------------------------------------------------------------------
 
-@elementwise_float
+@float_op
 def sin(x: Tensor) -> Recorded:
     """y = sin x, x in radians"""
     return _quiet(np.sin, x.data), lambda g: g * cos(x)
 
 
-@elementwise_float
+@float_op
 def cos(x: Tensor) -> Recorded:
     """y = cos x, x in radians"""
     return _quiet(np.cos, x.data), lambda g: -g * sin(x)
 
 
-@elementwise_float
+@float_op
 def tan(x: Tensor) -> Recorded:
     """y = tan x, x in radians"""
     return _quiet(np.tan, x.data), lambda g, y: g * (1 + y * y)
@@ -226,32 +226,32 @@ def tan(x: Tensor) -> Recorded:
 
 # ---- kinks and choices --------------------------------------------------------------------------
 
-@elementwise
+@op
 def abs(x: Tensor) -> Recorded:
     """y = |x|; gradient 0 at 0"""
     return np.abs(x.data), lambda g: g * sign(x)
 
 
-@elementwise
+@op
 def sign(x: Tensor) -> Recorded:
     """y = -1, 0 or 1; the gradient is 0 everywhere"""
     return np.sign(x.data), lambda g: g * 0
 
 
-@elementwise
+@op
 def relu(x: Tensor) -> Recorded:
     """y = max(x, 0); gradient 0 at 0"""
     return np.maximum(x.data, 0), lambda g, y: where(y > 0, g, 0.0)
 
 
-@elementwise
+@op
 def leaky_relu(x: Tensor, *, negative_slope: float = 0.01) -> Recorded:
     """y = x for x > 0, negative_slope · x elsewhere"""
     return (np.where(x.data > 0, x.data, x.data * x.dtype.type(negative_slope)),
             lambda g: where(x > 0, g, g * negative_slope))
 
 
-@elementwise
+@binary_op
 def maximum(a: Tensor, b: Tensor) -> Recorded:
     """y = max(a, b); at a tie each side gets half the gradient"""
     return (np.maximum(a.data, b.data),
@@ -265,7 +265,7 @@ def minimum(a: Any, b: Any) -> Tensor:
     return -maximum(-a, -b)
 
 
-@elementwise
+@op
 def clamp(x: Tensor, *, min: float | None = None, max: float | None = None) -> Recorded:
     """y = x held between min and max; gradient 1 on the boundary. ValueError without either."""
     if min is None and max is None:
