@@ -1,0 +1,77 @@
+"""What every dataset of the comparisons is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+EMBEDDED = Path(__file__).resolve().parent.parent / "data"
+
+
+class DataError(Exception):
+    """Data that is missing or damaged; the message is one line and names the file."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """One dataset, read.
+
+    name: short, for files and tables. source: one line for people: what, from where, how many.
+    x, y: the training part; x_test, y_test: None where a protocol splits.
+    Images are float32 in [0, 1] of shape (N, 1, H, W), class labels int64.
+    subjects, clips: for each row of x, who is in it and which recording it is from.
+    """
+
+    name: str
+    source: str
+    x: np.ndarray
+    y: np.ndarray
+    x_test: np.ndarray | None = None
+    y_test: np.ndarray | None = None
+    classes: list[str] = field(default_factory=list)
+    subjects: np.ndarray | None = None
+    clips: np.ndarray | None = None
+
+
+def read_embedded(name: str, sha256: str, folder: Path = EMBEDDED) -> bytes:
+    """The bytes of a file that ships with the package. Raises DataError if missing or altered."""
+    path = folder / name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(f"{path}: damaged (its SHA-256 is not the recorded {sha256[:12]}…)")
+    return content
+
+
+def cache_folder() -> Path:
+    """Where downloads of the current user go, by the custom of the platform."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "minigrad"
+
+
+def search_folders() -> list[Path]:
+    """Where data may lie when the user named no folder: $MINIGRAD_DATA, then the cache folder.
+
+    Raises DataError if $MINIGRAD_DATA names no folder.
+    """
+    named = os.environ.get("MINIGRAD_DATA")
+    if named and not Path(named).is_dir():
+        raise DataError(f"{named}: no such folder (named by MINIGRAD_DATA)")
+    return [*([Path(named)] if named else []), cache_folder()]
+
+
+def images(pixels: np.ndarray) -> np.ndarray:
+    """uint8 (N, H, W) → float32 in [0, 1], (N, 1, H, W)."""
+    return pixels[:, None].astype(np.float32) / np.float32(255)

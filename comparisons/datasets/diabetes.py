@@ -1,0 +1,51 @@
+"""The Pima Indians diabetes table: 768 women, 8 measurements, diabetes within five years or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from comparisons.datasets.base import EMBEDDED, Data, read_embedded
+
+FILE = "pima-indians-diabetes.csv"
+SHA256 = "712ff64dd88ef8c18e038d116c9744aa51652cb9019e59582ebf5e29b11f2928"
+FEATURES = ("pregnancies", "glucose", "blood_pressure", "skin_thickness", "insulin", "bmi",
+            "diabetes_pedigree", "age")
+ZERO_IS_MISSING = slice(1, 6)       # glucose … bmi: nobody alive measures 0
+
+
+def load_diabetes(folder: Path = EMBEDDED) -> Data:
+    """The table in its usual row order; a measurement that was not taken is NaN.
+
+    **Shapes** x (768, 8) float64, y (768,) int64 in {0, 1}; the protocol (k-fold) splits.
+    **Raises** DataError if the embedded file is missing or damaged.
+    """
+    lines = read_embedded(FILE, SHA256, folder).decode().splitlines()
+    table = np.loadtxt(lines, delimiter=",", skiprows=1)
+    x, y = table[:, :-1], table[:, -1].astype(np.int64)
+    measured = x[:, ZERO_IS_MISSING]
+    measured[measured == 0] = np.nan
+    return Data("pima-diabetes", f"Pima Indians diabetes, embedded: {len(x)} rows, 8 features, "
+                f"{y.sum()} with diabetes ({y.mean():.1%}), {np.isnan(x).sum()} values missing",
+                x, y, classes=["no diabetes", "diabetes"])
+
+
+def impute_and_scale(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Replace NaN by the median and standardise, with figures learned from `train` alone.
+
+    x ↦ (x' - mean) / std, where x' is x, or the median of its column where x is NaN; mean and
+    std (of the population) are taken over the imputed training part.
+
+    **Shapes** train (N, F), test (M, F) → the same.
+    **Raises** ValueError if a column of `train` holds no value or only one.
+    """
+    missing = np.isnan(train).all(0)
+    if missing.any():
+        raise ValueError(f"impute_and_scale: column {missing.argmax()} of train has no value")
+    median = np.nanmedian(train, axis=0)
+    train, test = (np.where(np.isnan(x), median, x) for x in (train, test))
+    mean, std = train.mean(0), train.std(0)
+    if (std == 0).any():
+        raise ValueError(f"impute_and_scale: column {(std == 0).argmax()} of train is constant")
+    return (train - mean) / std, (test - mean) / std

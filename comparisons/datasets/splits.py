@@ -1,0 +1,81 @@
+"""Who is trained on and who is tested on. Every split is a function of its arguments alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+Split = tuple[np.ndarray, np.ndarray]       # row numbers: (train, test), each ascending
+
+
+def stratified_folds(y: np.ndarray, folds: int = 10, *, repeats: int = 1,
+                     seed: int = 0) -> Iterator[Split]:
+    """k-fold cross-validation, `repeats` times over with new shuffles.
+
+    Fold sizes differ by at most one, and so does the number of each class within them.
+
+    **Raises** ValueError if `folds` is below 2 or above the number of rows.
+    """
+    for repeat in range(repeats):
+        home = _deal(np.arange(len(y)), y, folds, (seed, repeat))
+        for fold in range(folds):
+            yield np.flatnonzero(home != fold), np.flatnonzero(home == fold)
+
+
+def person_split(subjects: np.ndarray, y: np.ndarray, fold: int, folds: int,
+                 seed: int = 0) -> Split:
+    """Nobody tested on has been trained on."""
+    return _split(subjects, y, fold, folds, seed)
+
+
+def clip_split(clips: np.ndarray, y: np.ndarray, fold: int, folds: int, seed: int = 0) -> Split:
+    """No recording is on both sides, but persons are."""
+    return _split(clips, y, fold, folds, seed)
+
+
+def random_split(y: np.ndarray, fold: int, folds: int, seed: int = 0) -> Split:
+    """Images at random: neighbouring frames of one recording land on both sides."""
+    return _split(np.arange(len(y)), y, fold, folds, seed)
+
+
+def overlap(groups: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
+    """The share of test rows whose group (person, clip) is in the training part too."""
+    return float(np.isin(groups[test], groups[train]).mean())
+
+
+def _split(groups: np.ndarray, y: np.ndarray, fold: int, folds: int, seed: int) -> Split:
+    if not 0 <= fold < folds:
+        raise ValueError(f"split: fold must be from 0 to {folds - 1}; got {fold}")
+    home = _deal(groups, y, folds, (seed, 0))
+    return np.flatnonzero(home != fold), np.flatnonzero(home == fold)
+
+
+def _deal(groups: np.ndarray, y: np.ndarray, folds: int, seed: tuple[int, int]) -> np.ndarray:
+    """The fold of each row: groups whole, classes as even as the groups allow.
+
+    Rows that are groups of their own are dealt like cards, sorted by class. Otherwise groups go,
+    the largest first, each to the fold that it leaves with the least Σ (count of a class / its
+    total)²: that keeps every class even, the rare ones too.
+    """
+    names, group = np.unique(groups, return_inverse=True)
+    if not 2 <= folds <= len(names):
+        raise ValueError(f"split: folds must be from 2 to the number of groups, {len(names)}; "
+                         f"got {folds}")
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    label = np.unique(y, return_inverse=True)[1]
+    home = np.empty(len(names), np.int64)
+    if len(names) == len(y):
+        rows = np.argsort(group)
+        home[shuffled[np.argsort(label[rows][shuffled], kind="stable")]] = \
+            np.arange(len(names)) % folds
+        return home[group]
+    count = np.zeros((len(names), label.max() + 1))
+    np.add.at(count, (group, label), 1)
+    count /= count.sum(0)
+    held = np.zeros((folds, count.shape[1]))
+    for g in shuffled[np.argsort(-count[shuffled].sum(1), kind="stable")]:
+        gain = ((held + count[g])**2 - held**2).sum(1)
+        home[g] = gain.argmin()
+        held[home[g]] += count[g]
+    return home[group]
