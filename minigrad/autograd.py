@@ -133,21 +133,31 @@ def op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
         if len(args) > n_inputs:
             static.update(zip(static_names, args[n_inputs:], strict=False))
             args = args[:n_inputs]
-        inputs = [x if x is None or isinstance(x, Tensor) else Tensor(x) for x in args]
-        value, *vjps = forward(*inputs, **static)
+        for x in args:
+            if x is not None and not isinstance(x, Tensor):
+                args = tuple(x if x is None or isinstance(x, Tensor) else Tensor(x) for x in args)
+                break
+        value, *vjps = forward(*args, **static)
         y = Tensor(value)
-        if len(vjps) != len(inputs):
-            raise TypeError(f"{name}: the op returned {len(vjps)} vjps for {len(inputs)} inputs")
         if _mode.enabled:
-            # an unwanted vjp is dropped here, and with it the values that only it would need
-            edges = [(x.node or x, vjp) for x, vjp in zip(inputs, vjps, strict=True)
-                     if x is not None and x._requires_grad and vjp is not None]
-            if edges and y._data.dtype.kind == "f":
-                y.node = Node(name, edges, y._data)
-                y._requires_grad = True
+            for x in args:
+                if x is not None and x._requires_grad:
+                    _record(name, args, vjps, y)
+                    break
         return y
 
     return apply
+
+
+def _record(name: str, inputs: tuple[Any, ...], vjps: list[Vjp | None], y: Tensor) -> None:
+    if len(vjps) != len(inputs):
+        raise TypeError(f"{name}: the op returned {len(vjps)} vjps for {len(inputs)} inputs")
+    # an unwanted vjp is dropped here, and with it the values that only it would need
+    edges = [(x.node or x, vjp) for x, vjp in zip(inputs, vjps, strict=True)
+             if x is not None and x._requires_grad and vjp is not None]
+    if edges and y._data.dtype.kind == "f":
+        y.node = Node(name, edges, y._data)
+        y._requires_grad = True
 
 
 # ---- in-place changes ----------------------------------------------------------------------------

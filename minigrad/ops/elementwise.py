@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 # ---- type promotion -----------------------------------------------------------------------------
 
+_NUMBERS = (bool, int, float)
+
+
 def promote(*operands: Any) -> list[Tensor]:
     """The operands as Tensors of one dtype.
 
@@ -31,19 +34,18 @@ def promote(*operands: Any) -> list[Tensor]:
     outrank 0-d tensors, and those outrank Python numbers, unless the lower rank has the higher
     category. Source: torch.result_type.
     """
-    numbers = (bool, int, float)
-    tensors = [x if type(x) in numbers or isinstance(x, autograd.Tensor) else autograd.Tensor(x)
+    tensors = [x if type(x) in _NUMBERS or isinstance(x, autograd.Tensor) else autograd.Tensor(x)
                for x in operands]
     ranks: list[np.dtype[Any] | None] = [None, None, None]      # dimensioned, 0-d, Python numbers
     for x in tensors:
-        plain = type(x) in numbers
+        plain = type(x) in _NUMBERS
         rank = 2 if plain else 1 if x.ndim == 0 else 0
         dtype = np.dtype({bool: bool, int: np.int64, float: np.float32}[type(x)] if plain
                          else x.dtype)
         ranks[rank] = _wider(ranks[rank], dtype)
     present = [dtype for dtype in ranks if dtype is not None]
     common = max(present, key=_category)            # the first, so the highest rank, of several
-    return [autograd.Tensor(np.asarray(x, common)) if type(x) in numbers else x.to(common)
+    return [autograd.Tensor(np.asarray(x, common)) if type(x) in _NUMBERS else x.to(common)
             for x in tensors]
 
 
@@ -65,9 +67,12 @@ def binary_op(forward: Callable[..., Recorded]) -> Callable[[Any, Any], Tensor]:
 
     @functools.wraps(forward)
     def apply(a: Any, b: Any) -> Tensor:
-        if (isinstance(a, autograd.Tensor) and isinstance(b, autograd.Tensor)
-                and a._data.dtype == b._data.dtype):
-            return record(a, b)
+        if isinstance(a, autograd.Tensor):
+            if isinstance(b, autograd.Tensor):
+                if a._data.dtype == b._data.dtype:
+                    return record(a, b)
+            elif type(b) in _NUMBERS and a._data.dtype.kind == "f":
+                return record(a, autograd.Tensor(np.asarray(b, a._data.dtype)))
         return record(*promote(a, b))
     return apply
 
