@@ -113,6 +113,9 @@ class enable_grad(_set_grad_mode):
     enabled = True
 
 
+registry: dict[str, Callable[..., Tensor]] = {}        # every @op there is, by its full name
+
+
 def op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
     """Make a differentiable op of a function that returns `(value, vjp of input 0, ...)`.
 
@@ -146,6 +149,7 @@ def op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
                     break
         return y
 
+    registry[f"{forward.__module__}.{name}"] = apply
     return apply
 
 
