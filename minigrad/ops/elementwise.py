@@ -10,6 +10,7 @@ maximum and minimum at a tie, 1 for clamp on its boundary.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Recorded, op
+from minigrad.kernels import elementwise as kernels
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -164,6 +166,12 @@ def exp(x: Tensor) -> Recorded:
 
 
 @float_op
+def expm1(x: Tensor) -> Recorded:
+    """y = e^x - 1, exact for small x"""
+    return _quiet(np.expm1, x.data), lambda g, y: g * (y + 1)
+
+
+@float_op
 def log(x: Tensor) -> Recorded:
     """y = log x, the natural logarithm"""
     return _quiet(np.log, x.data), lambda g: g / x
@@ -198,6 +206,14 @@ def sigmoid(x: Tensor) -> Recorded:
 def tanh(x: Tensor) -> Recorded:
     """y = tanh x"""
     return np.tanh(x.data), lambda g, y: g * (1 - y * y)
+
+
+@float_op
+def erf(x: Tensor) -> Recorded:
+    """y = 2/√π · ∫ e^-t² dt from 0 to x"""
+    y = np.empty(x.shape, x.dtype)
+    kernels.erf(x.data.reshape(-1), y.reshape(-1))
+    return y, lambda g: g * exp(-x * x) * (2 / math.sqrt(math.pi))
 
 
 @float_op

@@ -1,0 +1,185 @@
+"""Loops that Numba compiles, each beside a plain-NumPy twin that says what it computes.
+
+A kernel is ordinary Python over arrays. It knows neither Tensor nor ops:
+
+    def double_numpy(x: Float1, y: Float1) -> None:
+        y[:] = 2 * x
+
+    @kernel(double_numpy, writes=("y",))
+    def double(x: Float1, y: Float1) -> None:
+        for i in prange(len(x)):
+            y[i] = 2 * x[i]
+
+The loop is compiled on its first call, once for float32 and once for float64, and kept on disk.
+Each iteration of a `prange` owns what it writes, so results are equal to the bit for any number of
+threads. A kernel's file holds all that its loop calls: Numba's cache does not see edits elsewhere.
+
+MINIGRAD_KERNELS=numpy runs the twins; NUMBA_DISABLE_JIT=1 runs the loops as plain Python.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Array = NDArray[Any]
+
+# What a kernel's arguments are: C-contiguous arrays of its float dtype (None) or of another, by
+# number of dims; besides these bool, int, float and tuples of them.
+Float1 = Annotated[Array, 1, None]
+Float2 = Annotated[Array, 2, None]
+Float3 = Annotated[Array, 3, None]
+Float4 = Annotated[Array, 4, None]
+Int1 = Annotated[Array, 1, np.int64]
+Index3 = Annotated[Array, 3, np.int32]
+
+prange = range                  # becomes numba.prange in a kernel's module when it is compiled
+
+registry: dict[str, Kernel] = {}
+_lock = threading.RLock()
+_said: set[str] = set()
+
+
+class Kernel:
+    """A loop, its twin, and the loop compiled (once it has been called)."""
+
+    def __init__(self, loop: Callable[..., None], twin: Callable[..., None],
+                 writes: tuple[str, ...]) -> None:
+        self.name, self.loop, self.twin = loop.__name__, loop, twin
+        self.__doc__ = loop.__doc__
+        self.parameters = tuple(inspect.signature(loop).parameters)
+        self.writes = tuple(name in writes for name in self.parameters)
+        self._run = twin if os.environ.get("MINIGRAD_KERNELS") == "numpy" else None
+
+    def __call__(self, *args: Any) -> None:
+        (self._run or self.compiled())(*self._prepared(args))
+
+    def _prepared(self, args: tuple[Any, ...]) -> Iterator[Any]:
+        """Arrays as Numba compiled for: any other layout would silently be compiled for anew."""
+        for value, written, name in zip(args, self.writes, self.parameters, strict=True):
+            if isinstance(value, np.ndarray):
+                flags = value.flags
+                if not (flags.c_contiguous and flags.writeable):
+                    if written:
+                        raise ValueError(f"{self.name}: {name} must be contiguous and writeable")
+                    value = np.array(value, order="C")
+            yield value
+
+    def compiled(self) -> Callable[..., None]:
+        """The loop as Numba runs it; the machine code itself is made or loaded on first call."""
+        with _lock:
+            if self._run is None:
+                numba: Any = import_module("numba")     # now: `import minigrad` stays fast
+
+                if not _said:
+                    _said.add("listening")
+                    _announce_compilation()
+                if "prange" in self.loop.__globals__:
+                    self.loop.__globals__["prange"] = numba.prange
+                self._run = _cached_jit(numba, self.loop)
+            return self._run
+
+    def warmup(self, dtype: DTypeLike) -> None:
+        """Compile for one float dtype, or load what was compiled before, without running."""
+        run = self.compiled()
+        if hasattr(run, "compile"):             # a twin or a plain loop has nothing to compile
+            run.compile(self.signature(dtype))
+
+    def signature(self, dtype: DTypeLike) -> tuple[Any, ...]:
+        """Numba's types of the arguments, from the loop's annotations."""
+        numba: Any = import_module("numba")
+
+        def numba_type(hint: Any) -> Any:
+            if hasattr(hint, "__metadata__"):
+                ndim, kind = hint.__metadata__
+                return numba.types.Array(numba.from_dtype(np.dtype(kind or dtype)), ndim, "C")
+            if hint in (bool, int, float):
+                return numba.typeof(hint())
+            return numba.types.UniTuple(numba_type(hint.__args__[0]), len(hint.__args__))
+
+        hints = get_type_hints(self.loop, include_extras=True)
+        return tuple(numba_type(hints[name]) for name in self.parameters)
+
+
+def kernel(twin: Callable[..., None], *, writes: tuple[str, ...]
+           ) -> Callable[[Callable[..., None]], Kernel]:
+    """Make a kernel of a loop: `twin` is its meaning in plain NumPy, `writes` names its outputs."""
+    def decorate(loop: Callable[..., None]) -> Kernel:
+        registry[loop.__name__] = Kernel(loop, twin, writes)
+        return registry[loop.__name__]
+    return decorate
+
+
+def load_all() -> dict[str, Kernel]:
+    """Import every file of kernels and return them all by name."""
+    for file in sorted(Path(__file__).parent.glob("[!_]*.py")):
+        import_module(f"{__name__}.{file.stem}")
+    return registry
+
+
+def _cached_jit(numba: Any, loop: Callable[..., None]) -> Callable[..., None]:
+    options = {"parallel": True, "nogil": True}
+    try:
+        run = numba.njit(cache=True, **options)(loop)
+    except RuntimeError:                        # Numba found no folder that it may write to
+        reason = "no folder for compiled kernels is writable"
+    else:
+        folder = getattr(getattr(run, "_cache", None), "cache_path", None)
+        if folder is None or _only_ours(Path(folder)):
+            return run          # type: ignore[no-any-return]
+        reason = f"others may write to the cache folder {folder}"
+    _say_once(f"{reason}: kernels are compiled anew in each process; "
+              "NUMBA_CACHE_DIR may name a folder of your own")
+    return numba.njit(**options)(loop)          # type: ignore[no-any-return]
+
+
+def _only_ours(folder: Path) -> bool:
+    """Whether nobody else can put machine code into `folder`, or another folder in its place."""
+    if not folder.is_dir() or os.name != "posix":
+        return True
+    status = folder.stat()
+    return (not status.st_mode & stat.S_IWOTH and status.st_uid in (0, os.getuid())
+            and all(not mode & stat.S_IWOTH or mode & stat.S_ISVTX
+                    for mode in (parent.stat().st_mode for parent in folder.resolve().parents)))
+
+
+def _announce_compilation() -> None:
+    """Say so when Numba first compiles a kernel; it keeps silent where the cache has the result."""
+    event: Any = import_module("numba.core.event")
+
+    def on_start(_: Any, compilation: Any) -> None:
+        if compilation.data["dispatcher"].py_func.__module__.startswith(__name__):
+            _say_once("compiling kernels, once on this machine; the first calls take some seconds")
+
+    methods = {"on_start": on_start, "on_end": lambda _, compilation: None}
+    event.register("numba:compile", type("Announcer", (event.Listener,), methods)())
+
+
+def _say_once(line: str) -> None:
+    if line not in _said:
+        _said.add(line)
+        print(f"minigrad: {line}", file=sys.stderr, flush=True)
+
+
+class Workspace(threading.local):
+    """Scratch memory by name, one set a thread: fresh large arrays cost page faults each time."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[tuple[str, np.dtype[Any]], Array] = {}
+
+    def __call__(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        size, key = int(np.prod(shape)), (name, np.dtype(dtype))
+        buffer = self._buffers.get(key)
+        if buffer is None or buffer.size < size:
+            buffer = self._buffers[key] = np.empty(size, dtype)
+        return buffer[:size].reshape(shape)

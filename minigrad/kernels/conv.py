@@ -1,0 +1,242 @@
+"""Convolution as matrix products (Chellapilla et al. 2006), over as few output rows at a time as
+keep the unfolded input in cache.
+
+With `columns[c·kh·kw, position]` the input values under each place of the window (im2col):
+
+    y  = w @ columns            w as a matrix (O, C·KH·KW)
+    dw = g @ columnsᵀ
+    dx = fold(wᵀ @ g)           each value added back to where it was unfolded from (col2im)
+
+An output row is numbered n·OH + oh, image by image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from minigrad.kernels import Array, Float1, Float3, Float4, Workspace, kernel, prange
+
+Pair = tuple[int, int]
+Sizes = tuple[int, int, int, int, int, int, int, int, int]
+workspace = Workspace()
+
+CACHED_BYTES = 2**20        # of unfolded input at a time: measured, best between 2**19 and 2**21
+
+
+class Geometry(NamedTuple):
+    """A convolution's sizes. `padding` is what precedes the input; behind it, windows that reach
+    past the end read zeros, so `out_size` alone says where they stop."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+    in_size: Pair
+    out_size: Pair
+
+    @property
+    def sizes(self) -> Sizes:
+        return (*self.kernel, *self.stride, *self.padding, *self.dilation, self.out_size[0])
+
+    @property
+    def is_matrix_product(self) -> bool:
+        """Whether each output position sees just the input at the same position."""
+        return (self.kernel, self.stride, self.padding) == ((1, 1), (1, 1), (0, 0)) \
+            and self.in_size == self.out_size
+
+
+# ---- the kernels ---------------------------------------------------------------------------------
+
+def im2col_numpy(x: Float4, sizes: Sizes, first: int, columns: Float3) -> None:
+    """columns[(c,i,j), r, ow] = x[n, c, oh·SH + i·DH - PH, ow·SW + j·DW - PW]; zeros around x"""
+    kh, kw, sh, sw, ph, pw, dh, dw, out_height = sizes
+    _, rows, ow = columns.shape
+    begin, end = first // out_height, -(-(first + rows) // out_height)      # the images concerned
+    height, width = (out_height - 1) * sh + (kh - 1) * dh + 1, (ow - 1) * sw + (kw - 1) * dw + 1
+    padded = np.zeros((end - begin, x.shape[1], height, width), x.dtype)
+    part = x[begin:end, :, :height - ph, :width - pw]
+    padded[:, :, ph:ph + part.shape[2], pw:pw + part.shape[3]] = part
+    windows = np.lib.stride_tricks.sliding_window_view(
+        padded, ((kh - 1) * dh + 1, (kw - 1) * dw + 1), (2, 3))[:, :, ::sh, ::sw, ::dh, ::dw]
+    flat = windows.transpose(1, 4, 5, 0, 2, 3).reshape(len(columns), -1, ow)
+    start = first - begin * out_height
+    columns[:] = flat[:, start:start + rows]
+
+
+@kernel(im2col_numpy, writes=("columns",))
+def im2col(x: Float4, sizes: Sizes, first: int, columns: Float3) -> None:
+    _, _, height, width = x.shape
+    kh, kw, sh, sw, ph, pw, dh, dw, out_height = sizes
+    n_rows, rows, ow = columns.shape
+    for k in prange(n_rows):
+        at = np.int64(k)            # k is unsigned, and unsigned - signed is a float in Numba
+        c, i, j = at // (kh * kw), at // kw % kh, at % kw
+        left = j * dw - pw
+        low = min(max(-(left // sw), 0), ow)                # ow in low … high reads within x
+        high = max(min((width - 1 - left) // sw + 1, ow), low)
+        for r in range(rows):
+            n, oh = (first + r) // out_height, (first + r) % out_height
+            ih = oh * sh + i * dh - ph
+            if ih < 0 or ih >= height:
+                columns[k, r, :] = 0
+            else:
+                columns[k, r, :low] = 0
+                if sw == 1:
+                    columns[k, r, low:high] = x[n, c, ih, left + low:left + high]
+                else:
+                    for o in range(low, high):
+                        columns[k, r, o] = x[n, c, ih, o * sw + left]
+                columns[k, r, high:] = 0
+
+
+def col2im_numpy(columns: Float3, sizes: Sizes, first: int, x: Float4) -> None:
+    """x[n, c, oh·SH + i·DH - PH, ow·SW + j·DW - PW] += columns[(c,i,j), r, ow], where in x"""
+    kh, kw, sh, sw, ph, pw, dh, dw, out_height = sizes
+    _, channels, height, width = x.shape
+    _, rows, ow = columns.shape
+    iw = np.arange(ow) * sw - pw
+    for r in range(rows):
+        n, oh = divmod(first + r, out_height)
+        for i in range(kh):
+            ih = oh * sh + i * dh - ph
+            for j in range(kw if 0 <= ih < height else 0):
+                inside = (iw + j * dw >= 0) & (iw + j * dw < width)
+                x[n, :, ih, (iw + j * dw)[inside]] += \
+                    columns.reshape(channels, kh, kw, rows, ow)[:, i, j, r, inside].T
+
+
+@kernel(col2im_numpy, writes=("x",))
+def col2im(columns: Float3, sizes: Sizes, first: int, x: Float4) -> None:
+    _, channels, height, width = x.shape
+    kh, kw, sh, sw, ph, pw, dh, dw, out_height = sizes
+    _, rows, ow = columns.shape
+    for c in prange(channels):
+        for r in range(rows):
+            n, oh = (first + r) // out_height, (first + r) % out_height
+            for i in range(kh):
+                ih = oh * sh + i * dh - ph
+                if 0 <= ih < height:
+                    for j in range(kw):
+                        k = (np.int64(c) * kh + i) * kw + j
+                        left = j * dw - pw
+                        low = max(-(left // sw), 0)
+                        high = min((width - 1 - left) // sw + 1, ow)
+                        if sw == 1:
+                            for o in range(low, high):
+                                x[n, c, ih, left + o] += columns[k, r, o]
+                        else:
+                            for o in range(low, high):
+                                x[n, c, ih, o * sw + left] += columns[k, r, o]
+
+
+def rows_from_images_numpy(images: Float4, first: int, rows: Float3) -> None:
+    """rows[c, r] = images[n, c, h], the rows of all images in one line, channel by channel"""
+    channels, count, width = rows.shape
+    rows[:] = images.transpose(1, 0, 2, 3).reshape(channels, -1, width)[:, first:first + count]
+
+
+@kernel(rows_from_images_numpy, writes=("rows",))
+def rows_from_images(images: Float4, first: int, rows: Float3) -> None:
+    height = images.shape[2]
+    for c in prange(rows.shape[0]):
+        for r in range(rows.shape[1]):
+            rows[c, r, :] = images[(first + r) // height, c, (first + r) % height, :]
+
+
+def images_from_rows_numpy(rows: Float3, bias: Float1, first: int, images: Float4) -> None:
+    """images[n, c, h] = rows[c, r] + bias[c]"""
+    for r in range(rows.shape[1]):
+        n, h = divmod(first + r, images.shape[2])
+        images[n, :, h] = rows[:, r] + bias[:, None]
+
+
+@kernel(images_from_rows_numpy, writes=("images",))
+def images_from_rows(rows: Float3, bias: Float1, first: int, images: Float4) -> None:
+    height = images.shape[2]
+    for c in prange(rows.shape[0]):
+        for r in range(rows.shape[1]):
+            n, h = (first + r) // height, (first + r) % height
+            for w in range(rows.shape[2]):
+                images[n, c, h, w] = rows[c, r, w] + bias[c]
+
+
+# ---- what the ops call ---------------------------------------------------------------------------
+
+def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
+    """x (N, C, H, W), w (O, C/groups, KH, KW), b (O,) → y (N, O, OH, OW)"""
+    n, out = len(x), len(w)
+    y = np.empty((n, out, *geometry.out_size), x.dtype)
+    matrix = w.reshape(geometry.groups, out // geometry.groups, -1)             # (G, O/G, K)
+    if geometry.is_matrix_product:
+        np.matmul(matrix, _grouped(x, geometry), out=_grouped(y, geometry))
+        if b is not None:
+            y += b[:, None, None]
+        return y
+    bias = np.zeros(out, x.dtype) if b is None else b
+    for first, rows in _pieces(x, w, geometry):
+        columns = _unfold(x, first, rows, geometry)                             # (G, K, R·OW)
+        product = workspace("rows", (geometry.groups, matrix.shape[1], columns.shape[2]), x.dtype)
+        np.matmul(matrix, columns, out=product)
+        images_from_rows(product.reshape(out, rows, -1), bias, first, y)
+    return y
+
+
+def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: Geometry) -> Array:
+    """dw of y = conv2d(x, w): x (N, C, H, W), g (N, O, OH, OW) → (O, C/groups, KH, KW)"""
+    out = w_shape[0]
+    dw = np.zeros((geometry.groups, out // geometry.groups, int(np.prod(w_shape[1:]))), x.dtype)
+    part = np.empty_like(dw)
+    w = np.broadcast_to(dw[:1, :1, :1, None], w_shape)
+    for first, rows in _pieces(x, w, geometry):
+        columns = _unfold(x, first, rows, geometry)
+        gs = _rows_of(g, first, rows, geometry)
+        dw += np.matmul(gs, columns.swapaxes(1, 2), out=part)
+    return dw.reshape(w_shape)
+
+
+def conv2d_input_grad(g: Array, w: Array, x_shape: tuple[int, ...], geometry: Geometry) -> Array:
+    """dx of y = conv2d(x, w): g (N, O, OH, OW), w (O, C/groups, KH, KW) → (N, C, H, W)"""
+    matrix = w.reshape(geometry.groups, len(w) // geometry.groups, -1)          # (G, O/G, K)
+    matrix = matrix.swapaxes(1, 2)
+    if geometry.is_matrix_product:
+        dx = np.empty(x_shape, g.dtype)
+        np.matmul(matrix, _grouped(g, geometry), out=_grouped(dx, geometry))
+        return dx
+    dx = np.zeros(x_shape, g.dtype)
+    for first, rows in _pieces(dx, w, geometry):
+        gs = _rows_of(g, first, rows, geometry)
+        columns = workspace("columns", (geometry.groups, matrix.shape[1], gs.shape[2]), g.dtype)
+        np.matmul(matrix, gs, out=columns)
+        col2im(columns.reshape(-1, rows, geometry.out_size[1]), geometry.sizes, first, dx)
+    return dx
+
+
+def _pieces(x: Array, w: Array, geometry: Geometry) -> Iterator[Pair]:
+    """(first row, number of rows) of the output, piece by piece"""
+    total = len(x) * geometry.out_size[0] if x.size and w.size else 0
+    row_bytes = x.shape[1] * geometry.kernel[0] * geometry.kernel[1] * geometry.out_size[1] \
+        * x.itemsize
+    step = max(CACHED_BYTES // max(row_bytes, 1), 1)
+    return ((first, min(step, total - first)) for first in range(0, total, step))
+
+
+def _unfold(x: Array, first: int, rows: int, geometry: Geometry) -> Array:
+    n_columns = x.shape[1] * geometry.kernel[0] * geometry.kernel[1]
+    columns = workspace("columns", (n_columns, rows, geometry.out_size[1]), x.dtype)
+    im2col(x, geometry.sizes, first, columns)
+    return columns.reshape(geometry.groups, n_columns // geometry.groups, -1)
+
+
+def _rows_of(g: Array, first: int, rows: int, geometry: Geometry) -> Array:
+    lines = workspace("rows", (g.shape[1], rows, g.shape[3]), g.dtype)
+    rows_from_images(g, first, lines)
+    return lines.reshape(geometry.groups, g.shape[1] // geometry.groups, -1)    # (G, O/G, R·OW)
+
+
+def _grouped(x: Array, geometry: Geometry) -> Array:
+    n, channels, height, width = x.shape
+    return x.reshape(n, geometry.groups, channels // geometry.groups, height * width)

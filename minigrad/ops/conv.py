@@ -1,0 +1,219 @@
+"""Convolutions (cross-correlations, as in every framework) and the gradients that are convolutions.
+
+    y[n, o, i, j] = b[o] + Σ_{c,p,q} w[o, c, p, q] · x[n, c, i·SH + p·DH - PH, j·SW + q·DW - PW]
+
+y is linear in x and in w. So are the two gradients, and each of the three is made of the others:
+
+    conv2d(x, w) → y       input_grad(g, w) → dx       weight_grad(x, g) → dw
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigrad import autograd
+from minigrad.autograd import Recorded, op
+from minigrad.kernels import conv as kernels
+from minigrad.kernels.conv import Geometry, Pair
+
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor
+
+Size = int | Sequence[int]      # one for all dims, or one each
+
+
+# ---- the ops -------------------------------------------------------------------------------------
+
+@op
+def convolution(x: Tensor, w: Tensor, b: Tensor | None, *, geometry: Geometry) -> Recorded:
+    """y = conv2d(x, w) + b, for sizes that have been checked"""
+    x_shape, w_shape = x.shape, w.shape
+    return (kernels.conv2d(x.data, w.data, None if b is None else b.data, geometry),
+            lambda g: convolution_input_grad(g, w, None, shape=x_shape, geometry=geometry),
+            lambda g: convolution_weight_grad(x, g, shape=w_shape, geometry=geometry),
+            lambda g: g.sum((0, 2, 3)))
+
+
+@op
+def convolution_input_grad(g: Tensor, w: Tensor, b: Tensor | None, *,
+                           shape: tuple[int, ...], geometry: Geometry) -> Recorded:
+    """dx of y = conv2d(x, w), x of `shape`; with b on each channel: conv_transpose2d"""
+    w_shape = w.shape
+    x = kernels.conv2d_input_grad(g.data, w.data, shape, geometry)
+    if b is not None:
+        x += b.data[:, None, None]
+    return (x,
+            lambda gx: convolution(gx, w, None, geometry=geometry),
+            lambda gx: convolution_weight_grad(gx, g, shape=w_shape, geometry=geometry),
+            lambda gx: gx.sum((0, 2, 3)))
+
+
+@op
+def convolution_weight_grad(x: Tensor, g: Tensor, *, shape: tuple[int, ...], geometry: Geometry
+                            ) -> Recorded:
+    """dw of y = conv2d(x, w), w of `shape`"""
+    x_shape = x.shape
+    return (kernels.conv2d_weight_grad(x.data, g.data, shape, geometry),
+            lambda gw: convolution_input_grad(g, gw, None, shape=x_shape, geometry=geometry),
+            lambda gw: convolution(x, gw, None, geometry=geometry))
+
+
+# ---- torch's functions ---------------------------------------------------------------------------
+
+def conv2d(input: Any, weight: Any, bias: Any = None, stride: Size = 1, padding: Size | str = 0,
+           dilation: Size = 1, groups: int = 1) -> Tensor:
+    """The sum of windows of x weighted by w, one weighting for each output channel.
+
+    Shapes: x (N, C, H, W) or (C, H, W), w (O, C/groups, KH, KW), b (O,) → y (N, O, OH, OW) with
+    OH = ⌊(H + 2·padding - dilation·(KH - 1) - 1) / stride⌋ + 1. padding may be "valid" (none) or
+    "same" (OH = H, at stride 1; an odd rest goes behind). groups: channels are split into as many
+    parts, convolved apart. Raises RuntimeError where sizes do not fit, ValueError for arguments
+    out of range. Source: torch.nn.functional.conv2d.
+    """
+    return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv1d(input: Any, weight: Any, bias: Any = None, stride: Size = 1, padding: Size | str = 0,
+           dilation: Size = 1, groups: int = 1) -> Tensor:
+    """conv2d of one row: x (N, C, L) or (C, L), w (O, C/groups, K), b (O,) → y (N, O, OL).
+
+    Source: torch.nn.functional.conv1d.
+    """
+    return _convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Size = 1, padding: Size = 0,
+                     output_padding: Size = 0, groups: int = 1, dilation: Size = 1) -> Tensor:
+    """conv2d backwards: each x, times the window w, added where the window lies.
+
+    Shapes: x (N, C, H, W) or (C, H, W), w (C, O/groups, KH, KW), b (O,) → y (N, O, OH, OW) with
+    OH = (H - 1)·stride - 2·padding + dilation·(KH - 1) + output_padding + 1. Raises RuntimeError
+    where sizes do not fit, ValueError for arguments out of range.
+    Source: torch.nn.functional.conv_transpose2d.
+    """
+    return _transpose_convolve("conv_transpose2d", 2, input, weight, bias, stride, padding,
+                               output_padding, groups, dilation)
+
+
+def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Size = 1, padding: Size = 0,
+                     output_padding: Size = 0, groups: int = 1, dilation: Size = 1) -> Tensor:
+    """conv_transpose2d of one row: x (N, C, L) or (C, L), w (C, O/groups, K) → y (N, O, OL).
+
+    Source: torch.nn.functional.conv_transpose1d.
+    """
+    return _transpose_convolve("conv_transpose1d", 1, input, weight, bias, stride, padding,
+                               output_padding, groups, dilation)
+
+
+def _convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
+              dilation: Any, groups: int) -> Tensor:
+    x, w, b, batched = _checked(name, dims, input, weight, bias, groups)
+    got = f"got x {x.shape}, w {w.shape}"
+    if x.shape[1] != w.shape[1] * groups:
+        raise RuntimeError(f"{name}: x has {x.shape[1]} channels but w expects "
+                           f"{w.shape[1] * groups}; {got}")
+    if w.shape[0] % groups or w.shape[0] == 0:
+        raise RuntimeError(f"{name}: w has {w.shape[0]} output channels, which groups {groups} "
+                           f"must divide; {got}")
+    if b is not None and b.shape != (w.shape[0],):
+        raise RuntimeError(f"{name}: b must have shape ({w.shape[0]},); got {b.shape}")
+    steps = sizes_of(name, "stride", stride, dims, 1)
+    holes = sizes_of(name, "dilation", dilation, dims, 1)
+    spans = [d * (k - 1) + 1 for d, k in zip(holes, w.shape[2:], strict=True)]
+    if isinstance(padding, str):
+        if padding not in ("same", "valid"):
+            raise ValueError(f"{name}: padding must be 'same', 'valid' or sizes; got {padding!r}")
+        if padding == "same" and any(s != 1 for s in steps):
+            raise ValueError(f"{name}: padding 'same' needs stride 1; got {stride}")
+        totals = [n - 1 if padding == "same" else 0 for n in spans]
+        before = [total // 2 for total in totals]
+    else:
+        before = sizes_of(name, "padding", padding, dims, 0)
+        totals = [2 * p for p in before]
+    out = [(n + total - span) // s + 1
+           for n, total, span, s in zip(x.shape[2:], totals, spans, steps, strict=True)]
+    if any(n + total < span for n, total, span in zip(x.shape[2:], totals, spans, strict=True)):
+        padded = tuple(n + total for n, total in zip(x.shape[2:], totals, strict=True))
+        raise RuntimeError(f"{name}: the window {tuple(spans)} is larger than the padded x {padded}"
+                           f"; {got}")
+    geometry = _geometry(w.shape[2:], steps, before, holes, groups, x.shape[2:], out)
+    y = convolution(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry)
+    return _as_given(y, dims, batched)
+
+
+def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: Any,
+                        padding: Any, output_padding: Any, groups: int, dilation: Any) -> Tensor:
+    x, w, b, batched = _checked(name, dims, input, weight, bias, groups)
+    got = f"got x {x.shape}, w {w.shape}"
+    if x.shape[1] != w.shape[0] or w.shape[0] % groups:
+        raise RuntimeError(f"{name}: x has {x.shape[1]} channels but w expects {w.shape[0]}, "
+                           f"which groups {groups} must divide; {got}")
+    channels = w.shape[1] * groups
+    if b is not None and b.shape != (channels,):
+        raise RuntimeError(f"{name}: b must have shape ({channels},); got {b.shape}")
+    steps = sizes_of(name, "stride", stride, dims, 1)
+    holes = sizes_of(name, "dilation", dilation, dims, 1)
+    before = sizes_of(name, "padding", padding, dims, 0)
+    extra = sizes_of(name, "output_padding", output_padding, dims, 0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, steps, holes, strict=True)):
+        raise RuntimeError(f"{name}: output_padding {output_padding} must be smaller than stride "
+                           f"{stride} or dilation {dilation}")
+    out = [(n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, s, p, d, k, e in zip(
+        x.shape[2:], steps, before, holes, w.shape[2:], extra, strict=True)]
+    if any(n < 1 for n in out):
+        raise RuntimeError(f"{name}: the output would have size {tuple(out)}; {got}")
+    geometry = _geometry(w.shape[2:], steps, before, holes, groups, out, x.shape[2:])
+    y = convolution_input_grad(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry,
+                               shape=(x.shape[0], channels, *geometry.in_size))
+    return _as_given(y, dims, batched)
+
+
+# ---- checks --------------------------------------------------------------------------------------
+
+def _checked(name: str, dims: int, input: Any, weight: Any, bias: Any, groups: int
+             ) -> tuple[Tensor, Tensor, Tensor | None, bool]:
+    x, w, b = (t if t is None or isinstance(t, autograd.Tensor) else autograd.Tensor(t)
+               for t in (input, weight, bias))
+    assert x is not None
+    assert w is not None
+    if x.ndim not in (dims + 1, dims + 2) or w.ndim != dims + 2:
+        raise RuntimeError(f"{name}: x must have {dims + 1} or {dims + 2} dims and w {dims + 2}; "
+                           f"got x {x.shape}, w {w.shape}")
+    if len({t.dtype for t in (x, w, b) if t is not None}) != 1 or x.dtype.kind != "f":
+        raise RuntimeError(f"{name}: x, w and b must have one floating point dtype; got "
+                           + ", ".join(str(t.dtype) for t in (x, w, b) if t is not None))
+    if not isinstance(groups, int) or groups < 1:
+        raise ValueError(f"{name}: groups must be a positive int; got {groups!r}")
+    if 0 in x.shape[-dims:] or 0 in w.shape[2:]:
+        raise RuntimeError(f"{name}: no size may be 0 but the batch; got x {x.shape}, w {w.shape}")
+    batched = x.ndim == dims + 2
+    return x if batched else x.unsqueeze(0), w, b, batched
+
+
+def sizes_of(name: str, argument: str, value: Any, dims: int, least: int) -> list[int]:
+    sizes = list(value) if isinstance(value, tuple | list) else [value] * dims
+    sizes = sizes * dims if len(sizes) == 1 else sizes
+    if len(sizes) != dims or any(not isinstance(n, int | np.integer) or n < least for n in sizes):
+        raise ValueError(f"{name}: {argument} must be {dims} int{'s' * (dims > 1)} of at least "
+                         f"{least}; got {value!r}")
+    return [int(n) for n in sizes]
+
+
+def _geometry(kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int, in_size: Any,
+              out_size: Any) -> Geometry:
+    def pair(sizes: Any, one_row: int) -> Pair:
+        return (one_row, *sizes) if len(sizes) == 1 else tuple(sizes)
+    return Geometry(pair(kernel, 1), pair(stride, 1), pair(padding, 0), pair(dilation, 1), groups,
+                    pair(in_size, 1), pair(out_size, 1))
+
+
+def _as_2d(x: Tensor, dims: int) -> Tensor:
+    return x.unsqueeze(2) if dims == 1 else x
+
+
+def _as_given(y: Tensor, dims: int, batched: bool) -> Tensor:
+    y = y.squeeze(2) if dims == 1 else y
+    return y if batched else y.squeeze(0)

@@ -1,0 +1,289 @@
+"""Losses. Each gives one number an item, then `reduction` says: "none", "mean" or "sum"."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigrad import autograd
+from minigrad.autograd import Array, Recorded, op
+from minigrad.ops import elementwise as el
+
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor
+
+
+# ---- the ops -------------------------------------------------------------------------------------
+
+@op
+def pick_class(x: Tensor, *, target: Array) -> Recorded:
+    """y[n, …] = x[n, target[n, …], …]"""
+    classes = x.shape[1]
+    y = np.take_along_axis(x.data, np.expand_dims(target, 1), 1).squeeze(1)
+    return y, lambda g: put_class(g, target=target, classes=classes)
+
+
+@op
+def put_class(x: Tensor, *, target: Array, classes: int) -> Recorded:
+    """Zeros but y[n, target[n, …], …] = x[n, …]"""
+    y = np.zeros((x.shape[0], classes, *x.shape[1:]), x.dtype)
+    np.put_along_axis(y, np.expand_dims(target, 1), np.expand_dims(x.data, 1), 1)
+    return y, lambda g: pick_class(g, target=target)
+
+
+@op
+def clamped_cross_entropy(x: Tensor, target: Tensor) -> Recorded:
+    """y = -(t·log x + (1 - t)·log(1 - x)), the logarithms no less than -100.
+
+    ∂y/∂x = (x - t) / max(x·(1 - x), 1e-12)
+    """
+    with np.errstate(divide="ignore"):
+        log, log_rest = np.maximum(np.log(x.data), -100), np.maximum(np.log1p(-x.data), -100)
+    return (target.data * (log_rest - log) - log_rest,
+            lambda g: g * (x - target) / (x * (1 - x)).clamp(min=1e-12),
+            lambda g: g * ((1 - x).log().clamp(min=-100) - x.log().clamp(min=-100)))
+
+
+# ---- classes -------------------------------------------------------------------------------------
+
+def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: None = None,
+                  ignore_index: int = -100, reduce: None = None, reduction: str = "mean",
+                  label_smoothing: float = 0.0) -> Tensor:
+    """How surprised softmax(x) is by the true class t: -w_t · log softmax(x)_t.
+
+    Items of class ignore_index count for nothing; "mean" divides by the weights of those that do
+    count. With label_smoothing ε, all C classes get ε/C of the truth. A floating point target holds
+    the probabilities of the classes. Shapes: x (C,), (N, C) or (N, C, d1, …); target the same
+    without C, or x's if it holds probabilities; weight (C,). Raises ValueError or RuntimeError
+    where shapes do not fit, IndexError for a class out of range.
+    Source: torch.nn.functional.cross_entropy.
+    """
+    _no_legacy("cross_entropy", size_average, reduce)
+    x, t = _tensor(input), _tensor(target)
+    if not 0 <= label_smoothing <= 1:
+        raise RuntimeError("cross_entropy: label_smoothing must lie in [0, 1]; "
+                           f"got {label_smoothing}")
+    log_p = x.log_softmax(1 if x.ndim > 1 else 0)
+    if t.dtype.kind == "f":
+        return _soft_cross_entropy(log_p, t, weight, reduction, label_smoothing)
+    loss = nll_loss(log_p, t, weight, ignore_index=ignore_index, reduction=reduction)
+    if label_smoothing == 0:
+        return loss
+    batch, classes = _by_item("cross_entropy", log_p, t)
+    counts = classes.data != ignore_index
+    w = _class_weights("cross_entropy", weight, batch)
+    spread = -(batch if w is None else batch * w.reshape(-1, *[1] * (batch.ndim - 2))).sum(1)
+    spread = el.where(counts, spread, 0.0)
+    if reduction == "mean":
+        own = counts if w is None else w.data[np.where(counts, classes.data, 0)]
+        each = np.where(counts, own, 0)
+        spread = spread.sum() / each.sum(dtype=batch.dtype)
+    else:
+        spread = _reduce("cross_entropy", spread, reduction).reshape(loss.shape)
+    return loss * (1 - label_smoothing) + spread * (label_smoothing / batch.shape[1])
+
+
+def nll_loss(input: Any, target: Any, weight: Any = None, size_average: None = None,
+             ignore_index: int = -100, reduce: None = None, reduction: str = "mean") -> Tensor:
+    """-w_t · x_t for the true class t of each item: cross_entropy after log_softmax.
+
+    Shapes, ignore_index, "mean" and errors as cross_entropy. Source: torch.nn.functional.nll_loss.
+    """
+    _no_legacy("nll_loss", size_average, reduce)
+    x, given = _tensor(input), _tensor(target)
+    batch, t = _by_item("nll_loss", x, given)
+    counts = t.data != ignore_index
+    chosen = np.where(counts, t.data, 0)
+    if chosen.size and (chosen.min() < 0 or chosen.max() >= batch.shape[1]):
+        raise IndexError(f"nll_loss: target must lie in [0, {batch.shape[1] - 1}] or be "
+                         f"ignore_index {ignore_index}; got {chosen.min()} to {chosen.max()}")
+    w = _class_weights("nll_loss", weight, batch)
+    losses = -pick_class(batch, target=chosen)
+    each: Any = counts.astype(batch.dtype)
+    if w is not None:
+        each = np.where(counts, w.data[chosen], 0).astype(batch.dtype)
+        losses = losses * each
+    if not counts.all():
+        losses = el.where(counts, losses, 0.0)
+    if reduction == "mean":
+        return el.div(losses.sum(), each.sum())
+    return _reduce("nll_loss", losses, reduction).reshape(
+        given.shape if reduction == "none" else ())
+
+
+def _soft_cross_entropy(log_p: Tensor, t: Tensor, weight: Any, reduction: str, smoothing: float
+                        ) -> Tensor:
+    if t.shape != log_p.shape:
+        raise RuntimeError(f"cross_entropy: target of probabilities must have x's shape; got x "
+                           f"{log_p.shape}, target {t.shape}")
+    axis = 1 if log_p.ndim > 1 else 0
+    if smoothing:
+        t = t * (1 - smoothing) + smoothing / log_p.shape[axis]
+    w = _class_weights("cross_entropy", weight, log_p)
+    losses = -(log_p * t if w is None
+               else log_p * t * w.reshape(-1, *[1] * max(log_p.ndim - 2, 0))).sum(axis)
+    if reduction == "mean":
+        return losses.sum() / max(losses.numel(), 1)
+    return _reduce("cross_entropy", losses, reduction)
+
+
+def _by_item(name: str, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """x as (N, C, …) and the classes as (N, …)"""
+    if t.dtype.kind not in "iu":
+        raise RuntimeError(f"{name}: target must hold class numbers; got {t.dtype}")
+    if x.ndim == 1:
+        x, t = x.unsqueeze(0), t.unsqueeze(0) if t.ndim == 0 else t
+    if x.ndim < 1 or t.shape != (x.shape[0], *x.shape[2:]):
+        raise ValueError(f"{name}: target must have x's shape without the classes in dim 1; "
+                         f"got x {x.shape}, target {t.shape}")
+    return x, t
+
+
+def _class_weights(name: str, weight: Any, x: Tensor) -> Tensor | None:
+    classes = x.shape[1 if x.ndim > 1 else 0]
+    if weight is None:
+        return None
+    w = _tensor(weight)
+    if w.shape != (classes,):
+        raise RuntimeError(f"{name}: weight must have one entry for each of {classes} classes; "
+                           f"got {w.shape}")
+    return w
+
+
+# ---- numbers -------------------------------------------------------------------------------------
+
+def mse_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
+             reduction: str = "mean", weight: Any = None) -> Tensor:
+    """(x - t)², times `weight`. Source: torch.nn.functional.mse_loss."""
+    _no_legacy("mse_loss", size_average, reduce)
+    x, t = _pair("mse_loss", input, target)
+    return _weighted("mse_loss", (x - t).square(), weight, reduction)
+
+
+def l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
+            reduction: str = "mean", weight: Any = None) -> Tensor:
+    """|x - t|, times `weight`; gradient 0 at 0. Source: torch.nn.functional.l1_loss."""
+    _no_legacy("l1_loss", size_average, reduce)
+    x, t = _pair("l1_loss", input, target)
+    return _weighted("l1_loss", (x - t).abs(), weight, reduction)
+
+
+def smooth_l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
+                   reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """d²/(2β) where d = |x - t| < β, d - β/2 elsewhere.
+
+    Source: torch.nn.functional.smooth_l1_loss.
+    """
+    _no_legacy("smooth_l1_loss", size_average, reduce)
+    if beta < 0:
+        raise RuntimeError(f"smooth_l1_loss: beta must not be negative; got {beta}")
+    if beta == 0:
+        return l1_loss(input, target, reduction=reduction)
+    x, t = _pair("smooth_l1_loss", input, target)
+    d = (x - t).abs()
+    return _reduce("smooth_l1_loss", el.where(d < beta, d.square() * (0.5 / beta), d - beta / 2),
+                   reduction)
+
+
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0,
+               weight: Any = None) -> Tensor:
+    """d²/2 where d = |x - t| ≤ δ, δ·(d - δ/2) elsewhere, times `weight`.
+
+    Source: torch.nn.functional.huber_loss.
+    """
+    if delta <= 0:
+        raise RuntimeError(f"huber_loss: delta must be positive; got {delta}")
+    x, t = _pair("huber_loss", input, target)
+    d = (x - t).abs()
+    return _weighted("huber_loss", el.where(d <= delta, d.square() * 0.5, (d - delta / 2) * delta),
+                     weight, reduction)
+
+
+def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_average: None = None,
+                         reduce: None = None, reduction: str = "mean") -> Tensor:
+    """-(t·log x + (1 - t)·log(1 - x)), logarithms no less than -100, times `weight`.
+
+    Shapes: x and target the same; x in [0, 1]. Raises ValueError where shapes differ, RuntimeError
+    for x out of range. Source: torch.nn.functional.binary_cross_entropy.
+    """
+    name = "binary_cross_entropy"
+    _no_legacy(name, size_average, reduce)
+    x, t = _equal_shapes(name, input, target)
+    if x.data.size and not (x.data.min() >= 0 and x.data.max() <= 1):
+        raise RuntimeError(f"{name}: x must lie in [0, 1]; got {x.data.min()} to {x.data.max()}")
+    return _weighted(name, clamped_cross_entropy(x, t.to(x.dtype)), weight, reduction)
+
+
+def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None,
+                                     size_average: None = None, reduce: None = None,
+                                     reduction: str = "mean", pos_weight: Any = None) -> Tensor:
+    """-(p·t·log σ(x) + (1 - t)·log(1 - σ(x))), times `weight`; p is pos_weight, 1 unless given.
+
+    Shapes: x and target the same, weight and pos_weight such that they broadcast. Raises ValueError
+    where shapes differ. Source: torch.nn.functional.binary_cross_entropy_with_logits.
+    """
+    name = "binary_cross_entropy_with_logits"
+    _no_legacy(name, size_average, reduce)
+    x, t = _equal_shapes(name, input, target)
+    minus_log_sigmoid = el.softplus(-x, threshold=np.inf)
+    if pos_weight is not None:
+        minus_log_sigmoid = minus_log_sigmoid * ((_tensor(pos_weight) - 1) * t + 1)
+    return _weighted(name, (1 - t) * x + minus_log_sigmoid, weight, reduction)
+
+
+def kl_div(input: Any, target: Any, size_average: None = None, reduce: None = None,
+           reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """t·(log t - x), x a logarithm of probabilities; 0 where t is 0. log_target: t is one too.
+
+    reduction may also be "batchmean": the sum divided by the number of items.
+    Source: torch.nn.functional.kl_div.
+    """
+    _no_legacy("kl_div", size_average, reduce)
+    x, t = el.promote(_tensor(input), _tensor(target))
+    if log_target:
+        losses = t.exp() * (t - x)
+    else:
+        positive = t.data > 0
+        own = el.where(positive, t * el.where(positive, t, 1.0).log(), t * 0)      # t·log t
+        losses = own - t * x
+    if reduction == "batchmean":
+        return losses.sum() / x.shape[0]
+    return _reduce("kl_div", losses, reduction)
+
+
+# ---- what they share -----------------------------------------------------------------------------
+
+def _tensor(x: Any) -> Tensor:
+    return x if isinstance(x, autograd.Tensor) else autograd.Tensor(x)
+
+
+def _reduce(name: str, losses: Tensor, reduction: str) -> Tensor:
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum'; got {reduction!r}")
+    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
+
+
+def _weighted(name: str, losses: Tensor, weight: Any, reduction: str) -> Tensor:
+    return _reduce(name, losses if weight is None else losses * _tensor(weight), reduction)
+
+
+def _pair(name: str, input: Any, target: Any) -> list[Tensor]:
+    x, t = _tensor(input), _tensor(target)
+    if x.shape != t.shape:
+        warnings.warn(f"{name}: target {t.shape} and x {x.shape} differ in shape and are broadcast,"
+                      " which is seldom meant", stacklevel=3)
+    return el.promote(x, t)
+
+
+def _equal_shapes(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
+    x, t = _tensor(input), _tensor(target)
+    if x.shape != t.shape:
+        raise ValueError(f"{name}: target must have x's shape; got x {x.shape}, target {t.shape}")
+    return x, t
+
+
+def _no_legacy(name: str, size_average: None, reduce: None) -> None:
+    if size_average is not None or reduce is not None:
+        raise TypeError(f"{name}: size_average and reduce went out of use in torch; pass reduction")

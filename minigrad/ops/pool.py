@@ -1,0 +1,212 @@
+"""Pooling: one number for each window. Max pooling remembers where each maximum was; its gradient
+goes there. Average pooling is linear; its gradient spreads each g over the window."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from minigrad import autograd
+from minigrad.autograd import Array, Recorded, op
+from minigrad.kernels import pool as kernels
+from minigrad.kernels.conv import Pair
+from minigrad.ops.conv import Size, sizes_of
+
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor
+
+
+class Windows(NamedTuple):
+    """Where the windows lie, within the input: along one axis, window i is start[i] … stop[i]."""
+
+    h_start: Array
+    h_stop: Array
+    w_start: Array
+    w_stop: Array
+
+    @property
+    def size(self) -> Pair:
+        return len(self.h_start), len(self.w_start)
+
+
+# ---- the ops -------------------------------------------------------------------------------------
+
+@op
+def pick(x: Tensor, *, indices: Array) -> Recorded:
+    """y[n, c] = x[n, c].flat[indices[n, c]]: what a max pool with known places computes"""
+    y, size = np.empty(indices.shape, x.dtype), x.shape[2:]
+    kernels.gather(_planes(x.data), _planes(indices), _planes(y))
+    return y, lambda g: put_back(g, indices=indices, size=size)
+
+
+@op
+def put_back(x: Tensor, *, indices: Array, size: Pair) -> Recorded:
+    """Zeros, to which each x is added at its place in the plane: the gradient of a max pool"""
+    y = np.empty((*x.shape[:2], *size), x.dtype)
+    kernels.scatter(_planes(x.data), _planes(indices), _planes(y))
+    return y, lambda g: pick(g, indices=indices)
+
+
+@op
+def window_max(x: Tensor, *, windows: Windows, step: Pair, indices: Array) -> Recorded:
+    """y = the maximum of each window; its places are written to `indices`"""
+    y, size = np.empty((*x.shape[:2], *windows.size), x.dtype), x.shape[2:]
+    kernels.max_pool(_planes(x.data), *windows, step, _planes(y), _planes(indices))
+    return y, lambda g: put_back(g, indices=indices, size=size)
+
+
+@op
+def window_mean(x: Tensor, *, windows: Windows, divisor: Array) -> Recorded:
+    """y = Σ x over each window / divisor"""
+    y, size = np.empty((*x.shape[:2], *windows.size), x.dtype), x.shape[2:]
+    kernels.avg_pool(_planes(x.data), *windows, divisor.astype(x.dtype), _planes(y))
+    return y, lambda g: window_spread(g, windows=windows, divisor=divisor, size=size)
+
+
+@op
+def window_spread(x: Tensor, *, windows: Windows, divisor: Array, size: Pair) -> Recorded:
+    """y = Σ x / divisor over the windows that hold it: the gradient of an average pool"""
+    y = np.empty((*x.shape[:2], *size), x.dtype)
+    kernels.avg_pool_grad(_planes(x.data), *windows, divisor.astype(x.dtype), _planes(y))
+    return y, lambda g: window_mean(g, windows=windows, divisor=divisor)
+
+
+def _planes(x: Array) -> Array:
+    return x.reshape(-1, *x.shape[2:]) if x.size else np.empty((0, *x.shape[2:]), x.dtype)
+
+
+# ---- torch's functions ---------------------------------------------------------------------------
+
+def max_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
+               padding: Size = 0, dilation: Size = 1, ceil_mode: bool = False,
+               return_indices: bool = False) -> Any:
+    """The largest x of each window; of equal ones the first gets the gradient; a NaN wins.
+
+    Shapes: x (N, C, H, W) or (C, H, W) → y (N, C, OH, OW) with OH = ⌊(H + 2·padding -
+    dilation·(K - 1) - 1) / stride⌋ + 1, rounded up with ceil_mode unless the last window would then
+    start behind x and its padding. stride: the window's size unless given. With return_indices also
+    the places h·W + w. Raises RuntimeError where sizes do not fit, ValueError for arguments out of
+    range. Source: torch.nn.functional.max_pool2d.
+    """
+    name = "max_pool2d"
+    x, batched = _images(name, input)
+    kernel, steps, before, holes = _arguments(name, kernel_size, stride, padding, dilation)
+    inside = []
+    for n, k, s, p, d in zip(x.shape[2:], kernel, steps, before, holes, strict=True):
+        start, stop = _windows(name, n, k, s, p, d, ceil_mode)
+        inside += [np.where(start < 0, start % d, start), np.minimum(stop, n)]
+    return _max(x, Windows(*inside), (holes[0], holes[1]), return_indices, batched)
+
+
+def avg_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
+               padding: Size = 0, ceil_mode: bool = False, count_include_pad: bool = True,
+               divisor_override: int | None = None) -> Tensor:
+    """The mean of each window: of all places that the padded x has (count_include_pad), of those of
+    x alone, or the sum over divisor_override.
+
+    Shapes, stride, ceil_mode and errors as max_pool2d. Source: torch.nn.functional.avg_pool2d.
+    """
+    name = "avg_pool2d"
+    x, batched = _images(name, input)
+    if divisor_override == 0:
+        raise RuntimeError(f"{name}: divisor_override must not be 0")
+    kernel, steps, before, _ = _arguments(name, kernel_size, stride, padding, 1)
+    inside, counts = [], []
+    for n, k, s, p in zip(x.shape[2:], kernel, steps, before, strict=True):
+        start, stop = _windows(name, n, k, s, p, 1, ceil_mode)
+        low, high = np.maximum(start, 0), np.minimum(stop, n)
+        inside += [low, high]
+        counts.append(np.minimum(stop, n + p) - start if count_include_pad else high - low)
+    divisor = np.multiply.outer(*counts).astype(np.float64)
+    if divisor_override is not None:
+        divisor[:] = divisor_override
+    return _as_given(window_mean(x, windows=Windows(*inside), divisor=divisor), batched)
+
+
+def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest x of each of OH × OW windows that cover x evenly: window i is
+    ⌊i·H/OH⌋ … ⌈(i+1)·H/OH⌉.
+
+    Shapes: x (N, C, H, W) or (C, H, W) → y (N, C, OH, OW); output_size an int or two (None: as in
+    x). Raises ValueError for other sizes. Source: torch.nn.functional.adaptive_max_pool2d.
+    """
+    x, batched = _images("adaptive_max_pool2d", input)
+    return _max(x, _even_windows("adaptive_max_pool2d", x, output_size), (1, 1), return_indices,
+                batched)
+
+
+def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
+    """The mean of each of OH × OW windows that cover x evenly; see adaptive_max_pool2d.
+
+    Source: torch.nn.functional.adaptive_avg_pool2d.
+    """
+    x, batched = _images("adaptive_avg_pool2d", input)
+    windows = _even_windows("adaptive_avg_pool2d", x, output_size)
+    divisor = np.multiply.outer(windows.h_stop - windows.h_start,
+                                windows.w_stop - windows.w_start).astype(np.float64)
+    return _as_given(window_mean(x, windows=windows, divisor=divisor), batched)
+
+
+# ---- windows -------------------------------------------------------------------------------------
+
+def _images(name: str, input: Any) -> tuple[Tensor, bool]:
+    x = input if isinstance(input, autograd.Tensor) else autograd.Tensor(input)
+    if x.ndim not in (3, 4) or 0 in x.shape[1 if x.ndim == 4 else 0:]:
+        raise RuntimeError(f"{name}: x must be (N, C, H, W) or (C, H, W), no size but N being 0; "
+                           f"got {x.shape}")
+    if x.dtype.kind != "f":
+        raise RuntimeError(f"{name}: needs floating point input; got {x.dtype}")
+    return (x, True) if x.ndim == 4 else (x.unsqueeze(0), False)
+
+
+def _arguments(name: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any
+               ) -> tuple[list[int], list[int], list[int], list[int]]:
+    kernel = sizes_of(name, "kernel_size", kernel_size, 2, 1)
+    steps = kernel if stride is None else sizes_of(name, "stride", stride, 2, 1)
+    before = sizes_of(name, "padding", padding, 2, 0)
+    holes = sizes_of(name, "dilation", dilation, 2, 1)
+    if any(2 * p > d * (k - 1) + 1 for p, k, d in zip(before, kernel, holes, strict=True)):
+        raise RuntimeError(f"{name}: padding must be at most half the window; got padding {padding}"
+                           f", kernel_size {kernel_size}, dilation {dilation}")
+    return kernel, steps, before, holes
+
+
+def _windows(name: str, n: int, kernel: int, stride: int, padding: int, dilation: int,
+             ceil_mode: bool) -> tuple[Array, Array]:
+    """start and stop of each window along an axis of n, before they are cut to it"""
+    span = dilation * (kernel - 1) + 1
+    room = n + 2 * padding - span
+    count = (-(-room // stride) if ceil_mode else room // stride) + 1
+    if ceil_mode and (count - 1) * stride >= n + padding:
+        count -= 1              # this window would start behind x and the padding before it
+    if count < 1:
+        raise RuntimeError(f"{name}: a window of {span} does not fit into {n} padded by {padding}")
+    start = np.arange(count) * stride - padding
+    return start, start + span
+
+
+def _even_windows(name: str, x: Tensor, output_size: Any) -> Windows:
+    wanted = list(output_size) if isinstance(output_size, tuple | list) else [output_size] * 2
+    wanted = [n if m is None else m for m, n in zip(wanted, x.shape[2:], strict=False)]
+    out = sizes_of(name, "output_size", wanted, 2, 0)
+    bounds = []
+    for n, m in zip(x.shape[2:], out, strict=True):
+        i = np.arange(m)
+        bounds += [i * n // max(m, 1), -((i + 1) * -n // max(m, 1))]
+    return Windows(*bounds)
+
+
+def _max(x: Tensor, windows: Windows, step: Pair, return_indices: bool, batched: bool) -> Any:
+    if math.prod(x.shape[2:]) > np.iinfo(np.int32).max:
+        raise ValueError(f"max pool: a plane of {x.shape[2:]} has too many places to number")
+    indices = np.empty((*x.shape[:2], *windows.size), np.int32)
+    y = _as_given(window_max(x, windows=windows, step=step, indices=indices), batched)
+    if not return_indices:
+        return y
+    return y, _as_given(autograd.Tensor(indices.astype(np.int64)), batched)
+
+
+def _as_given(y: Tensor, batched: bool) -> Tensor:
+    return y if batched else y.squeeze(0)
