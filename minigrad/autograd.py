@@ -129,13 +129,19 @@ def op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
     parameters = inspect.signature(forward).parameters.values()
     static_names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    n_inputs = sys.maxsize if takes_any else len(parameters) - len(static_names)
+    input_names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    optional = {p.name: None for p in parameters if p.default is None}
+    n_inputs = sys.maxsize if takes_any else len(input_names)
 
     @functools.wraps(forward)
     def apply(*args: Any, **static: Any) -> Tensor:
         if len(args) > n_inputs:
             static.update(zip(static_names, args[n_inputs:], strict=False))
             args = args[:n_inputs]
+        elif len(args) < n_inputs and not takes_any:        # inputs by name, or left out
+            by_name = optional | static
+            args += tuple([by_name[x] for x in input_names[len(args):] if x in by_name])
+            static = {k: v for k, v in static.items() if k not in input_names}
         for x in args:
             if x is not None and not isinstance(x, Tensor):
                 args = tuple(x if x is None or isinstance(x, Tensor) else Tensor(x) for x in args)
