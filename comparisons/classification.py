@@ -1,0 +1,88 @@
+"""What the image tasks share: the loss, the linear reference, accuracy and sample predictions."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from comparisons.datasets import Data
+from comparisons.implementations import Implementation
+from comparisons.statistics import wilson
+from comparisons.task import Array, Split, Task, Trained
+
+SAMPLES = 12                            # images shown of those right, and of those wrong
+
+
+class ImageTask(Task):
+    """Images in, one of a few classes out."""
+
+    linear_c = 0.01                     # inverse strength of the linear reference's penalty
+
+    def loss(self, functional: Any) -> Callable[[Any, Any], Any]:
+        return functional.cross_entropy
+
+    def watch(self, implementation: Implementation, model: Any, split: Split) -> dict[str, float]:
+        guesses = implementation.predict(model, split.x_test).argmax(1)
+        return {"test_accuracy": float(np.mean(guesses == split.y_test))}
+
+    def baselines(self, data: Data, splits: Sequence[Split]) -> dict[str, float]:
+        """The commonest class, and a linear classifier on the pixels."""
+        truth = np.concatenate([s.y_test for s in splits])
+        majority = np.concatenate([np.full(len(s.y_test), np.bincount(s.y).argmax())
+                                   for s in splits])
+        linear = np.concatenate([linear_guesses(s, self.linear_c) for s in splits])
+        return {"majority_accuracy": float(np.mean(majority == truth)),
+                "linear_accuracy": float(np.mean(linear == truth))}
+
+    def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[dict[str, float],
+                                                                     dict[str, Any]]:
+        rows = np.concatenate([t.split.test_rows for t in trained])
+        truth = np.concatenate([t.split.y_test for t in trained])
+        images = np.concatenate([t.split.x_test for t in trained])
+        probability = softmax(np.concatenate([t.outputs for t in trained]).astype(np.float64))
+        guesses, confidence = probability.argmax(1), probability.max(1)
+        right = guesses == truth
+        low, high = wilson(int(right.sum()), len(right))
+        metrics = {"test_accuracy": float(right.mean()), "test_accuracy_low": low,
+                   "test_accuracy_high": high,
+                   "test_loss": float(-np.log(np.maximum(
+                       probability[np.arange(len(truth)), truth], 1e-300)).mean())}
+        # of those wrong the most confident: what the model is sure of and mistaken about
+        wrong = np.flatnonzero(~right)
+        wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:SAMPLES]
+        shown = np.concatenate([np.flatnonzero(right)[:SAMPLES], wrong])
+        return metrics, {
+            "classes": list(data.classes), "rows": rows.tolist(), "targets": truth.tolist(),
+            "guesses": guesses.tolist(), "confidence": np.round(confidence, 4).tolist(),
+            "samples": [{"at": int(i), "png": png(images[i, 0])} for i in shown]}
+
+
+def softmax(logits: Array) -> Array:
+    e = np.exp(logits - logits.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def linear_guesses(split: Split, c: float) -> Array:
+    """Multinomial logistic regression on the pixels."""
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    with warnings.catch_warnings():     # the last digits of a reference are not worth the minutes
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        classifier = LogisticRegression(C=c, max_iter=100, tol=1e-3)
+        classifier.fit(split.x.reshape(len(split.x), -1), split.y)
+    guesses: Array = classifier.predict(split.x_test.reshape(len(split.x_test), -1))
+    return guesses
+
+
+def png(image: Array) -> str:
+    """A grey image in [0, 1] as the text of a PNG in base64."""
+    stream = io.BytesIO()
+    Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8)).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()

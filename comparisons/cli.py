@@ -1,0 +1,219 @@
+"""The command line. Everything heavy is imported only once the arguments are known to be good."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+TASK_NAMES = ("regression", "diabetes", "mnist-mlp", "mnist-cnn", "dexpression")
+FACES_ONLY = ("protocol", "folds", "size", "variant")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {' '.join(message.split())}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def task(word: str) -> str:
+    if word not in (*TASK_NAMES, "all"):
+        raise argparse.ArgumentTypeError(
+            f"unknown task {word!r}; choose from {', '.join(TASK_NAMES)}, all")
+    return word
+
+
+def at_least(least: int, most: int | None = None) -> Any:
+    """A whole number from `least` (to `most`)."""
+    limits = f"at least {least}" if most is None else f"from {least} to {most}"
+
+    def parse(word: str) -> int:
+        try:
+            number = int(word)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{word!r} is not a whole number") from None
+        if number < least or (most is not None and number > most):
+            raise argparse.ArgumentTypeError(f"must be {limits}; got {number}")
+        return number
+    return parse
+
+
+def rate(word: str) -> float:
+    """A learning rate: positive and finite."""
+    try:
+        number = float(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number") from None
+    if not (math.isfinite(number) and number > 0):
+        raise argparse.ArgumentTypeError(f"must be above 0 and finite; got {word}")
+    return number
+
+
+def parser() -> Parser:
+    top = Parser(prog="python -m comparisons", description="Five systems in minigrad and in "
+                 "PyTorch, side by side. Without arguments: all of them on the data that ship "
+                 "with the project, a table, and a page.",
+                 epilog="MINIGRAD_DEBUG=1 shows the traceback of a fault.")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name: str, summary: str, some_tasks: str | None = None) -> Parser:
+        sub: Parser = commands.add_parser(name, help=summary, description=summary)
+        if some_tasks:
+            sub.add_argument("tasks", nargs=some_tasks, type=task, metavar="TASK",
+                             help=f"{', '.join(TASK_NAMES)} or all")
+            sub.add_argument("--seed", type=at_least(0), default=0, metavar="N")
+            sub.add_argument("--threads", type=at_least(1), metavar="N",
+                             help="for BLAS, Numba and PyTorch alike")
+        return sub
+
+    run = command("run", "train and judge tasks", "+")
+    run.add_argument("--impl", choices=("minigrad", "torch", "both"), default="both")
+    run.add_argument("--data", type=Path, metavar="DIR", help="where MNIST or faces lie")
+    run.add_argument("--epochs", type=at_least(1), metavar="N")
+    run.add_argument("--batch-size", type=at_least(1), metavar="N")
+    run.add_argument("--lr", type=rate, metavar="F", help="the (peak) learning rate")
+    run.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto",
+                     help="PyTorch's; minigrad runs on the CPU")
+    run.add_argument("--out", type=Path, metavar="DIR", help="default: runs/<stamp>")
+    run.add_argument("--resume", action="store_true", help="go on from the checkpoints in --out")
+    run.add_argument("--quick", action="store_true", help="a smoke run: one epoch, few images")
+    run.add_argument("--protocol", choices=("random", "clip", "person"),
+                     help="dexpression: what is kept apart (default: person)")
+    run.add_argument("--folds", type=at_least(2), metavar="K",
+                     help="dexpression: cross-validate (default: hold one fifth out)")
+    run.add_argument("--size", type=at_least(16, 512), metavar="PX",
+                     help="dexpression (default: 48)")
+    run.add_argument("--variant", choices=("paper", "compact"),
+                     help="dexpression: the network (default: compact)")
+    command("parity", "same weights, same batch: each activation and gradient compared", "*")
+    speed = command("speed", "time a training step of both, in turn", "*")
+    speed.add_argument("--json", type=Path, metavar="FILE")
+    page = command("report", "the page for finished runs")
+    page.add_argument("folder", type=Path, metavar="DIR")
+    command("data", "what is there, what is not, and how to get it")
+    return top
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command line; return the exit status."""
+    parsing = parser()
+    try:
+        arguments = parsing.parse_args(argv or ["run", "all"])
+        arguments.embedded = not argv
+        return COMMANDS[arguments.command](arguments)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        print("\ninterrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if os.environ.get("MINIGRAD_DEBUG"):
+            raise
+        print(f"comparisons: {one_line(error)}", file=sys.stderr)
+        return 1
+
+
+def one_line(error: Exception) -> str:
+    """What went wrong: the message of a fault that we know, with its type for one we do not."""
+    from comparisons.datasets import DataError
+    from comparisons.task import Fault
+    from minigrad.checkpoint import CheckpointError
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    message = " ".join(str(error).split())
+    if isinstance(error, Fault | DataError | CheckpointError):
+        return message
+    return f"{type(error).__name__}: {message}"
+
+
+def usage_error(command: str, message: str) -> NoReturn:
+    print(f"python -m comparisons {command}: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """The tasks asked for, each once, in their usual order."""
+    return [t for t in TASK_NAMES if t in names or "all" in names or not names]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    names = chosen(arguments.tasks)
+    for flag in FACES_ONLY:
+        if getattr(arguments, flag) is not None and "dexpression" not in names:
+            usage_error("run", f"--{flag} is for dexpression only")
+    if arguments.resume and arguments.out is None:
+        usage_error("run", "--resume needs --out DIR, the folder of the run to go on with")
+    check_device(arguments.device, arguments.impl)
+
+    from comparisons import implementations, report, runner, table
+    from comparisons.registry import TASKS
+    from comparisons.results import Results, new_folder
+    from comparisons.task import Options
+    if arguments.data is not None and not arguments.data.is_dir():
+        from comparisons.task import Fault
+        raise Fault(f"{arguments.data}: no such folder (--data)")
+    implementations.set_threads(arguments.threads)
+    faces = {flag: getattr(arguments, flag) for flag in FACES_ONLY
+             if getattr(arguments, flag) is not None}
+    options = Options(arguments.data, arguments.embedded, arguments.epochs, arguments.batch_size,
+                      arguments.lr, arguments.seed, arguments.device, arguments.quick, **faces)
+    impls = implementations.NAMES if arguments.impl == "both" else (arguments.impl,)
+    results = Results(arguments.out or new_folder())
+    done = runner.run_tasks([TASKS[name] for name in names], impls, options, results,
+                            resume=arguments.resume)
+    print(f"\n{table.text(done)}\n")
+    print(f"{results.path}\n{report.write(results)}")
+    return 0
+
+
+def check_device(device: str, impl: str) -> None:
+    if device in ("auto", "cpu"):
+        return
+    if impl == "minigrad":
+        usage_error("run", f"--device {device}: minigrad runs on the CPU only")
+    import torch
+    available = (torch.cuda.is_available() if device == "cuda"
+                 else torch.backends.mps.is_available())
+    if not available:
+        usage_error("run", f"--device {device}: not available to PyTorch on this machine")
+
+
+def parity(arguments: argparse.Namespace) -> int:
+    from comparisons import implementations, parity
+    implementations.set_threads(arguments.threads)
+    return parity.main(chosen(arguments.tasks), arguments.seed)
+
+
+def speed(arguments: argparse.Namespace) -> int:
+    from comparisons import implementations, speed
+    implementations.set_threads(arguments.threads)
+    return speed.main(chosen(arguments.tasks), arguments.seed, arguments.json)
+
+
+def page(arguments: argparse.Namespace) -> int:
+    from comparisons import report
+    from comparisons.results import Results
+    from comparisons.task import Fault
+    if not (arguments.folder / "results.json").is_file():
+        raise Fault(f"{arguments.folder / 'results.json'}: no such file; "
+                    "it is what `run --out DIR` leaves in DIR")
+    print(report.write(Results(arguments.folder)))
+    return 0
+
+
+def data(arguments: argparse.Namespace) -> int:
+    from comparisons import data_overview
+    print(data_overview.text())
+    return 0
+
+
+COMMANDS = {"run": run, "parity": parity, "speed": speed, "report": page, "data": data}

@@ -1,0 +1,177 @@
+"""The report's figures, each as the text of an inline SVG."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+INK, FAINT, RULE = "#22211f", "#77736b", "#dedad2"
+COLORS = {"minigrad": "#0b6e69", "torch": "#e08a4f"}
+TITLES = {"minigrad": "minigrad", "torch": "PyTorch"}
+# PyTorch's line is wide and pale, minigrad's thin and on top: where they agree, both are seen
+LINES: dict[str, dict[str, Any]] = {
+    "torch": {"lw": 5, "alpha": 0.55, "solid_capstyle": "round"},
+    "minigrad": {"lw": 1.6, "zorder": 3}}
+BLUES = LinearSegmentedColormap.from_list("page", ["#ffffff", "#cfe3e0", "#0b6e69"])
+STYLE = {
+    "svg.fonttype": "none", "font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.edgecolor": RULE, "axes.labelcolor": FAINT, "xtick.color": FAINT, "ytick.color": FAINT,
+    "text.color": INK, "axes.titlecolor": INK, "axes.titlesize": 10.5, "axes.titlelocation": "left",
+    "axes.titlepad": 10, "axes.grid": True, "grid.color": "#eeebe4", "axes.axisbelow": True,
+    "xtick.major.size": 0, "ytick.major.size": 0, "ytick.minor.size": 0, "xtick.minor.size": 0,
+    "legend.frameon": False, "figure.facecolor": "none", "axes.facecolor": "none",
+    "savefig.facecolor": "none"}
+
+Details = dict[str, dict[str, Any]]     # by implementation
+
+
+def svg(figure: Figure, label: str) -> str:
+    """The figure as an SVG that scales with the page and uses its font."""
+    stream = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
+        figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight",
+                       pad_inches=0.04)
+    text = stream.getvalue()
+    text = text[text.index("<svg"):]
+    text = re.sub(r"font-family: [^;\"]*;?", "", text)
+    text = re.sub(r"(font: (?:\w+ )*[\d.]+px) [^;\"]*", r"\1 var(--sans)", text)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    return re.sub(r'<svg ([^>]*?)width="[^"]*"', rf'<svg role="img" aria-label="{label}" \1',
+                  re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", text, count=1), count=1)
+
+
+def axes(width: float = 4.4, height: float = 2.9) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height))
+    return figure, figure.subplots()
+
+
+def learning_curve(details: Details, key: str, title: str, label: str, *, log: bool) -> str:
+    """One quantity after each epoch; thin lines are single trainings, strong ones their mean."""
+    with mpl.rc_context(STYLE):
+        figure, ax = axes()
+        for impl in ("torch", "minigrad"):
+            if impl not in details:
+                continue
+            history = details[impl]["history"]
+            folds = [[e[key] for e in history if e["fold"] == k]
+                     for k in sorted({e["fold"] for e in history})]
+            length = min(map(len, folds))
+            values = np.array([fold[:length] for fold in folds])
+            values = np.maximum(values, 1e-17) if log else values
+            epochs = np.arange(1, length + 1)
+            if len(values) > 1:
+                ax.plot(epochs, values.T, color=COLORS[impl], lw=0.5, alpha=0.3)
+            middle = np.exp(np.log(values).mean(0)) if log else values.mean(0)
+            ax.plot(epochs, middle, color=COLORS[impl], label=TITLES[impl],
+                    marker="o" if length == 1 else None, **LINES[impl])
+        ax.set_title(title)
+        ax.set_xlabel("epoch")
+        if log:
+            ax.set_yscale("log")
+        elif key.endswith("accuracy"):
+            ax.yaxis.set_major_formatter(lambda v, _: f"{v * 100:.4g}%")
+        ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))
+        handles, names = ax.get_legend_handles_labels()
+        ax.legend(handles[::-1], names[::-1], loc="best")
+        return svg(figure, label)
+
+
+def confusion(targets: Sequence[int], guesses: Sequence[int], classes: Sequence[str], title: str,
+              label: str) -> str:
+    """How often each class (a row) was taken for each other; the shade is the share of the row."""
+    n = len(classes)
+    table = np.zeros((n, n), int)
+    np.add.at(table, (np.asarray(targets), np.asarray(guesses)), 1)
+    share = table / np.maximum(table.sum(1, keepdims=True), 1)
+    with mpl.rc_context(STYLE | {"axes.grid": False, "axes.spines.left": False,
+                                 "axes.spines.bottom": False}):
+        side = 1.2 + max(2.4, 0.33 * n)
+        figure, ax = axes(side, side)
+        ax.imshow(share ** 0.5, cmap=BLUES, vmin=0, vmax=1)     # √: single mistakes stay visible
+        for i, j in zip(*np.nonzero(table), strict=True):
+            ax.text(j, i, str(table[i, j]), ha="center", va="center",
+                    color="white" if share[i, j] > 0.4 else INK, fontsize=8)
+        ax.set_xticks(range(n), classes, rotation=0 if max(map(len, classes)) < 3 else 40,
+                      ha="center" if max(map(len, classes)) < 3 else "right")
+        ax.set_yticks(range(n), classes)
+        ax.set_xticks(np.arange(n + 1) - 0.5, minor=True)
+        ax.set_yticks(np.arange(n + 1) - 0.5, minor=True)
+        ax.grid(which="minor", color="#f3f0ea", lw=1)
+        ax.set_title(title)
+        ax.set_xlabel("taken for")
+        ax.set_ylabel("is")
+        return svg(figure, label)
+
+
+def coefficients(details: Details, title: str, label: str) -> str:
+    """The learned coefficients on the exact ones, with the exact ones' 95% interval if known."""
+    first = next(iter(details.values()))["coefficients"]
+    names, exact = first["names"], np.array(first["exact"])
+    rows = np.arange(len(names))[::-1]
+    with mpl.rc_context(STYLE | {"axes.grid.axis": "x", "axes.spines.left": False}):
+        figure, ax = axes(4.6, 0.75 + 0.27 * len(names))
+        ax.axvline(0, color=RULE, lw=1)
+        if "half_width" in first:
+            ax.errorbar(exact, rows, xerr=first["half_width"], fmt="none", ecolor="#bdb8ae", lw=1.4,
+                        label="95% interval")
+        ax.plot(exact, rows, "|", ms=15, mew=1.2, color=INK, label="exact")
+        for impl, marker in (("torch", 8.5), ("minigrad", 4)):
+            if impl in details:
+                ax.plot(details[impl]["coefficients"]["learned"], rows, "o", ms=marker,
+                        color=COLORS[impl], label=TITLES[impl], alpha=1 if marker < 5 else 0.6,
+                        mew=0)
+        ax.set_yticks(rows, names)
+        ax.tick_params(axis="y", labelcolor=INK)
+        ax.set_title(title)
+        ax.legend(loc="upper center", bbox_to_anchor=(0.42, -0.1), ncols=4, columnspacing=1,
+                  handletextpad=0.3)
+        return svg(figure, label)
+
+
+def calibration(details: Details, title: str, label: str) -> str:
+    """What was predicted against what came true, in tenths of the test rows."""
+    with mpl.rc_context(STYLE):
+        figure, ax = axes(4.0, 3.4)
+        ax.plot([0, 1], [0, 1], color=RULE, lw=1.2)
+        for impl in ("torch", "minigrad"):
+            if impl not in details:
+                continue
+            table = details[impl]["calibration"]
+            ax.plot(table["predicted"], table["observed"], color=COLORS[impl], **LINES[impl],
+                    label=TITLES[impl])
+        last = details["minigrad" if "minigrad" in details else "torch"]["calibration"]
+        ax.vlines(last["predicted"], last["low"], last["high"], color="#bdb8ae", lw=1.2,
+                  label="95% interval", zorder=1)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter(lambda v, _: f"{v:.0%}")
+        ax.set_xlabel("predicted")
+        ax.set_ylabel("observed")
+        ax.set_title(title)
+        ax.legend(loc="upper left")
+        return svg(figure, label)
+
+
+def predicted(details: Details, title: str, label: str) -> str:
+    """Predicted against true values of the test rows."""
+    with mpl.rc_context(STYLE):
+        figure, ax = axes(4.0, 3.4)
+        for impl, size in (("torch", 26), ("minigrad", 7)):
+            if impl in details:
+                fit = details[impl]["fit"]
+                ax.scatter(fit["truth"], fit["predicted"], s=size, color=COLORS[impl], lw=0,
+                           alpha=0.9 if size < 10 else 0.4, label=TITLES[impl])
+        low, high = ax.get_xlim()
+        ax.plot([low, high], [low, high], color=RULE, lw=1.2, zorder=0)
+        ax.set_xlabel("true")
+        ax.set_ylabel("predicted")
+        ax.set_title(title)
+        ax.legend(loc="upper left")
+        return svg(figure, label)

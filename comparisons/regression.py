@@ -1,0 +1,87 @@
+"""Linear regression, against the exact answer: least squares has one, and training must find it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from comparisons.datasets import Data, load_regression
+from comparisons.implementations import Implementation
+from comparisons.task import Array, Headline, Options, Recipe, Split, Task, Trained
+
+EPOCHS = 300            # steps: each epoch is one step on all the data, as least squares sees it
+LR = 0.3                # the loss's curvature is about 2 in every direction: 2 / LR is ample
+MOMENTUM = 0.5
+
+
+class RegressionTask(Task):
+    name = "regression"
+    title = "Linear regression"
+    epochs = EPOCHS
+    quick_epochs = EPOCHS
+    batch_size = None
+    lr = LR
+    dtype = np.float64                  # to agree with the exact answer beyond six digits
+    checkpoint_every = 100
+    shuffle = False                     # the order of a sum would show in the last digit
+    headlines = (
+        Headline("test RMSE", "test_rmse", "least squares", "test_rmse_exact", ".6f"),
+        Headline("off the exact coefficients", "coefficient_error", "exact", "coefficient_error",
+                 ".1e"),
+    )
+
+    def load(self, options: Options) -> Data:
+        return load_regression(seed=options.seed)
+
+    def model(self, models: Any, data: Data, options: Options) -> Any:
+        return models.LinearRegression(data.x.shape[1], data.y.shape[1])
+
+    def optimizer(self, optim: Any, parameters: Any, recipe: Recipe) -> Any:
+        return optim.SGD(parameters, lr=recipe.lr, momentum=MOMENTUM)
+
+    def loss(self, functional: Any) -> Callable[[Any, Any], Any]:
+        return functional.mse_loss
+
+    def watch(self, implementation: Implementation, model: Any, split: Split) -> dict[str, float]:
+        learned = coefficients(implementation.weights(model))
+        return {"coefficient_error": float(np.abs(learned - exact(split)).max())}
+
+    def baselines(self, data: Data, splits: Sequence[Split]) -> dict[str, float]:
+        split = splits[0]
+        predicted = with_ones(split.x_test) @ exact(split)
+        return {"test_rmse_exact": rmse(predicted, split.y_test),
+                "test_rmse_mean": rmse(split.y.mean(0), split.y_test), "coefficient_error": 0.0}
+
+    def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[dict[str, float],
+                                                                     dict[str, Any]]:
+        (run,) = trained
+        learned, best = coefficients(run.weights), exact(run.split)
+        metrics = {"test_rmse": rmse(run.outputs, run.split.y_test),
+                   "coefficient_error": float(np.abs(learned - best).max())}
+        names = [f"x{i + 1}" for i in range(len(best) - 1)] + ["bias"]
+        return metrics, {"coefficients": {"names": names, "learned": learned[:, 0].tolist(),
+                                          "exact": best[:, 0].tolist()},
+                         "fit": {"truth": run.split.y_test[:, 0].tolist(),
+                                 "predicted": run.outputs[:, 0].tolist()}}
+
+
+def with_ones(x: Array) -> Array:
+    return np.column_stack([x, np.ones(len(x))])
+
+
+def exact(split: Split) -> Array:
+    """The least-squares coefficients, the bias last."""
+    return np.linalg.lstsq(with_ones(split.x), split.y)[0]
+
+
+def coefficients(weights: dict[str, Array]) -> Array:
+    """The model's coefficients in the same order."""
+    (weight,), (bias,) = ([v for k, v in weights.items() if k.endswith(end)]
+                          for end in ("weight", "bias"))
+    return np.vstack([weight.T, bias])
+
+
+def rmse(predicted: Array, truth: Array) -> float:
+    return float(np.sqrt(np.mean((predicted - truth) ** 2)))

@@ -1,0 +1,187 @@
+"""`report.html`: what the runs of a folder found, on one page that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from comparisons import figures, table
+from comparisons.registry import TASKS
+from comparisons.results import Results, write_text
+from comparisons.task import Fault
+
+CSS = Path(__file__).with_name("report.css")
+IMPLS = ("minigrad", "torch")
+CLASS = {"minigrad": "mini", "torch": "torch"}
+WHO = {"minigrad": "minigrad", "torch": "PyTorch"}
+
+Runs = dict[str, dict[str, Any]]        # by implementation
+
+
+def write(results: Results) -> Path:
+    """Make the page of the results' folder; return its path."""
+    if not results.runs:
+        raise Fault(f"{results.path}: holds no finished run")
+    path = results.folder / "report.html"
+    write_text(path, page(results))
+    return path
+
+
+def page(results: Results) -> str:
+    tasks = table.by_task(results.runs)
+    links = "".join(f'<a href="#{name}">{escape(TASKS[name].title)}</a>' for name in tasks)
+    body = "".join(section(name, runs, {i: results.details(r) for i, r in runs.items()})
+                   for name, runs in tasks.items())
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<title>minigrad beside PyTorch</title><style>
+{CSS.read_text("utf-8")}</style></head><body><main>
+<h1>minigrad beside PyTorch</h1>
+<p class="lead">The same models from the same initial weights, on the same batches in the same
+order: once in <b class="mini">minigrad</b>, once in <b class="torch">PyTorch</b>.</p>
+<nav>{links}<a href="#environment">Environment</a></nav>
+{summary(results.runs)}
+{body}
+{environment(results)}
+</main></body></html>
+"""
+
+
+def summary(runs: Iterable[dict[str, Any]]) -> str:
+    head = "".join(f'<th class="{"n" if i in (3, 4, 6, 7) else ""}">{h}</th>'
+                   for i, h in enumerate(table.HEADER))
+    lines = []
+    for row in table.rows(list(runs)):
+        name = f'<a href="#{row[0]}">{row[0]}</a>' if row[0] else ""
+        cells = [f'<td class="wide">{name}</td>', f'<td class="wide">{escape(row[1])}</td>',
+                 f'<td class="wide">{escape(row[2])}</td>']
+        for i, value in enumerate(row[3:], 3):
+            of = table.HEADER[i].replace(" s", ", seconds")
+            kind = "n" if i != 5 else "wide"
+            tint = {3: " mini", 4: " torch"}.get(i, "")
+            cells.append(f'<td class="{kind}{tint}" data-of="{of}">{escape(value)}</td>'
+                         if value else "<td></td>")
+        lines.append(f'<tr class="{"first" if row[0] else ""}">{"".join(cells)}</tr>')
+    return (f'<table class="summary"><thead><tr>{head}</tr></thead>'
+            f'<tbody>{"".join(lines)}</tbody></table>'
+            '<p class="faint">Seconds are of training alone, compilation and evaluation apart.</p>')
+
+
+def section(name: str, runs: Runs, details: Runs) -> str:
+    task, some = TASKS[name], next(iter(runs.values()))
+    known = next(iter(details.values()))
+    curves = [figures.learning_curve(details, "loss", "Training loss", f"{name}: training loss",
+                                     log=True)]
+    for key, title, log in (("test_accuracy", "Test accuracy", False),
+                            ("coefficient_error", "Distance from the exact coefficients", True)):
+        if key in known["history"][0]:
+            curves.append(figures.learning_curve(details, key, title, f"{name}: {title}", log=log))
+    if "coefficients" in known:
+        curves.append(figures.coefficients(details, "Coefficients", f"{name}: coefficients"))
+    if "calibration" in known:
+        curves.append(figures.calibration(details, "Calibration, held-out rows",
+                                          f"{name}: calibration"))
+    if "fit" in known:
+        curves.append(figures.predicted(details, "Test rows", f"{name}: predicted and true"))
+    if "targets" in known:
+        curves += [figures.confusion(d["targets"], d["guesses"], d["classes"],
+                                     f"{WHO[impl]}: what was taken for what",
+                                     f"{name}: confusion matrix of {WHO[impl]}")
+                   for impl, d in sorted(details.items())]
+    quick = '<p class="faint">A smoke run (--quick): its figures mean nothing.</p>'
+    return (f'<section id="{name}"><h2>{escape(task.title)}</h2><p>{escape(some["source"])}.</p>'
+            f'{quick if some["quick"] else ""}{tiles(name, runs)}{overlap(some)}'
+            f'<div class="figures">{"".join(f"<div>{c}</div>" for c in curves)}</div>'
+            f'{samples(details)}{recipe(runs)}</section>')
+
+
+def tiles(name: str, runs: Runs) -> str:
+    """The task's first metric by each side, with its interval, and the references."""
+    first = TASKS[name].headlines[0]
+    made = []
+    for impl in IMPLS:
+        if impl in runs:
+            m = runs[impl]["metrics"]
+            low, high = (m.get(f"{first.metric}_{end}") for end in ("low", "high"))
+            interval = f", 95% interval {low:.1%} … {high:.1%}" if low is not None else ""
+            made.append(tile(f"{m[first.metric]:{first.format}}", f"{WHO[impl]}{interval}",
+                             CLASS[impl]))
+    baselines = next(iter(runs.values()))["baselines"]
+    made.append(tile(f"{baselines[first.baseline]:{first.format}}", first.reference))
+    if "majority_accuracy" in baselines:
+        made.append(tile(f"{baselines['majority_accuracy']:{first.format}}",
+                         "always the commonest class"))
+    return f'<div class="tiles">{"".join(made)}</div><p class="faint">{escape(first.label)}</p>'
+
+
+def tile(figure: str, who: str, tint: str = "") -> str:
+    return (f'<div class="tile"><span class="figure {tint}">{figure}</span>'
+            f'<span class="who">{escape(who)}</span></div>')
+
+
+def overlap(run: dict[str, Any]) -> str:
+    shares = [f"{run['metrics'][f'{kind}_overlap']:.1%} show a {kind} that training has seen"
+              for kind in ("person", "clip") if f"{kind}_overlap" in run["metrics"]]
+    return (f"<p>Split by {run['protocol']}. Of the test images, {' and '.join(shares)}.</p>"
+            if shares else "")
+
+
+def samples(details: Runs) -> str:
+    """Images that were read right and wrong, by minigrad where it ran, with the other's reading."""
+    mine = "minigrad" if "minigrad" in details else "torch"
+    known = details[mine]
+    if "samples" not in known:
+        return ""
+    other = next((impl for impl in details if impl != mine), None)
+    shown: dict[bool, list[str]] = {True: [], False: []}
+    for sample in known["samples"]:
+        at = sample["at"]
+        truth, guess = known["targets"][at], known["guesses"][at]
+        classes = [escape(c) for c in known["classes"]]
+        lines = [f"{classes[guess]}, {known['confidence'][at]:.0%}" if guess == truth else
+                 f'<span class="no">{classes[guess]}, {known["confidence"][at]:.0%}</span><br>'
+                 f'is {classes[truth]}']
+        if other is not None and guess != truth and same_items(known, details[other]):
+            lines.append(f'<span class="faint">{WHO[other]}: '
+                         f'{classes[details[other]["guesses"][at]]}</span>')
+        shown[guess == truth].append(
+            f'<figure><img alt="a test image of class {classes[truth]}" '
+            f'src="data:image/png;base64,{sample["png"]}">{"<br>".join(lines)}</figure>')
+    titles = {True: f"Read right by {WHO[mine]}", False: f"Read wrong by {WHO[mine]}, "
+              "the most confident first"}
+    return "".join(f'<h3>{titles[right]}</h3><div class="samples">{"".join(images)}</div>'
+                   for right, images in shown.items() if images)
+
+
+def same_items(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    return bool(a["rows"] == b["rows"] and a["targets"] == b["targets"])
+
+
+def recipe(runs: Runs) -> str:
+    """How it was trained: one line a side."""
+    lines = []
+    for impl in IMPLS:
+        if impl in runs:
+            r = runs[impl]
+            several = f"{r['trainings']} trainings of " if r["trainings"] > 1 else ""
+            lines.append(
+                f"{WHO[impl]}: {several}{r['epochs']} epochs, batch {r['batch_size']}, rate "
+                f"{r['lr']:g}, seed {r['seed']}, on {r['device']}; {r['train_seconds']:.1f} s of "
+                f"training after {r['warm_up_seconds']:.1f} s of warm-up, "
+                f"at most {r['peak_rss_mb']:,.0f} MB")
+    return f'<p class="faint" style="margin-top:2rem">{"<br>".join(map(escape, lines))}</p>'
+
+
+def environment(results: Results) -> str:
+    e = results.content["environment"]
+    lines = {
+        "Processor": f"{e['cpu']}, {e['cores']} cores", "GPU": e["gpu"] or "none",
+        "Platform": f"{e['platform']}, Python {e['python']}", "NumPy’s BLAS": e["blas"],
+        "Threads": ", ".join(f"{k} {v}" for k, v in e["threads"].items()),
+        "Versions": ", ".join(f"{k} {v}" for k, v in e["versions"].items()),
+        "Peak memory": e["peak_rss"]}
+    pairs = "".join(f"<dt>{k}</dt><dd>{escape(str(v))}</dd>" for k, v in lines.items())
+    return f'<section id="environment"><h2>Environment</h2><dl>{pairs}</dl></section>'

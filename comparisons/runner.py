@@ -1,0 +1,201 @@
+"""Training: every task with every implementation, checkpointed, judged and put in the results."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from comparisons import environment, implementations
+from comparisons.datasets import Data
+from comparisons.implementations import Implementation
+from comparisons.progress import Progress, Watched
+from comparisons.results import Results
+from comparisons.task import Fault, Options, Recipe, Split, Task, Trained
+from minigrad.data import ArrayDataset, DataLoader
+
+Say = Callable[[str], None]
+
+
+def run_tasks(tasks: Sequence[Task], impls: Sequence[str], options: Options, results: Results, *,
+              resume: bool = False, say: Say = print) -> list[dict[str, Any]]:
+    """Run each task with each implementation; every finished run is in the results at once."""
+    done = []
+    for task in tasks:
+        data = task.load(options)
+        say(f"{task.title}: {data.source}")
+        splits = task.splits(data, options)
+        baselines = task.baselines(data, splits)
+        for name in impls:
+            run = Run(task, implementation_for(task, name, options.device), data, splits, options,
+                      results.run_folder(task.name, name), resume)
+            record, details = run()
+            results.add(record | {"baselines": baselines}, details, environment.describe())
+            done.append(record | {"baselines": baselines})
+            say(f"  {implementations.TITLES[name]}: {told(task, record)}, "
+                f"{record['train_seconds']:.1f} s of training")
+    return done
+
+
+def implementation_for(task: Task, name: str, device: str) -> Implementation:
+    # the float64 tasks are tiny and want exactness, and not every device has float64
+    return implementations.get(name, "cpu" if task.dtype == np.float64 else device)
+
+
+def told(task: Task, record: dict[str, Any]) -> str:
+    figures = [f"{h.label} {record['metrics'][h.metric]:{h.format}}" for h in task.headlines]
+    figures += [f"{kind} overlap {record['metrics'][f'{kind}_overlap']:.1%}"
+                for kind in ("person", "clip") if f"{kind}_overlap" in record["metrics"]]
+    return ", ".join(figures)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that trains one split."""
+
+    recipe: Recipe
+    model: Any
+    loader: DataLoader
+    loss: Callable[[Any, Any], Any]
+    optimizer: Any
+    scheduler: Any
+
+
+def prepare(task: Task, impl: Implementation, data: Data, split: Split, options: Options,
+            seed: int) -> Parts:
+    """A training as the task describes it, ready to begin."""
+    recipe = task.recipe(options, len(split.x))
+    model = impl.new_model(lambda models: task.model(models, data, options), seed, task.dtype)
+    loader = DataLoader(ArrayDataset(split.x, split.y), recipe.batch_size, task.shuffle,
+                        seed=seed, transform=task.transform())
+    optimizer = task.optimizer(impl.optim, model.parameters(), recipe)
+    scheduler = task.scheduler(impl.optim, optimizer, recipe, recipe.epochs * len(loader))
+    return Parts(recipe, model, loader, task.loss(impl.functional), optimizer, scheduler)
+
+
+class Run:
+    """One task with one implementation: its trainings, one a split, and their verdict."""
+
+    def __init__(self, task: Task, implementation: Implementation, data: Data,
+                 splits: Sequence[Split], options: Options, folder: Path, resume: bool) -> None:
+        self.task, self.impl, self.data = task, implementation, data
+        self.splits, self.options, self.folder, self.resume = splits, options, folder, resume
+        self.last = folder / "last.safetensors"
+        self.history: list[dict[str, Any]] = []
+
+    def __call__(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        task, options = self.task, self.options
+        recipe = task.recipe(options, len(self.splits[0].x))
+        environment.reset_peak_rss()
+        warm_up = self.warm_up(recipe)
+        steps = sum(math.ceil(len(s.x) / task.recipe(options, len(s.x)).batch_size)
+                    for s in self.splits)
+        progress = Progress(f"{task.name} ({self.impl.title})", recipe.epochs,
+                            steps * recipe.epochs)
+        try:
+            trained = [self.train(k, split, progress) for k, split in enumerate(self.splits)]
+        finally:
+            progress.close()
+        metrics, details = task.judge(self.data, trained)
+        record = {
+            "task": task.name, "impl": self.impl.name, "dataset": self.data.name,
+            "source": self.data.source, "seed": options.seed, "epochs": recipe.epochs,
+            "batch_size": recipe.batch_size, "lr": recipe.lr, "quick": options.quick,
+            "device": self.impl.device, "n_train": len(self.splits[0].x),
+            "n_test": len(np.unique(np.concatenate([s.test_rows for s in self.splits]))),
+            "trainings": len(self.splits), "metrics": metrics,
+            "train_seconds": round(sum(e["seconds"] for e in self.history), 3),
+            "warm_up_seconds": round(warm_up, 3),
+            "peak_rss_mb": round(environment.peak_rss_mb(), 1),
+            "checkpoint": f"{self.folder.name}/{self.last.name}"}
+        if task.name == "dexpression":
+            record |= {key: getattr(options, key) for key in
+                       ("protocol", "folds", "size", "variant")}
+        return record, details | {"history": self.history}
+
+    def parts(self, k: int, split: Split) -> Parts:
+        return prepare(self.task, self.impl, self.data, split, self.options, self.options.seed + k)
+
+    def warm_up(self, recipe: Recipe) -> float:
+        """Compile, outside the clock: a step and a prediction of a model that is thrown away."""
+        start = time.perf_counter()
+        split = self.splits[0]
+        first = replace(split, x=split.x[:recipe.batch_size], y=split.y[:recipe.batch_size])
+        parts = self.parts(0, first)
+        self.impl.fit(parts.model, parts.loader, parts.loss, parts.optimizer, epochs=1)
+        self.impl.predict(parts.model, split.x_test[:recipe.batch_size])
+        return time.perf_counter() - start
+
+    def train(self, k: int, split: Split, progress: Progress) -> Trained:
+        task, impl, parts = self.task, self.impl, self.parts(k, split)
+        model, loader, recipe = parts.model, parts.loader, parts.recipe
+        optimizer, scheduler = parts.optimizer, parts.scheduler
+        config = {"task": task.name, "dataset": self.data.name, "n_train": len(split.x),
+                  "training": k, **asdict(recipe), "options": {
+                      key: getattr(self.options, key) for key in
+                      ("seed", "quick", "protocol", "folds", "size", "variant")}}
+        history: list[dict[str, Any]] = []
+        start = self.restored(k, model, optimizer, scheduler, config, history)
+        progress.skip(start * len(loader))
+
+        def on_epoch(epoch: int, mean_loss: float, seconds: float) -> None:
+            if not math.isfinite(mean_loss):
+                raise Fault(f"{task.name} ({impl.title}): the loss became {mean_loss} in epoch "
+                            f"{epoch + 1}; try a smaller --lr than {recipe.lr:g}")
+            entry = {"fold": k, "epoch": epoch, "loss": float(mean_loss),
+                     "seconds": seconds, **task.watch(impl, model, split)}
+            history.append(entry)
+            progress.epoch(split.title, entry)
+            if (epoch + 1) % task.checkpoint_every == 0 or epoch + 1 == recipe.epochs:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                impl.checkpoint.save(
+                    self.last, model=model, optimizer=optimizer, scheduler=scheduler,
+                    epoch=epoch + 1, step=(epoch + 1) * len(loader),
+                    config=config | {"history": history})
+
+        if start < recipe.epochs:
+            impl.fit(model, Watched(loader, progress), parts.loss, optimizer, epochs=recipe.epochs,
+                     scheduler=scheduler, start_epoch=start, on_epoch=on_epoch)
+            if k + 1 < len(self.splits):
+                self.last.replace(self.finished(k))
+        self.history += history
+        return Trained(split, impl.weights(model), impl.predict(model, split.x_test))
+
+    def finished(self, k: int) -> Path:
+        return self.folder / f"fold-{k + 1}.safetensors"
+
+    def restored(self, k: int, model: Any, optimizer: Any, scheduler: Any,
+                 config: dict[str, Any], history: list[dict[str, Any]]) -> int:
+        """How many epochs are done already; with --resume, the state after them is put back."""
+        if not self.resume:
+            self.finished(k).unlink(missing_ok=True)
+            return 0
+        for path in (self.finished(k), self.last):
+            if not path.exists():
+                continue
+            kept = self.impl.checkpoint.load(path)
+            known = dict(kept.config or {})
+            history[:] = known.pop("history", [])
+            if known.get("training", k) != k:
+                history.clear()
+                continue                # another training of this run
+            if known != config:
+                raise Fault(f"{path}: cannot be resumed, {difference(known, config)}")
+            self.impl.checkpoint.restore(kept, model=model, optimizer=optimizer,
+                                         scheduler=scheduler)
+            return int(kept.epoch)
+        return 0
+
+
+def difference(known: dict[str, Any], asked: dict[str, Any]) -> str:
+    """The first setting in which a checkpoint and what is asked for differ, in words."""
+    known, asked = ({**c, **c.get("options", {})} for c in (known, asked))
+    for key, value in asked.items():
+        if key != "options" and known.get(key) != value:
+            return f"it was trained with {key} {known.get(key)}, not {value}"
+    return "it was trained with other settings"
