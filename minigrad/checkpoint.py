@@ -1,0 +1,204 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped, in one safetensors file.
+
+    tensors     model.<key of state_dict>, optimizer.<parameter>.<key>, random.<framework>
+    metadata    "minigrad": JSON of the format's version, epoch, step, config, the optimiser's
+                options and plain numbers, the scheduler's state, and a SHA-256 of every tensor
+                (name, dtype, shape and bytes); "sha256": that of the JSON
+
+A file is written beside its target, flushed to the disk and then renamed, so the target is always
+either the old checkpoint or the new one. What is read has been verified to the last bit, and
+nothing in it is executed. torch_impl/checkpoint.py reads and writes the same files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+
+from minigrad.autograd import Array
+from minigrad.random import default_generator
+from minigrad.tensor import Tensor
+
+FORMAT = 1
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be read or does not fit: one line that names the file."""
+
+
+@dataclass
+class Checkpoint:
+    """What a file holds, with every tensor as a NumPy array."""
+
+    path: Path
+    model: dict[str, Array]
+    optimizer: dict[str, Any] | None = None
+    scheduler: dict[str, Any] | None = None
+    epoch: int = 0
+    step: int = 0
+    config: dict[str, Any] | None = None
+    random: dict[str, Array] = field(default_factory=dict)      # by framework
+
+
+def save(path: str | Path, *, model: Any, optimizer: Any = None, scheduler: Any = None,
+         epoch: int = 0, step: int = 0, config: dict[str, Any] | None = None) -> None:
+    """Write a checkpoint, with minigrad's random state; a folder that is not there is made.
+
+    epoch, step: how many are finished. config: anything JSON can hold.
+    """
+    write(Checkpoint(
+        Path(path), _arrays(model.state_dict()),
+        None if optimizer is None else _arrays(optimizer.state_dict()),
+        None if scheduler is None else scheduler.state_dict(),
+        epoch, step, config, {"minigrad": default_generator.get_state()}))
+
+
+def restore(checkpoint: str | Path | Checkpoint, *, model: Any = None, optimizer: Any = None,
+            scheduler: Any = None) -> Checkpoint:
+    """Put a checkpoint's state into what is given, and minigrad's random numbers where they were.
+
+    Raises CheckpointError for a file that cannot be read, lacks what is asked for, or does not fit.
+    """
+    checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
+    put(checkpoint, model=model, optimizer=optimizer, scheduler=scheduler)
+    if "minigrad" in checkpoint.random:
+        default_generator.set_state(checkpoint.random["minigrad"])
+    return checkpoint
+
+
+def put(checkpoint: Checkpoint, **targets: Any) -> None:
+    """Load each named part of a checkpoint into its target, by the target's load_state_dict."""
+    for name, target in targets.items():
+        if target is None:
+            continue
+        state = getattr(checkpoint, name)
+        if state is None:
+            raise CheckpointError(f"{checkpoint.path}: holds no {name} state")
+        try:
+            target.load_state_dict(state)
+        except (RuntimeError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"{checkpoint.path}: does not fit this {name}: {reason}"
+                                  ) from error
+
+
+# ---- the file ------------------------------------------------------------------------------------
+
+def write(checkpoint: Checkpoint) -> None:
+    """Write a checkpoint to its path: all of it or nothing."""
+    tensors = {f"model.{key}": array for key, array in checkpoint.model.items()}
+    tensors |= {f"random.{name}": array for name, array in checkpoint.random.items()}
+    optimizer = checkpoint.optimizer
+    if optimizer is not None:
+        tensors |= {f"optimizer.{i}.{key}": value for i, values in optimizer["state"].items()
+                    for key, value in values.items() if isinstance(value, np.ndarray)}
+        numbers = {i: {key: value for key, value in values.items()
+                       if not isinstance(value, np.ndarray)}
+                   for i, values in optimizer["state"].items()}
+        optimizer = {"state": numbers, "param_groups": optimizer["param_groups"]}
+    # safetensors writes the memory as it lies, whatever the strides; asarray keeps 0-d arrays 0-d
+    tensors = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    text = json.dumps({
+        "format": FORMAT, "epoch": checkpoint.epoch, "step": checkpoint.step,
+        "config": checkpoint.config, "optimizer": optimizer, "scheduler": checkpoint.scheduler,
+        "sha256": {name: _digest(name, array) for name, array in tensors.items()}},
+        default=lambda number: number.item())
+    data = to_bytes(tensors, {"minigrad": text, "sha256": _sha256(text.encode())})
+
+    path = checkpoint.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def load(path: str | Path) -> Checkpoint:
+    """Read a checkpoint and verify it.
+
+    Raises CheckpointError where the file is missing, unreadable, damaged, or not a checkpoint.
+    """
+    path = Path(path)
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}     # noqa: SIM118
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{path}: truncated, damaged or not a safetensors file: "
+                              f"{' '.join(str(error).split())}") from None
+    if "minigrad" not in metadata:
+        raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of minigrad")
+    text = metadata["minigrad"]
+    if metadata.get("sha256") != _sha256(text.encode()):
+        raise CheckpointError(f"{path}: damaged: the metadata does not match its checksum")
+    content = json.loads(text)
+    if content["format"] != FORMAT:
+        raise CheckpointError(f"{path}: format {content['format']}, this version reads {FORMAT}")
+    if content["sha256"].keys() != tensors.keys():
+        raise CheckpointError(f"{path}: damaged: the tensors are not those of its checksums")
+    for name, array in tensors.items():
+        if content["sha256"][name] != _digest(name, array):
+            raise CheckpointError(f"{path}: damaged: {name} does not match its checksum")
+    return Checkpoint(path, _under("model.", tensors), _optimizer(content["optimizer"], tensors),
+                      content["scheduler"], content["epoch"], content["step"], content["config"],
+                      _under("random.", tensors))
+
+
+def _optimizer(saved: dict[str, Any] | None, tensors: dict[str, Array]) -> dict[str, Any] | None:
+    if saved is None:
+        return None
+    state = {int(i): values for i, values in saved["state"].items()}    # JSON's keys are strings
+    for name, array in _under("optimizer.", tensors).items():
+        i, key = name.split(".", 1)
+        state[int(i)][key] = array
+    groups = [{key: tuple(value) if isinstance(value, list) and key != "params" else value
+               for key, value in group.items()} for group in saved["param_groups"]]
+    return {"state": state, "param_groups": groups}
+
+
+def _under(prefix: str, tensors: dict[str, Array]) -> dict[str, Array]:
+    return {name.removeprefix(prefix): array for name, array in tensors.items()
+            if name.startswith(prefix)}
+
+
+def _arrays(state: Any) -> Any:
+    """The same nested dicts with an array in place of each Tensor."""
+    if isinstance(state, dict):
+        return {key: _arrays(value) for key, value in state.items()}
+    return state.data if isinstance(state, Tensor) else state
+
+
+def _digest(name: str, array: Array) -> str:
+    return _sha256(f"{name} {array.dtype} {array.shape} ".encode() + array.tobytes())
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush the rename itself, where the system can."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

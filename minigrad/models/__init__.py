@@ -1,0 +1,9 @@
+"""The five systems' networks."""
+
+from minigrad.models.cnn import CNN as CNN
+from minigrad.models.dexpression import DeXpression as DeXpression
+from minigrad.models.linear import (
+    LinearRegression as LinearRegression,
+    LogisticRegression as LogisticRegression,
+)
+from minigrad.models.mlp import MLP as MLP

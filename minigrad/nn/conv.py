@@ -1,0 +1,147 @@
+"""Convolutions. Source: torch.nn.Conv1d, Conv2d, ConvTranspose2d."""
+
+from __future__ import annotations
+
+from numpy.typing import DTypeLike
+
+from minigrad import functional as F
+from minigrad.nn.linear import reset_affine
+from minigrad.nn.module import Module, Parameter, empty
+from minigrad.tensor import Tensor
+
+Sizes = int | tuple[int, ...]
+MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+def _tuple(value: Sizes, n: int) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, tuple | list) else (value,) * n
+
+
+class _Conv(Module):
+    """What all convolutions share: their arguments, weights and initial values."""
+
+    ndim: int
+    transposed = False
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes,
+                 padding: Sizes | str, output_padding: Sizes, dilation: Sizes, groups: int,
+                 bias: bool, padding_mode: str, dtype: DTypeLike | None) -> None:
+        super().__init__()
+        name, n = type(self).__name__, self.ndim
+        if groups <= 0:
+            raise ValueError(f"{name}: groups must be positive; got {groups}")
+        for label, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if channels % groups:
+                raise ValueError(f"{name}: {label} must be divisible by groups; "
+                                 f"got {channels} and {groups}")
+        modes = ("zeros",) if self.transposed else MODES
+        if padding_mode not in modes:
+            raise ValueError(f"{name}: padding_mode must be one of {', '.join(modes)}; "
+                             f"got {padding_mode!r}")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size, self.stride = _tuple(kernel_size, n), _tuple(stride, n)
+        self.padding = padding if isinstance(padding, str) else _tuple(padding, n)
+        self.output_padding, self.dilation = _tuple(output_padding, n), _tuple(dilation, n)
+        self.groups, self.padding_mode = groups, padding_mode
+        if isinstance(padding, str):
+            if padding not in ("same", "valid"):
+                raise ValueError(f"{name}: padding must be 'same', 'valid' or numbers; "
+                                 f"got {padding!r}")
+            if padding == "same" and any(s != 1 for s in self.stride):
+                raise ValueError(f"{name}: padding 'same' needs stride 1; got stride {self.stride}")
+        first, second = ((in_channels, out_channels) if self.transposed
+                         else (out_channels, in_channels))
+        self.weight = empty(first, second // groups, *self.kernel_size, dtype=dtype)
+        self.bias: Parameter | None = empty(out_channels, dtype=dtype) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        reset_affine(self.weight, self.bias)
+
+    def _pad(self, x: Tensor) -> tuple[Tensor, Sizes | str]:
+        """x padded by another mode than zeros, and the padding that is left to the convolution."""
+        if self.padding_mode == "zeros" or self.padding == "valid":
+            return x, self.padding
+        amounts: list[int] = []         # (left, right) of the last dim, then of the one before …
+        for i in reversed(range(self.ndim)):
+            if isinstance(self.padding, str):
+                total = self.dilation[i] * (self.kernel_size[i] - 1)
+                amounts += [total // 2, total - total // 2]
+            else:
+                amounts += [self.padding[i]] * 2
+        return F.pad(x, tuple(amounts), mode=self.padding_mode), 0
+
+    def extra_repr(self) -> str:
+        n = self.ndim
+        text = (f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
+                f"stride={self.stride}")
+        for name, usual in (("padding", (0,) * n), ("dilation", (1,) * n),
+                            ("output_padding", (0,) * n), ("groups", 1)):
+            value = getattr(self, name)
+            text += f", {name}={value}" if value != usual else ""
+        text += ", bias=False" if self.bias is None else ""
+        text += f", padding_mode={self.padding_mode}" if self.padding_mode != "zeros" else ""
+        return text
+
+
+class Conv1d(_Conv):
+    """Cross-correlation of x with w over one dim.
+
+    Shapes: x (N, C, L), w (O, C/groups, K), b (O,) → (N, O, OL), OL as in `Conv2d`.
+    """
+
+    ndim = 1
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
+                 padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1, bias: bool = True,
+                 padding_mode: str = "zeros", *, dtype: DTypeLike | None = None) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, 0, dilation,
+                         groups, bias, padding_mode, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, padding = self._pad(x)
+        return F.conv1d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class Conv2d(_Conv):
+    """Cross-correlation of x with w over two dims.
+
+    Shapes: x (N, C, H, W), w (O, C/groups, KH, KW), b (O,) → (N, O, OH, OW),
+    OH = ⌊(H + 2·padding - dilation·(KH - 1) - 1) / stride⌋ + 1.
+    Raises ValueError where groups do not divide the channels, or 'same' meets a stride.
+    """
+
+    ndim = 2
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
+                 padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1, bias: bool = True,
+                 padding_mode: str = "zeros", *, dtype: DTypeLike | None = None) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, 0, dilation,
+                         groups, bias, padding_mode, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, padding = self._pad(x)
+        return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class ConvTranspose2d(_Conv):
+    """The gradient of a Conv2d with respect to its input, as a layer: it makes images larger.
+
+    Shapes: x (N, C, H, W), w (C, O/groups, KH, KW), b (O,) → (N, O, OH, OW),
+    OH = (H - 1)·stride - 2·padding + dilation·(KH - 1) + output_padding + 1.
+    """
+
+    ndim = 2
+    transposed = True
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
+                 padding: Sizes = 0, output_padding: Sizes = 0, groups: int = 1, bias: bool = True,
+                 dilation: Sizes = 1, padding_mode: str = "zeros", *,
+                 dtype: DTypeLike | None = None) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, output_padding,
+                         dilation, groups, bias, padding_mode, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert not isinstance(self.padding, str)
+        return F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding,
+                                  self.output_padding, self.groups, self.dilation)

@@ -1,0 +1,59 @@
+"""Affine maps. Source: torch.nn.Linear, torch.nn.Identity."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from numpy.typing import DTypeLike
+
+from minigrad import functional as F
+from minigrad.nn import init
+from minigrad.nn.module import Module, Parameter, empty
+from minigrad.tensor import Tensor
+
+
+class Identity(Module):
+    """y = x, whatever the arguments."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class Linear(Module):
+    """y = x·wᵀ + b.
+
+    Shapes: x (*, in_features), w (out_features, in_features), b (out_features,)
+    → (*, out_features). Both start in U(-k, k), k = 1/√in_features.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, *,
+                 dtype: DTypeLike | None = None) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = empty(out_features, in_features, dtype=dtype)
+        self.bias: Parameter | None = empty(out_features, dtype=dtype) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        reset_affine(self.weight, self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return (f"in_features={self.in_features}, out_features={self.out_features}, "
+                f"bias={self.bias is not None}")
+
+
+def reset_affine(weight: Parameter, bias: Parameter | None) -> None:
+    """torch's default for linear and convolutional layers: U(-k, k), k = 1/√fan_in."""
+    if not weight.data.size:
+        return
+    init.kaiming_uniform_(weight, a=math.sqrt(5))
+    if bias is not None:
+        bound = 1 / math.sqrt(init.fans(weight)[0])
+        init.uniform_(bias, -bound, bound)

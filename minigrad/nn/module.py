@@ -1,0 +1,343 @@
+"""Module: a function with parameters, built from other modules.
+
+There is no registry beside the object. A module's parameters are its attributes that are
+`Parameter`s, its children those that are `Module`s; only a buffer, a plain Tensor, has to be named.
+Source: torch.nn.Module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minigrad.autograd import Array, no_grad
+from minigrad.tensor import Tensor
+
+
+class Parameter(Tensor):
+    """A Tensor that a module learns: it requires grad, and `Module.parameters()` finds it."""
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, requires_grad: bool = True) -> None:
+        super().__init__(data, requires_grad)
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
+
+
+def empty(*shape: int, dtype: DTypeLike | None = None) -> Parameter:
+    """A float32 Parameter whose values are still to be set."""
+    return Parameter(np.empty(shape, dtype or np.float32))
+
+
+class IncompatibleKeys(NamedTuple):
+    """What `load_state_dict` found different."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        return str(tuple(self)) if any(self) else "<All keys matched successfully>"
+
+
+class RemovableHandle:
+    """Takes back what registering a hook did: by `remove()`, or at the end of a `with` block."""
+
+    def __init__(self, hooks: dict[RemovableHandle, Callable[..., Any]],
+                 hook: Callable[..., Any]) -> None:
+        self._hooks = hooks
+        hooks[self] = hook
+
+    def remove(self) -> None:
+        self._hooks.pop(self, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+def _forward(self: Module, *args: Any, **kwargs: Any) -> Any:
+    """What the module computes; every subclass has its own."""
+    raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" '
+                              "function")
+
+
+class Module:
+    """Base class of all layers and models: set parameters and children in `__init__`, and compute
+    in `forward`; `module(x)` calls it, with the hooks around it.
+
+    training: True after `train()`, False after `eval()`; dropout and batch norm look at it.
+    """
+
+    training: bool
+    forward: Callable[..., Any] = _forward
+    _buffers: dict[str, bool]           # the names of the buffers, and whether each is saved
+    _forward_hooks: dict[RemovableHandle, Callable[..., Any]]
+    _forward_pre_hooks: dict[RemovableHandle, Callable[..., Any]]
+
+    def __init__(self) -> None:
+        self.__dict__.update(training=True, _buffers={}, _forward_hooks={}, _forward_pre_hooks={})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_buffers" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning "
+                                 f"{name!r}")
+        before = self.__dict__.get(name)
+        kinds = (Parameter, Module, Tensor if name in self._buffers else Parameter)
+        for kind in kinds:
+            if value is not None and isinstance(before, kind) and not isinstance(value, kind):
+                raise TypeError(f"{type(self).__name__}: {name} is a {kind.__name__} and can only "
+                                f"become another or None; got {type(value).__name__}")
+        self.__dict__[name] = value
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for pre_hook in tuple(self._forward_pre_hooks.values()):
+            changed = pre_hook(self, args)
+            if changed is not None:
+                args = changed if isinstance(changed, tuple) else (changed,)
+        output = self.forward(*args, **kwargs)
+        for hook in tuple(self._forward_hooks.values()):
+            changed = hook(self, args, output)
+            output = output if changed is None else changed
+        return output
+
+    # ---- what it is made of ----------------------------------------------------------------------
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Name a Tensor that is part of the module's state but not learnt, e.g. a running mean."""
+        self._check_new(name)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(f"register_buffer: {name!r} must be a Tensor or None; "
+                            f"got {type(tensor).__name__}")
+        self._buffers[name] = persistent
+        setattr(self, name, tensor)
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """The same as `self.<name> = param`, for a name that is new."""
+        self._check_new(name)
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(f"register_parameter: {name!r} must be a Parameter or None; "
+                            f"got {type(param).__name__}")
+        setattr(self, name, param)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """The same as `self.<name> = module`, for a name that is new."""
+        self._check_new(name)
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"add_module: {name!r} must be a Module or None; "
+                            f"got {type(module).__name__}")
+        setattr(self, name, module)
+
+    def _check_new(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"{type(self).__name__}: a name must be a string; got {name!r}")
+        if not name or "." in name:
+            raise KeyError(f"{type(self).__name__}: a name must not be empty or contain a dot; "
+                           f"got {name!r}")
+        if hasattr(self, name):
+            raise KeyError(f"{type(self).__name__}: attribute {name!r} already exists")
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        seen = set()
+        for name, value in self.__dict__.items():
+            if isinstance(value, Module) and value not in seen:
+                seen.add(value)
+                yield name, value
+
+    def children(self) -> Iterator[Module]:
+        return (module for _, module in self.named_children())
+
+    def named_modules(self, memo: set[Module] | None = None, prefix: str = "",
+                      remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+        """This module and all below it, each once, with its dotted path."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, value in tuple(self.__dict__.items()):
+            if isinstance(value, Module):
+                yield from value.named_modules(memo, _join(prefix, name), remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        return (module for _, module in self.named_modules())
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True,
+                         remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """The parameters with their dotted names; a shared one once."""
+        return self._named(Module._own_parameters, prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        return (p for _, p in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True,
+                      remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+        return self._named(Module._own_buffers, prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        return (b for _, b in self.named_buffers(recurse=recurse))
+
+    def _own_parameters(self) -> dict[str, Any]:
+        return {n: v for n, v in self.__dict__.items() if isinstance(v, Parameter)}
+
+    def _own_buffers(self) -> dict[str, Any]:
+        return {n: self.__dict__[n] for n in self._buffers if self.__dict__.get(n) is not None}
+
+    def _own_state(self) -> dict[str, Any]:
+        saved = {n: b for n, b in self._own_buffers().items() if self._buffers[n]}
+        return self._own_parameters() | saved
+
+    def _named(self, own: Callable[[Module], dict[str, Any]], prefix: str, recurse: bool,
+               remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+        seen = set()
+        modules = (self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+                   if recurse else [(prefix, self)])
+        for path, module in modules:
+            for name, tensor in own(module).items():
+                if tensor not in seen:
+                    yield _join(path, name), tensor
+                if remove_duplicate:
+                    seen.add(tensor)
+
+    # ---- its state -------------------------------------------------------------------------------
+
+    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+        """Parameters and saved buffers by dotted name. They share memory with the module.
+
+        keep_vars: the tensors themselves, in place of detached ones.
+        """
+        return {prefix + name: t if keep_vars else t.detach()
+                for name, t in self._named(Module._own_state, "", True, False)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True
+                        ) -> IncompatibleKeys:
+        """Copy values in by name: Tensors, arrays, or tensors of PyTorch on the CPU.
+
+        Raises RuntimeError, which lists all that is wrong, where a shape differs and, if `strict`,
+        where a name is missing or not known. Then nothing has been changed.
+        """
+        own = self.state_dict(keep_vars=True)
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        values = {name: _as_array(state_dict[name]) for name in own if name in state_dict}
+        faults = []
+        if strict and unexpected:
+            faults.append(f"Unexpected key(s) in state_dict: {_quoted(unexpected)}.")
+        if strict and missing:
+            faults.append(f"Missing key(s) in state_dict: {_quoted(missing)}.")
+        for name, value in values.items():
+            if value.dtype.kind not in "fiub":
+                faults.append(f'"{name}" holds no numbers; got {type(state_dict[name]).__name__}.')
+            elif value.shape != own[name].shape:
+                faults.append(f"size mismatch for {name}: the shape in state_dict is {value.shape},"
+                              f" in the module {own[name].shape}.")
+        if faults:
+            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t"
+                               + "\n\t".join(faults))
+        with no_grad():
+            for name, value in values.items():
+                own[name].copy_(value)
+        return IncompatibleKeys(missing, unexpected)
+
+    # ---- changing all of it ----------------------------------------------------------------------
+
+    def apply(self, fn: Callable[[Module], object]) -> Self:
+        """Call `fn` on every module below and then on this one."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    def to(self, dtype: DTypeLike) -> Self:
+        """Convert parameters, their gradients and floating point buffers, in place."""
+        dtype = np.dtype(dtype)
+        if dtype.kind != "f":
+            raise TypeError(f"to: only floating point dtypes are accepted; got {dtype}")
+        for tensor in [*self.parameters(), *self.buffers()]:
+            if tensor.dtype.kind == "f" and tensor.dtype != dtype:
+                tensor.data = tensor.data.astype(dtype)
+                if tensor.grad is not None:
+                    tensor.grad = tensor.grad.detach().to(dtype)
+        return self
+
+    def float(self) -> Self:
+        return self.to(np.float32)
+
+    def double(self) -> Self:
+        return self.to(np.float64)
+
+    def train(self, mode: bool = True) -> Self:
+        """Put this module and all below into training mode (or evaluation mode)."""
+        if not isinstance(mode, bool):
+            raise ValueError(f"train: mode must be a bool; got {mode!r}")
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        for p in self.parameters():
+            p.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients: None, or zeros with `set_to_none=False`."""
+        for p in self.parameters():
+            clear_grad(p, set_to_none)
+
+    # ---- hooks -----------------------------------------------------------------------------------
+
+    def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]
+                                  ) -> RemovableHandle:
+        """Call `hook(module, args)` before forward; what it returns, if not None, replaces args."""
+        return RemovableHandle(self._forward_pre_hooks, hook)
+
+    def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]
+                              ) -> RemovableHandle:
+        """Call `hook(module, args, output)` after forward; what it returns, if not None, replaces
+        the output."""
+        return RemovableHandle(self._forward_hooks, hook)
+
+    # ---- printing --------------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """The arguments that `repr` shows."""
+        return ""
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr().splitlines()
+        children = [f"({name}): {module!r}".replace("\n", "\n  ")
+                    for name, module in self.__dict__.items() if isinstance(module, Module)]
+        if not children and len(extra) <= 1:
+            return f"{type(self).__name__}({''.join(extra)})"
+        return f"{type(self).__name__}(\n  " + "\n  ".join(extra + children) + "\n)"
+
+
+def clear_grad(p: Tensor, set_to_none: bool) -> None:
+    """Set p.grad to None, or its values to zero."""
+    if set_to_none:
+        p.grad = None
+    elif p.grad is not None:
+        p.grad = p.grad.detach()        # a gradient with a graph of its own leaves it
+        p.grad.zero_()
+
+
+def _as_array(value: Any) -> Array:
+    return value.data if isinstance(value, Tensor) else np.asarray(value)
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+def _quoted(names: list[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

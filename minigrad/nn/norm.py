@@ -1,0 +1,211 @@
+"""Normalisation. Source: torch.nn's classes of the same names."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minigrad import functional as F
+from minigrad.nn import init
+from minigrad.nn.module import Module, Parameter, empty
+from minigrad.tensor import Tensor
+
+
+class _RunningNorm(Module):
+    """Statistics a channel, kept as running averages for evaluation.
+
+    running ← (1 - momentum)·running + momentum·batch
+    momentum None: the plain average over all batches so far, `num_batches_tracked` of them.
+    """
+
+    dims: tuple[int, ...]               # how many dims an input may have
+
+    def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool,
+                 track_running_stats: bool, dtype: DTypeLike | None) -> None:
+        super().__init__()
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        self.weight: Parameter | None = empty(num_features, dtype=dtype) if affine else None
+        self.bias: Parameter | None = empty(num_features, dtype=dtype) if affine else None
+        self.running_mean: Tensor | None
+        self.running_var: Tensor | None
+        self.num_batches_tracked: Tensor | None
+        for name, value in (("running_mean", np.zeros(num_features, dtype or np.float32)),
+                            ("running_var", np.ones(num_features, dtype or np.float32)),
+                            ("num_batches_tracked", np.zeros((), np.int64))):
+            self.register_buffer(name, Tensor(value) if track_running_stats else None)
+        self.reset_parameters()
+
+    def reset_running_stats(self) -> None:
+        if self.running_mean is not None and self.running_var is not None:
+            self.running_mean.zero_()
+            self.running_var.fill_(1)
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.zero_()
+
+    def reset_parameters(self) -> None:
+        self.reset_running_stats()
+        if self.weight is not None and self.bias is not None:
+            init.ones_(self.weight)
+            init.zeros_(self.bias)
+
+    def _check_dims(self, x: Tensor) -> None:
+        if x.ndim not in self.dims:
+            raise ValueError(f"{type(self).__name__}: x must have "
+                             f"{' or '.join(map(str, self.dims))} dims; got x {x.shape}")
+
+    def extra_repr(self) -> str:
+        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+                f"affine={self.affine}, track_running_stats={self.track_running_stats}")
+
+
+class _BatchNorm(_RunningNorm):
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
+                 affine: bool = True, track_running_stats: bool = True, *,
+                 dtype: DTypeLike | None = None) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._check_dims(x)
+        momentum = 0.0 if self.momentum is None else self.momentum
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked[...] = self.num_batches_tracked.data + 1
+            if self.momentum is None:
+                momentum = 1 / self.num_batches_tracked.item()
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias,
+                            self.training or self.running_mean is None, momentum, self.eps)
+
+
+class BatchNorm1d(_BatchNorm):
+    """y = (x - mean) / √(var + eps) · w + b, with the mean and variance of each channel.
+
+    Shapes: x (N, C) or (N, C, L) → the same; w, b (C,). In training the statistics are the
+    batch's, in evaluation the running ones. Source: Ioffe & Szegedy 2015, algorithm 1.
+    """
+
+    dims = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """y = (x - mean) / √(var + eps) · w + b, with the mean and variance of each channel.
+
+    Shapes: x (N, C, H, W) → the same; w, b (C,). In training the statistics are the batch's, in
+    evaluation the running ones. Source: Ioffe & Szegedy 2015, algorithm 2.
+    """
+
+    dims = (4,)
+
+
+class _InstanceNorm(_RunningNorm):
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
+                 affine: bool = False, track_running_stats: bool = False, *,
+                 dtype: DTypeLike | None = None) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._check_dims(x)
+        batch = x if x.ndim == self.dims[-1] else x.unsqueeze(0)
+        y = F.instance_norm(batch, self.running_mean, self.running_var, self.weight, self.bias,
+                            self.training or not self.track_running_stats,
+                            0.0 if self.momentum is None else self.momentum, self.eps)
+        return y.reshape(x.shape)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """y = (x - mean) / √(var + eps) · w + b, with statistics of each channel of each example.
+
+    Shapes: x (N, C, L) or (C, L) → the same.
+    """
+
+    dims = (2, 3)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """y = (x - mean) / √(var + eps) · w + b, with statistics of each channel of each example.
+
+    Shapes: x (N, C, H, W) or (C, H, W) → the same.
+    """
+
+    dims = (3, 4)
+
+
+class LayerNorm(Module):
+    """y = (x - mean) / √(var + eps) · w + b, with statistics of each example over its last dims.
+
+    Shapes: x (*, *normalized_shape) → the same; w, b normalized_shape. Source: Ba et al. 2016.
+    """
+
+    def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5,
+                 elementwise_affine: bool = True, bias: bool = True, *,
+                 dtype: DTypeLike | None = None) -> None:
+        super().__init__()
+        self.normalized_shape = ((normalized_shape,) if isinstance(normalized_shape, int)
+                                 else tuple(normalized_shape))
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self.weight: Parameter | None = (empty(*self.normalized_shape, dtype=dtype)
+                                         if elementwise_affine else None)
+        self.bias: Parameter | None = (empty(*self.normalized_shape, dtype=dtype)
+                                       if elementwise_affine and bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return (f"{self.normalized_shape}, eps={self.eps}, "
+                f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}")
+
+
+class GroupNorm(Module):
+    """y = (x - mean) / √(var + eps) · w + b, with statistics of each group of channels.
+
+    Shapes: x (N, C, *) → the same; w, b (C,). Raises ValueError where num_groups does not divide C.
+    Source: Wu & He 2018.
+    """
+
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
+                 *, dtype: DTypeLike | None = None) -> None:
+        super().__init__()
+        if num_channels % num_groups:
+            raise ValueError("GroupNorm: num_channels must be divisible by num_groups; "
+                             f"got {num_channels} and {num_groups}")
+        self.num_groups, self.num_channels = num_groups, num_channels
+        self.eps, self.affine = eps, affine
+        self.weight: Parameter | None = empty(num_channels, dtype=dtype) if affine else None
+        self.bias: Parameter | None = empty(num_channels, dtype=dtype) if affine else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        if self.weight is not None and self.bias is not None:
+            init.ones_(self.weight)
+            init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+
+
+class LocalResponseNorm(Module):
+    """y = x / (k + alpha·mean of x² over `size` neighbouring channels)^beta.
+
+    Shapes: x (N, C, *) → the same. Source: Krizhevsky et al. 2012, section 3.3 (there alpha
+    multiplies the sum; here, as in torch and Caffe, the mean).
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

@@ -1,0 +1,77 @@
+"""Adam and AdamW. Source: torch.optim.Adam, torch.optim.AdamW."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from minigrad.autograd import Array
+from minigrad.optim.optimizer import BETAS, NOT_NEGATIVE, Group, Optimizer, State, require
+
+
+class Adam(Optimizer):
+    """Steps scaled by running averages of the gradient and of its square.
+
+        g ← g + weight_decay·p
+        m ← β₁·m + (1 - β₁)·g
+        v ← β₂·v + (1 - β₂)·g²
+        p ← p - lr · m̂ / (√v̂ + eps),    m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ) at step t
+
+    amsgrad: the largest v so far takes v's place in the last line.
+    Raises ValueError for negative options, and betas outside [0, 1).
+    Source: Kingma & Ba 2015, algorithm 1; Reddi et al. 2018 for amsgrad.
+    """
+
+    decoupled_weight_decay = False
+
+    def __init__(self, params: Iterable[Any], lr: float = 1e-3,
+                 betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0, amsgrad: bool = False, *, maximize: bool = False) -> None:
+        super().__init__(params, {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
+            "maximize": maximize, "decoupled_weight_decay": self.decoupled_weight_decay})
+
+    def check(self, group: Group) -> None:
+        require(type(self).__name__, group, lr=NOT_NEGATIVE, betas=BETAS, eps=NOT_NEGATIVE,
+                weight_decay=NOT_NEGATIVE)
+
+    def update(self, p: Array, g: Array, state: State, group: Group) -> None:
+        if not state:
+            state["step"] = np.zeros((), np.float32)
+            state["exp_avg"], state["exp_avg_sq"] = np.zeros_like(p), np.zeros_like(p)
+            if group["amsgrad"]:
+                state["max_exp_avg_sq"] = np.zeros_like(p)
+        lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        state["step"] += 1
+        t = int(state["step"])
+        if decay and group["decoupled_weight_decay"]:
+            p *= 1 - lr * decay
+        elif decay:
+            g = g + decay * p
+        m += (1 - beta1) * (g - m)
+        v *= beta2
+        v += (1 - beta2) * g * g
+        if group["amsgrad"]:
+            v = np.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
+        p -= lr / (1 - beta1**t) * m / (np.sqrt(v) / math.sqrt(1 - beta2**t) + group["eps"])
+
+
+class AdamW(Adam):
+    """Adam whose weight decay acts on p itself, not through the averages.
+
+        p ← p - lr·weight_decay·p,   then as Adam without weight decay
+
+    Source: Loshchilov & Hutter 2019, algorithm 2.
+    """
+
+    decoupled_weight_decay = True
+
+    def __init__(self, params: Iterable[Any], lr: float = 1e-3,
+                 betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 1e-2, amsgrad: bool = False, *,
+                 maximize: bool = False) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

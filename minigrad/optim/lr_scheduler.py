@@ -1,0 +1,286 @@
+"""Learning rates that change from step to step. Source: torch.optim.lr_scheduler.
+
+Call `scheduler.step()` after `optimizer.step()`. t = `last_epoch` counts the calls, which may be
+epochs or batches. Each rule moves on from the current rate, so two schedulers can act on one
+optimiser, except where its docstring gives the rate outright.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from minigrad.optim.optimizer import Group, Optimizer
+
+Rates = float | Sequence[float]
+Lambda = Callable[[int], float]
+
+
+class LRScheduler:
+    """Base class: a subclass gives `get_lr`, the rates at step `last_epoch`, one a group."""
+
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        self._attach(optimizer)
+        for i, group in enumerate(optimizer.param_groups):
+            if last_epoch == -1:
+                group.setdefault("initial_lr", group["lr"])
+            elif "initial_lr" not in group:
+                raise KeyError(f"{type(self).__name__}: param group {i} has no initial_lr to resume"
+                               " from; load the optimiser's state first")
+        self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
+        self.last_epoch = last_epoch
+        self.step()
+
+    def _attach(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{type(self).__name__}: needs an Optimizer; "
+                            f"got {type(optimizer).__name__}")
+        self.optimizer = optimizer
+
+    def get_lr(self) -> list[float]:
+        raise NotImplementedError
+
+    def get_last_lr(self) -> list[float]:
+        """The rates now in use, one a param group."""
+        return self._last_lr
+
+    def step(self) -> None:
+        """Move on by one step and set the optimiser's rates."""
+        self.last_epoch += 1
+        self._set(self.get_lr())
+
+    def _set(self, rates: list[float]) -> None:
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        self._last_lr = list(rates)
+
+    def _current(self) -> list[float]:
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the optimiser, under torch's names."""
+        return {key: value for key, value in vars(self).items() if key != "optimizer"}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` of a scheduler of this kind, or torch's, returned.
+
+        Raises ValueError, and changes nothing, where something is missing.
+        """
+        own = self.state_dict()
+        missing = [key for key in own if key not in state_dict]
+        if missing:
+            raise ValueError(f"{type(self).__name__}: the loaded state lacks {', '.join(missing)}")
+        vars(self).update({key: state_dict[key] for key in own})
+
+
+class LambdaLR(LRScheduler):
+    """lr = base_lr · f(t); lr_lambda is f, or a list of one f a group."""
+
+    def __init__(self, optimizer: Optimizer, lr_lambda: Lambda | Sequence[Lambda],
+                 last_epoch: int = -1) -> None:
+        self._attach(optimizer)
+        self.lr_lambdas = _per_group("LambdaLR", "lr_lambda", lr_lambda, optimizer)
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        return [base * f(self.last_epoch)
+                for base, f in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the optimiser and the functions, which are None."""
+        return super().state_dict() | {"lr_lambdas": [None] * len(self.lr_lambdas)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "lr_lambdas": self.lr_lambdas})
+
+
+class StepLR(LRScheduler):
+    """lr ← gamma·lr every step_size steps."""
+
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1,
+                 last_epoch: int = -1) -> None:
+        self.step_size, self.gamma = step_size, gamma
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        now = self.last_epoch > 0 and self.last_epoch % self.step_size == 0
+        return [lr * self.gamma if now else lr for lr in self._current()]
+
+
+class CosineAnnealingLR(LRScheduler):
+    """lr = eta_min + (base_lr - eta_min)·(1 + cos(π·t / T_max)) / 2, reached step by step:
+
+        lr ← eta_min + (lr - eta_min)·(1 + cos(π·t / T_max)) / (1 + cos(π·(t - 1) / T_max))
+
+    Beyond T_max the rate rises again. Source: Loshchilov & Hutter 2017, eq. 5, without restarts.
+    """
+
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0,
+                 last_epoch: int = -1) -> None:
+        self.T_max, self.eta_min = T_max, eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        t, floor = self.last_epoch, self.eta_min
+        if not hasattr(self, "_last_lr"):           # the first call, from __init__
+            return self._current()
+        before, after = self._height(t - 1), self._height(t)
+        if (t - 1 - self.T_max) % (2 * self.T_max) == 0:        # before is 0: no ratio
+            return [lr + (base - floor) * after / 2
+                    for lr, base in zip(self._current(), self.base_lrs, strict=True)]
+        return [floor + (lr - floor) * after / before for lr in self._current()]
+
+    def _height(self, t: int) -> float:
+        return 1 + math.cos(math.pi * t / self.T_max)
+
+
+class OneCycleLR(LRScheduler):
+    """From max_lr / div_factor up to max_lr, then down to 1 / final_div_factor of where it began.
+
+    The way up takes pct_start of all steps; with three_phase the way back down takes as long, and
+    only then comes the rest. Momentum (β₁ for Adam) goes the other way if cycle_momentum. The way
+    is "cos" or "linear". The rates are given outright: do not combine with another scheduler.
+    Raises ValueError for arguments out of range, and for a step beyond total_steps.
+    Source: Smith & Topin 2018.
+    """
+
+    def __init__(self, optimizer: Optimizer, max_lr: Rates, total_steps: int | None = None,
+                 epochs: int | None = None, steps_per_epoch: int | None = None,
+                 pct_start: float = 0.3, anneal_strategy: str = "cos", cycle_momentum: bool = True,
+                 base_momentum: Rates = 0.85, max_momentum: Rates = 0.95, div_factor: float = 25.0,
+                 final_div_factor: float = 1e4, three_phase: bool = False,
+                 last_epoch: int = -1) -> None:
+        self._attach(optimizer)
+        counts = [total_steps] if total_steps is not None else [epochs, steps_per_epoch]
+        if not all(isinstance(n, int) and n > 0 for n in counts):
+            raise ValueError("OneCycleLR: needs a positive int for total_steps, or for both epochs "
+                             f"and steps_per_epoch; got {total_steps}, {epochs}, {steps_per_epoch}")
+        if not 0 <= pct_start <= 1:
+            raise ValueError(f"OneCycleLR: pct_start must be between 0 and 1; got {pct_start}")
+        if anneal_strategy not in ("cos", "linear"):
+            raise ValueError("OneCycleLR: anneal_strategy must be 'cos' or 'linear'; "
+                             f"got {anneal_strategy!r}")
+        self.total_steps = math.prod(n for n in counts if n is not None)
+        self.cycle_momentum, self.use_beta1 = cycle_momentum, "betas" in optimizer.defaults
+        if cycle_momentum and not self.use_beta1 and "momentum" not in optimizer.defaults:
+            raise ValueError("OneCycleLR: cycle_momentum needs an optimiser with momentum or betas")
+        self._anneal_func_type = anneal_strategy
+        up = float(pct_start * self.total_steps) - 1
+        rise = _phase(up, "initial_lr", "max_lr", "max_momentum", "base_momentum")
+        if three_phase:
+            self._schedule_phases = [
+                rise, _phase(2 * up, "max_lr", "initial_lr", "base_momentum", "max_momentum"),
+                _phase(self.total_steps - 1, "initial_lr", "min_lr", "max_momentum",
+                       "max_momentum")]
+        else:
+            self._schedule_phases = [
+                rise,
+                _phase(self.total_steps - 1, "max_lr", "min_lr", "base_momentum", "max_momentum")]
+        if last_epoch == -1:
+            for group, top in zip(optimizer.param_groups,
+                                  _per_group("OneCycleLR", "max_lr", max_lr, optimizer),
+                                  strict=True):
+                group["initial_lr"], group["max_lr"] = top / div_factor, top
+                group["min_lr"] = group["initial_lr"] / final_div_factor
+            if cycle_momentum:
+                for key, momentum in (("max_momentum", max_momentum),
+                                      ("base_momentum", base_momentum)):
+                    values = _per_group("OneCycleLR", key, momentum, optimizer)
+                    for group, value in zip(optimizer.param_groups, values, strict=True):
+                        group[key] = value
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        t, start = self.last_epoch, 0.0
+        if t > self.total_steps:
+            raise ValueError(f"OneCycleLR: step {t} is beyond total_steps {self.total_steps}")
+        for phase in self._schedule_phases:
+            if t <= phase["end_step"] or phase is self._schedule_phases[-1]:
+                break
+            start = phase["end_step"]
+        done = (t - start) / (phase["end_step"] - start)
+        groups = self.optimizer.param_groups
+        if self.cycle_momentum:
+            for group in groups:
+                momentum = self._between(group, phase, "momentum", done)
+                if self.use_beta1:
+                    group["betas"] = (momentum, *group["betas"][1:])
+                else:
+                    group["momentum"] = momentum
+        return [self._between(group, phase, "lr", done) for group in groups]
+
+    def _between(self, group: Group, phase: dict[str, Any], what: str, done: float) -> float:
+        start: float = group[phase["start_" + what]]
+        end: float = group[phase["end_" + what]]
+        if self._anneal_func_type == "cos":
+            return end + (start - end) / 2 * (1 + math.cos(math.pi * done))
+        return start + (end - start) * done
+
+
+def _phase(end_step: float, start_lr: str, end_lr: str, start_momentum: str, end_momentum: str
+           ) -> dict[str, Any]:
+    return {"end_step": end_step, "start_lr": start_lr, "end_lr": end_lr,
+            "start_momentum": start_momentum, "end_momentum": end_momentum}
+
+
+class ReduceLROnPlateau(LRScheduler):
+    """lr ← max(factor·lr, min_lr) once a metric has not improved for more than `patience` steps.
+
+    Better means below best·(1 - threshold), or above best·(1 + threshold) with mode "max"; with
+    threshold_mode "abs", below best - threshold or above best + threshold. For `cooldown` steps
+    after a cut nothing is counted; a cut of at most eps is not made.
+    Raises ValueError for arguments out of range.
+    """
+
+    def __init__(self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1,
+                 patience: int = 10, threshold: float = 1e-4, threshold_mode: str = "rel",
+                 cooldown: int = 0, min_lr: Rates = 0, eps: float = 1e-8) -> None:
+        self._attach(optimizer)
+        if factor >= 1:
+            raise ValueError(f"ReduceLROnPlateau: factor must be below 1; got {factor}")
+        if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
+            raise ValueError("ReduceLROnPlateau: mode must be 'min' or 'max' and threshold_mode "
+                             f"'rel' or 'abs'; got {mode!r} and {threshold_mode!r}")
+        self.mode, self.factor, self.patience = mode, factor, patience
+        self.threshold, self.threshold_mode = threshold, threshold_mode
+        self.cooldown, self.eps = cooldown, eps
+        self.min_lrs = _per_group("ReduceLROnPlateau", "min_lr", min_lr, optimizer)
+        self.best = math.inf if mode == "min" else -math.inf
+        self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
+        self._last_lr = self._current()
+
+    def step(self, metrics: Any) -> None:       # type: ignore[override]
+        """Look at a metric: a number or a Tensor of one element."""
+        self.last_epoch += 1
+        value = float(metrics)
+        if self._is_better(value):
+            self.best, self.num_bad_epochs = value, 0
+        else:
+            self.num_bad_epochs += 1
+        if self.cooldown_counter > 0:
+            self.cooldown_counter -= 1
+            self.num_bad_epochs = 0
+        rates = self._current()
+        if self.num_bad_epochs > self.patience:
+            cut = [max(lr * self.factor, low)
+                   for lr, low in zip(rates, self.min_lrs, strict=True)]
+            rates = [new if lr - new > self.eps else lr
+                     for lr, new in zip(rates, cut, strict=True)]
+            self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
+        self._set(rates)
+
+    def _is_better(self, value: float) -> bool:
+        sign = 1 if self.mode == "max" else -1
+        if self.threshold_mode == "rel":
+            return sign * value > sign * self.best * (1 + sign * self.threshold)
+        return sign * value > sign * self.best + self.threshold
+
+
+def _per_group(name: str, what: str, value: Any, optimizer: Optimizer) -> list[Any]:
+    """One value a param group."""
+    n = len(optimizer.param_groups)
+    values = list(value) if isinstance(value, list | tuple) else [value] * n
+    if len(values) != n:
+        raise ValueError(f"{name}: {what} has {len(values)} values for {n} param groups")
+    return values

@@ -1,0 +1,62 @@
+"""RMSprop. Source: torch.optim.RMSprop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from minigrad.autograd import Array
+from minigrad.optim.optimizer import NOT_NEGATIVE, Group, Optimizer, State, require
+
+
+class RMSprop(Optimizer):
+    """Steps divided by a running root mean square of the gradient.
+
+        g ← g + weight_decay·p
+        v ← α·v + (1 - α)·g²
+        d = g / (√v + eps);   centered: d = g / (√(v - m²) + eps), m ← α·m + (1 - α)·g
+        b ← momentum·b + d
+        p ← p - lr·b                                (p - lr·d without momentum)
+
+    Raises ValueError for negative options. Source: Hinton's lecture 6e; Graves 2013 for `centered`.
+    """
+
+    def __init__(self, params: Iterable[Any], lr: float = 1e-2, alpha: float = 0.99,
+                 eps: float = 1e-8, weight_decay: float = 0, momentum: float = 0,
+                 centered: bool = False, *, maximize: bool = False) -> None:
+        super().__init__(params, {
+            "lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered,
+            "weight_decay": weight_decay, "maximize": maximize})
+
+    def check(self, group: Group) -> None:
+        require("RMSprop", group, lr=NOT_NEGATIVE, eps=NOT_NEGATIVE, momentum=NOT_NEGATIVE,
+                weight_decay=NOT_NEGATIVE, alpha=NOT_NEGATIVE)
+
+    def update(self, p: Array, g: Array, state: State, group: Group) -> None:
+        alpha, momentum = group["alpha"], group["momentum"]
+        if not state:
+            state["step"] = np.zeros((), np.float32)
+            state["square_avg"] = np.zeros_like(p)
+            if momentum > 0:
+                state["momentum_buffer"] = np.zeros_like(p)
+            if group["centered"]:
+                state["grad_avg"] = np.zeros_like(p)
+        state["step"] += 1
+        if group["weight_decay"]:
+            g = g + group["weight_decay"] * p
+        v = state["square_avg"]
+        v *= alpha
+        v += (1 - alpha) * g * g
+        if group["centered"]:
+            m = state["grad_avg"]
+            m += (1 - alpha) * (g - m)
+            v = v - m * m
+        d = g / (np.sqrt(v) + group["eps"])
+        if momentum > 0:
+            b = state["momentum_buffer"]
+            b *= momentum
+            b += d
+            d = b
+        p -= group["lr"] * d

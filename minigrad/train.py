@@ -1,0 +1,53 @@
+"""Training and prediction. torch_impl/train.py is its twin in PyTorch: read them together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad.autograd import Array, no_grad
+from minigrad.nn import Module
+from minigrad.optim import Optimizer
+from minigrad.tensor import Tensor
+
+
+def fit(model: Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor], optimizer: Optimizer, *,
+        epochs: int, scheduler: Any = None, start_epoch: int = 0,
+        on_epoch: Callable[[int, float, float], object] | None = None) -> None:
+    """Train epochs start_epoch … epochs - 1.
+
+    loader: yields (x, target) arrays; `set_epoch` gives each epoch its own order.
+    scheduler: moves on after every batch.
+    on_epoch: called with (epoch, mean loss of an example, seconds) at the end of each.
+    """
+    for epoch in range(start_epoch, epochs):
+        started, total, count = time.perf_counter(), 0.0, 0
+        loader.set_epoch(epoch)
+        model.train()
+        for batch in loader:
+            x, target = (Tensor(array) for array in batch)
+            optimizer.zero_grad()
+            loss = loss_fn(model(x), target)
+            loss.backward()
+            optimizer.step()
+            if scheduler is not None:
+                scheduler.step()
+            total += loss.item() * len(x)
+            count += len(x)
+        if on_epoch is not None:
+            on_epoch(epoch, total / count, time.perf_counter() - started)
+
+
+def predict(model: Module, x: Array, batch_size: int = 256) -> Array:
+    """The model's outputs for all of x, in evaluation mode; the mode it was in is restored."""
+    was_training = model.training
+    model.eval()
+    try:
+        with no_grad():
+            return np.concatenate([model(Tensor(x[i:i + batch_size])).numpy()
+                                   for i in range(0, max(len(x), 1), batch_size)])
+    finally:
+        model.train(was_training)

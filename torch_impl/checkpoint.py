@@ -1,0 +1,68 @@
+"""Checkpoints of PyTorch's modules and optimisers, in the format of minigrad/checkpoint.py.
+
+Weights, optimisers and schedulers move both ways. The random state is a framework's own: a file
+that the other one wrote leaves it as it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from minigrad.checkpoint import Checkpoint, CheckpointError, load, put, write
+
+__all__ = ["Checkpoint", "CheckpointError", "load", "restore", "save"]
+
+
+def save(path: str | Path, *, model: torch.nn.Module, optimizer: Any = None, scheduler: Any = None,
+         epoch: int = 0, step: int = 0, config: dict[str, Any] | None = None) -> None:
+    """Write a checkpoint, with torch's random state; a folder that is not there is made.
+
+    epoch, step: how many are finished. config: anything JSON can hold.
+    """
+    write(Checkpoint(
+        Path(path), _arrays(dict(model.state_dict())),
+        None if optimizer is None else _arrays(optimizer.state_dict()),
+        None if scheduler is None else scheduler.state_dict(),
+        epoch, step, config, _arrays(_random_state())))
+
+
+def restore(checkpoint: str | Path | Checkpoint, *, model: torch.nn.Module | None = None,
+            optimizer: Any = None, scheduler: Any = None) -> Checkpoint:
+    """Put a checkpoint's state into what is given, and torch's random numbers where they were.
+
+    Raises CheckpointError for a file that cannot be read, lacks what is asked for, or does not fit.
+    """
+    checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
+    tensors = Checkpoint(checkpoint.path, _tensors(checkpoint.model),
+                         _tensors(checkpoint.optimizer), checkpoint.scheduler)
+    put(tensors, model=model, optimizer=optimizer, scheduler=scheduler)
+    if "torch" in checkpoint.random:
+        torch.set_rng_state(torch.tensor(checkpoint.random["torch"]))
+    if "cuda" in checkpoint.random and torch.cuda.is_available():
+        torch.cuda.set_rng_state(torch.tensor(checkpoint.random["cuda"]))
+    return checkpoint
+
+
+def _random_state() -> dict[str, torch.Tensor]:
+    states = {"torch": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def _arrays(state: Any) -> Any:
+    """The same nested dicts with an array in place of each tensor."""
+    if isinstance(state, dict):
+        return {key: _arrays(value) for key, value in state.items()}
+    return state.detach().cpu().numpy() if isinstance(state, torch.Tensor) else state
+
+
+def _tensors(state: Any) -> Any:
+    """The same nested dicts with a tensor in place of each array."""
+    if isinstance(state, dict):
+        return {key: _tensors(value) for key, value in state.items()}
+    return torch.tensor(state) if isinstance(state, np.ndarray) else state
