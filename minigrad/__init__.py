@@ -1,5 +1,6 @@
 """minigrad: an automatic differentiation framework on NumPy and Numba, written to be read."""
 
+from minigrad import functional, nn, optim
 from minigrad.autograd import enable_grad, grad, no_grad
 from minigrad.creation import (
     arange,
@@ -109,6 +110,7 @@ __all__ = [
     "float32",
     "float64",
     "full",
+    "functional",
     "gather",
     "grad",
     "index_select",
@@ -127,8 +129,10 @@ __all__ = [
     "mm",
     "mul",
     "neg",
+    "nn",
     "no_grad",
     "ones",
+    "optim",
     "permute",
     "pow",
     "prod",
