@@ -4,7 +4,7 @@
 
 Operands of different dtypes are first brought to a common one by torch's rules (`promote`).
 At kinks and ties the subgradient is torch's: 0 for abs and relu at 0, half to each side for
-maximum and minimum at a tie, 1 for clamp on its boundary.
+maximum and minimum at a tie, 0 for clamp on its boundary.
 """
 
 from __future__ import annotations
@@ -69,14 +69,23 @@ def binary_op(forward: Callable[..., Recorded]) -> Callable[[Any, Any], Tensor]:
 
     @functools.wraps(forward)
     def apply(a: Any, b: Any) -> Tensor:
-        if isinstance(a, autograd.Tensor):
-            if isinstance(b, autograd.Tensor):
-                if a._data.dtype == b._data.dtype:
-                    return record(a, b)
-            elif type(b) in _NUMBERS and a._data.dtype.kind == "f":
-                return record(a, autograd.Tensor(np.asarray(b, a._data.dtype)))
-        return record(*promote(a, b))
+        if not (isinstance(a, autograd.Tensor) and isinstance(b, autograd.Tensor)
+                and a._data.dtype == b._data.dtype):
+            if isinstance(a, autograd.Tensor) and type(b) in _NUMBERS and a._data.dtype.kind == "f":
+                b = autograd.Tensor(np.asarray(b, a._data.dtype))
+            else:
+                a, b = promote(a, b)
+        try:
+            return record(a, b)
+        except ValueError as error:
+            raise _mismatch(forward.__name__, error, a, b) from None
     return apply
+
+
+def _mismatch(name: str, error: ValueError, *operands: Tensor) -> Exception:
+    shapes = " and ".join(str(x.shape) for x in operands)
+    return (RuntimeError(f"{name}: shapes {shapes} do not broadcast")
+            if "broadcast" in str(error) else error)
 
 
 def float_op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
@@ -154,6 +163,7 @@ def reciprocal(x: Tensor) -> Recorded:
 @op
 def square(x: Tensor) -> Recorded:
     """y = x²"""
+    x = x.long() if x.dtype == np.bool_ else x
     return x.data * x.data, lambda g: g * x * 2
 
 
@@ -255,14 +265,14 @@ def abs(x: Tensor) -> Recorded:
 
 @op
 def sign(x: Tensor) -> Recorded:
-    """y = -1, 0 or 1; the gradient is 0 everywhere"""
-    return np.sign(x.data), lambda g: g * 0
+    """y = -1, 0 or 1 (0 for NaN); the gradient is 0 everywhere"""
+    return (x.data > 0) * x.dtype.type(1) - (x.data < 0), lambda g: g * 0
 
 
 @op
 def relu(x: Tensor) -> Recorded:
     """y = max(x, 0); gradient 0 at 0"""
-    return np.maximum(x.data, 0), lambda g, y: where(y > 0, g, 0.0)
+    return np.maximum(x.data, 0), lambda g, y: where(y <= 0, 0.0, g)
 
 
 @op
@@ -275,27 +285,33 @@ def leaky_relu(x: Tensor, *, negative_slope: float = 0.01) -> Recorded:
 @binary_op
 def maximum(a: Tensor, b: Tensor) -> Recorded:
     """y = max(a, b); at a tie each side gets half the gradient"""
-    return (np.maximum(a.data, b.data),
-            lambda g: g * ((a > b).to(g.dtype) + (a == b).to(g.dtype) * 0.5),
-            lambda g: g * ((b > a).to(g.dtype) + (a == b).to(g.dtype) * 0.5))
+    return (np.maximum(a.data, b.data), lambda g: _share_of_greater(g, a, b),
+            lambda g: _share_of_greater(g, b, a))
 
 
-def minimum(a: Any, b: Any) -> Tensor:
+@binary_op
+def minimum(a: Tensor, b: Tensor) -> Recorded:
     """y = min(a, b); at a tie each side gets half the gradient"""
-    a, b = promote(a, b)
-    return -maximum(-a, -b)
+    return (np.minimum(a.data, b.data), lambda g: _share_of_greater(g, b, a),
+            lambda g: _share_of_greater(g, a, b))
+
+
+def _share_of_greater(g: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return where(a < b, 0.0, where(a == b, g * 0.5, g))
+
+
+def clamp(x: Any, min: float | None = None, max: float | None = None) -> Tensor:
+    """y = x held between min and max; gradient 0 on the boundary. ValueError without either."""
+    if min is None and max is None:
+        raise ValueError("clamp: at least one of min and max must be given")
+    x, *_ = promote(x, *(bound for bound in (min, max) if bound is not None))
+    return _clamp(x, min=min, max=max)
 
 
 @op
-def clamp(x: Tensor, *, min: float | None = None, max: float | None = None) -> Recorded:
-    """y = x held between min and max; gradient 1 on the boundary. ValueError without either."""
-    if min is None and max is None:
-        raise ValueError("clamp: at least one of min and max must be given")
-    low = -np.inf if min is None else min
-    high = np.inf if max is None else max
-    inside = (x.data >= low) & (x.data <= high)
-    y = np.minimum(np.maximum(x.data, low), high).astype(x.dtype)
-    return y, lambda g: where(inside, g, 0.0)
+def _clamp(x: Tensor, *, min: float | None, max: float | None) -> Recorded:
+    inside = np.logical_and(min is None or x.data > min, max is None or x.data < max)
+    return np.clip(x.data, min, max), lambda g: where(inside, g, 0.0)
 
 
 def where(condition: Any, a: Any, b: Any) -> Tensor:
@@ -303,7 +319,11 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
     mask = condition.data if isinstance(condition, autograd.Tensor) else np.asarray(condition)
     if mask.dtype != np.bool_:
         raise TypeError(f"where: condition must be boolean; got {mask.dtype}")
-    return _where(*promote(a, b), mask=mask)
+    a, b = promote(a, b)
+    try:
+        return _where(a, b, mask=mask)
+    except ValueError as error:
+        raise _mismatch("where", error, autograd.Tensor(mask), a, b) from None
 
 
 @op

@@ -71,10 +71,10 @@ def gather(x: Tensor, *, dim: int, index: Any) -> Recorded:
             zip(places.shape, x.shape, strict=True)) if i != axis):
         raise RuntimeError(f"gather: index must have x's number of dims and fit within x except "
                            f"along dim {dim}; got x {x.shape}, index {places.shape}")
-    _check_range("gather", places, x.shape[axis], dim)
+    _check_range("gather", places, x.shape[axis] if x.ndim else 1, dim)
     shape = x.shape
-    key = tuple(places if i == axis else grid
-                for i, grid in enumerate(np.ogrid[tuple(slice(n) for n in places.shape)]))
+    grids = np.ogrid[tuple(slice(n) for n in places.shape)]
+    key = tuple(places if i == axis else grid for i, grid in enumerate(grids))
     return x.data[key], lambda g: put(g, shape=shape, key=key)
 
 

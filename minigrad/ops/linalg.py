@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,12 +98,13 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Recorded:
     if b is not None:
         y = np.add(y, b.data, out=y if isinstance(y, np.ndarray) else None)
 
-    def by_weight(g: Tensor) -> Tensor:
-        if w.ndim == 1:
-            return matmul(g.reshape(1, -1), x.reshape(-1, x.shape[-1])).reshape(w.shape)
-        return _matmul(g.reshape(-1, g.shape[-1]).t(), x.reshape(-1, x.shape[-1]))   # (O,N) @ (N,I)
+    rows, shape = math.prod(x.shape[:-1]), w.shape
 
     def by_input(g: Tensor) -> Tensor:
         return matmul(g, w) if w.ndim == 2 else g.unsqueeze(-1) * w
+
+    def by_weight(g: Tensor) -> Tensor:
+        outputs_by_rows = g.reshape(rows, math.prod(shape[:-1])).t()
+        return _matmul(outputs_by_rows, x.reshape(rows, shape[-1])).reshape(shape)
 
     return y, by_input, by_weight, lambda g: g

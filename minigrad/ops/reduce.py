@@ -53,25 +53,26 @@ def mean(x: Tensor, *, dim: Dims = None, keepdim: bool = False) -> Recorded:
     n = math.prod(shape[d] for d in dims)
     with np.errstate(all="ignore"):
         y = x.data.sum(dims, keepdims=keepdim) / x.dtype.type(n)
-    return y, lambda g: _spread(g * (1 / n), shape, dims)
+    return y, lambda g: _spread(g * (1 / n if n else math.nan), shape, dims)
 
 
 @op
 def prod(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Recorded:
     """y = Π x; integers and bools are multiplied as int64"""
-    dims, shape = normalize_dims("prod", dim, x.ndim), x.shape
+    axes = None if dim is None else (normalize_dim("prod", dim, x.ndim),)
+    dims, shape = normalize_dims("prod", axes, x.ndim), x.shape
     dtype = np.int64 if x.dtype.kind in "iub" else None
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
         if not (x.data == 0).any():
             return _spread(g * y, shape, dims) / x
-        rows = x.reshape(1, -1) if dim is None else x.transpose(dims[0], -1)
+        whole = len(dims) == len(shape)
+        rows = x.reshape(1, -1) if whole else x.transpose(dims[0], -1)
         n = rows.shape[-1]
         others = rows.unsqueeze(-2).expand((*rows.shape[:-1], n, n))
         others = elementwise.where(np.eye(n, dtype=bool), 1.0, others).prod(-1)     # all but x_i
-        if dim is None:
-            return g * others.reshape(shape)
-        return _spread(g, shape, dims) * others.transpose(dims[0], -1)
+        others = others.reshape(shape) if whole else others.transpose(dims[0], -1)
+        return _spread(g, shape, dims) * others
 
     return x.data.prod(dims, dtype=dtype, keepdims=keepdim), vjp
 
@@ -95,7 +96,8 @@ def var(x: Tensor, *, dim: Dims = None, correction: int = 1, keepdim: bool = Fal
 
 def std(x: Tensor, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
     """y = √var(x)"""
-    return var(x, dim=dim, correction=correction, keepdim=keepdim).sqrt()
+    dims = normalize_dims("std", dim, x.ndim)
+    return var(x, dim=dims, correction=correction, keepdim=keepdim).sqrt()
 
 
 # ---- extremes -----------------------------------------------------------------------------------
@@ -103,36 +105,41 @@ def std(x: Tensor, dim: Dims = None, correction: int = 1, keepdim: bool = False)
 @op
 def amax(x: Tensor, *, dim: Dims = (), keepdim: bool = False) -> Recorded:
     """y = the largest x; tied elements share the gradient evenly"""
-    dims, shape = normalize_dims("amax", dim, x.ndim), x.shape
-    _require_elements("amax", shape, dims)
+    return _extreme("amax", np.max, x, dim, keepdim)
+
+
+@op
+def amin(x: Tensor, *, dim: Dims = (), keepdim: bool = False) -> Recorded:
+    """y = the smallest x; tied elements share the gradient evenly"""
+    return _extreme("amin", np.min, x, dim, keepdim)
+
+
+def _extreme(name: str, find: Any, x: Tensor, dim: Dims, keepdim: bool) -> Recorded:
+    dims, shape = normalize_dims(name, dim, x.ndim), x.shape
+    _require_elements(name, shape, dims)
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
         ties = x.data == _spread(y, shape, dims).data
-        share = (ties / ties.sum(dims, keepdims=True)).astype(g.dtype)
+        with np.errstate(all="ignore"):                     # none, and NaN, where y is NaN
+            share = (ties / ties.sum(dims, keepdims=True)).astype(g.dtype)
         return _spread(g, shape, dims) * autograd.Tensor(share)
-    return x.data.max(dims, keepdims=keepdim), vjp
-
-
-def amin(x: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
-    """y = the smallest x; tied elements share the gradient evenly"""
-    return -amax(-x, dim=dim, keepdim=keepdim)
+    return find(x.data, dims, keepdims=keepdim), vjp
 
 
 def max(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesIndices:
     """The largest element; with `dim`, (values, indices), and those indices get the gradient."""
-    return amax(x) if dim is None else _pick(x, argmax(x, dim, True), dim, keepdim)
+    return amax(x) if dim is None else _pick("max", np.argmax, x, dim, keepdim)
 
 
 def min(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesIndices:
     """The smallest element; with `dim`, (values, indices), and those indices get the gradient."""
-    return amin(x) if dim is None else _pick(x, argmin(x, dim, True), dim, keepdim)
+    return amin(x) if dim is None else _pick("min", np.argmin, x, dim, keepdim)
 
 
-def _pick(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> ValuesIndices:
+def _pick(name: str, find: Any, x: Tensor, dim: int, keepdim: bool) -> ValuesIndices:
     from minigrad.tensor import ValuesIndices  # not at the top: tensor imports this module
-    values = x.reshape(1).gather(0, indices.reshape(1)) if x.ndim == 0 else x.gather(dim, indices)
-    if x.ndim == 0:
-        return ValuesIndices(values.reshape(()), indices.reshape(()))
+    indices = _arg(name, find, x, dim, True)
+    values = x.gather(dim, indices)
     return ValuesIndices(*(t if keepdim else t.squeeze(dim) for t in (values, indices)))
 
 
@@ -156,21 +163,15 @@ def _arg(name: str, find: Any, x: Tensor, dim: int | None, keepdim: bool) -> Ten
 
 # ---- stable exponentials ------------------------------------------------------------------------
 
-def _shifted(x: Array, dims: tuple[int, ...]) -> tuple[Array, Array]:
-    """x less its maximum, and that maximum (0 where it is infinite): e^(x-m) cannot overflow."""
-    m = x.max(dims, keepdims=True, initial=-np.inf)
-    m = np.where(np.isfinite(m), m, 0).astype(x.dtype)
-    return x - m, m
-
-
 @op
 def logsumexp(x: Tensor, *, dim: Dims, keepdim: bool = False) -> Recorded:
-    """y = log Σ e^x, computed as m + log Σ e^(x-m) with m = max x"""
-    _require_float("logsumexp", x)
+    """y = log Σ e^x, computed as m + log Σ e^(x-m) with m = max x; integers become float32 first"""
+    x = x if x.dtype.kind == "f" else x.to(np.float32)
     dims, shape = normalize_dims("logsumexp", dim, x.ndim), x.shape
-    shifted, m = _shifted(x.data, dims)
+    m = x.data.max(dims, keepdims=True, initial=-np.inf)
+    m = np.where(np.isfinite(m), m, 0).astype(x.dtype)
     with np.errstate(all="ignore"):
-        y = np.log(np.exp(shifted).sum(dims, keepdims=True)) + m
+        y = np.log(np.exp(x.data - m).sum(dims, keepdims=True)) + m
     return (y if keepdim else y.squeeze(dims),
             lambda g, y: _spread(g, shape, dims) * (x - _spread(y, shape, dims)).exp())
 
@@ -178,23 +179,28 @@ def logsumexp(x: Tensor, *, dim: Dims, keepdim: bool = False) -> Recorded:
 @op
 def softmax(x: Tensor, *, dim: int) -> Recorded:
     """y = e^x / Σ e^x.   vjp: y·(g - Σ g·y)"""
-    _require_float("softmax", x)
-    axis = normalize_dim("softmax", dim, x.ndim)
-    axes = (axis,)[:x.ndim]
-    e = np.exp(_shifted(x.data, axes)[0])
-    y = e / e.sum(axes, keepdims=True)
+    axes, shifted = _below_max("softmax", x, dim)
+    with np.errstate(all="ignore"):
+        e = np.exp(shifted)
+        y = e / e.sum(axes, keepdims=True)
     return y, lambda g, y: y * (g - (g * y).sum(axes, keepdim=True))
 
 
 @op
 def log_softmax(x: Tensor, *, dim: int) -> Recorded:
     """y = x - log Σ e^x.   vjp: g - softmax(x)·Σ g"""
-    _require_float("log_softmax", x)
-    axes = (normalize_dim("log_softmax", dim, x.ndim),)[:x.ndim]
-    shifted = _shifted(x.data, axes)[0]
+    axes, shifted = _below_max("log_softmax", x, dim)
     with np.errstate(all="ignore"):
         y = shifted - np.log(np.exp(shifted).sum(axes, keepdims=True))
     return y, lambda g, y: g - y.exp() * g.sum(axes, keepdim=True)
+
+
+def _below_max(name: str, x: Tensor, dim: int) -> tuple[tuple[int, ...], Array]:
+    """The axes to sum over, and x - max x, whose exponential cannot overflow."""
+    _require_float(name, x)
+    axes = (normalize_dim(name, dim, x.ndim),)[:x.ndim]
+    with np.errstate(all="ignore"):
+        return axes, x.data - x.data.max(axes, keepdims=True, initial=-np.inf)
 
 
 @op

@@ -159,10 +159,14 @@ def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     return _triangle("triu", x, lambda mask: np.triu(mask, diagonal))
 
 
+def _require_dims(name: str, n: int, x: Tensor) -> None:
+    if x.ndim < n:
+        raise RuntimeError(f"{name}: needs at least {n} dim{'s'[:n > 1]}; got x {x.shape}")
+
+
 def _triangle(name: str, x: Tensor, cut: Any) -> Tensor:
-    if x.ndim < 2:
-        raise RuntimeError(f"{name}: needs at least 2 dims; got x {x.shape}")
-    return elementwise.where(cut(np.ones(x.shape[-2:], bool)), x, 0)
+    _require_dims(name, 2, x)
+    return elementwise.where(cut(np.ones(x.shape[-2:], bool)), x, False)
 
 
 # ---- several tensors ----------------------------------------------------------------------------
@@ -206,7 +210,8 @@ def split(x: Tensor, split_size_or_sections: int | Sequence[int],
           dim: int = 0) -> tuple[Tensor, ...]:
     """x in pieces of a size (the last may be smaller), or of the sizes listed"""
     axis = normalize_dim("split", dim, x.ndim)
-    n = x.shape[axis] if x.ndim else 1
+    _require_dims("split", 1, x)
+    n = x.shape[axis]
     if isinstance(split_size_or_sections, int):
         size = split_size_or_sections
         if size < 0 or (size == 0 and n):
@@ -226,6 +231,7 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """x in at most `chunks` pieces of equal size (the last may be smaller)"""
     if chunks < 1:
         raise RuntimeError(f"chunk: needs at least 1 chunk; got {chunks}")
+    _require_dims("chunk", 1, x)
     axis = normalize_dim("chunk", dim, x.ndim)
     n = x.shape[axis]
     return split(x, [0] * chunks if n == 0 else -(-n // chunks), axis)

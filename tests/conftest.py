@@ -1,0 +1,15 @@
+"""How the tests run: `HYPOTHESIS_PROFILE=dev` (default), `ci` (the same examples every time) or
+`deep` (2,000 examples a property)."""
+
+import os
+
+import torch
+from hypothesis import HealthCheck, settings
+
+common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("dev", max_examples=15, **common)
+settings.register_profile("ci", max_examples=15, derandomize=True, print_blob=True, **common)
+settings.register_profile("deep", max_examples=2000, **common)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+torch.set_num_threads(1)

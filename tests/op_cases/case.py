@@ -1,0 +1,103 @@
+"""What one entry of the op table says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from domains import Domain, Shape, any_shapes, broadcastable, seeds
+from hypothesis import strategies as st
+
+
+class Call:
+    """Arguments of one call: arrays (or None) for the differentiable inputs, and static ones."""
+
+    def __init__(self, *arrays: Any, **static: Any) -> None:
+        self.arrays = tuple(None if x is None else np.asarray(x) for x in arrays)
+        self.static = static
+
+    def map(self, f: Callable[[Any], Any]) -> Call:
+        """The same call with f(array) for each array."""
+        return Call(*(None if x is None else f(x) for x in self.arrays), **self.static)
+
+    def __repr__(self) -> str:
+        arguments = [repr(x) for x in self.arrays] + [f"{k}={v!r}" for k, v in self.static.items()]
+        return f"Call({', '.join(arguments)})"
+
+
+@dataclass(frozen=True)
+class Error:
+    """A call that must fail: with what, and saying what (a regular expression)."""
+
+    call: Call
+    kind: type[Exception]
+    message: str
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far from torch, relative to the largest value there (at least 1), and why."""
+
+    value: float = 1e-10
+    gradient: float = 1e-9
+    reason: str = "float64 sums of a few terms"
+
+
+@dataclass(frozen=True, repr=False)
+class OpCase:
+    """One op: what it should equal, where, and what it should refuse.
+
+    op: minigrad's function. reference: torch's, called with the same arguments.
+    inputs: calls at points where the op is smooth, so that finite differences apply; numbers apart
+    enough that every vjp is far from zero.
+    examples: pinned calls, smooth as well; on each input of at least one of them every mutant of
+    the gradient must make a difference (no dim of size 1, no symmetry).
+    corners: calls at kinks, ties, infinities, NaN; compared with torch only.
+    run: how to call the op where not as `op(*tensors, **static)`; reference is called alike.
+    differentiable: False where no output carries a gradient.
+    zero_gradient: True where the gradient is zero everywhere it exists.
+    """
+
+    op: Callable[..., Any]
+    reference: Callable[..., Any]
+    inputs: st.SearchStrategy[Call]
+    examples: tuple[Call, ...]
+    errors: tuple[Error, ...] = ()
+    corners: st.SearchStrategy[Call] | None = None
+    run: Callable[..., Any] | None = None
+    tolerance: Tolerance = field(default=Tolerance())
+    differentiable: bool = True
+    zero_gradient: bool = False
+    name: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.name or self.op.__name__
+
+    def __repr__(self) -> str:
+        return f"<case of {self.id}>"
+
+    def __call__(self, *tensors: Any, **static: Any) -> Any:
+        return (self.run or self.op)(*tensors, **static)
+
+
+def unary(domain: Domain, shapes: st.SearchStrategy[Shape] | None = None,
+          **static: st.SearchStrategy[Any]) -> st.SearchStrategy[Call]:
+    """One input of any shape, and static arguments drawn independently of it."""
+    return st.builds(lambda rng, shape, **drawn: Call(domain(rng, shape), **drawn),
+                     seeds, any_shapes() if shapes is None else shapes, **static)
+
+
+def binary(a: Domain, b: Domain, **static: st.SearchStrategy[Any]) -> st.SearchStrategy[Call]:
+    """Two inputs whose shapes broadcast."""
+    return st.builds(
+        lambda rng, pair, **drawn: Call(a(rng, pair[0]), b(rng, pair[1]), **drawn),
+        seeds, broadcastable(2), **static)
+
+
+def example(seed: int, domain: Domain, *shapes: Shape, **static: Any) -> Call:
+    """A pinned call with an input of each of the shapes."""
+    rng = np.random.default_rng(seed)
+    return Call(*(domain(rng, shape) for shape in shapes), **static)

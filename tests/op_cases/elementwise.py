@@ -1,0 +1,137 @@
+"""Cases of minigrad.ops.elementwise."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from domains import (
+    Domain,
+    broadcastable,
+    distinct,
+    finite_special,
+    nonzero,
+    positive,
+    real,
+    seeds,
+    special,
+    tied,
+    unit,
+)
+from hypothesis import strategies as st
+
+from minigrad.ops import elementwise as ops
+from op_cases.case import Call, Error, OpCase, Tolerance, binary, example, unary
+
+TORCH_DTYPE = {"float32": torch.float32, "float64": torch.float64}
+RELATIONS = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
+             "gt": np.greater, "ge": np.greater_equal}
+
+
+def one(op, reference, domain: Domain, corners: Domain | None = special, *, errors=(), **more):
+    return OpCase(op, reference, unary(domain), (example(1, domain, (2, 3)),), errors,
+                  corners=None if corners is None else unary(corners), **more)
+
+
+def two(op, reference, a: Domain, b: Domain, corners: Domain | None = special, **more):
+    rng = np.random.default_rng(2)
+    pinned = (Call(a(rng, (2, 3)), b(rng, (2, 3))), Call(a(rng, (4, 1, 3)), b(rng, (2, 1))))
+    mismatch = Error(Call(np.ones((2, 3)), np.ones((2, 4))), RuntimeError,
+                     rf"{op.__name__}: shapes \(2, 3\) and \(2, 4\) do not broadcast")
+    return OpCase(op, reference, binary(a, b), pinned, (mismatch,),
+                  corners=None if corners is None else binary(corners, corners), **more)
+
+
+def distinct_pair(rng, shapes):
+    """Two arrays without a tie between any of their elements."""
+    n = int(np.prod(shapes[0]))
+    values = distinct(rng, (n + int(np.prod(shapes[1])),))
+    return Call(values[:n].reshape(shapes[0]), values[n:].reshape(shapes[1]))
+
+
+def extreme(op, reference):
+    return OpCase(op, reference, st.builds(distinct_pair, seeds, broadcastable(2)),
+                  (distinct_pair(np.random.default_rng(6), ((2, 3), (2, 3))),
+                   distinct_pair(np.random.default_rng(7), ((2, 3), (3,)))),
+                  corners=st.one_of(binary(tied, tied), binary(special, special)),
+                  errors=(Error(Call(np.ones((2, 3)), np.ones((2, 4))), RuntimeError,
+                                rf"{op.__name__}: shapes \(2, 3\) and \(2, 4\) do not broadcast"),))
+
+
+def clamped(domain: Domain, bounds) -> st.SearchStrategy[Call]:
+    return st.builds(lambda rng, shape, low_high: Call(domain(rng, shape), min=low_high[0],
+                                                       max=low_high[1]),
+                     seeds, st.sampled_from([(), (3,), (2, 3), (0, 2), (1, 4)]),
+                     st.sampled_from(bounds))
+
+
+@st.composite
+def where_calls(draw, domain: Domain = real) -> Call:
+    rng = draw(seeds)
+    condition, a, b = draw(broadcastable(3))
+    return Call(domain(rng, a), domain(rng, b), condition=np.asarray(rng.random(condition) < 0.5))
+
+
+POWER = Tolerance(1e-10, 1e-9, "values up to 3^3")
+
+CASES = [
+    two(ops.add, torch.add, real, real),
+    two(ops.sub, torch.sub, real, real),
+    two(ops.mul, torch.mul, real, real),
+    two(ops.div, torch.div, real, nonzero),
+    two(ops.pow, torch.pow, positive, real, finite_special, tolerance=POWER),
+    one(ops.neg, torch.neg, real),
+    one(ops.reciprocal, torch.reciprocal, nonzero),
+    one(ops.square, torch.square, nonzero),
+    one(ops.clone, torch.clone, real),
+    OpCase(ops.cast, lambda x, dtype: x.to(TORCH_DTYPE[np.dtype(dtype).name]),
+           unary(real, dtype=st.just(np.dtype("float64"))),
+           (example(3, real, (2, 3), dtype=np.dtype("float64")),),
+           corners=unary(special, dtype=st.sampled_from([np.dtype("float32"),
+                                                         np.dtype("float64")]))),
+    one(ops.exp, torch.exp, real),
+    one(ops.log, torch.log, positive),
+    one(ops.log1p, torch.log1p, unit),
+    one(ops.sqrt, torch.sqrt, positive),
+    one(ops.rsqrt, torch.rsqrt, positive),
+    one(ops.sigmoid, torch.sigmoid, real),
+    one(ops.tanh, torch.tanh, real),
+    OpCase(ops.softplus, torch.nn.functional.softplus,
+           unary(real, beta=st.sampled_from([1.0, 0.5, 2.0]), threshold=st.just(20.0)),
+           (example(4, real, (2, 3)), Call([-3.0, 1.0, 15.0, 30.0], beta=2.0, threshold=10.0)),
+           corners=unary(special)),
+    one(ops.sin, torch.sin, unit),
+    one(ops.cos, torch.cos, nonzero),
+    one(ops.tan, torch.tan, unit, finite_special),
+    one(ops.abs, torch.abs, nonzero),
+    one(ops.sign, torch.sign, nonzero, zero_gradient=True),
+    one(ops.relu, torch.relu, nonzero),
+    OpCase(ops.leaky_relu, torch.nn.functional.leaky_relu,
+           unary(nonzero, negative_slope=st.sampled_from([0.01, 0.3])),
+           (example(5, nonzero, (2, 3), negative_slope=0.3),), corners=unary(special)),
+    extreme(ops.maximum, torch.maximum),
+    extreme(ops.minimum, torch.minimum),
+    OpCase(ops.clamp, torch.clamp,
+           clamped(nonzero, [(-0.2, 0.2), (-0.2, 5.0), (None, 5.0), (-5.0, None)]),
+           (Call([[-2.0, -0.5, 0.5], [1.4, 0.1, 3.0]], min=-1.0, max=1.5),
+            example(8, real, (2, 3), min=-9.0)),
+           (Error(Call(np.ones(3)), ValueError, "clamp: at least one of min and max"),),
+           corners=st.one_of(clamped(tied, [(-1.0, 1.0), (None, 1.0), (1.0, -1.0), (1.0, 1.0)]),
+                             clamped(special, [(-1.0, 1.0), (None, 2.5), (-1.0, None)]))),
+    OpCase(ops.where, lambda a, b, condition: torch.where(condition, a, b), where_calls(),
+           (Call([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [[7.0, 8.0, 9.0], [1.0, 2.0, 3.0]],
+                 condition=np.array([[True, False, True], [False, False, True]])),
+            Call([1.0, 2.0, 3.0], [[7.0], [8.0]],
+                 condition=np.array([[True, False, True], [False, True, True]]))),
+           (Error(Call(np.ones(2), np.ones(2), condition=np.ones(2)), TypeError,
+                  "where: condition must be boolean; got float64"),
+            Error(Call(np.ones(2), np.ones(3), condition=np.ones(2, bool)), RuntimeError,
+                  r"where: shapes \(2,\) and \(2,\) and \(3,\) do not broadcast")),
+           corners=where_calls(special),
+           run=lambda a, b, condition: ops.where(condition, a, b)),
+    OpCase(ops.compare, lambda a, b, relation: getattr(torch, relation)(a, b),
+           binary(tied, tied, relation=st.sampled_from(sorted(RELATIONS))),
+           (example(9, tied, (2, 3), (2, 3), relation="le"),),
+           corners=binary(special, special, relation=st.sampled_from(sorted(RELATIONS))),
+           run=lambda a, b, relation: ops.compare(RELATIONS[relation], a, b),
+           differentiable=False),
+]

@@ -1,0 +1,81 @@
+"""Cases of minigrad.ops.linalg."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import torch
+from domains import broadcastable, real, seeds
+from hypothesis import strategies as st
+
+from minigrad.ops import linalg as ops
+from op_cases.case import Call, Error, OpCase, example
+
+sides = st.integers(0, 4)
+
+
+@st.composite
+def matmul_calls(draw) -> Call:
+    n, k, m = draw(sides), draw(sides), draw(sides)
+    lead_a, lead_b = draw(broadcastable(2, max_dims=2))
+    a = draw(st.sampled_from([(k,), (n, k), (*lead_a, n, k)]))
+    b = draw(st.sampled_from([(k,), (k, m), (*lead_b, k, m)]))
+    rng = draw(seeds)
+    return Call(real(rng, a), real(rng, b))
+
+
+@st.composite
+def stacks(draw, lead: int) -> Call:
+    n, k, m = draw(sides), draw(sides), draw(sides)
+    stack = tuple(draw(sides) for _ in range(lead))
+    rng = draw(seeds)
+    return Call(real(rng, (*stack, n, k)), real(rng, (*stack, k, m)))
+
+
+@st.composite
+def linear_calls(draw) -> Call:
+    lead = draw(st.lists(sides, max_size=2))
+    inputs, outputs = draw(sides), draw(sides)
+    rng = draw(seeds)
+    b = draw(st.sampled_from([None, (outputs,)]))
+    return Call(real(rng, (*lead, inputs)), real(rng, (outputs, inputs)),
+                None if b is None else real(rng, b))
+
+
+def misfit(op, a, b) -> Error:
+    return Error(Call(np.ones(a), np.ones(b)), RuntimeError,
+                 rf"{op.__name__}: shapes do not fit; got .*{re.escape(str(a))}")
+
+
+def mixed(op, a, b) -> Error:
+    return Error(Call(np.ones(a), np.ones(b, np.float32)), RuntimeError,
+                 f"{op.__name__}: operands must have one dtype; got float64, float32")
+
+
+CASES = [
+    OpCase(ops.matmul, torch.matmul, matmul_calls(),
+           (example(1, real, (2, 3), (3, 2)), example(2, real, (2, 2), (2, 2)),
+            example(3, real, (2, 3), (3,)), example(4, real, (3,), (3, 2)),
+            example(5, real, (3,), (3,)), example(6, real, (2, 1, 2, 3), (4, 3, 2))),
+           (misfit(ops.matmul, (2, 3), (2, 3)), misfit(ops.matmul, (3,), (2,)),
+            misfit(ops.matmul, (), (2,)), misfit(ops.matmul, (2, 2, 3), (3, 3, 2)),
+            mixed(ops.matmul, (2, 3), (3, 2)))),
+    OpCase(ops.mm, torch.mm, stacks(0), (example(7, real, (2, 3), (3, 4)),),
+           (misfit(ops.mm, (2, 3), (2, 3)), misfit(ops.mm, (3,), (3, 2)),
+            mixed(ops.mm, (2, 3), (3, 2)))),
+    OpCase(ops.bmm, torch.bmm, stacks(1), (example(8, real, (2, 2, 3), (2, 3, 4)),),
+           (misfit(ops.bmm, (2, 2, 3), (3, 3, 2)), misfit(ops.bmm, (2, 3), (3, 2)),
+            misfit(ops.bmm, (1, 2, 3), (3, 3, 2)))),
+    OpCase(ops.dot, torch.dot,
+           st.builds(lambda rng, n: Call(real(rng, (n,)), real(rng, (n,))), seeds, sides),
+           (example(9, real, (3,), (3,)),),
+           (misfit(ops.dot, (3,), (2,)), misfit(ops.dot, (2, 2), (2, 2)))),
+    OpCase(ops.linear, torch.nn.functional.linear, linear_calls(),
+           (example(10, real, (4, 3), (2, 3), (2,)), example(11, real, (2, 2, 3), (4, 3), (4,)),
+            Call(np.arange(6.0).reshape(2, 3), np.ones((3, 3)), None),
+            example(12, real, (3,), (2, 3), (2,)), example(13, real, (2, 3), (3,))),
+           (misfit(ops.linear, (4, 3), (2, 4)),
+            Error(Call(np.ones((4, 3)), np.ones((2, 3)), np.ones(3)), RuntimeError,
+                  r"linear: shapes do not fit; got x \(4, 3\), w \(2, 3\), b \(3,\)"))),
+]
