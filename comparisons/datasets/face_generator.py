@@ -20,7 +20,7 @@ CLIPS = {"anger": 45, "contempt": 18, "disgust": 59, "fear": 25, "happy": 69, "s
          "surprise": 83}
 CLASSES = list(CLIPS)
 PERSONS = 118
-FRAMES = np.array([0.62, 0.82, 1.0])        # how far towards the apex the three frames are
+FRAMES = np.array([0.7, 0.85, 1.0])        # how far towards the apex the three frames are
 
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 20, 23, 24, 25, 26, 27)
 """1 inner and 2 outer brow raised, 4 brows lowered, 5 upper lids raised, 6 cheeks raised, 7 lids
@@ -32,10 +32,10 @@ Recipe = list[tuple[float, dict[int, float]]]
 """Variants of an expression: (how often, {action unit: the probability that it takes part})."""
 
 RECIPES: dict[str, Recipe] = {
-    "anger": [(1.0, {23: 0.9, 24: 0.8, 4: 0.85, 7: 0.6, 5: 0.15, 17: 0.5})],
-    "contempt": [(1.0, {14: 1.0, 12: 0.3})],
-    "disgust": [(0.5, {9: 1.0, 4: 0.5, 7: 0.5, 6: 0.3, 17: 0.5, 25: 0.2}),
-                (0.3, {10: 1.0, 4: 0.3, 7: 0.4, 16: 0.3, 25: 0.5}),
+    "anger": [(1.0, {23: 1.0, 24: 1.0, 4: 0.9, 7: 0.6, 5: 0.15, 17: 0.4})],
+    "contempt": [(1.0, {14: 1.0, 12: 0.5})],
+    "disgust": [(0.5, {9: 1.0, 4: 0.4, 7: 0.4, 6: 0.4, 17: 0.3, 25: 0.2}),
+                (0.3, {10: 1.0, 4: 0.2, 7: 0.4, 16: 0.3, 25: 0.6}),
                 (0.2, {9: 1.0, 10: 1.0, 6: 0.3, 7: 0.4, 25: 0.6, 16: 0.3})],
     "fear": [(1.0, {1: 1.0, 2: 1.0, 4: 1.0, 5: 0.7, 20: 0.7, 25: 0.8, 26: 0.35})],
     "happy": [(1.0, {12: 1.0, 6: 0.85, 25: 0.75, 26: 0.15, 7: 0.2})],
@@ -108,15 +108,16 @@ def people(n: int, rng: np.random.Generator) -> tuple[dict[str, Array], Array]:
         "width": uniform(0.74, 0.90), "top": uniform(1.02, 1.16), "bottom": uniform(0.96, 1.10),
         "jaw_taper": uniform(0.02, 0.14), "skin": 0.36 + 0.44 * light, "skin_light": light,
         "blotchy": uniform(0.2, 1), "age": rng.beta(1.3, 2.5, n), "grain": uniform(0, 6.28),
-        "eye_x": uniform(0.31, 0.39), "eye_y": uniform(-0.23, -0.16), "eye_w": uniform(0.125, 0.165),
-        "eye_h": uniform(0.055, 0.080), "eye_tilt": uniform(-0.010, 0.022),
+        "eye_x": uniform(0.31, 0.39), "eye_y": uniform(-0.23, -0.16),
+        "eye_w": uniform(0.125, 0.165), "eye_h": uniform(0.055, 0.080),
+        "eye_tilt": uniform(-0.010, 0.022),
         "iris": uniform(0.058, 0.072), "iris_tone": uniform(0.08, 0.40), "lash": uniform(0.4, 1),
         "crease": uniform(0.035, 0.065), "brow_y": uniform(-0.46, -0.37),
         "brow_w": uniform(0.19, 0.25), "brow_thick": uniform(0.018, 0.045),
         "brow_arch": uniform(0.01, 0.09), "brow_tilt": uniform(-0.025, 0.03),
-        "brow_dark": uniform(0.45, 0.95), "nose_w": uniform(0.105, 0.160),
+        "brow_dark": uniform(0.6, 1.0), "nose_w": uniform(0.105, 0.160),
         "nose_y": uniform(0.15, 0.24), "mouth_y": uniform(0.48, 0.57),
-        "mouth_w": uniform(0.24, 0.32), "lip_top": uniform(0.030, 0.065),
+        "mouth_w": uniform(0.25, 0.33), "lip_top": uniform(0.035, 0.070),
         "lip_low": uniform(0.045, 0.085), "lip_tone": uniform(0.60, 0.88),
         "mouth_lift": uniform(-0.02, 0.02), "hair": hair, "hairline": uniform(-0.95, -0.70),
         "parting": uniform(-0.35, 0.35), "temple": uniform(0.2, 0.9),
@@ -125,7 +126,7 @@ def people(n: int, rng: np.random.Generator) -> tuple[dict[str, Array], Array]:
         "moustache": (bearded | often(0.05)) * uniform(0.2, 0.7), "glasses": often(0.10) * 1.0,
         "cloth": uniform(0.1, 0.8),
     }
-    habits = 0.30 * rng.beta(1, 3, (n, len(UNITS), 1)) * (rng.random((n, len(UNITS), 1)) < 0.4)
+    habits = 0.20 * rng.beta(1, 3, (n, len(UNITS), 1)) * (rng.random((n, len(UNITS), 1)) < 0.4)
     habits[:, [UNITS.index(u) for u in (25, 26, 27)]] *= 0.3        # mouths are shut at rest
     return traits, habits * rng.uniform(0.8, 1.2, (n, len(UNITS), 2))
 
@@ -133,13 +134,13 @@ def people(n: int, rng: np.random.Generator) -> tuple[dict[str, Array], Array]:
 def scenes(n: int, rng: np.random.Generator) -> dict[str, Array]:
     """What differs from recording to recording: pose, framing, light, camera; (n,) each."""
     uniform, _ = _drawing(n, rng)
-    around, above = uniform(-0.8, 0.8), uniform(-0.9, -0.1)
+    around, above = uniform(-0.7, 0.7), uniform(-0.9, -0.1)
     light = np.stack([np.sin(around), np.sin(above), np.full(n, 0.9)])
     light /= np.linalg.norm(light, axis=0)
     return {
         "yaw": 0.11 * rng.standard_normal(n), "pitch": 0.07 * rng.standard_normal(n),
         "roll": 0.05 * rng.standard_normal(n), "shift_x": 0.03 * rng.standard_normal(n),
-        "shift_y": 0.03 * rng.standard_normal(n) + 0.02, "zoom": uniform(0.94, 1.06),
+        "shift_y": 0.03 * rng.standard_normal(n) + 0.02, "zoom": uniform(1.02, 1.16),
         "light_x": light[0], "light_y": light[1], "light_z": light[2],
         "ambient": uniform(0.35, 0.65), "exposure": uniform(0.85, 1.2), "gamma": uniform(0.8, 1.25),
         "blur": uniform(0, 1), "noise": uniform(0.004, 0.022), "wall": uniform(0.1, 0.85),
@@ -152,7 +153,7 @@ def _expression(name: str, rng: np.random.Generator) -> Array:
     """Action units at the apex, for the left and the right half of the picture: (units, 2)."""
     variants = RECIPES[name]
     part = variants[rng.choice(len(variants), p=[chance for chance, _ in variants])][1]
-    overall = rng.uniform(0.45, 1.0)
+    overall = rng.uniform(0.65, 1.0)
     apex = np.zeros((len(UNITS), 2))
     for k, unit in enumerate(UNITS):
         strength = np.clip(overall * rng.uniform(0.75, 1.25), 0, 1)

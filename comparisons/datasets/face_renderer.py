@@ -117,8 +117,9 @@ def _project(f: SimpleNamespace, u: Array, v: Array, jaw: Array) -> tuple[Array,
 
 def _grain(f: SimpleNamespace, x: Array, y: Array, fine: float) -> Array:
     """A pattern of one's own, from -1 to 1: waves crossing each other."""
-    a = np.sin(fine * (x * 3.1 + y * 1.7) + f.grain) * np.sin(fine * (y * 2.3 - x * 2.1) + 2 * f.grain)
-    return 0.6 * a + 0.4 * np.sin(fine * (x * 5.3 - y * 4.1) + 3 * f.grain)
+    across = np.sin(fine * (y * 2.3 - x * 2.1) + 2 * f.grain)
+    along = np.sin(fine * (x * 3.1 + y * 1.7) + f.grain)
+    return 0.6 * across * along + 0.4 * np.sin(fine * (x * 5.3 - y * 4.1) + 3 * f.grain)
 
 
 def _skin(c: Canvas) -> None:
@@ -137,7 +138,7 @@ def _nose(c: Canvas) -> None:
     wrinkle = au[9]
     x = c.x - 0.16 * np.sin(f.yaw)                  # it stands out of the face
     mirror = np.abs(x)
-    tip = f.nose_y - 0.035 * wrinkle - 0.015 * au[10]
+    tip = f.nose_y - 0.05 * wrinkle - 0.03 * au[10]
     wing = f.nose_w * (1 + 0.15 * wrinkle + 0.10 * au[12] + 0.06 * au[10])
     ridge = 1 / (1 + np.exp(-(c.y + 0.25) / 0.05)) / (1 + np.exp((c.y - tip) / 0.04))
     c.height += 0.11 * ridge * np.exp(-np.square(x / (0.35 * f.nose_w + 0.045)))
@@ -151,7 +152,7 @@ def _nose(c: Canvas) -> None:
     c.darken(0.38 * c.soft(side, 0.02) * (mirror > 0.96 * wing))
     for line in (-0.16, -0.10, -0.04):
         curve = c.y - (f.eye_y + 0.14 + line) - 0.5 * mirror
-        c.darken(0.42 * wrinkle * c.soft(curve, 0.016) * np.exp(-np.square(mirror / 0.12)))
+        c.darken(0.55 * wrinkle * c.soft(curve, 0.02) * np.exp(-np.square(mirror / 0.12)))
 
 
 def _folds(c: Canvas) -> None:
@@ -163,7 +164,7 @@ def _folds(c: Canvas) -> None:
     path = start_x + (corner_x + 0.09 - start_x) * along**(0.8 - 0.25 * au[12])
     depth = (0.03 + 0.16 * f.age + 0.34 * au[12] + 0.26 * au[10] + 0.24 * au[9] + 0.32 * au[11]
              + 0.12 * au[14])
-    ends = np.sqrt(np.sin(np.pi * np.clip(along, 0.02, 0.98)))
+    ends = np.sqrt(np.clip(np.sin(np.pi * along), 0, None))
     c.darken(np.clip(depth, 0, 0.6) * ends * c.soft(c.mirror - path, 0.024))
     c.height += 0.05 * depth * ends * c.soft(c.mirror - path - 0.07, 0.06)
     frown = c.soft(c.mirror - 0.05 - 0.02 * (c.y - f.brow_y), 0.017)
@@ -181,7 +182,7 @@ def _folds(c: Canvas) -> None:
     c.darken((0.10 + 0.12 * f.age + 0.22 * au[6] + 0.12 * au[7])
              * c.soft(bag, 0.025) * c.soft(c.mirror - f.eye_x, 0.15))
     dimple = np.square((c.mirror - corner_x - 0.05) / 0.035) + np.square((c.y - corner_y) / 0.07)
-    c.darken(0.50 * au[14] * np.exp(-dimple))
+    c.darken(0.65 * au[14] * np.exp(-dimple))
     pits = 0.5 + 0.5 * np.sin(60 * c.x + f.grain) * np.sin(55 * c.y)
     c.darken(0.38 * au[17] * pits * c.bump(0, f.mouth_y + 0.32, 0.13, 0.07))
 
@@ -219,8 +220,8 @@ def _brows(c: Canvas) -> None:
     s = (c.mirror - f.eye_x - 0.015 + 0.03 * au[4]) / f.brow_w
     inner, outer = np.clip((1 - s) / 2, 0, 1), np.clip((1 + s) / 2, 0, 1)
     line = (f.brow_y - f.brow_arch * (1 - s * s) * 0.5 - f.brow_tilt * s
-            - 0.135 * au[1] * inner**1.3 - 0.125 * au[2] * outer**1.2 - 0.03 * au[5]
-            + 0.105 * au[4] * (0.35 + 0.65 * inner) + 0.05 * au[9] * inner)
+            - 0.15 * au[1] * inner**1.3 - 0.14 * au[2] * outer**1.2 - 0.03 * au[5]
+            + 0.12 * au[4] * (0.35 + 0.65 * inner) + 0.06 * au[9] * inner)
     thick = f.brow_thick * (1 - 0.55 * outer**2) * np.clip(1.1 - np.abs(s)**6, 0.05, 1)
     distance = np.maximum(np.abs(c.y - line) - thick, (np.abs(s) - 1.05) * f.brow_w)
     hairs = 0.85 + 0.15 * np.sin(70 * c.x + 40 * c.y * np.sign(c.x) + f.grain)
@@ -231,10 +232,10 @@ def _brows(c: Canvas) -> None:
 def _corner(c: Canvas) -> tuple[Array, Array]:
     """The mouth's corner: how far out, and at which y."""
     f, au = c.f, c.au
-    wide = f.mouth_w * (1 + 0.30 * au[12] + 0.26 * au[20] - 0.16 * au[23] - 0.06 * au[24]
+    wide = f.mouth_w * (1 + 0.30 * au[12] + 0.26 * au[20] - 0.20 * au[23] - 0.12 * au[24]
                         - 0.17 * au[27] - 0.08 * au[17] + 0.06 * au[15] + 0.08 * au[14])
     drop = 0.04 * au[26] + 0.09 * au[27]
-    y = (f.mouth_y + drop - 0.105 * au[12] + 0.085 * au[15] - 0.02 * au[14] + 0.02 * au[20]
+    y = (f.mouth_y + drop - 0.12 * au[12] + 0.10 * au[15] - 0.045 * au[14] + 0.02 * au[20]
          - f.mouth_lift)
     return wide, y
 
@@ -245,15 +246,16 @@ def _mouth(c: Canvas) -> None:
     s = c.x / wide
     arch = np.clip(1 - s * s, 0, None)
     drop = 0.04 * au[26] + 0.09 * au[27]
-    middle = f.mouth_y + drop - 0.035 * au[17] - 0.025 * au[10] + 0.015 * au[12]
+    middle = f.mouth_y + drop - 0.035 * au[17] - 0.05 * au[10] + 0.015 * au[12]
     line = corner + (middle - corner) * arch
     bell = arch**1.15
     tight = np.clip(1 - 0.55 * au[23] - 0.62 * au[24] - 0.22 * au[12] - 0.15 * au[20], 0.12, 1)
-    parted = 0.030 * au[25] + 0.095 * au[26] + 0.215 * au[27]
+    parted = au[25] * (0.030 + 0.055 * au[12]) + 0.095 * au[26] + 0.215 * au[27]
     show = np.clip(au[25] + au[26] + au[27], 0, 1)
-    top_gap = (0.38 * parted + 0.045 * au[10] * show) * bell
+    top_gap = (0.38 * parted + 0.06 * au[10] * show) * bell
     low_gap = (0.62 * parted + 0.045 * au[16] * show) * bell
-    bow = 1 - 0.22 * np.exp(-np.square(s / 0.13)) + 0.10 * np.exp(-np.square((np.abs(s) - 0.22) / 0.13))
+    bow = 1 - 0.22 * np.exp(-np.square(s / 0.13))
+    bow += 0.10 * np.exp(-np.square((np.abs(s) - 0.22) / 0.13))
     top = line - top_gap - (f.lip_top * tight * bow + 0.03 * au[10]) * bell
     low = line + low_gap + f.lip_low * tight * (1 + 0.15 * au[17]) * bell
     beyond = (np.abs(s) - 1) * wide
@@ -263,7 +265,8 @@ def _mouth(c: Canvas) -> None:
     c.paint(f.skin * f.lip_tone, 0.85 * lips)
     c.darken(0.13 * lips * (c.y < line))                        # the upper lip faces down
     c.darken(0.30 * c.soft(c.y - low - 0.035, 0.03) * np.exp(-np.square(s / 0.75)))
-    c.darken(0.10 * np.exp(-np.square(c.x / 0.04)) * c.soft(c.y - (top + f.nose_y + 0.07) / 2, 0.05))
+    groove = c.y - (top + f.nose_y + 0.07) / 2
+    c.darken(0.10 * np.exp(-np.square(c.x / 0.04)) * c.soft(groove, 0.05))
     hollow = np.maximum(np.maximum(line - top_gap - c.y, c.y - line - low_gap), beyond)
     hole = c.fill(hollow) * np.clip((top_gap + low_gap) / c.e, 0, 1)
     c.paint(0.07, hole)
@@ -277,7 +280,7 @@ def _mouth(c: Canvas) -> None:
     closed = 1 - np.clip(parted / 0.03, 0, 1)
     reach = np.clip((1.06 - np.abs(s)) * 8, 0, 1)
     c.darken(0.72 * (0.35 + 0.65 * closed) * reach * c.stroke(c.y - line, 0.014 + 0.006 * au[24]))
-    c.darken(0.30 * np.exp(-np.square((np.abs(c.x) - wide) / 0.03) - np.square((c.y - corner) / 0.03)))
+    c.darken(0.30 * np.exp(-np.square(beyond / 0.03) - np.square((c.y - corner) / 0.03)))
 
 
 def _beard(c: Canvas) -> None:
@@ -341,7 +344,8 @@ def _behind(c: Canvas, f: SimpleNamespace, u: Array, v: Array, p: Array, q: Arra
     tone += shoulder * (f.cloth - tone)
     ear = np.hypot((np.abs(p) - 1.0) / 0.13, (q - 0.02) / 0.20) - 1
     tone += c.fill(ear * 0.1) * (f.skin * 0.62 - tone)
-    hair = np.hypot(p / (1.09 + 0.10 * f.long), np.where(q < 0, q / 1.12, q / (0.25 + 1.2 * f.long)))
+    reach = np.where(q < 0, 1.12, 0.25 + 1.2 * f.long)
+    hair = np.hypot(p / (1.09 + 0.10 * f.long), q / reach)
     cover = c.fill((hair - 1) * f.width) * f.has_hair
     return tone + cover * (_strands(c) - tone)
 
