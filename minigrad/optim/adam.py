@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.autograd import Array
-from minigrad.optim.optimizer import BETAS, NOT_NEGATIVE, Group, Optimizer, State, require
+from minigrad.kernels.optim import adam, adam_numpy
+from minigrad.optim.optimizer import BETAS, NOT_NEGATIVE, SMALL, Group, Optimizer, State, require
 
 
 class Adam(Optimizer):
@@ -44,20 +45,16 @@ class Adam(Optimizer):
             state["exp_avg"], state["exp_avg_sq"] = np.zeros_like(p), np.zeros_like(p)
             if group["amsgrad"]:
                 state["max_exp_avg_sq"] = np.zeros_like(p)
-        lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
-        m, v = state["exp_avg"], state["exp_avg_sq"]
+        lr, decay, (beta1, beta2) = float(group["lr"]), float(group["weight_decay"]), group["betas"]
         state["step"] += 1
         t = int(state["step"])
-        if decay and group["decoupled_weight_decay"]:
-            p *= 1 - lr * decay
-        elif decay:
-            g = g + decay * p
-        m += (1 - beta1) * (g - m)
-        v *= beta2
-        v += (1 - beta2) * g * g
-        if group["amsgrad"]:
-            v = np.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
-        p -= lr / (1 - beta1**t) * m / (np.sqrt(v) / math.sqrt(1 - beta2**t) + group["eps"])
+        decoupled = group["decoupled_weight_decay"]
+        shrink, decay = (1 - lr * decay, 0.0) if decoupled else (1.0, decay)
+        m, v = state["exp_avg"].reshape(-1), state["exp_avg_sq"].reshape(-1)
+        v_max = state["max_exp_avg_sq"].reshape(-1) if group["amsgrad"] else v
+        run = adam if p.size >= SMALL else adam_numpy
+        run(p.reshape(-1), g.reshape(-1), m, v, v_max, shrink, decay, float(beta1), float(beta2),
+            lr / (1 - beta1**t), math.sqrt(1 - beta2**t), float(group["eps"]))
 
 
 class AdamW(Adam):

@@ -162,8 +162,8 @@ class OneCycleLR(LRScheduler):
             raise ValueError("OneCycleLR: anneal_strategy must be 'cos' or 'linear'; "
                              f"got {anneal_strategy!r}")
         self.total_steps = math.prod(n for n in counts if n is not None)
-        self.cycle_momentum, self.use_beta1 = cycle_momentum, "betas" in optimizer.defaults
-        if cycle_momentum and not self.use_beta1 and "momentum" not in optimizer.defaults:
+        self.cycle_momentum = cycle_momentum
+        if cycle_momentum and optimizer.defaults.keys().isdisjoint({"momentum", "betas"}):
             raise ValueError("OneCycleLR: cycle_momentum needs an optimiser with momentum or betas")
         self._anneal_func_type = anneal_strategy
         up = float(pct_start * self.total_steps) - 1
@@ -204,7 +204,7 @@ class OneCycleLR(LRScheduler):
         if self.cycle_momentum:
             for group in groups:
                 momentum = self._between(group, phase, "momentum", done)
-                if self.use_beta1:
+                if "betas" in group:
                     group["betas"] = (momentum, *group["betas"][1:])
                 else:
                     group["momentum"] = momentum

@@ -14,6 +14,8 @@ from minigrad.tensor import Tensor
 Group = dict[str, Any]
 State = dict[str, Any]
 
+SMALL = 2**14       # below this many values, NumPy is done before a kernel's threads have started
+
 
 class Optimizer:
     """Base class: a subclass gives the defaults of its options and `update`, the rule for one
@@ -39,7 +41,7 @@ class Optimizer:
             self.add_param_group(group)
 
     def update(self, p: Array, g: Array, state: State, group: Group) -> None:
-        """Change the array p in place, given its gradient g."""
+        """Change the array p in place, given its gradient g; both are C-contiguous."""
         raise NotImplementedError
 
     def check(self, group: Group) -> None:
@@ -80,9 +82,12 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    g = p.grad.data
-                    self.update(p.data, -g if group["maximize"] else g,
+                    values = np.asarray(p.data, order="C")
+                    g = np.asarray(p.grad.data, order="C")
+                    self.update(values, -g if group["maximize"] else g,
                                 self.state.setdefault(p, {}), group)
+                    if values is not p.data:
+                        p.data[...] = values
                     mark_changed(p.data)
         return loss
 
@@ -100,7 +105,7 @@ class Optimizer:
                   for group in self.param_groups]
         state = {numbers[p]: {key: Tensor(value) if isinstance(value, np.ndarray) else value
                               for key, value in values.items()}
-                 for p, values in self.state.items()}
+                 for p, values in self.state.items() if values}
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from minigrad.autograd import Array
-from minigrad.optim.optimizer import NOT_NEGATIVE, Group, Optimizer, State, require
+from minigrad.kernels.optim import sgd, sgd_numpy
+from minigrad.optim.optimizer import NOT_NEGATIVE, SMALL, Group, Optimizer, State, require
 
 
 class SGD(Optimizer):
@@ -35,15 +38,13 @@ class SGD(Optimizer):
                              f"got {group['momentum']} and {group['dampening']}")
 
     def update(self, p: Array, g: Array, state: State, group: Group) -> None:
-        momentum = group["momentum"]
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * p
-        if momentum:
-            v = state.get("momentum_buffer")
-            if v is None:
-                v = state["momentum_buffer"] = g.copy()
-            else:
-                v *= momentum
-                v += (1 - group["dampening"]) * g
-            g = g + momentum * v if group["nesterov"] else v
-        p -= group["lr"] * g
+        lr, decay = float(group["lr"]), float(group["weight_decay"])
+        if not group["momentum"]:
+            p -= lr * (g + decay * p if decay else g)
+            return
+        dampening = float(group["dampening"])
+        if state.get("momentum_buffer") is None:
+            state["momentum_buffer"], dampening = np.zeros_like(p), 0.0
+        run = sgd if p.size >= SMALL else sgd_numpy
+        run(p.reshape(-1), g.reshape(-1), state["momentum_buffer"].reshape(-1), lr,
+            float(group["momentum"]), dampening, decay, bool(group["nesterov"]))
