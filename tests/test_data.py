@@ -7,6 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 from minigrad import Tensor
 from minigrad.data import ArrayDataset, DataLoader, transforms
+from minigrad.kernels.warp import warp_affine
 
 
 class Squares:
@@ -228,11 +229,15 @@ def test_flip_mirrors_about_p_of_the_images():
         np.testing.assert_array_equal(y, x[..., ::-1] if p else x)
 
 
+WARPS = pytest.mark.parametrize("warp", [warp_affine, warp_affine.twin], ids=["kernel", "twin"])
+
+
+@WARPS
 @given(n=st.integers(1, 3), channels=st.integers(1, 3), height=st.integers(1, 9),
        width=st.integers(1, 9), seed=st.integers(0, 10**6),
        reach=st.sampled_from([0.2, 1.0, 5.0]))
 @settings(deadline=None)
-def test_warp_equals_torch(n, channels, height, width, seed, reach):
+def test_warp_equals_torch(warp, n, channels, height, width, seed, reach):
     x = image_batch(n, channels, height, width, seed, np.float64)
     matrices = np.random.default_rng(seed + 1).normal(0, reach, (n, 2, 3))
     matrices[:, :, :2] += np.eye(2)
@@ -243,13 +248,17 @@ def test_warp_equals_torch(n, channels, height, width, seed, reach):
     expected = torch.nn.functional.grid_sample(torch.tensor(x), grid, "bilinear", "zeros",
                                                align_corners=False)
     # a weight of a far place is a small difference of large coordinates
-    np.testing.assert_allclose(transforms.warp_affine(x, matrices), expected.numpy(), atol=1e-9)
+    y = np.full_like(x, np.nan)
+    warp(x, matrices, y)
+    np.testing.assert_allclose(y, expected.numpy(), atol=1e-9)
 
 
-def test_warp_of_the_identity_is_exact():
+@WARPS
+def test_warp_of_the_identity_is_exact(warp):
     x = image_batch()
-    unit = np.broadcast_to(np.eye(2, 3), (len(x), 2, 3))
-    np.testing.assert_array_equal(transforms.warp_affine(x, unit), x)
+    y = np.full_like(x, np.nan)
+    warp(x, np.tile(np.eye(2, 3, dtype=np.float32), (len(x), 1, 1)), y)
+    np.testing.assert_array_equal(y, x)
 
 
 def test_affine_turns_anticlockwise():

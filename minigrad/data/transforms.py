@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.autograd import Array
 from minigrad.data.loader import Transform
+from minigrad.kernels.warp import warp_affine
 
 Range = float | tuple[float, float]
 
@@ -122,10 +123,12 @@ class RandomAffine:
 
     def __call__(self, x: Array, rng: np.random.Generator) -> Array:
         _check("RandomAffine", x)
-        return warp_affine(x, self.matrices(len(x), x.shape[2:], rng))
+        y = np.empty(x.shape, x.dtype)
+        warp_affine(x, self.matrices(len(x), x.shape[2:], rng).astype(x.dtype), y)
+        return y
 
     def matrices(self, n: int, size: tuple[int, ...], rng: np.random.Generator) -> Array:
-        """Draw n maps from output to input pixels, as `warp_affine` takes them: (n, 2, 3)."""
+        """Draw n maps from output to input pixels, as `kernels.warp` takes them: (n, 2, 3)."""
         angle, shear = np.deg2rad(rng.uniform(*self.degrees, n)), rng.uniform(*self.shear, n)
         scale = rng.uniform(*self.scale, n)
         (a, b), (height, width) = self.translate, size
@@ -135,35 +138,6 @@ class RandomAffine:
         inverse = np.stack([cos - tan * sin, -sin - tan * cos, sin, cos], 1).reshape(n, 2, 2)
         inverse /= scale[:, None, None]
         return np.concatenate([inverse, -inverse @ move[:, :, None]], 2)
-
-
-def warp_affine(x: Array, matrices: Array) -> Array:
-    """Sample each image at affinely moved places, bilinearly, with zeros outside.
-
-    y[n, c, p] = x[n, c, M[n]·(p, 1)],  with p and its image in pixels from the centre, (x, y)
-
-    **Shapes** x (N, C, H, W), matrices (N, 2, 3) → (N, C, H, W).
-    """
-    n, channels, height, width = x.shape
-    px = np.arange(width) - (width - 1) / 2
-    py = (np.arange(height) - (height - 1) / 2)[:, None]
-    m = matrices[:, :, :, None, None]
-    # the border of zeros starts at -1; a place beyond it reads the border as well
-    sx, sy = (np.clip(m[:, k, 0] * px + m[:, k, 1] * py + m[:, k, 2] + (side - 1) / 2, -1, side)
-              for k, side in enumerate((width, height)))                    # each (N, H, W)
-    x0, y0 = np.floor(sx).astype(np.int64), np.floor(sy).astype(np.int64)
-    fx, fy = (sx - x0).astype(x.dtype), (sy - y0).astype(x.dtype)
-    stride, size = width + 3, (height + 3) * (width + 3)
-    padded = np.pad(x, ((0, 0), (0, 0), (1, 2), (1, 2))).reshape(n, channels, size)
-    corner = (y0 + 1) * stride + x0 + 1
-
-    def at(dy: int, dx: int) -> Array:
-        places = (corner + dy * stride + dx).reshape(n, 1, height * width)
-        return np.take_along_axis(padded, places, 2).reshape(x.shape)
-
-    fx, fy = fx[:, None], fy[:, None]
-    top = at(0, 0) * (1 - fx) + at(0, 1) * fx
-    return np.asarray(top * (1 - fy) + (at(1, 0) * (1 - fx) + at(1, 1) * fx) * fy)
 
 
 def _check(name: str, x: Any) -> None:

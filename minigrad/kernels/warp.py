@@ -23,11 +23,13 @@ def warp_affine_numpy(x: Float4, matrices: Float3, y: Float4) -> None:
               for k, side in enumerate((width, height)))                    # each (N, H, W)
     x0, y0 = np.floor(sx).astype(np.int64), np.floor(sy).astype(np.int64)
     fx, fy = (sx - x0).astype(x.dtype)[:, None], (sy - y0).astype(x.dtype)[:, None]
-    padded = np.pad(x, ((0, 0), (0, 0), (1, 2), (1, 2))).reshape(n, channels, -1)
-    corner = (y0 + 1) * (width + 3) + x0 + 1
+    stride = width + 3
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 2), (1, 2)))
+    padded = padded.reshape(n, channels, (height + 3) * stride)
+    corner = (y0 + 1) * stride + x0 + 1
 
     def at(dy: int, dx: int) -> Array:
-        places = (corner + dy * (width + 3) + dx).reshape(n, 1, -1)
+        places = (corner + dy * stride + dx).reshape(n, 1, height * width)
         return np.take_along_axis(padded, places, 2).reshape(x.shape)
 
     top = at(0, 0) * (1 - fx) + at(0, 1) * fx
