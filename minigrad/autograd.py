@@ -139,9 +139,10 @@ def op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
             static.update(zip(static_names, args[n_inputs:], strict=False))
             args = args[:n_inputs]
         elif len(args) < n_inputs and not takes_any:        # inputs by name, or left out
-            by_name = optional | static
-            args += tuple([by_name[x] for x in input_names[len(args):] if x in by_name])
-            static = {k: v for k, v in static.items() if k not in input_names}
+            by_name, rest = optional | static, input_names[len(args):]
+            if by_name.keys() >= set(rest):                 # else let `forward` say what is missing
+                args += tuple([by_name[x] for x in rest])
+                static = {k: v for k, v in static.items() if k not in rest}
         for x in args:
             if x is not None and not isinstance(x, Tensor):
                 args = tuple(x if x is None or isinstance(x, Tensor) else Tensor(x) for x in args)
@@ -236,6 +237,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
 
     pending: dict[Vertex, Tensor] = {}          # gradients that have arrived so far
     finished: dict[Vertex, Tensor] = {}         # whole gradients of leaves or targets
+    seen_outside = {id(g._data) for g in gradients}     # arrays that the caller or a hook may keep
     for root, g in zip(roots, gradients, strict=True):
         pending[root] = pending[root] + g if root in pending else g
 
@@ -245,8 +247,9 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
                 continue
             g = pending.pop(vertex)
             for hook in vertex.hooks or ():
-                replaced = hook(g)
-                g = g if replaced is None else replaced
+                seen_outside.add(id(g._data))
+                g = _replaced(g, hook(g))
+                seen_outside.add(id(g._data))
             if not vertex.edges or (targets is not None and vertex in targets):
                 finished[vertex] = g
             for parent, vjp in vertex.edges:
@@ -261,8 +264,15 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
 
     if inputs is not None:
         return [finished.get(x.node or x) for x in inputs]
-    _accumulate(finished, gradients, create_graph)
+    _accumulate(finished, seen_outside, create_graph)
     return []
+
+
+def _replaced(g: Tensor, replacement: Tensor | None) -> Tensor:
+    if replacement is not None and replacement.shape != g.shape:
+        raise RuntimeError(f"backward: a hook returned shape {replacement.shape} for a gradient of "
+                           f"shape {g.shape}")
+    return g if replacement is None else replacement
 
 
 def _topological_order(roots: Iterable[Vertex]) -> list[Vertex]:
@@ -303,9 +313,8 @@ def unbroadcast(g: Tensor, shape: tuple[int, ...], name: str = "unbroadcast") ->
     return g.sum(axes, keepdim=True).reshape(shape) if axes else g
 
 
-def _accumulate(finished: dict[Vertex, Tensor], gradients: Sequence[Tensor],
+def _accumulate(finished: dict[Vertex, Tensor], seen_outside: set[int],
                 create_graph: bool) -> None:
-    given = {id(g._data) for g in gradients}
     for leaf, g in finished.items():
         if leaf.grad is not None:
             with enable_grad() if create_graph else no_grad():
@@ -313,9 +322,9 @@ def _accumulate(finished: dict[Vertex, Tensor], gradients: Sequence[Tensor],
         elif create_graph:
             leaf.grad = g
         else:       # a leaf owns its .grad: no other tensor may share that memory
-            shared = g._data.base is not None or id(g._data) in given
+            shared = g._data.base is not None or id(g._data) in seen_outside
             leaf.grad = Tensor(g._data.copy() if shared else g._data)
-            given.add(id(g._data))
+            seen_outside.add(id(g._data))
 
 
 def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -12,17 +12,11 @@ from numpy.typing import DTypeLike
 from minigrad import autograd
 from minigrad.autograd import Array, Node, mark_changed
 from minigrad.ops import elementwise, index, linalg, reduce, shape
+from minigrad.ops.reduce import ValuesIndices
 
 Scalar = bool | int | float
 Operand = Any       # what mixes into operators: Tensor, array, list or scalar
 Dims = int | tuple[int, ...] | list[int] | None
-
-
-class ValuesIndices(NamedTuple):
-    """What `max`, `min` along a dim return, as torch does."""
-
-    values: Tensor
-    indices: Tensor
 
 
 class Tensor:

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def _as_tensors(name: str, *operands: Any) -> list[Tensor]:
-    tensors = [x if isinstance(x, autograd.Tensor) else autograd.Tensor(x) for x in operands]
+    tensors = [x for x in operands if isinstance(x, autograd.Tensor)]
+    like = tensors[0].dtype if tensors else None                # lists have no dtype of their own
+    tensors = [x if isinstance(x, autograd.Tensor) else
+               autograd.Tensor(np.asarray(x, like) if isinstance(x, list | tuple) else x)
+               for x in operands]
     if len({x.dtype for x in tensors}) != 1:
         raise RuntimeError(f"{name}: operands must have one dtype; got "
                            + ", ".join(str(x.dtype) for x in tensors))

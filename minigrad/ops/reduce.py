@@ -8,7 +8,7 @@ Source: torch.sum and its kin.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from minigrad.ops import elementwise
 from minigrad.ops.shape import normalize_dim, normalize_dims
 
 if TYPE_CHECKING:
-    from minigrad.tensor import Dims, Tensor, ValuesIndices
+    from minigrad.tensor import Dims, Tensor
 
 
 def _spread(g: Tensor, shape: tuple[int, ...], dims: tuple[int, ...]) -> Tensor:
@@ -126,6 +126,13 @@ def _extreme(name: str, find: Any, x: Tensor, dim: Dims, keepdim: bool) -> Recor
     return find(x.data, dims, keepdims=keepdim), vjp
 
 
+class ValuesIndices(NamedTuple):
+    """What `max` and `min` along a dim return."""
+
+    values: Tensor
+    indices: Tensor
+
+
 def max(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesIndices:
     """The largest element; with `dim`, (values, indices), and those indices get the gradient."""
     return amax(x) if dim is None else _pick("max", np.argmax, x, dim, keepdim)
@@ -137,7 +144,6 @@ def min(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor | Va
 
 
 def _pick(name: str, find: Any, x: Tensor, dim: int, keepdim: bool) -> ValuesIndices:
-    from minigrad.tensor import ValuesIndices  # not at the top: tensor imports this module
     indices = _arg(name, find, x, dim, True)
     values = x.gather(dim, indices)
     return ValuesIndices(*(t if keepdim else t.squeeze(dim) for t in (values, indices)))

@@ -1,0 +1,566 @@
+"""The engine: graphs of any depth and shape, modes, grad(), hooks, freeing, in-place changes."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import minigrad as mg
+from minigrad import autograd
+from minigrad.autograd import enable_grad, grad, no_grad, op
+from minigrad.tensor import Tensor
+
+
+def leaf(*values: float) -> Tensor:
+    return mg.tensor(list(values), dtype=mg.float64, requires_grad=True)
+
+
+@op
+def probe(x: Tensor, *, calls: list[str], name: str = "") -> Any:
+    """The identity, noting when its vjp runs."""
+    def vjp(g: Tensor) -> Tensor:
+        calls.append(name)
+        return g
+    return x.data.copy(), vjp
+
+
+# ---- depth and freeing ---------------------------------------------------------------------------
+
+@pytest.fixture
+def no_cycle_collector() -> Any:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def chain(x: Tensor, n: int) -> Tensor:
+    for _ in range(n):
+        x = x * 1.0001
+    return x
+
+
+def test_a_chain_of_50000_ops() -> None:
+    x = leaf(1.0)
+    chain(x, 50_000).backward(np.ones(1))
+    np.testing.assert_allclose(x.grad.data, [1.0001**50_000], rtol=1e-9)
+
+
+def test_60_stacked_diamonds_take_linear_time() -> None:
+    x = leaf(1.0)
+    y = x
+    for _ in range(60):
+        y = y + y
+    y.backward(np.ones(1))
+    assert x.grad.item() == 2.0**60
+
+
+@pytest.mark.parametrize("backward", [True, False])
+@pytest.mark.usefixtures("no_cycle_collector")
+def test_a_deep_graph_is_freed_at_once_without_recursion(backward: bool) -> None:
+    x, factor = leaf(1.0), mg.tensor([2.0], dtype=mg.float64)
+    saved = weakref.ref(factor)
+    y = chain(x * factor, 50_000)
+    del factor
+    assert saved() is not None                          # the vjp of the first op needs it
+    if backward:
+        y.backward(np.ones(1))
+        assert saved() is None
+    del y
+    assert saved() is None
+
+
+@pytest.mark.usefixtures("no_cycle_collector")
+def test_results_die_by_reference_count_alone() -> None:
+    x = leaf(1.0, 2.0)
+    y = (x.exp() * x).sum()
+    alive = weakref.ref(y)
+    del y
+    assert alive() is None
+
+
+@pytest.mark.usefixtures("no_cycle_collector")
+def test_backward_frees_saved_values_as_it_passes() -> None:
+    x = leaf(1.0, 2.0)
+    early = x * 2.0
+    late = early.exp()
+    saved = weakref.ref(late.data)
+    y = late.sum()
+    del late
+    assert saved() is not None                          # exp's vjp needs its output
+    seen: list[Any] = []
+    early.register_hook(lambda g: seen.append(saved()))
+    y.backward()
+    assert seen == [None]
+
+
+def test_intermediate_values_that_no_vjp_needs_are_not_kept() -> None:
+    x = leaf(1.0, 2.0)
+    middle = x + 1.0
+    saved = weakref.ref(middle.data)
+    y = (middle + 1.0).sum()
+    del middle
+    assert saved() is None
+    y.backward()
+
+
+def test_the_output_is_kept_only_for_a_vjp_that_asks_for_it() -> None:
+    x = leaf(1.0, 2.0)
+    assert x.exp().node.output is not None
+    assert (x * 2.0).node.output is None
+
+
+# ---- which vjps run ------------------------------------------------------------------------------
+
+def test_only_needed_vjps_are_called() -> None:
+    calls: list[str] = []
+    a, b, c = leaf(1.0), leaf(2.0), mg.tensor([3.0], dtype=mg.float64)
+    y = probe(a, calls=calls, name="a") * probe(b, calls=calls, name="b") \
+        * probe(c, calls=calls, name="c")
+    y.backward(np.ones(1), retain_graph=True)
+    assert sorted(calls) == ["a", "b"]
+    calls.clear()
+    grad(y, a, Tensor(np.ones(1)))
+    assert calls == ["a"]
+
+
+def test_a_vjp_runs_once_however_many_users_its_output_has() -> None:
+    calls: list[str] = []
+    x = leaf(2.0)
+    y = probe(x, calls=calls, name="once")
+    (y * y + y + y.exp()).backward(np.ones(1))
+    assert calls == ["once"]
+
+
+def test_the_first_layer_never_computes_its_input_gradient() -> None:
+    x, w = mg.tensor([[1.0, 2.0]]), mg.tensor([[3.0], [4.0]], requires_grad=True)
+    assert [parent for parent, _ in (x @ w).node.edges] == [w]
+
+
+def test_integer_results_are_not_recorded() -> None:
+    x = leaf(1.0, 2.0)
+    assert not x.argmax().requires_grad
+    assert not (x > 1.0).requires_grad
+    assert not x.to(np.int64).requires_grad
+
+
+# ---- no_grad and enable_grad ---------------------------------------------------------------------
+
+def test_grad_modes_nest_and_are_restored() -> None:
+    seen = [autograd.is_grad_enabled()]
+    with no_grad():
+        seen.append(autograd.is_grad_enabled())
+        with enable_grad():
+            seen.append(autograd.is_grad_enabled())
+            with no_grad():
+                seen.append(autograd.is_grad_enabled())
+            seen.append(autograd.is_grad_enabled())
+        seen.append(autograd.is_grad_enabled())
+    seen.append(autograd.is_grad_enabled())
+    assert seen == [True, False, True, False, True, False, True]
+
+
+def test_an_exception_restores_the_mode() -> None:
+    with pytest.raises(KeyError), no_grad():
+        raise KeyError
+    assert autograd.is_grad_enabled()
+
+
+def test_one_context_may_be_entered_again() -> None:
+    quiet = no_grad()
+    with quiet, quiet:
+        assert not autograd.is_grad_enabled()
+    assert autograd.is_grad_enabled()
+    with quiet:
+        assert not autograd.is_grad_enabled()
+
+
+def test_grad_modes_as_decorators() -> None:
+    @no_grad()
+    def plain(x: Tensor, depth: int) -> Tensor:
+        return plain(x, depth - 1) if depth else x * 2.0
+
+    @enable_grad()
+    def recorded(x: Tensor) -> Tensor:
+        return x * 2.0
+
+    assert not plain(leaf(1.0), 3).requires_grad
+    assert autograd.is_grad_enabled()
+    with no_grad():
+        assert recorded(leaf(1.0)).requires_grad
+        assert not autograd.is_grad_enabled()
+
+
+def test_threads_have_their_own_mode_and_graphs() -> None:
+    @no_grad()
+    def plain(x: Tensor) -> bool:
+        inside.wait()
+        recorded = (x * 2.0).requires_grad
+        inside.wait()
+        return recorded
+
+    inside = threading.Barrier(4, timeout=30)
+    results: dict[int, Any] = {}
+
+    def work(i: int) -> None:
+        x = leaf(float(i))
+        if i % 2:
+            results[i] = plain(x)
+        else:
+            inside.wait()
+            y = chain(x, 200)
+            y.backward(np.ones(1))
+            inside.wait()
+            results[i] = x.grad.item()
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    with no_grad():                                     # of this thread only
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert results == {0: pytest.approx(1.0001**200), 1: False,
+                       2: pytest.approx(1.0001**200), 3: False}
+
+
+# ---- grad() --------------------------------------------------------------------------------------
+
+def test_grad_leaves_every_grad_alone() -> None:
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    gx, = grad((x * w).sum(), x)
+    np.testing.assert_array_equal(gx.data, [3.0, 4.0])
+    assert (x.grad, w.grad) == (None, None)
+    assert not gx.requires_grad
+
+
+def test_grad_of_several_outputs_weighed() -> None:
+    x = leaf(1.0, 2.0)
+    gx, = grad([x * 2.0, x.sum()], [x], [Tensor(np.array([1.0, 10.0])), None])
+    np.testing.assert_array_equal(gx.data, [3.0, 21.0])
+
+
+def test_grad_of_the_same_output_twice() -> None:
+    x = leaf(1.0)
+    y = x * 3.0
+    gx, = grad([y, y], x)
+    assert gx.item() == 6.0
+
+
+def test_unused_inputs() -> None:
+    x, unused = leaf(1.0), leaf(2.0)
+    with pytest.raises(RuntimeError, match=r"grad: .* do not depend on inputs\[1\]; allow_unused"):
+        grad(x * 2.0, [x, unused])
+    gx, none = grad(x * 2.0, [x, unused], allow_unused=True)
+    assert gx.item() == 2.0
+    assert none is None
+
+
+def test_grad_of_interior_tensors() -> None:
+    x = leaf(3.0)
+    y = x * x
+    z = y.exp() + y
+    gy, gx = grad(z, [y, x])
+    np.testing.assert_allclose([gy.item(), gx.item()], [np.exp(9) + 1, (np.exp(9) + 1) * 6])
+
+
+def test_an_output_may_be_its_own_input() -> None:
+    x = leaf(3.0)
+    y = x * 2.0
+    gy, gx = grad(y, [y, x])
+    assert (gy.item(), gx.item()) == (1.0, 2.0)
+    gx, = grad(x, x)
+    assert gx.item() == 1.0
+
+
+def test_grad_refuses_what_it_cannot_do() -> None:
+    x, plain = leaf(1.0, 2.0), mg.tensor([1.0, 2.0])
+    with pytest.raises(RuntimeError, match=r"grad: inputs\[0\] of shape \(2,\) does not require"):
+        grad(x.sum(), plain)
+    with pytest.raises(RuntimeError, match=r"grad: the output of shape \(2,\) does not require"):
+        grad(plain * 2.0, x)
+    with pytest.raises(RuntimeError, match=r"grad: an output of shape \(2,\) needs a gradient"):
+        grad(x * 2.0, x)
+    with pytest.raises(RuntimeError, match=r"the gradient has shape \(3,\), the output \(2,\)"):
+        grad(x * 2.0, x, Tensor(np.ones(3)))
+    with pytest.raises(ValueError, match="grad: got 2 grad_outputs for 1 outputs"):
+        grad(x.sum(), x, [None, None])
+
+
+# ---- backward, freeing, accumulating -------------------------------------------------------------
+
+def test_second_backward_says_what_to_do() -> None:
+    x = leaf(1.0)
+    y = (x * 2.0).exp().sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match=r"already freed; .*retain_graph=True"):
+        y.backward()
+    assert x.grad.item() == pytest.approx(2 * np.exp(2))
+
+
+def test_retain_graph_and_accumulation() -> None:
+    x = leaf(1.0)
+    y = (x * 2.0).exp().sum()
+    y.backward(retain_graph=True)
+    y.backward()
+    assert x.grad.item() == pytest.approx(4 * np.exp(2))
+
+
+def test_shared_part_of_two_graphs_is_freed_by_the_first() -> None:
+    x = leaf(1.0)
+    shared = x.exp()
+    a, b = shared * 2.0, shared * 3.0
+    a.backward(np.ones(1))
+    with pytest.raises(RuntimeError, match="the graph through exp was already freed"):
+        b.backward(np.ones(1))
+
+
+def test_a_failing_backward_leaves_every_grad_as_it_was() -> None:
+    @op
+    def fails(x: Tensor) -> Any:
+        def vjp(g: Tensor) -> Tensor:
+            raise ZeroDivisionError
+        return x.data.copy(), vjp
+
+    a, b = leaf(1.0), leaf(2.0)
+    (a * 5.0).backward(np.ones(1))
+    y = a * 2.0 + b * 3.0 + fails(a)
+    with pytest.raises(ZeroDivisionError):
+        y.backward(np.ones(1))
+    assert a.grad.item() == 5.0
+    assert b.grad is None
+    assert autograd.is_grad_enabled()
+
+
+def test_backward_needs_a_gradient_that_fits() -> None:
+    x = leaf(1.0, 2.0)
+    with pytest.raises(RuntimeError, match=r"backward: an output of shape \(2,\) needs a gradient"):
+        (x * 2.0).backward()
+    with pytest.raises(RuntimeError, match="the gradient has shape"):
+        (x * 2.0).backward(np.ones(3))
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        mg.tensor([1.0]).backward()
+    with no_grad():
+        y = x.sum()
+    with pytest.raises(RuntimeError, match="made under no_grad"):
+        y.backward()
+
+
+def test_a_leaf_that_is_its_own_output() -> None:
+    x = leaf(1.0)
+    x.backward()
+    x.backward()
+    assert x.grad.item() == 2.0
+
+
+def test_grads_own_their_memory() -> None:
+    a, b, seed = leaf(1.0, 2.0), leaf(3.0, 4.0), np.array([1.0, 1.0])
+    (a + b + b.reshape(2)).backward(seed)
+    c = leaf(1.0, 2.0)
+    c.backward(seed)
+    d = leaf(1.0, 2.0)
+    d.sum().backward()
+    memory = [a.grad.data, b.grad.data, c.grad.data, d.grad.data, seed]
+    for i, x in enumerate(memory):
+        for y in memory[i + 1:]:
+            assert not np.shares_memory(x, y)
+    d.grad.data[0] = 5.0                                # a broadcast view would refuse, or change all
+    np.testing.assert_array_equal(d.grad.data, [5.0, 1.0])
+
+
+def test_grads_do_not_share_memory_with_what_hooks_saw() -> None:
+    seen: list[Tensor] = []
+    replacement = Tensor(np.array([7.0]))
+    x, y = leaf(1.0), leaf(1.0)
+    x.register_hook(seen.append)
+    y.register_hook(lambda g: replacement)
+    inner = x + y
+    inner.register_hook(seen.append)
+    inner.backward(np.ones(1))
+    for saved in (*seen, replacement):
+        for t in (x, y):
+            assert not np.shares_memory(saved.data, t.grad.data)
+
+
+def test_accumulation_does_not_write_into_an_earlier_gradient() -> None:
+    x = leaf(1.0)
+    (x * 2.0).backward(np.ones(1))
+    before = x.grad
+    (x * 3.0).backward(np.ones(1))
+    assert (before.item(), x.grad.item()) == (2.0, 5.0)
+
+
+# ---- hooks ---------------------------------------------------------------------------------------
+
+def test_hooks_see_the_whole_gradient_once() -> None:
+    seen: dict[str, Any] = {}
+    x = leaf(2.0)
+    y = x * 3.0
+    x.register_hook(lambda g: seen.__setitem__("x", g.item()))
+    y.register_hook(lambda g: seen.__setitem__("y", g.item()))
+    (y * y + y).backward(np.ones(1))
+    assert seen == {"y": 13.0, "x": 39.0}
+    assert x.grad.item() == 39.0
+
+
+def test_hooks_replace_in_turn_and_can_be_removed() -> None:
+    x = leaf(2.0)
+    y = x * 3.0
+    remove_x = x.register_hook(lambda g: g + 1.0)
+    x.register_hook(lambda g: g * 10.0)
+    y.register_hook(lambda g: g * 2.0)
+    y.backward(np.ones(1), retain_graph=True)
+    assert x.grad.item() == (1 * 2 * 3 + 1) * 10
+    remove_x()
+    x.grad = None
+    y.backward(np.ones(1))
+    assert x.grad.item() == 1 * 2 * 3 * 10
+
+
+def test_hooks_run_in_grad_too() -> None:
+    x = leaf(2.0)
+    y = x * 3.0
+    y.register_hook(lambda g: g * 2.0)
+    gy, gx = grad(y * 1.0, [y, x], Tensor(np.ones(1)))
+    assert (gy.item(), gx.item()) == (2.0, 6.0)
+
+
+def test_a_hook_of_the_wrong_shape_or_place_is_refused() -> None:
+    x = leaf(2.0, 3.0)
+    x.register_hook(lambda g: g.sum())
+    with pytest.raises(RuntimeError, match=r"hook .*shape \(\).*\(2,\)"):
+        (x * 3.0).sum().backward()
+    with pytest.raises(RuntimeError, match="register_hook: this tensor does not require grad"):
+        mg.tensor([1.0]).register_hook(print)
+
+
+# ---- broadcasting, wrong ops ---------------------------------------------------------------------
+
+@pytest.mark.parametrize(("wide", "shape"), [
+    ((2, 3), (3,)), ((2, 3), (2, 1)), ((2, 3), ()), ((4, 2, 3), (2, 1)), ((2, 0), (2, 1)),
+    ((1, 3), (1, 3)), ((5, 1, 3), (1, 1)), ((0, 3), (3,))])
+def test_unbroadcast_is_the_adjoint_of_broadcasting(wide: tuple[int, ...],
+                                                    shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    g, x = rng.standard_normal(wide), rng.standard_normal(shape)
+    back = autograd.unbroadcast(Tensor(g), shape)
+    assert back.shape == shape
+    np.testing.assert_allclose((back.data * x).sum(), (g * np.broadcast_to(x, wide)).sum())
+
+
+def test_wrong_vjps_are_errors_that_name_the_op() -> None:
+    @op
+    def miscounts(a: Tensor, b: Tensor) -> Any:
+        return a.data + b.data, lambda g: g
+
+    @op
+    def misshapes(x: Tensor) -> Any:
+        return x.data.copy(), lambda g: Tensor(np.ones((2, 2)))
+
+    with pytest.raises(TypeError, match="miscounts: the op returned 1 vjps for 2 inputs"):
+        miscounts(leaf(1.0), leaf(1.0))
+    with pytest.raises(RuntimeError, match=r"misshapes: a vjp returned a gradient of shape "
+                                           r"\(2, 2\) for an input of shape \(3,\)"):
+        misshapes(leaf(1.0, 2.0, 3.0)).sum().backward()
+
+
+def test_ops_take_inputs_by_name_left_out_or_none() -> None:
+    @op
+    def affine(x: Tensor, w: Tensor, b: Tensor | None = None, *, scale: float = 1.0) -> Any:
+        y = x.data * w.data * scale + (0 if b is None else b.data)
+        return y, lambda g: g * w * scale, lambda g: g * x * scale, lambda g: g
+
+    x, w, b = leaf(2.0), leaf(3.0), leaf(5.0)
+    for y, value in ((affine(x, w), 6.0), (affine(x, w, None, 2.0), 12.0),
+                     (affine(x, w, b), 11.0), (affine(x, w=w, b=b), 11.0),
+                     (affine(x, b=b, w=w, scale=2.0), 17.0), (affine(2.0, [3.0], b), 11.0)):
+        assert y.item() == value
+        assert y.requires_grad
+    gw, gb = grad(affine(x, b=b, w=w, scale=2.0), [w, b])
+    assert (gw.item(), gb.item()) == (4.0, 1.0)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'w'"):
+        affine(x)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'q'"):
+        affine(x, w, q=1)
+
+
+# ---- higher derivatives, dtypes, NumPy -----------------------------------------------------------
+
+def test_third_derivatives_are_torchs() -> None:
+    def f(x: Any, w: Any) -> Any:
+        return ((x * w).sin() * x.exp() / (w * w + 1.0)).sum() + (x @ w).tanh() ** 3
+
+    rng = np.random.default_rng(1)
+    a, b = rng.standard_normal((2, 4))
+    x, w = Tensor(a, True), Tensor(b, True)
+    tx, tw = (torch.tensor(v, requires_grad=True) for v in (a, b))
+    y, ty = f(x, w), f(tx, tw)
+    for order in range(3):
+        gx, gw = grad(y, [x, w], create_graph=True)
+        tgx, tgw = torch.autograd.grad(ty, [tx, tw], create_graph=True)
+        np.testing.assert_allclose(gx.data, tgx.detach().numpy(), rtol=1e-9, err_msg=f"{order}")
+        np.testing.assert_allclose(gw.data, tgw.detach().numpy(), rtol=1e-9, err_msg=f"{order}")
+        u = rng.standard_normal((2, 4))
+        y = (gx * u[0] + gw * u[1]).sum()
+        ty = (tgx * torch.tensor(u[0]) + tgw * torch.tensor(u[1])).sum()
+
+
+def test_backward_with_create_graph_gives_grads_that_can_be_differentiated() -> None:
+    x = leaf(2.0)
+    (x**3).backward(create_graph=True)
+    ggx, = grad(x.grad, x)
+    assert ggx.item() == pytest.approx(12.0)
+    x.grad = None
+
+
+def test_gradients_come_in_each_inputs_own_dtype() -> None:
+    a = mg.tensor([1.0, 2.0], requires_grad=True)
+    b = leaf(3.0, 4.0)
+    y = (a * b).sum()
+    assert y.dtype == np.float64
+    y.backward()
+    assert (a.grad.dtype, b.grad.dtype) == (np.float32, np.float64)
+    (a.double() * 2.0).sum().backward()
+    assert a.grad.dtype == np.float32
+    np.testing.assert_array_equal(a.grad.data, [5.0, 6.0])
+
+
+@pytest.mark.parametrize("mixed", [
+    lambda x, n: n * x, lambda x, n: n + x, lambda x, n: n - x, lambda x, n: n / x,
+    lambda x, n: n**x, lambda x, n: x * n, lambda x, n: x - n, lambda x, n: x / n,
+    lambda x, n: x**n, lambda x, n: n @ x, lambda x, n: x @ n])
+@pytest.mark.parametrize("number", [np.array([2.0, 3.0]), [2.0, 3.0], np.float64(2.0), 2, 2.5])
+def test_arrays_lists_and_numbers_mix_into_operators(mixed: Any, number: Any) -> None:
+    x, t = leaf(1.5, 2.5), torch.tensor([1.5, 2.5], dtype=torch.float64, requires_grad=True)
+    plain = torch.tensor(number, dtype=torch.float64) if np.ndim(number) else float(number)
+    try:
+        expected = mixed(t, plain)
+    except TypeError:                                   # a number @ a vector
+        with pytest.raises((TypeError, RuntimeError)):
+            mixed(x, number)
+        return
+    y = mixed(x, number)
+    assert isinstance(y, Tensor)
+    np.testing.assert_allclose(y.data, expected.detach().numpy(), rtol=1e-6)
+    y.sum().backward()
+    expected.sum().backward()
+    np.testing.assert_allclose(x.grad.data, t.grad.numpy(), rtol=1e-6)
+
+
+def test_comparisons_with_arrays_from_either_side() -> None:
+    x = leaf(1.0, 2.0)
+    for y in (x > np.array([0.0, 3.0]), np.array([0.0, 3.0]) < x):
+        np.testing.assert_array_equal(y.data, [True, False])
+    with pytest.raises(TypeError):
+        np.add(np.ones(2), x)
+
+
+def test_hashing_and_membership_go_by_identity() -> None:
+    a, b = leaf(1.0), leaf(1.0)
+    assert len({a, b, a}) == 2
+    assert {a: 1}.get(b) is None

@@ -1,0 +1,169 @@
+"""In-place changes: noticed where backward needs the value, and only there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.autograd import mark_changed, no_grad
+from minigrad.tensor import Tensor
+
+
+def leaf(*values: float) -> Tensor:
+    return mg.tensor(list(values), dtype=mg.float64, requires_grad=True)
+
+
+def assign(t: Tensor) -> None:
+    with no_grad():
+        t[0] = 9.0
+
+
+def assign_data(t: Tensor) -> None:
+    t.data = np.array([9.0, 9.0])
+
+
+def subtract_data(t: Tensor) -> None:
+    t.data -= 0.5
+
+
+def fill(t: Tensor) -> None:
+    with no_grad():
+        t.fill_(0.5)
+
+
+def kernel(t: Tensor) -> None:
+    np.subtract(t.data, 0.1, out=t.data)
+    mark_changed(t.data)
+
+
+def through_a_view(t: Tensor) -> None:
+    t.detach().reshape(2, 1)[0] = 9.0
+
+
+def through_the_array(t: Tensor) -> None:
+    Tensor(t.data[1:])[...] = 9.0
+
+
+IN_PLACE = [assign, subtract_data, fill, kernel, through_a_view, through_the_array]
+
+
+@pytest.mark.parametrize("change", IN_PLACE)
+def test_a_needed_value_that_changed_is_an_error_naming_the_op(
+        change: Callable[[Tensor], None]) -> None:
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    y = (x * w).sum()
+    change(w)
+    with pytest.raises(RuntimeError, match=r"mul: a value of shape \(2,\) .* changed in place"):
+        y.backward()
+    assert x.grad is None
+
+
+@pytest.mark.parametrize("change", [*IN_PLACE, assign_data])
+def test_no_false_alarm_where_the_value_is_not_needed(change: Callable[[Tensor], None]) -> None:
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    y = (x + w).sum()
+    change(w)
+    y.backward()
+    np.testing.assert_array_equal(x.grad.data, [1.0, 1.0])
+
+
+@pytest.mark.parametrize("change", [*IN_PLACE, assign_data])
+def test_no_false_alarm_where_only_another_inputs_gradient_needs_it(
+        change: Callable[[Tensor], None]) -> None:
+    x, w = mg.tensor([1.0, 2.0], dtype=mg.float64), leaf(3.0, 4.0)
+    y = (x * w).sum()
+    change(w)                                           # ∂y/∂w = x
+    y.backward()
+    np.testing.assert_array_equal(w.grad.data, [1.0, 2.0])
+
+
+def test_the_first_layer_does_not_need_its_weight() -> None:
+    x = mg.tensor([[1.0, 2.0]], dtype=mg.float64)
+    w = mg.tensor([[3.0, 4.0]], dtype=mg.float64, requires_grad=True)
+    y = mg.functional.linear(x, w).sum()
+    subtract_data(w)
+    y.backward()
+    np.testing.assert_array_equal(w.grad.data, x.data)
+
+
+def test_assigning_data_is_a_change_too() -> None:
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    y = (x * w).sum()
+    assign_data(w)
+    with pytest.raises(RuntimeError, match="mul: a value of shape"):
+        y.backward()
+
+
+def test_an_output_that_its_own_gradient_needs() -> None:
+    x = leaf(1.0, 2.0)
+    y = x.exp()
+    total = y.sum()
+    y.detach()[0] = 5.0
+    with pytest.raises(RuntimeError, match="exp: a value"):
+        total.backward()
+
+
+def test_a_change_before_recording_is_no_matter() -> None:
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    assign(w)
+    (x * w).sum().backward()
+    np.testing.assert_array_equal(x.grad.data, [9.0, 4.0])
+
+
+def test_training_steps_in_a_row() -> None:
+    x, w = mg.tensor([1.0, 2.0], dtype=mg.float64), leaf(3.0, 4.0)
+    for _ in range(3):
+        loss = ((x * w).exp() * w).sum()
+        w.grad = None
+        loss.backward()
+        w.data -= 1e-4 * w.grad.data
+    assert np.isfinite(w.data).all()
+
+
+def test_a_weight_used_before_and_after_its_update() -> None:
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    before = (x * w).sum()
+    subtract_data(w)
+    after = (x * w).sum()
+    after.backward()
+    with pytest.raises(RuntimeError, match="changed in place"):
+        before.backward()
+
+
+def test_an_unrelated_change_is_no_matter() -> None:
+    x, w, other = leaf(1.0, 2.0), leaf(3.0, 4.0), leaf(5.0, 6.0)
+    y = (x * w).sum()
+    assign(other)
+    y.backward()
+    np.testing.assert_array_equal(x.grad.data, [3.0, 4.0])
+
+
+def test_a_clone_is_safe() -> None:
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    y = (x * w.clone()).sum()
+    assign(w)
+    y.backward()
+    np.testing.assert_array_equal(x.grad.data, [3.0, 4.0])
+
+
+def test_assignment_to_graph_tensors_is_refused() -> None:
+    x = leaf(1.0, 2.0)
+    y = x * 2.0
+    with pytest.raises(RuntimeError, match="the result of mul is part of a graph"):
+        y[0] = 1.0
+    with pytest.raises(RuntimeError, match="a leaf that requires grad .* under no_grad"):
+        x[0] = 1.0
+    plain = mg.tensor([1.0, 2.0])
+    with pytest.raises(RuntimeError, match="the assigned value requires grad"):
+        plain[0] = x[0]
+
+
+def test_freed_memory_leaves_no_stamp_behind() -> None:
+    from minigrad import autograd
+    before = len(autograd._stamps)
+    for _ in range(100):
+        mg.tensor([1.0, 2.0])[0] = 3.0
+    assert len(autograd._stamps) == before
