@@ -28,17 +28,17 @@ Size = int | Sequence[int]      # one for all dims, or one each
 # ---- the ops -------------------------------------------------------------------------------------
 
 @op
-def convolution(x: Tensor, w: Tensor, b: Tensor | None, *, geometry: Geometry) -> Recorded:
+def _conv2d(x: Tensor, w: Tensor, b: Tensor | None, *, geometry: Geometry) -> Recorded:
     """y = conv2d(x, w) + b, for sizes that have been checked"""
     x_shape, w_shape = x.shape, w.shape
     return (kernels.conv2d(x.data, w.data, None if b is None else b.data, geometry),
-            lambda g: convolution_input_grad(g, w, None, shape=x_shape, geometry=geometry),
-            lambda g: convolution_weight_grad(x, g, shape=w_shape, geometry=geometry),
+            lambda g: _conv2d_input_grad(g, w, None, shape=x_shape, geometry=geometry),
+            lambda g: _conv2d_weight_grad(x, g, shape=w_shape, geometry=geometry),
             lambda g: g.sum((0, 2, 3)))
 
 
 @op
-def convolution_input_grad(g: Tensor, w: Tensor, b: Tensor | None, *,
+def _conv2d_input_grad(g: Tensor, w: Tensor, b: Tensor | None, *,
                            shape: tuple[int, ...], geometry: Geometry) -> Recorded:
     """dx of y = conv2d(x, w), x of `shape`; with b on each channel: conv_transpose2d"""
     w_shape = w.shape
@@ -46,19 +46,19 @@ def convolution_input_grad(g: Tensor, w: Tensor, b: Tensor | None, *,
     if b is not None:
         x += b.data[:, None, None]
     return (x,
-            lambda gx: convolution(gx, w, None, geometry=geometry),
-            lambda gx: convolution_weight_grad(gx, g, shape=w_shape, geometry=geometry),
+            lambda gx: _conv2d(gx, w, None, geometry=geometry),
+            lambda gx: _conv2d_weight_grad(gx, g, shape=w_shape, geometry=geometry),
             lambda gx: gx.sum((0, 2, 3)))
 
 
 @op
-def convolution_weight_grad(x: Tensor, g: Tensor, *, shape: tuple[int, ...], geometry: Geometry
+def _conv2d_weight_grad(x: Tensor, g: Tensor, *, shape: tuple[int, ...], geometry: Geometry
                             ) -> Recorded:
     """dw of y = conv2d(x, w), w of `shape`"""
     x_shape = x.shape
     return (kernels.conv2d_weight_grad(x.data, g.data, shape, geometry),
-            lambda gw: convolution_input_grad(g, gw, None, shape=x_shape, geometry=geometry),
-            lambda gw: convolution(x, gw, None, geometry=geometry))
+            lambda gw: _conv2d_input_grad(g, gw, None, shape=x_shape, geometry=geometry),
+            lambda gw: _conv2d(x, gw, None, geometry=geometry))
 
 
 # ---- torch's functions ---------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def _convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: 
         raise RuntimeError(f"{name}: the window {tuple(spans)} is larger than the padded x {padded}"
                            f"; {got}")
     geometry = _geometry(w.shape[2:], steps, before, holes, groups, x.shape[2:], out)
-    y = convolution(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry)
+    y = _conv2d(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry)
     return _as_given(y, dims, batched)
 
 
@@ -166,7 +166,7 @@ def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any
     if any(n < 1 for n in out):
         raise RuntimeError(f"{name}: the output would have size {tuple(out)}; {got}")
     geometry = _geometry(w.shape[2:], steps, before, holes, groups, out, x.shape[2:])
-    y = convolution_input_grad(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry,
+    y = _conv2d_input_grad(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry,
                                shape=(x.shape[0], channels, *geometry.in_size))
     return _as_given(y, dims, batched)
 

@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 # ---- the ops -------------------------------------------------------------------------------------
 
 @op
-def pick_class(x: Tensor, *, target: Array) -> Recorded:
+def _pick_class(x: Tensor, *, target: Array) -> Recorded:
     """y[n, …] = x[n, target[n, …], …]"""
     classes = x.shape[1]
     y = np.take_along_axis(x.data, np.expand_dims(target, 1), 1).squeeze(1)
-    return y, lambda g: put_class(g, target=target, classes=classes)
+    return y, lambda g: _put_class(g, target=target, classes=classes)
 
 
 @op
-def put_class(x: Tensor, *, target: Array, classes: int) -> Recorded:
+def _put_class(x: Tensor, *, target: Array, classes: int) -> Recorded:
     """Zeros but y[n, target[n, …], …] = x[n, …]"""
     y = np.zeros((x.shape[0], classes, *x.shape[1:]), x.dtype)
     np.put_along_axis(y, np.expand_dims(target, 1), np.expand_dims(x.data, 1), 1)
-    return y, lambda g: pick_class(g, target=target)
+    return y, lambda g: _pick_class(g, target=target)
 
 
 @op
-def clamped_cross_entropy(x: Tensor, target: Tensor) -> Recorded:
+def _clamped_cross_entropy(x: Tensor, target: Tensor) -> Recorded:
     """y = -(t·log x + (1 - t)·log(1 - x)), the logarithms no less than -100.
 
     ∂y/∂x = (x - t) / max(x·(1 - x), 1e-12)
@@ -100,7 +100,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: None = N
         raise IndexError(f"nll_loss: target must lie in [0, {batch.shape[1] - 1}] or be "
                          f"ignore_index {ignore_index}; got {chosen.min()} to {chosen.max()}")
     w = _class_weights("nll_loss", weight, batch)
-    losses = -pick_class(batch, target=chosen)
+    losses = -_pick_class(batch, target=chosen)
     each: Any = counts.astype(batch.dtype)
     if w is not None:
         each = np.where(counts, w.data[chosen], 0).astype(batch.dtype)
@@ -213,7 +213,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_avera
     x, t = _equal_shapes(name, input, target)
     if x.data.size and not (x.data.min() >= 0 and x.data.max() <= 1):
         raise RuntimeError(f"{name}: x must lie in [0, 1]; got {x.data.min()} to {x.data.max()}")
-    return _weighted(name, clamped_cross_entropy(x, t.to(x.dtype)), weight, reduction)
+    return _weighted(name, _clamped_cross_entropy(x, t.to(x.dtype)), weight, reduction)
 
 
 def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # ---- the ops -------------------------------------------------------------------------------------
 
 @op
-def standardize(x: Tensor, *, dims: tuple[int, ...], eps: float) -> Recorded:
+def _standardize(x: Tensor, *, dims: tuple[int, ...], eps: float) -> Recorded:
     """y = (x - mean) / √(variance + eps), each over dims.
 
     vjp: (g - mean(g) - y·mean(g·y)) / √(variance + eps)
@@ -36,17 +36,17 @@ def standardize(x: Tensor, *, dims: tuple[int, ...], eps: float) -> Recorded:
 
 
 @op
-def response_norm(x: Tensor, *, size: int, alpha: float, beta: float, k: float) -> Recorded:
+def _response_norm(x: Tensor, *, size: int, alpha: float, beta: float, k: float) -> Recorded:
     """y_i = x_i · (k + α/size · Σ_j x_j²)^-β over the channels j in the window of channel i"""
     y = np.empty(x.shape, x.dtype)
     kernels.lrn(_lines(x.data), size, alpha, beta, k, _lines(y))
-    return y, lambda g: response_norm_grad(g, x, size=size, alpha=alpha, beta=beta, k=k)
+    return y, lambda g: _response_norm_grad(g, x, size=size, alpha=alpha, beta=beta, k=k)
 
 
 @op
-def response_norm_grad(g: Tensor, x: Tensor, *, size: int, alpha: float, beta: float, k: float
+def _response_norm_grad(g: Tensor, x: Tensor, *, size: int, alpha: float, beta: float, k: float
                        ) -> Recorded:
-    """dx of y = response_norm(x).
+    """dx of y = _response_norm(x).
 
     dx_j = g_j·s_j^-β - 2αβ/size · x_j · Σ_i g_i·x_i·s_i^(-β-1) over the i whose window holds j
     """
@@ -93,7 +93,7 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
         raise ValueError(f"local_response_norm: x must have at least 3 dims; got {x.shape}")
     if size < 1:
         raise ValueError(f"local_response_norm: size must be at least 1; got {size}")
-    return response_norm(x, size=size, alpha=alpha, beta=beta, k=k)
+    return _response_norm(x, size=size, alpha=alpha, beta=beta, k=k)
 
 
 def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | None,
@@ -124,7 +124,7 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
             _move(running_mean, x.data.mean(dims), momentum)
         if running_var is not None:
             _move(running_var, x.data.var(dims, ddof=1), momentum)
-        return _affine(standardize(x, dims=dims, eps=eps), weight, bias, 1)
+        return _affine(_standardize(x, dims=dims, eps=eps), weight, bias, 1)
     if running_mean is None or running_var is None:
         raise ValueError("batch_norm: without training, running_mean and running_var are needed")
     mean, var = (_along_channels(t, x.ndim) for t in (running_mean, running_var))
@@ -145,7 +145,7 @@ def layer_norm(input: Any, normalized_shape: int | tuple[int, ...], weight: Any 
     for name, t in (("weight", weight), ("bias", bias)):
         if t is not None and tuple(t.shape) != shape:
             raise RuntimeError(f"layer_norm: {name} must have shape {shape}; got {tuple(t.shape)}")
-    y = standardize(x, dims=tuple(range(x.ndim - len(shape), x.ndim)), eps=eps)
+    y = _standardize(x, dims=tuple(range(x.ndim - len(shape), x.ndim)), eps=eps)
     y = y if weight is None else y * weight
     return y if bias is None else y + bias
 
@@ -162,7 +162,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
         raise RuntimeError(f"group_norm: num_groups {num_groups} must divide the channels of x; "
                            f"got x {x.shape}")
     groups = x.reshape(x.shape[0], num_groups, math.prod(x.shape[1:]) // num_groups)
-    return _affine(standardize(groups, dims=(2,), eps=eps).reshape(x.shape), weight, bias, 1)
+    return _affine(_standardize(groups, dims=(2,), eps=eps).reshape(x.shape), weight, bias, 1)
 
 
 def instance_norm(input: Any, running_mean: Tensor | None = None,
@@ -184,7 +184,7 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
         _move(running_mean, x.data.mean(dims).mean(0), momentum)
     if running_var is not None:
         _move(running_var, x.data.var(dims, ddof=1).mean(0), momentum)
-    return _affine(standardize(x, dims=dims, eps=eps), weight, bias, 1)
+    return _affine(_standardize(x, dims=dims, eps=eps), weight, bias, 1)
 
 
 def _float(name: str, input: Any) -> Tensor:

@@ -34,43 +34,43 @@ class Windows(NamedTuple):
 # ---- the ops -------------------------------------------------------------------------------------
 
 @op
-def pick(x: Tensor, *, indices: Array) -> Recorded:
+def _pick(x: Tensor, *, indices: Array) -> Recorded:
     """y[n, c] = x[n, c].flat[indices[n, c]]: what a max pool with known places computes"""
     y, size = np.empty(indices.shape, x.dtype), x.shape[2:]
     kernels.gather(_planes(x.data), _planes(indices), _planes(y))
-    return y, lambda g: put_back(g, indices=indices, size=size)
+    return y, lambda g: _put_back(g, indices=indices, size=size)
 
 
 @op
-def put_back(x: Tensor, *, indices: Array, size: Pair) -> Recorded:
+def _put_back(x: Tensor, *, indices: Array, size: Pair) -> Recorded:
     """Zeros, to which each x is added at its place in the plane: the gradient of a max pool"""
     y = np.empty((*x.shape[:2], *size), x.dtype)
     kernels.scatter(_planes(x.data), _planes(indices), _planes(y))
-    return y, lambda g: pick(g, indices=indices)
+    return y, lambda g: _pick(g, indices=indices)
 
 
 @op
-def window_max(x: Tensor, *, windows: Windows, step: Pair, indices: Array) -> Recorded:
+def _window_max(x: Tensor, *, windows: Windows, step: Pair, indices: Array) -> Recorded:
     """y = the maximum of each window; its places are written to `indices`"""
     y, size = np.empty((*x.shape[:2], *windows.size), x.dtype), x.shape[2:]
     kernels.max_pool(_planes(x.data), *windows, step, _planes(y), _planes(indices))
-    return y, lambda g: put_back(g, indices=indices, size=size)
+    return y, lambda g: _put_back(g, indices=indices, size=size)
 
 
 @op
-def window_mean(x: Tensor, *, windows: Windows, divisor: Array) -> Recorded:
+def _window_mean(x: Tensor, *, windows: Windows, divisor: Array) -> Recorded:
     """y = Σ x over each window / divisor"""
     y, size = np.empty((*x.shape[:2], *windows.size), x.dtype), x.shape[2:]
     kernels.avg_pool(_planes(x.data), *windows, divisor.astype(x.dtype), _planes(y))
-    return y, lambda g: window_spread(g, windows=windows, divisor=divisor, size=size)
+    return y, lambda g: _window_spread(g, windows=windows, divisor=divisor, size=size)
 
 
 @op
-def window_spread(x: Tensor, *, windows: Windows, divisor: Array, size: Pair) -> Recorded:
+def _window_spread(x: Tensor, *, windows: Windows, divisor: Array, size: Pair) -> Recorded:
     """y = Σ x / divisor over the windows that hold it: the gradient of an average pool"""
     y = np.empty((*x.shape[:2], *size), x.dtype)
     kernels.avg_pool_grad(_planes(x.data), *windows, divisor.astype(x.dtype), _planes(y))
-    return y, lambda g: window_mean(g, windows=windows, divisor=divisor)
+    return y, lambda g: _window_mean(g, windows=windows, divisor=divisor)
 
 
 def _planes(x: Array) -> Array:
@@ -122,7 +122,7 @@ def avg_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
     divisor = np.multiply.outer(*counts).astype(np.float64)
     if divisor_override is not None:
         divisor[:] = divisor_override
-    return _as_given(window_mean(x, windows=Windows(*inside), divisor=divisor), batched)
+    return _as_given(_window_mean(x, windows=Windows(*inside), divisor=divisor), batched)
 
 
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
@@ -146,7 +146,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
     windows = _even_windows("adaptive_avg_pool2d", x, output_size)
     divisor = np.multiply.outer(windows.h_stop - windows.h_start,
                                 windows.w_stop - windows.w_start).astype(np.float64)
-    return _as_given(window_mean(x, windows=windows, divisor=divisor), batched)
+    return _as_given(_window_mean(x, windows=windows, divisor=divisor), batched)
 
 
 # ---- windows -------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def _max(x: Tensor, windows: Windows, step: Pair, return_indices: bool, batched:
     if math.prod(x.shape[2:]) > np.iinfo(np.int32).max:
         raise ValueError(f"max pool: a plane of {x.shape[2:]} has too many places to number")
     indices = np.empty((*x.shape[:2], *windows.size), np.int32)
-    y = _as_given(window_max(x, windows=windows, step=step, indices=indices), batched)
+    y = _as_given(_window_max(x, windows=windows, step=step, indices=indices), batched)
     if not return_indices:
         return y
     return y, _as_given(autograd.Tensor(indices.astype(np.int64)), batched)
