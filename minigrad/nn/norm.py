@@ -11,6 +11,19 @@ from minigrad.nn.module import Module, Parameter, empty
 from minigrad.tensor import Tensor
 
 
+def _affine(affine: bool, bias: bool, shape: tuple[int, ...], dtype: DTypeLike | None
+            ) -> tuple[Parameter | None, Parameter | None]:
+    return (empty(*shape, dtype=dtype) if affine else None,
+            empty(*shape, dtype=dtype) if affine and bias else None)
+
+
+def _reset(weight: Parameter | None, bias: Parameter | None) -> None:
+    if weight is not None:
+        init.ones_(weight)
+    if bias is not None:
+        init.zeros_(bias)
+
+
 class _RunningNorm(Module):
     """Statistics a channel, kept as running averages for evaluation.
 
@@ -21,12 +34,11 @@ class _RunningNorm(Module):
     dims: tuple[int, ...]               # how many dims an input may have
 
     def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool,
-                 track_running_stats: bool, dtype: DTypeLike | None) -> None:
+                 track_running_stats: bool, dtype: DTypeLike | None, bias: bool) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        self.weight: Parameter | None = empty(num_features, dtype=dtype) if affine else None
-        self.bias: Parameter | None = empty(num_features, dtype=dtype) if affine else None
+        self.weight, self.bias = _affine(affine, bias, (num_features,), dtype)
         self.running_mean: Tensor | None
         self.running_var: Tensor | None
         self.num_batches_tracked: Tensor | None
@@ -45,9 +57,7 @@ class _RunningNorm(Module):
 
     def reset_parameters(self) -> None:
         self.reset_running_stats()
-        if self.weight is not None and self.bias is not None:
-            init.ones_(self.weight)
-            init.zeros_(self.bias)
+        _reset(self.weight, self.bias)
 
     def _check_dims(self, x: Tensor) -> None:
         if x.ndim not in self.dims:
@@ -56,14 +66,15 @@ class _RunningNorm(Module):
 
     def extra_repr(self) -> str:
         return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-                f"affine={self.affine}, track_running_stats={self.track_running_stats}")
+                f"affine={self.affine}, bias={self.bias is not None}, "
+                f"track_running_stats={self.track_running_stats}")
 
 
 class _BatchNorm(_RunningNorm):
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
                  affine: bool = True, track_running_stats: bool = True, *,
-                 dtype: DTypeLike | None = None) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype)
+                 dtype: DTypeLike | None = None, bias: bool = True) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_dims(x)
@@ -99,8 +110,8 @@ class BatchNorm2d(_BatchNorm):
 class _InstanceNorm(_RunningNorm):
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
                  affine: bool = False, track_running_stats: bool = False, *,
-                 dtype: DTypeLike | None = None) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype)
+                 dtype: DTypeLike | None = None, bias: bool = True) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_dims(x)
@@ -142,17 +153,11 @@ class LayerNorm(Module):
         self.normalized_shape = ((normalized_shape,) if isinstance(normalized_shape, int)
                                  else tuple(normalized_shape))
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        self.weight: Parameter | None = (empty(*self.normalized_shape, dtype=dtype)
-                                         if elementwise_affine else None)
-        self.bias: Parameter | None = (empty(*self.normalized_shape, dtype=dtype)
-                                       if elementwise_affine and bias else None)
+        self.weight, self.bias = _affine(elementwise_affine, bias, self.normalized_shape, dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        _reset(self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -170,27 +175,25 @@ class GroupNorm(Module):
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
-                 *, dtype: DTypeLike | None = None) -> None:
+                 *, dtype: DTypeLike | None = None, bias: bool = True) -> None:
         super().__init__()
         if num_channels % num_groups:
             raise ValueError("GroupNorm: num_channels must be divisible by num_groups; "
                              f"got {num_channels} and {num_groups}")
         self.num_groups, self.num_channels = num_groups, num_channels
         self.eps, self.affine = eps, affine
-        self.weight: Parameter | None = empty(num_channels, dtype=dtype) if affine else None
-        self.bias: Parameter | None = empty(num_channels, dtype=dtype) if affine else None
+        self.weight, self.bias = _affine(affine, bias, (num_channels,), dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        if self.weight is not None and self.bias is not None:
-            init.ones_(self.weight)
-            init.zeros_(self.bias)
+        _reset(self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return (f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+                f"bias={self.bias is not None}")
 
 
 class LocalResponseNorm(Module):
