@@ -152,7 +152,7 @@ def _nose(c: Canvas) -> None:
     c.darken(0.38 * c.soft(side, 0.02) * (mirror > 0.96 * wing))
     for line in (-0.16, -0.10, -0.04):
         curve = c.y - (f.eye_y + 0.14 + line) - 0.5 * mirror
-        c.darken(0.55 * wrinkle * c.soft(curve, 0.02) * np.exp(-np.square(mirror / 0.12)))
+        c.darken(0.60 * wrinkle * c.soft(curve, 0.022) * np.exp(-np.square(mirror / 0.14)))
 
 
 def _folds(c: Canvas) -> None:
@@ -162,7 +162,7 @@ def _folds(c: Canvas) -> None:
     start_x, start_y = f.nose_w + 0.05, f.nose_y - 0.05 - 0.03 * au[9]
     along = np.clip((c.y - start_y) / np.maximum(corner_y + 0.06 - start_y, 0.1), 0, 1)
     path = start_x + (corner_x + 0.09 - start_x) * along**(0.8 - 0.25 * au[12])
-    depth = (0.03 + 0.16 * f.age + 0.34 * au[12] + 0.26 * au[10] + 0.24 * au[9] + 0.32 * au[11]
+    depth = (0.03 + 0.16 * f.age + 0.34 * au[12] + 0.26 * au[10] + 0.34 * au[9] + 0.36 * au[11]
              + 0.12 * au[14])
     ends = np.sqrt(np.clip(np.sin(np.pi * along), 0, None))
     c.darken(np.clip(depth, 0, 0.6) * ends * c.soft(c.mirror - path, 0.024))
@@ -232,10 +232,10 @@ def _brows(c: Canvas) -> None:
 def _corner(c: Canvas) -> tuple[Array, Array]:
     """The mouth's corner: how far out, and at which y."""
     f, au = c.f, c.au
-    wide = f.mouth_w * (1 + 0.30 * au[12] + 0.26 * au[20] - 0.20 * au[23] - 0.12 * au[24]
+    wide = f.mouth_w * (1 + 0.30 * au[12] + 0.32 * au[20] - 0.20 * au[23] - 0.16 * au[24]
                         - 0.17 * au[27] - 0.08 * au[17] + 0.06 * au[15] + 0.08 * au[14])
     drop = 0.04 * au[26] + 0.09 * au[27]
-    y = (f.mouth_y + drop - 0.12 * au[12] + 0.10 * au[15] - 0.045 * au[14] + 0.02 * au[20]
+    y = (f.mouth_y + drop - 0.12 * au[12] + 0.10 * au[15] - 0.075 * au[14] + 0.02 * au[20]
          - f.mouth_lift)
     return wide, y
 
@@ -246,7 +246,8 @@ def _mouth(c: Canvas) -> None:
     s = c.x / wide
     arch = np.clip(1 - s * s, 0, None)
     drop = 0.04 * au[26] + 0.09 * au[27]
-    middle = f.mouth_y + drop - 0.035 * au[17] - 0.05 * au[10] + 0.015 * au[12]
+    middle = (f.mouth_y + drop - 0.035 * au[17] - 0.05 * au[10] - 0.04 * au[9]
+              + 0.015 * au[12])
     line = corner + (middle - corner) * arch
     bell = arch**1.15
     tight = np.clip(1 - 0.55 * au[23] - 0.62 * au[24] - 0.22 * au[12] - 0.15 * au[20], 0.12, 1)
@@ -256,7 +257,7 @@ def _mouth(c: Canvas) -> None:
     low_gap = (0.62 * parted + 0.045 * au[16] * show) * bell
     bow = 1 - 0.22 * np.exp(-np.square(s / 0.13))
     bow += 0.10 * np.exp(-np.square((np.abs(s) - 0.22) / 0.13))
-    top = line - top_gap - (f.lip_top * tight * bow + 0.03 * au[10]) * bell
+    top = line - top_gap - (f.lip_top * tight * bow + 0.03 * au[10] + 0.02 * au[9]) * bell
     low = line + low_gap + f.lip_low * tight * (1 + 0.15 * au[17]) * bell
     beyond = (np.abs(s) - 1) * wide
     lips = c.fill(np.maximum(np.maximum(top - c.y, c.y - low), beyond))
