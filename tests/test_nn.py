@@ -534,7 +534,7 @@ def test_what_cannot_be_assigned(nets):
         nn.Module()(1)
 
 
-# ---- containers -----------------------------------------------------------------------------------
+# ---- containers ----------------------------------------------------------------------------------
 
 def test_sequential():
     for package in (nn, torch.nn):
