@@ -23,7 +23,7 @@ def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = F
     Raises TypeError for what is no number, RuntimeError where an integer is to require grad.
     """
     try:
-        array = to_array(data)
+        array = to_array(data, dtype)
     except ValueError as error:
         raise ValueError(f"tensor: the lists given are ragged: {error}") from None
     return Tensor(np.array(array, dtype=dtype, order="C"), requires_grad)

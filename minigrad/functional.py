@@ -96,7 +96,7 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     if min_val >= max_val:
         raise ValueError(f"hardtanh: min_val must be less than max_val; got {min_val}, {max_val}")
     inside = (x > min_val) & (x < max_val)
-    return el.where(inside, x, x.detach().clamp(min_val, max_val))
+    return el.where(inside, x, x.detach().clamp(min_val, max_val).to(x.dtype))
 
 
 def gelu(input: Any, approximate: str = "none") -> Tensor:
@@ -226,8 +226,9 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
 
     Source: torch.nn.functional.cosine_similarity.
     """
-    a, b = el.promote(_tensor(x1), _tensor(x2))
-    a, b = (t / _norm(t, 2, dim).clamp(min=eps) for t in (a, b))
+    pair = el.promote(_tensor(x1), _tensor(x2))
+    common = np.broadcast_shapes(*(t.shape for t in pair))
+    a, b = (t / _norm(t, 2, dim).clamp(min=eps) for t in (t.expand(common) for t in pair))
     return (a * b).sum(dim)
 
 

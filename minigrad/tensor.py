@@ -478,15 +478,17 @@ class Tensor:
         return self.to(np.bool_)
 
 
-def to_array(data: Any) -> Array:
-    """Python numbers and (nested) lists as arrays of the default dtypes; arrays as they are."""
+def to_array(data: Any, dtype: DTypeLike | None = None) -> Array:
+    """Python numbers and (nested) lists as arrays of `dtype` or the default ones; arrays as they
+    are."""
     if isinstance(data, Tensor):
         return data._data
     if isinstance(data, np.generic | np.ndarray):
         array = np.asarray(data)
     else:
-        array = np.asarray(_without_tensors(data))
-        if array.dtype.kind == "f" or (array.size == 0 and array.dtype.kind != "b"):
+        array = np.asarray(_without_tensors(data), dtype)
+        if dtype is None and (array.dtype.kind == "f" or not (array.size
+                                                              or array.dtype.kind == "b")):
             array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: cannot hold data of dtype {array.dtype}; "

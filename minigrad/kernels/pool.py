@@ -16,11 +16,14 @@ Pair = tuple[int, int]
 def max_pool_numpy(x: Float3, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, y: Float3,
                    indices: Index3) -> None:
     """y[·, i, j] = max of x over window (i, j); indices: its place h·W + w. Ties: the first; a NaN
-    wins, the last of several."""
+    wins, the last of several. A window without a place gives 0 and the place -1."""
     width = x.shape[2]
     for i in range(len(h0)):
         for j in range(len(w0)):
             rows, cols = np.arange(h0[i], h1[i], step[0]), np.arange(w0[j], w1[j], step[1])
+            if not rows.size * cols.size:
+                y[:, i, j], indices[:, i, j] = 0, -1
+                continue
             window = x[:, rows][:, :, cols].reshape(len(x), -1)
             places = (rows[:, None] * width + cols).reshape(-1)
             best = window.argmax(1)
@@ -37,12 +40,12 @@ def max_pool(x: Float3, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, y: F
     for n in prange(x.shape[0]):
         for i in range(h0.shape[0]):
             for j in range(w0.shape[0]):
-                at = h0[i] * width + w0[j]
-                best = x[n, h0[i], w0[j]]
+                at = -1
+                best = x.dtype.type(0)
                 for h in range(h0[i], h1[i], step[0]):
                     for w in range(w0[j], w1[j], step[1]):
                         value = x[n, h, w]
-                        if value > best or value != value:
+                        if at < 0 or value > best or value != value:
                             best = value
                             at = h * width + w
                 y[n, i, j] = best
@@ -50,11 +53,10 @@ def max_pool(x: Float3, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, y: F
 
 
 def scatter_numpy(g: Float3, indices: Index3, x: Float3) -> None:
-    """x[n].flat[indices[n]] += g[n], each index as often as it occurs; x is overwritten"""
+    """x[n].flat[indices[n]] += g[n] where indices[n] ≥ 0, after x was set to 0"""
     x[:] = 0
-    flat = x.reshape(len(x), -1)
-    np.add.at(flat, (np.arange(len(x))[:, None], indices.reshape(len(x), -1)),
-              g.reshape(len(x), -1))
+    n, i, j = np.nonzero(indices >= 0)
+    np.add.at(x.reshape(len(x), -1), (n, indices[n, i, j]), g[n, i, j])
 
 
 @kernel(scatter_numpy, writes=("x",))
@@ -65,13 +67,14 @@ def scatter(g: Float3, indices: Index3, x: Float3) -> None:
         for i in range(g.shape[1]):
             for j in range(g.shape[2]):
                 at = indices[n, i, j]
-                x[n, at // width, at % width] += g[n, i, j]
+                if at >= 0:
+                    x[n, at // width, at % width] += g[n, i, j]
 
 
 def gather_numpy(x: Float3, indices: Index3, y: Float3) -> None:
-    """y[n] = x[n].flat[indices[n]]"""
+    """y[n] = x[n].flat[indices[n]], 0 where indices[n] is -1"""
     flat = np.take_along_axis(x.reshape(len(x), -1), indices.reshape(len(x), -1), 1)
-    y[:] = flat.reshape(y.shape)
+    y[:] = np.where(indices < 0, 0, flat.reshape(y.shape))
 
 
 @kernel(gather_numpy, writes=("y",))
@@ -81,7 +84,7 @@ def gather(x: Float3, indices: Index3, y: Float3) -> None:
         for i in range(y.shape[1]):
             for j in range(y.shape[2]):
                 at = indices[n, i, j]
-                y[n, i, j] = x[n, at // width, at % width]
+                y[n, i, j] = x[n, at // width, at % width] if at >= 0 else x.dtype.type(0)
 
 
 def avg_pool_numpy(x: Float3, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, y: Float3
@@ -106,7 +109,7 @@ def avg_pool(x: Float3, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2,
 
 def avg_pool_grad_numpy(g: Float3, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2,
                         x: Float3) -> None:
-    """x over window (i, j) += g[·, i, j] / divisor[i, j]; x is overwritten"""
+    """x over window (i, j) += g[·, i, j] / divisor[i, j], after x was set to 0"""
     x[:] = 0
     for i in range(len(h0)):
         for j in range(len(w0)):

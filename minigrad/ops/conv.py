@@ -182,8 +182,8 @@ def _checked(name: str, dims: int, input: Any, weight: Any, bias: Any, groups: i
     if x.ndim not in (dims + 1, dims + 2) or w.ndim != dims + 2:
         raise RuntimeError(f"{name}: x must have {dims + 1} or {dims + 2} dims and w {dims + 2}; "
                            f"got x {x.shape}, w {w.shape}")
-    if len({t.dtype for t in (x, w, b) if t is not None}) != 1 or x.dtype.kind != "f":
-        raise RuntimeError(f"{name}: x, w and b must have one floating point dtype; got "
+    if len({t.dtype for t in (x, w, b) if t is not None}) != 1 or x.dtype.kind == "b":
+        raise RuntimeError(f"{name}: x, w and b must be numbers of one dtype; got "
                            + ", ".join(str(t.dtype) for t in (x, w, b) if t is not None))
     if not isinstance(groups, int) or groups < 1:
         raise ValueError(f"{name}: groups must be a positive int; got {groups!r}")

@@ -37,13 +37,14 @@ def _put_class(x: Tensor, *, target: Array, classes: int) -> Recorded:
 def _clamped_cross_entropy(x: Tensor, target: Tensor) -> Recorded:
     """y = -(t·log x + (1 - t)·log(1 - x)), the logarithms no less than -100.
 
-    ∂y/∂x = (x - t) / max(x·(1 - x), 1e-12)
+    ∂y/∂x = (x - t) / max(x·(1 - x), 1e-12),   ∂y/∂t = log(1 - x) - log x
     """
+    least = float(np.float32(1e-12))            # as in torch, whatever the dtype
     with np.errstate(divide="ignore"):
         log, log_rest = np.maximum(np.log(x.data), -100), np.maximum(np.log1p(-x.data), -100)
     return (target.data * (log_rest - log) - log_rest,
-            lambda g: g * (x - target) / (x * (1 - x)).clamp(min=1e-12),
-            lambda g: g * ((1 - x).log().clamp(min=-100) - x.log().clamp(min=-100)))
+            lambda g: g * (x - target) / (x * (1 - x)).clamp(min=least),
+            lambda g: g * ((1 - x).log() - x.log()))
 
 
 # ---- classes -------------------------------------------------------------------------------------
@@ -197,8 +198,10 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
         raise RuntimeError(f"huber_loss: delta must be positive; got {delta}")
     x, t = _pair("huber_loss", input, target)
     d = (x - t).abs()
-    return _weighted("huber_loss", el.where(d <= delta, d.square() * 0.5, (d - delta / 2) * delta),
-                     weight, reduction)
+    losses = el.where(d <= delta, d.square() * 0.5, (d - delta / 2) * delta)
+    own = _tensor(input).dtype                  # of mixed dtypes torch takes x's
+    return _weighted("huber_loss", losses.to(own if own.kind == "f" else losses.dtype), weight,
+                     reduction)
 
 
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_average: None = None,
@@ -230,12 +233,16 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None
     minus_log_sigmoid = el.softplus(-x, threshold=np.inf)
     if pos_weight is not None:
         minus_log_sigmoid = minus_log_sigmoid * ((_tensor(pos_weight) - 1) * t + 1)
-    return _weighted(name, (1 - t) * x + minus_log_sigmoid, weight, reduction)
+    losses = (1 - t) * x + minus_log_sigmoid
+    # of mixed dtypes torch takes the target's
+    return _weighted(name, losses.to(t.dtype if t.dtype.kind == "f" else losses.dtype), weight,
+                     reduction)
 
 
 def kl_div(input: Any, target: Any, size_average: None = None, reduce: None = None,
            reduction: str = "mean", log_target: bool = False) -> Tensor:
-    """t·(log t - x), x a logarithm of probabilities; 0 where t is 0. log_target: t is one too.
+    """t·(log t - x), x a logarithm of probabilities; 0 where t is 0, and there the gradient to t is
+    -x (torch: NaN). log_target: t is a logarithm as well.
 
     reduction may also be "batchmean": the sum divided by the number of items.
     Source: torch.nn.functional.kl_div.

@@ -54,6 +54,8 @@ def _window_max(x: Tensor, *, windows: Windows, step: Pair, indices: Array) -> R
     """y = the maximum of each window; its places are written to `indices`"""
     y, size = np.empty((*x.shape[:2], *windows.size), x.dtype), x.shape[2:]
     kernels.max_pool(_planes(x.data), *windows, step, _planes(y), _planes(indices))
+    if (windows.h_start >= windows.h_stop).any() or (windows.w_start >= windows.w_stop).any():
+        y[indices < 0] = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     return y, lambda g: _put_back(g, indices=indices, size=size)
 
 
@@ -156,8 +158,8 @@ def _images(name: str, input: Any) -> tuple[Tensor, bool]:
     if x.ndim not in (3, 4) or 0 in x.shape[1 if x.ndim == 4 else 0:]:
         raise RuntimeError(f"{name}: x must be (N, C, H, W) or (C, H, W), no size but N being 0; "
                            f"got {x.shape}")
-    if x.dtype.kind != "f":
-        raise RuntimeError(f"{name}: needs floating point input; got {x.dtype}")
+    if x.dtype.kind == "b":
+        raise RuntimeError(f"{name}: needs numbers; got {x.dtype}")
     return (x, True) if x.ndim == 4 else (x.unsqueeze(0), False)
 
 

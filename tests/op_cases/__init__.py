@@ -1,7 +1,19 @@
 """The table of ops: one `OpCase` each, by family. A new op needs an entry here and nothing else."""
 
-from op_cases import elementwise, index, linalg, reduce, shape
+from op_cases import (
+    conv,
+    elementwise,
+    functional,
+    index,
+    linalg,
+    loss,
+    norm,
+    pool,
+    reduce,
+    shape,
+)
 from op_cases.case import Call as Call, Error as Error, OpCase as OpCase
 
-CASES: list[OpCase] = [case for family in (elementwise, reduce, shape, index, linalg)
+CASES: list[OpCase] = [case for family in (elementwise, reduce, shape, index, linalg,
+                                                 conv, pool, norm, loss, functional)
                        for case in family.CASES]

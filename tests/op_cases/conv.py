@@ -1,0 +1,116 @@
+"""Cases of minigrad.ops.conv."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch.nn.functional as F
+from domains import real, seeds
+from hypothesis import strategies as st
+
+from minigrad.ops import conv as ops
+from op_cases.case import Call, Error, OpCase, example
+
+small = st.integers(1, 3)
+
+
+@st.composite
+def conv_calls(draw, dims: int) -> Call:
+    """Windows of every kind that fit, on images just large enough and larger; unbatched too."""
+    def each(low: int, high: int):
+        one = st.integers(low, high)
+        sizes = draw(st.one_of(one, st.tuples(*[one] * dims)))
+        return sizes, [sizes] * dims if isinstance(sizes, int) else list(sizes)
+
+    groups = draw(st.integers(1, 2))
+    kernel = [draw(small) for _ in range(dims)]
+    stride, _ = each(1, 3)
+    dilation, holes = each(1, 2)
+    padding, before = each(0, 2)
+    if draw(st.booleans()):
+        padding, before = draw(st.sampled_from(["same", "valid"])), [0] * dims
+        stride = 1 if padding == "same" else stride
+    sides = [max(1, d * (k - 1) + 1 - 2 * p * (padding != "same")) + draw(st.integers(0, 4))
+             for d, k, p in zip(holes, kernel, before, strict=True)]
+    batch = draw(st.sampled_from([(), (0,), (1,), (2,)]))
+    rng, inputs, outputs = draw(seeds), groups * draw(small), groups * draw(small)
+    return Call(real(rng, (*batch, inputs, *sides)),
+                real(rng, (outputs, inputs // groups, *kernel)),
+                draw(st.sampled_from([None, real(rng, (outputs,))])),
+                stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+@st.composite
+def transposed_calls(draw, dims: int) -> Call:
+    groups, batch = draw(st.integers(1, 2)), draw(st.sampled_from([(), (1,), (2,)]))
+    stride, dilation = draw(small), draw(st.integers(1, 2))
+    kernel = [draw(st.integers(2, 3)) for _ in range(dims)]
+    padding = draw(st.integers(0, 1))
+    extra = draw(st.integers(0, max(stride, dilation) - 1))
+    sides = [draw(st.integers(2, 4)) for _ in range(dims)]
+    rng, inputs, outputs = draw(seeds), groups * draw(small), draw(small)
+    return Call(real(rng, (*batch, inputs, *sides)), real(rng, (inputs, outputs, *kernel)),
+                draw(st.sampled_from([None, real(rng, (outputs * groups,))])), stride=stride,
+                padding=padding, output_padding=extra, groups=groups, dilation=dilation)
+
+
+def call(*shapes, **static) -> Call:
+    return Call(*(np.ones(shape) for shape in shapes), **static)
+
+
+def errors(name: str, x, w) -> tuple[Error, ...]:
+    deep = (*x[:1], x[1] + 1, *x[2:])
+    return (
+        Error(call(deep, w), RuntimeError,
+              rf"{name}: x has {x[1] + 1} channels but w expects {x[1]}.*; got x \({x[0]}, "),
+        Error(call(x, w, (99,)), RuntimeError, rf"{name}: b must have shape .*; got \(99,\)"),
+        Error(call(x, w, stride=0), ValueError, rf"{name}: stride must be .* at least 1; got 0"),
+        Error(call(x, w, padding=-1), ValueError, f"{name}: padding must be .*; got -1"),
+        Error(call(x, w, dilation=(1, 1, 1)), ValueError, f"{name}: dilation must be"),
+        Error(call(x, w, groups=0), ValueError, f"{name}: groups must be a positive int; got 0"),
+        Error(call(x[2:], w), RuntimeError, f"{name}: x must have .* dims"),
+        Error(Call(np.ones(x), np.ones(w, np.float32)), RuntimeError,
+              f"{name}: x, w and b must be numbers of one dtype; got float64, float32"),
+    )
+
+
+def forward_errors(name: str, x, w) -> tuple[Error, ...]:
+    return (
+        *errors(name, x, w),
+        Error(call(x, w, groups=3), RuntimeError, f"{name}: x has"),
+        Error(call(x, (3, x[1] // 2, *w[2:]), groups=2), RuntimeError,
+              f"{name}: w has 3 output channels, which groups 2 must divide"),
+        Error(call(x, w, padding="full"), ValueError, "padding must be 'same', 'valid' or sizes"),
+        Error(call(x, w, padding="same", stride=2), ValueError, "'same' needs stride 1; got 2"),
+        Error(call(x, (*w[:2], *[9] * (len(w) - 2))), RuntimeError,
+              f"{name}: the window .*9.* is larger than the padded x"),
+    )
+
+
+def transposed_errors(name: str, x, w) -> tuple[Error, ...]:
+    return (
+        *errors(name, x, w),
+        Error(call(x, w, output_padding=1), RuntimeError, f"{name}: output_padding 1 must be"),
+        Error(call(x, w, padding=9), RuntimeError, f"{name}: the output would have size"),
+    )
+
+
+CASES = [
+    OpCase(ops.conv2d, F.conv2d, conv_calls(2),
+           (example(1, real, (2, 4, 5, 6), (6, 2, 3, 2), (6,), stride=(2, 1), padding=(1, 0),
+                    dilation=(1, 2), groups=2),
+            example(2, real, (2, 3, 4, 5), (2, 3, 1, 1), (2,)),
+            example(3, real, (2, 2, 5, 4), (3, 2, 2, 3), (3,), padding="same", dilation=2)),
+           forward_errors("conv2d", (2, 4, 5, 6), (4, 4, 3, 3))),
+    OpCase(ops.conv1d, F.conv1d, conv_calls(1),
+           (example(4, real, (2, 4, 9), (6, 2, 3), (6,), stride=2, padding=1, groups=2),),
+           forward_errors("conv1d", (2, 4, 5), (4, 4, 3))),
+    OpCase(ops.conv_transpose2d, F.conv_transpose2d, transposed_calls(2),
+           (example(5, real, (2, 4, 3, 4), (4, 3, 3, 2), (6,), stride=(3, 2), padding=(1, 0),
+                    output_padding=(2, 1), groups=2, dilation=(1, 2)),
+            example(6, real, (2, 3, 4, 5), (3, 2, 1, 1), (2,))),
+           transposed_errors("conv_transpose2d", (2, 4, 5, 6), (4, 4, 3, 3))),
+    OpCase(ops.conv_transpose1d, F.conv_transpose1d, transposed_calls(1),
+           (example(7, real, (2, 4, 5), (4, 3, 3), (6,), stride=2, padding=1, output_padding=1,
+                    groups=2),),
+           transposed_errors("conv_transpose1d", (2, 4, 5), (4, 4, 3))),
+]

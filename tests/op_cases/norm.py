@@ -1,0 +1,151 @@
+"""Cases of minigrad.ops.norm."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from domains import positive, real, seeds
+from hypothesis import strategies as st
+
+import minigrad
+from minigrad.ops import norm as ops
+from op_cases.case import Call, Error, OpCase, Tolerance, example
+
+SHARP = Tolerance(1e-10, 1e-8, "differences of nearly equal values, divided by a small variance")
+side = st.integers(1, 4)
+epsilon = st.sampled_from([1e-5, 1e-2])
+
+
+@st.composite
+def spread_out(draw, min_dims: int, max_dims: int, axis: int | None = None):
+    """(rng, shape): all sides at least 2 where a mean is taken, so that a variance exists."""
+    shape = [draw(st.integers(2, 4)) for _ in range(draw(st.integers(min_dims, max_dims)))]
+    if axis is not None:
+        shape[axis] = draw(side)
+    return draw(seeds), tuple(shape)
+
+
+@st.composite
+def lrn_calls(draw) -> Call:
+    shape = [draw(st.integers(1, 6)) for _ in range(draw(st.integers(3, 5)))]
+    return Call(real(draw(seeds), tuple(shape)), size=draw(st.integers(1, 7)),
+                alpha=draw(st.sampled_from([1e-4, 0.5, 2.0])),
+                beta=draw(st.sampled_from([0.75, 0.5, 1.2])),
+                k=draw(st.sampled_from([1.0, 2.0])))
+
+
+def floats_only(norm):
+    """Of integers torch truncates the mean square, and some layouts its view() refuses: neither is
+    an answer to compare with."""
+    def run(x, **static):
+        if not x.is_floating_point():
+            raise TypeError
+        return norm(x.contiguous(), **static)
+    return run
+
+
+def running(rng, channels):
+    """A mean and a variance for each channel: lists, of no dtype of their own."""
+    return real(rng, channels).tolist(), positive(rng, channels).tolist()
+
+
+@st.composite
+def batch_norm_calls(draw) -> Call:
+    rng, shape = draw(spread_out(2, 5, axis=1))
+    channels = (shape[1],)
+    training = draw(st.booleans())
+    weight, bias = (draw(st.sampled_from([None, real(rng, channels)])) for _ in range(2))
+    return Call(real(rng, shape), weight, bias, training=training, eps=draw(epsilon),
+                statistics=None if training and draw(st.booleans())
+                else running(rng, channels))
+
+
+def with_statistics(batch_norm):
+    """The affine parameters are differentiable inputs, the running statistics static ones."""
+    def run(x, weight=None, bias=None, *, statistics, **static):
+        new = torch.tensor if isinstance(x, torch.Tensor) else minigrad.tensor
+        mean, var = (None, None) if statistics is None else (new(s, dtype=x.dtype)
+                                                             for s in statistics)
+        return batch_norm(x, mean, var, weight, bias, **static)
+    return run
+
+
+@st.composite
+def layer_norm_calls(draw) -> Call:
+    rng, shape = draw(spread_out(1, 4))
+    last = shape[-draw(st.integers(1, len(shape))):]
+    weight, bias = (draw(st.sampled_from([None, real(rng, last)])) for _ in range(2))
+    return Call(real(rng, shape), weight, bias, normalized_shape=last, eps=draw(epsilon))
+
+
+def named_shape(layer_norm):
+    def run(x, weight=None, bias=None, *, normalized_shape, eps=1e-5):
+        shape = tuple(int(n) for n in normalized_shape)
+        return layer_norm(x, shape, weight, bias, eps)
+    return run
+
+
+@st.composite
+def group_norm_calls(draw) -> Call:
+    rng, (n, per_group, *rest) = draw(spread_out(3, 5))
+    groups = draw(st.integers(1, 3))
+    weight, bias = (draw(st.sampled_from([None, real(rng, (groups * per_group,))]))
+                    for _ in range(2))
+    return Call(real(rng, (n, groups * per_group, *rest)), weight, bias, num_groups=groups,
+                eps=draw(epsilon))
+
+
+def named_groups(group_norm):
+    def run(x, weight=None, bias=None, *, num_groups, eps=1e-5):
+        return group_norm(x, int(num_groups), weight, bias, eps)
+    return run
+
+
+@st.composite
+def instance_norm_calls(draw) -> Call:
+    rng, shape = draw(spread_out(3, 5, axis=1))
+    channels = (shape[1],)
+    weight, bias = (draw(st.sampled_from([None, real(rng, channels)])) for _ in range(2))
+    own = draw(st.booleans())
+    return Call(real(rng, shape), weight, bias, use_input_stats=own, eps=draw(epsilon),
+                statistics=None if own else running(rng, channels))
+
+
+X = np.ones((2, 3, 4))
+
+CASES = [
+    OpCase(ops.local_response_norm, floats_only(F.local_response_norm), lrn_calls(),
+           (example(1, real, (2, 6, 3, 2), size=5, alpha=0.5, beta=0.75, k=1.0),
+            example(2, real, (2, 6, 3), size=4, alpha=0.5, beta=0.6, k=2.0)),
+           (Error(Call(np.ones((2, 3)), size=3), ValueError, "at least 3 dims; got \\(2, 3\\)"),
+            Error(Call(X, size=0), ValueError, "size must be at least 1; got 0"),
+            Error(Call(np.ones((2, 3, 4), int), size=3), RuntimeError, "floating point"))),
+    OpCase(ops.batch_norm, with_statistics(F.batch_norm), batch_norm_calls(),
+           (example(3, real, (4, 3, 2), (3,), (3,), training=True, statistics=None),
+            Call(np.arange(24.0).reshape(4, 3, 2) ** 2, np.array([1.0, 2, -1]), np.ones(3),
+                 training=False, statistics=([1.0, 2.0, 3.0], [1.0, 4.0, 0.5]))),
+           (Error(Call(np.ones(3), statistics=None), RuntimeError, r"x must be \(N, C, …\)"),
+            Error(Call(np.ones((1, 3)), training=True, statistics=None), ValueError,
+                  "more than one value a channel"),
+            Error(Call(X, np.ones(2), training=True, statistics=None), RuntimeError,
+                  r"weight must have shape \(3,\); got \(2,\)"),
+            Error(Call(X, statistics=None), ValueError, "running_mean and running_var are needed")),
+           run=with_statistics(ops.batch_norm), tolerance=SHARP),
+    OpCase(ops.layer_norm, named_shape(F.layer_norm), layer_norm_calls(),
+           (example(5, real, (2, 3, 4), (3, 4), (3, 4), normalized_shape=(3, 4)),),
+           (Error(Call(X, normalized_shape=(3,)), RuntimeError,
+                  r"x must end in normalized_shape \(3,\); got x \(2, 3, 4\)"),
+            Error(Call(X, np.ones(3), normalized_shape=(4,)), RuntimeError,
+                  r"weight must have shape \(4,\); got \(3,\)")),
+           run=named_shape(ops.layer_norm), tolerance=SHARP),
+    OpCase(ops.group_norm, named_groups(F.group_norm), group_norm_calls(),
+           (example(6, real, (2, 6, 3), (6,), (6,), num_groups=2),),
+           (Error(Call(X, num_groups=2), RuntimeError, "num_groups 2 must divide the channels"),),
+           run=named_groups(ops.group_norm), tolerance=SHARP),
+    OpCase(ops.instance_norm, with_statistics(F.instance_norm), instance_norm_calls(),
+           (example(8, real, (2, 3, 4), (3,), (3,), statistics=None),),
+           (Error(Call(np.ones((2, 3, 1)), statistics=None), ValueError,
+                  "more than one value a channel"),),
+           run=with_statistics(ops.instance_norm), tolerance=SHARP),
+]

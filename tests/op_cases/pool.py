@@ -1,0 +1,101 @@
+"""Cases of minigrad.ops.pool."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch.nn.functional as F
+from domains import distinct, real, seeds, tied
+from hypothesis import strategies as st
+
+from minigrad.ops import pool as ops
+from op_cases.case import Call, Error, OpCase, example
+
+SHAPES = st.builds(lambda batch, rest: (*batch, *rest), st.sampled_from([(), (0,), (1,), (2,)]),
+                   st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7)))
+
+
+def with_nan(rng, shape):
+    return np.asarray(rng.choice([0.0, 1.0, -np.inf, np.inf, np.nan], shape))
+
+
+@st.composite
+def pool_calls(draw, domain, *, maximum: bool) -> Call:
+    """Windows of every kind that fit: overlapping, with gaps, past the end, partly padding."""
+    def pair(low: int, high: int):
+        return draw(st.one_of(st.integers(low, high),
+                              st.tuples(st.integers(low, high), st.integers(low, high))))
+
+    def both(value):
+        return (value, value) if isinstance(value, int) else value
+
+    kernel = pair(1, 3)
+    static = {"kernel_size": kernel, "stride": draw(st.one_of(st.none(), st.just(pair(1, 4)))),
+              "padding": tuple(draw(st.integers(0, k // 2)) for k in both(kernel)),
+              "ceil_mode": draw(st.booleans())}
+    if maximum:
+        static["dilation"] = pair(1, 2)
+    else:
+        static["count_include_pad"] = draw(st.booleans())
+        static["divisor_override"] = draw(st.sampled_from([None, 2, -3]))
+    *lead, height, width = draw(SHAPES)
+    # as large as the window: else one might hold no place at all, where torch's index is arbitrary
+    height, width = (max(n, d * (k - 1) + 1) for n, k, d in zip(
+        (height, width), both(kernel), both(static.get("dilation", 1)), strict=True))
+    return Call(domain(draw(seeds), (*lead, height, width)), **static)
+
+
+def adaptive_calls(domain) -> st.SearchStrategy[Call]:
+    size = st.one_of(st.integers(1, 4), st.tuples(st.one_of(st.none(), st.integers(1, 4)),
+                                                  st.integers(1, 9)))
+    return st.builds(lambda rng, shape, size: Call(domain(rng, shape), output_size=size), seeds,
+                     SHAPES, size)
+
+
+def both_results(pool, **more):
+    def run(x, **static):
+        return pool(x, return_indices=True, **static, **more)
+    return run
+
+
+def errors(name: str, **static) -> tuple[Error, ...]:
+    return (Error(Call(np.ones((3, 4)), **static), RuntimeError,
+                  rf"{name}: x must be \(N, C, H, W\) or \(C, H, W\).*got \(3, 4\)"),
+            Error(Call(np.ones((2, 3, 0, 4)), **static), RuntimeError, f"{name}: x must be"),
+            Error(Call(np.ones((2, 3, 4, 4), bool), **static), RuntimeError,
+                  f"{name}: needs numbers; got bool"))
+
+
+def window_errors(name: str) -> tuple[Error, ...]:
+    x = np.ones((2, 3, 4, 5))
+    return (*errors(name, kernel_size=2),
+            Error(Call(x, kernel_size=0), ValueError, f"{name}: kernel_size must be .* got 0"),
+            Error(Call(x, kernel_size=2, stride=0), ValueError, f"{name}: stride must be"),
+            Error(Call(x, kernel_size=2, padding=2), RuntimeError,
+                  f"{name}: padding must be at most half the window; got padding 2"),
+            Error(Call(x, kernel_size=6), RuntimeError, "a window of 6 does not fit into 4"))
+
+
+CASES = [
+    OpCase(ops.max_pool2d, both_results(F.max_pool2d), pool_calls(distinct, maximum=True),
+           (example(1, distinct, (2, 3, 5, 6), kernel_size=3, stride=2, padding=1, ceil_mode=True),
+            example(2, distinct, (2, 3, 6, 5), kernel_size=(2, 3), stride=1, dilation=(2, 1))),
+           window_errors("max_pool2d"), run=both_results(ops.max_pool2d),
+           corners=st.one_of(pool_calls(tied, maximum=True), pool_calls(with_nan, maximum=True))),
+    OpCase(ops.avg_pool2d, F.avg_pool2d, pool_calls(real, maximum=False),
+           (example(3, real, (2, 3, 5, 6), kernel_size=3, stride=2, padding=1, ceil_mode=True),
+            example(4, real, (2, 3, 5, 6), kernel_size=(2, 3), stride=1, padding=(1, 1),
+                    count_include_pad=False)),
+           (*window_errors("avg_pool2d"),
+            Error(Call(np.ones((1, 3, 4)), kernel_size=2, divisor_override=0), RuntimeError,
+                  "avg_pool2d: divisor_override must not be 0"))),
+    OpCase(ops.adaptive_max_pool2d, both_results(F.adaptive_max_pool2d), adaptive_calls(distinct),
+           (example(5, distinct, (2, 3, 5, 6), output_size=(3, 4)),),
+           (*errors("adaptive_max_pool2d", output_size=2),
+            Error(Call(np.ones((1, 3, 4)), output_size=-1), ValueError, "output_size must be")),
+           run=both_results(ops.adaptive_max_pool2d), corners=adaptive_calls(with_nan)),
+    OpCase(ops.adaptive_avg_pool2d, F.adaptive_avg_pool2d, adaptive_calls(real),
+           (example(6, real, (2, 3, 5, 6), output_size=(3, 4)),
+            example(7, real, (3, 5, 6), output_size=(None, 2))),
+           (*errors("adaptive_avg_pool2d", output_size=2),
+            Error(Call(np.ones((1, 3, 4)), output_size=-1), ValueError, "output_size must be"))),
+]
