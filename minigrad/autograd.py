@@ -197,9 +197,12 @@ def _memory_owner(array: Array) -> Array:
 
 
 def _raise_if_changed(node: Node) -> None:
-    captured = [cell.cell_contents for _, vjp in node.edges or ()
-                for cell in vjp.__closure__ or ()]
-    for value in [*captured, node.output]:
+    needed: list[Any] = [node.output]
+    for _, vjp in node.edges or ():
+        for cell in vjp.__closure__ or ():                  # what the vjp captured
+            value = cell.cell_contents
+            needed.extend(value if isinstance(value, tuple | list) else [value])
+    for value in needed:
         array = value._data if isinstance(value, Tensor) else value
         if isinstance(array, np.ndarray):
             stamp = _stamps.get(id(_memory_owner(array)))

@@ -43,7 +43,7 @@ class _Slopes:
         return (self.left + self.right) / 2
 
 
-def gradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: float = 1e-6,
+def gradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: float = 1e-5,
               rtol: float = 1e-5, seed: int = 0) -> bool:
     """True if the gradients of `fn(*inputs)` agree with finite differences.
 
@@ -100,7 +100,7 @@ def gradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: f
     return True
 
 
-def gradgradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: float = 1e-6,
+def gradgradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: float = 1e-5,
                   rtol: float = 1e-5, seed: int = 0) -> bool:
     """True if the second derivatives of `fn(*inputs)` agree with finite differences.
 
@@ -118,7 +118,11 @@ def gradgradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, ato
     def gradients(*args: Any) -> list[Tensor]:
         xs, gs = args[:len(arguments)], args[len(arguments):]
         with enable_grad():
-            ys = _float_outputs(fn, xs)
+            pairs = [(y, g) for y, g in zip(_float_outputs(fn, xs), gs, strict=True)
+                     if y.requires_grad]
+            if not pairs:
+                return []
+            ys, gs = zip(*pairs, strict=True)
             found = grad(ys, [xs[i] for i in checked], gs, create_graph=True, allow_unused=True)
             return [g for g in found if g is not None]
 

@@ -369,7 +369,7 @@ def test_grads_own_their_memory() -> None:
     for i, x in enumerate(memory):
         for y in memory[i + 1:]:
             assert not np.shares_memory(x, y)
-    d.grad.data[0] = 5.0                                # a broadcast view would refuse, or change all
+    d.grad.data[0] = 5.0                            # a broadcast view would refuse, or change all
     np.testing.assert_array_equal(d.grad.data, [5.0, 1.0])
 
 

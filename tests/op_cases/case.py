@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,16 @@ class Call:
     def map(self, f: Callable[[Any], Any]) -> Call:
         """The same call with f(array) for each array."""
         return Call(*(None if x is None else f(x) for x in self.arrays), **self.static)
+
+    def astype(self, *dtypes: Any) -> Call:
+        """Each input in its own of the dtypes (the first where they run out); static floats in the
+        first, where that is one."""
+        each = itertools.chain(dtypes, itertools.repeat(dtypes[0]))
+        cast = self.map(lambda x: x.astype(next(each)) if x.dtype.kind == "f" else x)
+        if np.dtype(dtypes[0]).kind == "f":
+            cast.static = {name: v.astype(dtypes[0]) if isinstance(v, np.ndarray)
+                           and v.dtype.kind == "f" else v for name, v in cast.static.items()}
+        return cast
 
     def __repr__(self) -> str:
         arguments = [repr(x) for x in self.arrays] + [f"{k}={v!r}" for k, v in self.static.items()]
@@ -58,6 +69,7 @@ class OpCase:
     run: how to call the op where not as `op(*tensors, **static)`; reference is called alike.
     differentiable: False where no output carries a gradient.
     zero_gradient: True where the gradient is zero everywhere it exists.
+    floats_only: True where integers are refused, though torch may take some.
     """
 
     op: Callable[..., Any]
@@ -70,6 +82,7 @@ class OpCase:
     tolerance: Tolerance = field(default=Tolerance())
     differentiable: bool = True
     zero_gradient: bool = False
+    floats_only: bool = False
     name: str = ""
 
     @property

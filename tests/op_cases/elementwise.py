@@ -89,6 +89,8 @@ CASES = [
            corners=unary(special, dtype=st.sampled_from([np.dtype("float32"),
                                                          np.dtype("float64")]))),
     one(ops.exp, torch.exp, real),
+    one(ops.expm1, torch.expm1, real),
+    one(ops.erf, torch.erf, real),
     one(ops.log, torch.log, positive),
     one(ops.log1p, torch.log1p, unit),
     one(ops.sqrt, torch.sqrt, positive),

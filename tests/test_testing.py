@@ -1,0 +1,265 @@
+"""gradcheck catches wrong gradients and says why; it never flags right ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import functional as F
+from minigrad.autograd import no_grad, op
+from minigrad.tensor import Tensor
+from minigrad.testing import GradcheckError, gradcheck, gradgradcheck
+
+RNG = np.random.default_rng(0)
+
+
+def leaf(*shape: int) -> Tensor:
+    return Tensor(RNG.standard_normal(shape), True)
+
+
+def at(values: Any) -> Tensor:
+    return Tensor(np.array(values, np.float64), True)
+
+
+# ---- wrong ops, and the cause that the report must name ------------------------------------------
+
+@op
+def wrong_sign(a: Tensor, b: Tensor) -> Any:
+    return a.data * b.data, lambda g: -(g * b), lambda g: g * a
+
+
+@op
+def wrong_factor(x: Tensor) -> Any:
+    return x.data**2, lambda g: g * x
+
+
+@op
+def slightly_wrong_factor(x: Tensor) -> Any:
+    return x.data**2, lambda g: g * x * 2.001
+
+
+@op
+def transposed(x: Tensor, a: Tensor) -> Any:
+    return x.data @ a.data, lambda g: a @ g.t(), lambda g: x.t() @ g
+
+
+@op
+def no_sum(x: Tensor, b: Tensor) -> Any:
+    return x.data + b.data, lambda g: g, lambda g: g[0]
+
+
+@op
+def mean_for_sum(x: Tensor, b: Tensor) -> Any:
+    return x.data + b.data, lambda g: g, lambda g: g.mean(0)
+
+
+@op
+def no_vjp(a: Tensor, b: Tensor) -> Any:
+    return a.data * b.data, lambda g: g * b, None
+
+
+@op
+def swapped(a: Tensor, b: Tensor) -> Any:
+    return a.data * b.data, lambda g: g * a, lambda g: g * b
+
+
+@op
+def rolled(x: Tensor) -> Any:
+    return x.data * 3.0, lambda g: g.roll(1) * 3.0
+
+
+@op
+def dividing(x: Tensor) -> Any:
+    return x.data * 2.0, lambda g: g * x * 2.0 / x
+
+
+@op
+def wrong_formula(x: Tensor) -> Any:
+    return np.tanh(x.data), lambda g, y: g * (1 - y)
+
+
+@op
+def ones_only(x: Tensor) -> Any:
+    """A softmax whose vjp is right for a cotangent of ones only."""
+    e = np.exp(x.data)
+    return e / e.sum(), lambda g, y: y * 0.0
+
+
+def outside(x: Tensor) -> Tensor:
+    return x * Tensor(x.data)
+
+
+def detached(x: Tensor) -> Tensor:
+    return x.detach().exp()
+
+
+WRONG: list[tuple[Callable[..., Any], list[Tensor], str]] = [
+    (wrong_sign, [leaf(2, 3), leaf(2, 3)], r"inputs\[0\] of shape \(2, 3\) .*6 of 6(.|\n)*"
+                                           "the sign: analytic = -numeric"),
+    (wrong_factor, [leaf(2, 3)], "a factor: analytic = 0.5 × numeric"),
+    (slightly_wrong_factor, [leaf(2, 3)], "a factor: analytic = 1.0005 × numeric"),
+    (transposed, [leaf(3, 3), leaf(3, 3)], r"transposed: analytic.transpose\(1, 0\) = numeric"),
+    (no_sum, [leaf(4, 3), leaf(3)], r"inputs\[1\](.|\n)*missing sum over the broadcast axis 0"),
+    (mean_for_sum, [leaf(4, 3), leaf(3)], "a factor: analytic = 0.25 × numeric"),
+    (no_vjp, [leaf(3), leaf(3)], r"inputs\[1\](.|\n)*no gradient arrives"),
+    (swapped, [leaf(3), leaf(3)], "the vjps are in the wrong order"),
+    (rolled, [leaf(4)], "the right values in the wrong places"),
+    (dividing, [at([1.0, 0.0])], "divides by zero"),
+    (wrong_formula, [leaf(4)], "no simple pattern"),
+    (ones_only, [leaf(4)], "no gradient arrives"),
+    (outside, [leaf(4)], "a factor: analytic = 0.5 × numeric"),
+    (detached, [leaf(4)], "no gradient arrives(.|\n)*detach"),
+]
+
+
+@pytest.mark.parametrize(("fn", "inputs", "report"), WRONG)
+@pytest.mark.filterwarnings("ignore:invalid value")        # `dividing`
+def test_wrong_gradients_are_reported_with_their_cause(fn: Any, inputs: Any, report: str) -> None:
+    with pytest.raises(GradcheckError, match=report):
+        gradcheck(fn, inputs)
+
+
+def test_the_report_shows_both_values_at_the_worst_index() -> None:
+    @op
+    def wrong_at_one_place(x: Tensor) -> Any:
+        extra = np.zeros((2, 3))
+        extra[1, 2] = 0.5
+        return x.data.copy(), lambda g: g + Tensor(extra)
+
+    with pytest.raises(GradcheckError) as caught:
+        gradcheck(wrong_at_one_place, leaf(2, 3))
+    lines = str(caught.value).splitlines()
+    assert "wrong at 1 of 6 elements; the furthest off is at index (1, 2)" in lines[0]
+    analytic, numeric = (float(line.split()[1]) for line in lines[1:3])
+    assert analytic - numeric == pytest.approx(0.5, abs=1e-6)
+
+
+def test_every_wrong_input_is_reported() -> None:
+    with pytest.raises(GradcheckError, match=r"inputs\[0\](.|\n)*inputs\[2\]"):
+        gradcheck(lambda a, n, b: swapped(a, b) * n, [leaf(3), 2.0, leaf(3)])
+
+
+# ---- right ones ----------------------------------------------------------------------------------
+
+RIGHT: list[tuple[Callable[..., Any], Any]] = [
+    (lambda x: x.exp() / x, at([0.5, 2.0])),
+    (lambda x, w, b: F.linear(x, w, b), [leaf(4, 3), leaf(2, 3), leaf(2)]),
+    (lambda x: x.softmax(-1), leaf(3, 4)),
+    (lambda x: x.log_softmax(0), leaf(3, 4)),
+    (lambda x: x.prod(1), leaf(2, 3)),
+    (lambda x: x**3 * 100.0, at([10.0, -20.0])),
+    (lambda x: x, leaf(3)),
+    (lambda x: x.sum(), leaf()),
+    (lambda x: x * 2.0, Tensor(np.zeros((0, 3)), True)),
+    (lambda x, y: (x * y, y.sum(), x > 0), [leaf(3), leaf(3)]),
+    (lambda x: x.max(1), leaf(3, 4)),
+    (lambda x: mg.tensor([1.0], dtype=mg.float64), leaf(3)),
+]
+
+AT_KINKS: list[tuple[Callable[..., Any], Any]] = [
+    (lambda x: x.relu(), at([0.0, 1.0, -1.0])),
+    (lambda x: x.abs(), at([0.0, 1.0])),
+    (lambda x: x.clamp(-1.0, 1.0), at([-1.0, 0.0, 1.0, 1.0 - 1e-8, 1.0 + 1e-8])),
+    (lambda a, b: a.maximum(b), [at([1.0, 2.0]), at([1.0, 3.0])]),
+    (lambda x: x.amax(1), at([[1.0, 1.0, 0.0], [2.0, 2.0, 2.0]])),
+    (lambda x: x.max(1), at([[1.0, 1.0, 0.0], [2.0, 2.0, 2.0]])),
+    (lambda x: x.sign(), at([0.0, 1.0])),
+    (lambda x: mg.where(x.data > 0, x + 1.0, x), at([0.0, 1.0])),
+    (lambda x: x.sqrt(), at([0.0, 1.0])),
+    (lambda x: x.relu(), at([1e-9, -1e-9, 3e-8])),
+    (lambda x: F.max_pool2d(x, 2, 1), at(np.ones((1, 1, 3, 3)))),
+    (lambda x: F.leaky_relu(x), at([0.0, 1e-8])),
+    (lambda x: (x.relu() - (-x).relu()) * x.abs(), at([0.0, 1e-7, 2.0])),
+]
+
+
+@pytest.mark.parametrize(("fn", "inputs"), RIGHT + AT_KINKS)
+def test_right_gradients_are_never_flagged(fn: Any, inputs: Any) -> None:
+    for seed in range(5):
+        assert gradcheck(fn, inputs, seed=seed) is True
+
+
+@pytest.mark.parametrize(("fn", "inputs"), RIGHT + AT_KINKS[:8])
+def test_right_second_gradients_are_never_flagged(fn: Any, inputs: Any) -> None:
+    for seed in range(3):
+        assert gradgradcheck(fn, inputs, seed=seed) is True
+
+
+def test_a_wrong_gradient_at_a_kink_is_reported_as_a_kink() -> None:
+    @op
+    def bad_relu(x: Tensor) -> Any:
+        return np.maximum(x.data, 0), lambda g: mg.where(x.data == 0, g * 1.5, g * (x > 0.0))
+
+    assert gradcheck(bad_relu, at([1.0, -1.0]))
+    with pytest.raises(GradcheckError, match=r"1 of 3(.|\n)*index \(1,\)(.|\n)*a kink: right is"):
+        gradcheck(bad_relu, at([1.0, 0.0, -1.0]))
+
+
+def test_a_wrong_gradient_next_to_a_jump_is_caught() -> None:
+    @op
+    def bad_step(x: Tensor) -> Any:
+        return np.floor(x.data) + x.data, lambda g: g * 2.0
+
+    with pytest.raises(GradcheckError, match="1 of 2"):
+        gradcheck(bad_step, at([1.0, 1.5]))
+
+
+# ---- second gradients ----------------------------------------------------------------------------
+
+def test_wrong_second_gradients_are_caught() -> None:
+    @op
+    def cube(x: Tensor) -> Any:
+        return x.data**3, lambda g: g * Tensor(3 * x.data**2)      # right, but not differentiable
+
+    assert gradcheck(cube, leaf(3))
+    with pytest.raises(GradcheckError, match=r"inputs\[0\](.|\n)*no gradient arrives"):
+        gradgradcheck(cube, leaf(3))
+
+
+def test_gradgradcheck_works_where_recording_is_off() -> None:
+    with no_grad(), pytest.raises(GradcheckError):
+        gradgradcheck(lambda x: wrong_factor(x) * x, leaf(3))
+
+
+# ---- what it refuses -----------------------------------------------------------------------------
+
+def test_float32_is_refused() -> None:
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(TypeError, match=r"gradcheck: inputs\[0\] has dtype float32; .* double\(\)"):
+        gradcheck(lambda x: x * x, x)
+    with pytest.raises(TypeError, match="gradcheck: output 0 has dtype float32"):
+        gradcheck(lambda x: (x * x).float(), leaf(2))
+    assert gradcheck(lambda x, y: x * y.double(), [leaf(2), mg.tensor([1.0, 2.0])])
+
+
+def test_what_cannot_be_checked_is_refused() -> None:
+    with pytest.raises(ValueError, match="none of the inputs is a Tensor that requires grad"):
+        gradcheck(lambda x: x * 2, mg.tensor([1.0]))
+    with pytest.raises(ValueError, match="an output is infinite or NaN"):
+        gradcheck(lambda x: x.log(), at([0.0]))
+    with pytest.raises(TypeError, match="fn must return Tensors; output 0 is float"):
+        gradcheck(lambda x: x.item(), at(1.0))
+    drawn = iter(range(100))
+    with pytest.raises(ValueError, match="different values for the same inputs"):
+        gradcheck(lambda x: x * float(next(drawn)), at([1.0]))
+
+
+def test_inputs_are_left_as_they_were() -> None:
+    x, other = leaf(3), leaf(3)
+    x.grad = Tensor(np.ones(3))
+    before = x.data.copy()
+    gradcheck(lambda x, y: x * y, [x, other])
+    np.testing.assert_array_equal(x.data, before)
+    np.testing.assert_array_equal(x.grad.data, np.ones(3))
+    assert other.grad is None
+
+
+def test_interior_and_shared_inputs() -> None:
+    x = leaf(3)
+    assert gradcheck(lambda a, b: a * b, [x * 2.0, x])
+    assert gradcheck(lambda a, b: a * b, [x, x])
+    assert gradcheck(lambda a: a.sum(1), Tensor(np.broadcast_to(np.ones(3), (2, 3)), True))
