@@ -59,7 +59,7 @@ def im2col_numpy(x: Float4, sizes: Sizes, first: int, columns: Float3) -> None:
     begin, end = first // out_height, -(-(first + rows) // out_height)      # the images concerned
     height, width = (out_height - 1) * sh + (kh - 1) * dh + 1, (ow - 1) * sw + (kw - 1) * dw + 1
     padded = np.zeros((end - begin, x.shape[1], height, width), x.dtype)
-    part = x[begin:end, :, :height - ph, :width - pw]
+    part = x[begin:end, :, :max(height - ph, 0), :max(width - pw, 0)]
     padded[:, :, ph:ph + part.shape[2], pw:pw + part.shape[3]] = part
     windows = np.lib.stride_tricks.sliding_window_view(
         padded, ((kh - 1) * dh + 1, (kw - 1) * dw + 1), (2, 3))[:, :, ::sh, ::sw, ::dh, ::dw]
