@@ -171,6 +171,8 @@ def run(arguments: argparse.Namespace) -> int:
     done = runner.run_tasks([TASKS[name] for name in names], impls, options, results,
                             resume=arguments.resume)
     print(f"\n{table.text(done)}\n")
+    if options.quick:
+        print("a smoke run: its figures mean nothing\n")
     print(f"{results.path}\n{report.write(results)}")
     return 0
 

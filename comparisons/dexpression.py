@@ -91,6 +91,9 @@ class DexpressionTask(ImageTask):
     def scheduler(self, optim: Any, optimizer: Any, recipe: Recipe, steps: int) -> Any:
         return optim.lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.lr, total_steps=steps)
 
+    def particulars(self, options: Options) -> dict[str, Any]:
+        return {key: getattr(options, key) for key in ("protocol", "folds", "size", "variant")}
+
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[dict[str, float],
                                                                      dict[str, Any]]:
         metrics, details = super().judge(data, trained)

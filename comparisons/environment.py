@@ -47,8 +47,8 @@ def cpu_model() -> str:
 # ---- peak memory -------------------------------------------------------------------------------
 
 _status, _clear = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-PEAK_RSS = ("the process's high-water mark, reset before each run" if os.access(_clear, os.W_OK)
-            else "the process's high-water mark since it began")
+PEAK_RSS = "the whole process's high-water mark, both implementations' libraries included, " + (
+    "reset before each run" if os.access(_clear, os.W_OK) else "since it began")
 
 
 def reset_peak_rss() -> None:

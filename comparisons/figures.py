@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.ticker
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
@@ -24,8 +25,7 @@ BLUES = LinearSegmentedColormap.from_list("page", ["#ffffff", "#cfe3e0", "#0b6e6
 STYLE = {
     "svg.fonttype": "none", "font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False,
     "axes.edgecolor": RULE, "axes.labelcolor": FAINT, "xtick.color": FAINT, "ytick.color": FAINT,
-    "text.color": INK, "axes.titlecolor": INK, "axes.titlesize": 10.5, "axes.titlelocation": "left",
-    "axes.titlepad": 10, "axes.grid": True, "grid.color": "#eeebe4", "axes.axisbelow": True,
+    "text.color": INK, "axes.grid": True, "grid.color": "#eeebe4", "axes.axisbelow": True,
     "xtick.major.size": 0, "ytick.major.size": 0, "ytick.minor.size": 0, "xtick.minor.size": 0,
     "legend.frameon": False, "figure.facecolor": "none", "axes.facecolor": "none",
     "savefig.facecolor": "none"}
@@ -34,26 +34,27 @@ Details = dict[str, dict[str, Any]]     # by implementation
 
 
 def svg(figure: Figure, label: str) -> str:
-    """The figure as an SVG that scales with the page and uses its font."""
+    """The figure as an SVG in the page's font, as large as meant or, on a phone, smaller."""
     stream = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
-        figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight",
-                       pad_inches=0.04)
+        figure.savefig(stream, format="svg", metadata={"Date": None})
     text = stream.getvalue()
     text = text[text.index("<svg"):]
     text = re.sub(r"font-family: [^;\"]*;?", "", text)
     text = re.sub(r"(font: (?:\w+ )*[\d.]+px) [^;\"]*", r"\1 var(--sans)", text)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
-    return re.sub(r'<svg ([^>]*?)width="[^"]*"', rf'<svg role="img" aria-label="{label}" \1',
-                  re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", text, count=1), count=1)
+    text = re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", text, count=1)
+    width = round(figure.get_figwidth() * 96)           # CSS has 96 pixels an inch
+    return re.sub(r'<svg ([^>]*?)width="[^"]*"', rf'<svg role="img" aria-label="{label}" '
+                  rf'style="max-width:{width}px" \1', text, count=1)
 
 
-def axes(width: float = 4.4, height: float = 2.9) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height))
+def axes(width: float = 4.8, height: float = 2.9) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
 
-def learning_curve(details: Details, key: str, title: str, label: str, *, log: bool) -> str:
+def learning_curve(details: Details, key: str, label: str, *, log: bool) -> str:
     """One quantity after each epoch; thin lines are single trainings, strong ones their mean."""
     with mpl.rc_context(STYLE):
         figure, ax = axes()
@@ -72,10 +73,13 @@ def learning_curve(details: Details, key: str, title: str, label: str, *, log: b
             middle = np.exp(np.log(values).mean(0)) if log else values.mean(0)
             ax.plot(epochs, middle, color=COLORS[impl], label=TITLES[impl],
                     marker="o" if length == 1 else None, **LINES[impl])
-        ax.set_title(title)
         ax.set_xlabel("epoch")
         if log:
             ax.set_yscale("log")
+            if key == "loss":
+                ax.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+                ax.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
+                ax.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
         elif key.endswith("accuracy"):
             ax.yaxis.set_major_formatter(lambda v, _: f"{v * 100:.4g}%")
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))
@@ -84,7 +88,7 @@ def learning_curve(details: Details, key: str, title: str, label: str, *, log: b
         return svg(figure, label)
 
 
-def confusion(targets: Sequence[int], guesses: Sequence[int], classes: Sequence[str], title: str,
+def confusion(targets: Sequence[int], guesses: Sequence[int], classes: Sequence[str],
               label: str) -> str:
     """How often each class (a row) was taken for each other; the shade is the share of the row."""
     n = len(classes)
@@ -93,8 +97,8 @@ def confusion(targets: Sequence[int], guesses: Sequence[int], classes: Sequence[
     share = table / np.maximum(table.sum(1, keepdims=True), 1)
     with mpl.rc_context(STYLE | {"axes.grid": False, "axes.spines.left": False,
                                  "axes.spines.bottom": False}):
-        side = 1.2 + max(2.4, 0.33 * n)
-        figure, ax = axes(side, side)
+        side = 1.4 + 0.34 * max(n, 5)
+        figure, ax = axes(min(side, 4.8), min(side, 4.8))
         ax.imshow(share ** 0.5, cmap=BLUES, vmin=0, vmax=1)     # √: single mistakes stay visible
         for i, j in zip(*np.nonzero(table), strict=True):
             ax.text(j, i, str(table[i, j]), ha="center", va="center",
@@ -105,19 +109,18 @@ def confusion(targets: Sequence[int], guesses: Sequence[int], classes: Sequence[
         ax.set_xticks(np.arange(n + 1) - 0.5, minor=True)
         ax.set_yticks(np.arange(n + 1) - 0.5, minor=True)
         ax.grid(which="minor", color="#f3f0ea", lw=1)
-        ax.set_title(title)
         ax.set_xlabel("taken for")
         ax.set_ylabel("is")
         return svg(figure, label)
 
 
-def coefficients(details: Details, title: str, label: str) -> str:
+def coefficients(details: Details, label: str) -> str:
     """The learned coefficients on the exact ones, with the exact ones' 95% interval if known."""
     first = next(iter(details.values()))["coefficients"]
     names, exact = first["names"], np.array(first["exact"])
     rows = np.arange(len(names))[::-1]
     with mpl.rc_context(STYLE | {"axes.grid.axis": "x", "axes.spines.left": False}):
-        figure, ax = axes(4.6, 0.75 + 0.27 * len(names))
+        figure, ax = axes(height=0.75 + 0.25 * len(names))
         ax.axvline(0, color=RULE, lw=1)
         if "half_width" in first:
             ax.errorbar(exact, rows, xerr=first["half_width"], fmt="none", ecolor="#bdb8ae", lw=1.4,
@@ -130,16 +133,14 @@ def coefficients(details: Details, title: str, label: str) -> str:
                         mew=0)
         ax.set_yticks(rows, names)
         ax.tick_params(axis="y", labelcolor=INK)
-        ax.set_title(title)
-        ax.legend(loc="upper center", bbox_to_anchor=(0.42, -0.1), ncols=4, columnspacing=1,
-                  handletextpad=0.3)
+        figure.legend(loc="outside lower center", ncols=4, columnspacing=1, handletextpad=0.3)
         return svg(figure, label)
 
 
-def calibration(details: Details, title: str, label: str) -> str:
+def calibration(details: Details, label: str) -> str:
     """What was predicted against what came true, in tenths of the test rows."""
     with mpl.rc_context(STYLE):
-        figure, ax = axes(4.0, 3.4)
+        figure, ax = axes(height=3.4)
         ax.plot([0, 1], [0, 1], color=RULE, lw=1.2)
         for impl in ("torch", "minigrad"):
             if impl not in details:
@@ -154,15 +155,14 @@ def calibration(details: Details, title: str, label: str) -> str:
             axis.set_major_formatter(lambda v, _: f"{v:.0%}")
         ax.set_xlabel("predicted")
         ax.set_ylabel("observed")
-        ax.set_title(title)
         ax.legend(loc="upper left")
         return svg(figure, label)
 
 
-def predicted(details: Details, title: str, label: str) -> str:
+def predicted(details: Details, label: str) -> str:
     """Predicted against true values of the test rows."""
     with mpl.rc_context(STYLE):
-        figure, ax = axes(4.0, 3.4)
+        figure, ax = axes(height=3.4)
         for impl, size in (("torch", 26), ("minigrad", 7)):
             if impl in details:
                 fit = details[impl]["fit"]
@@ -172,6 +172,5 @@ def predicted(details: Details, title: str, label: str) -> str:
         ax.plot([low, high], [low, high], color=RULE, lw=1.2, zorder=0)
         ax.set_xlabel("true")
         ax.set_ylabel("predicted")
-        ax.set_title(title)
         ax.legend(loc="upper left")
         return svg(figure, label)

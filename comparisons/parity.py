@@ -10,7 +10,6 @@ minigrad's values going in and minigrad's gradients coming back.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +76,7 @@ def record(task: Task, impl: Implementation, data: Data, split: Split, options: 
     parts = prepare(task, impl, data, split, options, options.seed)
     model = parts.model.double() if dtype is np.float64 else parts.model.float()
     x, y = next(iter(parts.loader))
-    # a black background gives equal values in a pooling window, and rounding would choose among them
+    # a black background makes equal values in a pooling window, among which rounding would choose
     x = x + NOISE * np.random.default_rng(options.seed).standard_normal(x.shape)
     found: Recorded = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -71,6 +72,7 @@ def with_ones(x: Array) -> Array:
     return np.column_stack([x, np.ones(len(x))])
 
 
+@functools.lru_cache(maxsize=16)
 def exact(split: Split) -> Array:
     """The least-squares coefficients, the bias last."""
     return np.linalg.lstsq(with_ones(split.x), split.y)[0]

@@ -42,7 +42,8 @@ def page(results: Results) -> str:
 <h1>minigrad beside PyTorch</h1>
 <p class="lead">The same models from the same initial weights, on the same batches in the same
 order: once in <b class="mini">minigrad</b>, once in <b class="torch">PyTorch</b>.</p>
-<nav>{links}<a href="#environment">Environment</a></nav>
+<nav>{links}
+<a href="#environment">Environment</a></nav>
 {summary(results.runs)}
 {body}
 {environment(results)}
@@ -73,28 +74,32 @@ def summary(runs: Iterable[dict[str, Any]]) -> str:
 def section(name: str, runs: Runs, details: Runs) -> str:
     task, some = TASKS[name], next(iter(runs.values()))
     known = next(iter(details.values()))
-    curves = [figures.learning_curve(details, "loss", "Training loss", f"{name}: training loss",
-                                     log=True)]
-    for key, title, log in (("test_accuracy", "Test accuracy", False),
+    shown = []                          # figures, each with its title
+    for key, title, log in (("loss", "Training loss", True),
+                            ("test_accuracy", "Test accuracy", False),
                             ("coefficient_error", "Distance from the exact coefficients", True)):
         if key in known["history"][0]:
-            curves.append(figures.learning_curve(details, key, title, f"{name}: {title}", log=log))
+            shown.append((title, figures.learning_curve(details, key, f"{name}: {title}",
+                                                        log=log)))
     if "coefficients" in known:
-        curves.append(figures.coefficients(details, "Coefficients", f"{name}: coefficients"))
+        shown.append(("Coefficients", figures.coefficients(details, f"{name}: coefficients")))
     if "calibration" in known:
-        curves.append(figures.calibration(details, "Calibration, held-out rows",
-                                          f"{name}: calibration"))
+        shown.append(("Calibration on held-out rows, tenth by tenth",
+                      figures.calibration(details, f"{name}: calibration")))
     if "fit" in known:
-        curves.append(figures.predicted(details, "Test rows", f"{name}: predicted and true"))
+        shown.append(("Test rows", figures.predicted(details, f"{name}: predicted and true")))
     if "targets" in known:
-        curves += [figures.confusion(d["targets"], d["guesses"], d["classes"],
-                                     f"{WHO[impl]}: what was taken for what",
-                                     f"{name}: confusion matrix of {WHO[impl]}")
-                   for impl, d in sorted(details.items())]
+        shown += [(f"What {WHO[impl]} took for what",
+                   figures.confusion(d["targets"], d["guesses"], d["classes"],
+                                     f"{name}: confusion matrix of {WHO[impl]}"))
+                  for impl, d in sorted(details.items())]
+    drawn = "".join(f"<figure><figcaption>{title}</figcaption>{svg}</figure>"
+                    for title, svg in shown)
+    source = escape(some["source"][:1].upper() + some["source"][1:])
     quick = '<p class="faint">A smoke run (--quick): its figures mean nothing.</p>'
-    return (f'<section id="{name}"><h2>{escape(task.title)}</h2><p>{escape(some["source"])}.</p>'
+    return (f'<section id="{name}"><h2>{escape(task.title)}</h2><p>{source}.</p>'
             f'{quick if some["quick"] else ""}{tiles(name, runs)}{overlap(some)}'
-            f'<div class="figures">{"".join(f"<div>{c}</div>" for c in curves)}</div>'
+            f'<div class="figures">{drawn}</div>'
             f'{samples(details)}{recipe(runs)}</section>')
 
 
@@ -106,20 +111,21 @@ def tiles(name: str, runs: Runs) -> str:
         if impl in runs:
             m = runs[impl]["metrics"]
             low, high = (m.get(f"{first.metric}_{end}") for end in ("low", "high"))
-            interval = f", 95% interval {low:.1%} … {high:.1%}" if low is not None else ""
-            made.append(tile(f"{m[first.metric]:{first.format}}", f"{WHO[impl]}{interval}",
-                             CLASS[impl]))
+            interval = f"95% interval {low:.1%} to {high:.1%}" if low is not None else ""
+            made.append(tile(f"{m[first.metric]:{first.format}}", WHO[impl], CLASS[impl],
+                             interval))
     baselines = next(iter(runs.values()))["baselines"]
     made.append(tile(f"{baselines[first.baseline]:{first.format}}", first.reference))
     if "majority_accuracy" in baselines:
         made.append(tile(f"{baselines['majority_accuracy']:{first.format}}",
                          "always the commonest class"))
-    return f'<div class="tiles">{"".join(made)}</div><p class="faint">{escape(first.label)}</p>'
+    label = first.label[:1].upper() + first.label[1:]
+    return f'<h3>{escape(label)}</h3><div class="tiles">{"".join(made)}</div>'
 
 
-def tile(figure: str, who: str, tint: str = "") -> str:
+def tile(figure: str, who: str, tint: str = "", note: str = "") -> str:
     return (f'<div class="tile"><span class="figure {tint}">{figure}</span>'
-            f'<span class="who">{escape(who)}</span></div>')
+            f'<span class="who">{escape(who)}</span><span class="who faint">{note}</span></div>')
 
 
 def overlap(run: dict[str, Any]) -> str:

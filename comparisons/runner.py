@@ -25,16 +25,23 @@ Say = Callable[[str], None]
 def run_tasks(tasks: Sequence[Task], impls: Sequence[str], options: Options, results: Results, *,
               resume: bool = False, say: Say = print) -> list[dict[str, Any]]:
     """Run each task with each implementation; every finished run is in the results at once."""
+    # all data before any training: what is missing should show at once
+    loaded: dict[Any, Data] = {}        # by loader, as the two MNIST tasks share theirs
+    for task in tasks:
+        if type(task).load not in loaded:
+            loaded[type(task).load] = task.load(options)
     done = []
     for task in tasks:
-        data = task.load(options)
+        data = loaded[type(task).load]
         say(f"{task.title}: {data.source}")
         splits = task.splits(data, options)
         baselines = task.baselines(data, splits)
         for name in impls:
             run = Run(task, implementation_for(task, name, options.device), data, splits, options,
                       results.run_folder(task.name, name), resume)
-            record, details = run()
+            # a rate that is too high overflows, and ends in one line: NumPy need not warn as well
+            with np.errstate(over="ignore", invalid="ignore"):
+                record, details = run()
             results.add(record | {"baselines": baselines}, details, environment.describe())
             done.append(record | {"baselines": baselines})
             say(f"  {implementations.TITLES[name]}: {told(task, record)}, "
@@ -113,10 +120,7 @@ class Run:
             "warm_up_seconds": round(warm_up, 3),
             "peak_rss_mb": round(environment.peak_rss_mb(), 1),
             "checkpoint": f"{self.folder.name}/{self.last.name}"}
-        if task.name == "dexpression":
-            record |= {key: getattr(options, key) for key in
-                       ("protocol", "folds", "size", "variant")}
-        return record, details | {"history": self.history}
+        return record | task.particulars(options), details | {"history": self.history}
 
     def parts(self, k: int, split: Split) -> Parts:
         return prepare(self.task, self.impl, self.data, split, self.options, self.options.seed + k)

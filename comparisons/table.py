@@ -39,9 +39,10 @@ def rows(runs: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
 
 def counts(run: dict[str, Any]) -> str:
     """What was learned from and tested on, in a few words."""
+    items = (f"{run['n_test']:,} in {run['folds']} folds" if run.get("folds")
+             else f"{run['n_train']:,} + {run['n_test']:,}")
     protocol = f", by {run['protocol']}" if "protocol" in run else ""
-    folds = f", {run['folds']}-fold" if run.get("folds") else ""
-    return f"{run['dataset']}, {run['n_train']:,} + {run['n_test']:,}{protocol}{folds}"
+    return f"{run['dataset']}, {items}{protocol}"
 
 
 def text(runs: Sequence[dict[str, Any]]) -> str:

@@ -52,7 +52,7 @@ class Recipe:
     lr: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)       # hashed by identity: an exact answer is cached by its split
 class Split:
     """One training: what it learns from and what it is judged by."""
 
@@ -137,6 +137,10 @@ class Task:
     def baselines(self, data: Data, splits: Sequence[Split]) -> dict[str, float]:
         """The references, from the same data and splits."""
         raise NotImplementedError
+
+    def particulars(self, options: Options) -> dict[str, Any]:
+        """What else results.json should say about a run; `folds` if it was cross-validated."""
+        return {}
 
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[dict[str, float],
                                                                      dict[str, Any]]:
