@@ -52,13 +52,15 @@ def _response_norm_grad(g: Tensor, x: Tensor, *, size: int, alpha: float, beta: 
     """
     dx = np.empty(x.shape, x.dtype)
     kernels.lrn_grad(_lines(g.data), _lines(x.data), size, alpha, beta, k, _lines(dx))
+    shape, lines = x.shape, (*x.shape[:2], math.prod(x.shape[2:]))
 
     def through(cotangent: Tensor, i: int) -> Tensor:
         """A gradient of the formula above, written in ops"""
         with autograd.enable_grad():
-            sources = [autograd.Tensor(t.data, requires_grad=True) if not t.requires_grad else t
-                       for t in (g, x)]
-            gs, xs = (t.reshape(len(t), t.shape[1], -1) for t in sources)
+            # vertices of their own, so that no path from g to x is followed
+            gs, xs = sources = [t.reshape(lines) if t.requires_grad
+                                else autograd.Tensor(t.data.reshape(lines), requires_grad=True)
+                                for t in (g, x)]
             distance = np.subtract.outer(*[np.arange(xs.shape[1])] * 2)         # [i, j] = i - j
             window = autograd.Tensor(((distance <= size // 2) & (-distance <= (size - 1) // 2))
                                      .astype(x.dtype))
@@ -69,7 +71,7 @@ def _response_norm_grad(g: Tensor, x: Tensor, *, size: int, alpha: float, beta: 
         result = autograd.grad(formula, sources[i], cotangent.reshape(formula.shape),
                                create_graph=again)[0]
         assert result is not None
-        return result
+        return result.reshape(shape)
 
     return dx, lambda c: through(c, 0), lambda c: through(c, 1)
 
