@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 
 Array = np.ndarray
-CHUNK = 64      # faces drawn at once: their arrays stay in the processor's cache
+CHUNK = 2**15   # pixels drawn at once: their arrays stay in the processor's cache
 
 
 @dataclass
@@ -63,8 +63,9 @@ def render(faces: dict[str, Array], units: dict[int, Array], size: int,
     """
     n = len(next(iter(faces.values())))
     pictures = np.empty((n, size, size), np.uint8)
-    for start in range(0, n, CHUNK):
-        rows = slice(start, start + CHUNK)
+    step = max(1, CHUNK // size**2)
+    for start in range(0, n, step):
+        rows = slice(start, start + step)
         f = SimpleNamespace(**{k: v[rows, None, None].astype(np.float32)
                                for k, v in faces.items()})
         pictures[rows] = _draw(f, {k: v[rows].astype(np.float32) for k, v in units.items()},
