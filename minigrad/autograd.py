@@ -24,15 +24,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ContextDecorator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from minigrad import inplace
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor as Tensor
@@ -54,7 +54,7 @@ class Node:
     __slots__ = ("clock", "dtype", "edges", "hooks", "name", "output", "shape")
 
     def __init__(self, name: str, edges: list[tuple[Vertex, Vjp]], y: Array) -> None:
-        self.name, self.clock = name, _clock
+        self.name, self.clock = name, inplace.clock
         self.edges: Sequence[tuple[Vertex, Vjp]] | None = edges
         self.shape, self.dtype = y.shape, y.dtype
         self.hooks: list[Callable[[Tensor], Tensor | None]] | None = None
@@ -120,29 +120,26 @@ def op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
     """Make a differentiable op of a function that returns `(value, vjp of input 0, ...)`.
 
     Positional arguments are differentiable: each arrives in `forward` as a Tensor, whatever the
-    caller gave (None stays None). Keyword-only arguments are static; a caller may also give them
-    by position, after the inputs, as torch's signatures do. A vjp is None where an input has no
-    gradient. It may return a gradient that still has the shape to which its input was broadcast:
-    the engine sums it back.
+    caller gave (None stays None). Keyword-only arguments are static. A caller may give an input by
+    name, leave out one that defaults to None, and give static arguments by position after the
+    inputs, as torch's signatures do. A vjp is None where an input has no gradient. It may return a
+    gradient of the shape to which its input was broadcast: the engine sums it back.
     """
     name = forward.__name__
     parameters = inspect.signature(forward).parameters.values()
-    static_names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    by_position = inspect.Signature([p.replace(kind=p.POSITIONAL_OR_KEYWORD, default=p.empty)
+                                     for p in parameters])
+    input_parameters = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    input_names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    optional = {p.name: None for p in parameters if p.default is None}
-    n_inputs = sys.maxsize if takes_any else len(input_names)
 
     @functools.wraps(forward)
     def apply(*args: Any, **static: Any) -> Tensor:
-        if len(args) > n_inputs:
-            static.update(zip(static_names, args[n_inputs:], strict=False))
-            args = args[:n_inputs]
-        elif len(args) < n_inputs and not takes_any:        # inputs by name, or left out
-            by_name, rest = optional | static, input_names[len(args):]
-            if by_name.keys() >= set(rest):                 # else let `forward` say what is missing
-                args += tuple([by_name[x] for x in rest])
-                static = {k: v for k, v in static.items() if k not in rest}
+        if len(args) != len(input_parameters) and not takes_any:
+            given = by_position.bind_partial(*args, **static).arguments
+            inputs = {p.name: given.pop(p.name, p.default) for p in input_parameters}
+            if missing := [x for x, value in inputs.items() if value is inspect.Parameter.empty]:
+                raise TypeError(f"{name}: missing input {', '.join(missing)}")
+            args, static = tuple(inputs.values()), given
         for x in args:
             if x is not None and not isinstance(x, Tensor):
                 args = tuple(x if x is None or isinstance(x, Tensor) else Tensor(x) for x in args)
@@ -171,47 +168,6 @@ def _record(name: str, inputs: tuple[Any, ...], vjps: list[Vjp | None], y: Tenso
         y._requires_grad = True
 
 
-# ---- in-place changes ----------------------------------------------------------------------------
-# A change made through a Tensor moves a clock on and stamps the memory that was changed. A node
-# remembers the time it was recorded at; what its vjps captured must not carry a later stamp.
-
-_clock = 0
-_stamps: dict[int, tuple[int, weakref.ref[Array]]] = {}
-
-
-def mark_changed(array: Array) -> None:
-    """Note that the memory of `array` was written to; `backward` compares with what it needs."""
-    global _clock
-    _clock += 1
-    owner = _memory_owner(array)
-    key = id(owner)
-    known = _stamps.get(key)
-    _stamps[key] = (_clock, known[1] if known
-                    else weakref.ref(owner, lambda _: _stamps.pop(key, None)))
-
-
-def _memory_owner(array: Array) -> Array:
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
-
-
-def _raise_if_changed(node: Node) -> None:
-    needed: list[Any] = [node.output]
-    for _, vjp in node.edges or ():
-        for cell in vjp.__closure__ or ():                  # what the vjp captured
-            value = cell.cell_contents
-            needed.extend(value if isinstance(value, tuple | list) else [value])
-    for value in needed:
-        array = value._data if isinstance(value, Tensor) else value
-        if isinstance(array, np.ndarray):
-            stamp = _stamps.get(id(_memory_owner(array)))
-            if stamp and stamp[0] > node.clock:
-                raise RuntimeError(f"{node.name}: a value of shape {array.shape} that its gradient "
-                                   "needs was changed in place since; clone() it before the change,"
-                                   " or make the change after backward()")
-
-
 # ---- the backward pass ---------------------------------------------------------------------------
 
 def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
@@ -235,7 +191,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
         if vertex.edges is None:
             raise RuntimeError(f"backward: the graph through {vertex.name} was already freed; "
                                "call the first backward() with retain_graph=True")
-        if vertex.edges and vertex.clock != _clock:
+        if vertex.edges and vertex.clock != inplace.clock:
             _raise_if_changed(vertex)
 
     pending: dict[Vertex, Tensor] = {}          # gradients that have arrived so far
@@ -269,6 +225,16 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
         return [finished.get(x.node or x) for x in inputs]
     _accumulate(finished, seen_outside, create_graph)
     return []
+
+
+def _raise_if_changed(node: Node) -> None:
+    values = [node.output, *inplace.captured_by(vjp for _, vjp in node.edges or ())]
+    arrays = (value._data if isinstance(value, Tensor) else value for value in values)
+    changed = inplace.changed_since(node.clock, (a for a in arrays if isinstance(a, np.ndarray)))
+    if changed is not None:
+        raise RuntimeError(f"{node.name}: a value of shape {changed.shape} that its gradient needs "
+                           "was changed in place since; clone() it before the change, or make the "
+                           "change after backward()")
 
 
 def _replaced(g: Tensor, replacement: Tensor | None) -> Tensor:

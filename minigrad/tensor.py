@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad import autograd
-from minigrad.autograd import Array, Node, mark_changed
+from minigrad.autograd import Array, Node
+from minigrad.inplace import mark_changed
 from minigrad.ops import elementwise, index, linalg, reduce, shape
 from minigrad.ops.reduce import ValuesIndices
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.autograd import Array, enable_grad, mark_changed, no_grad
+from minigrad.autograd import Array, enable_grad, no_grad
+from minigrad.inplace import mark_changed
 from minigrad.nn.module import clear_grad
 from minigrad.tensor import Tensor
 

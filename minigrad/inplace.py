@@ -1,0 +1,56 @@
+"""Noticing that a value was changed in place between the forward and the backward pass.
+
+A change made through a Tensor moves a clock on and stamps the memory that was written to. A node of
+the graph remembers the time at which it was recorded; what its vjps captured must not carry a later
+stamp. Stamps belong to memory, not to Tensors: views, `detach()` and Parameters share them.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+clock = 0           # the number of in-place changes so far
+_stamps: dict[int, tuple[int, weakref.ref[Array]]] = {}     # by id of the memory's owner
+
+
+def mark_changed(array: Array) -> None:
+    """Note that the memory of `array` was written to."""
+    global clock
+    clock += 1
+    owner = _memory_owner(array)
+    key = id(owner)
+    known = _stamps.get(key)
+    _stamps[key] = (clock, known[1] if known
+                    else weakref.ref(owner, lambda _: _stamps.pop(key, None)))
+
+
+def changed_since(time: int, arrays: Iterable[Array]) -> Array | None:
+    """The first of `arrays` whose memory was written to after `time`, or None."""
+    for array in arrays:
+        stamp = _stamps.get(id(_memory_owner(array)))
+        if stamp and stamp[0] > time:
+            return array
+    return None
+
+
+def captured_by(functions: Iterable[Callable[..., Any]]) -> list[Any]:
+    """What functions hold on to from the scope they were made in; tuples and lists opened up."""
+    values: list[Any] = []
+    for function in functions:
+        for cell in function.__closure__ or ():
+            value = cell.cell_contents
+            values.extend(value if isinstance(value, tuple | list) else [value])
+    return values
+
+
+def _memory_owner(array: Array) -> Array:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
