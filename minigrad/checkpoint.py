@@ -110,7 +110,7 @@ def write(checkpoint: Checkpoint) -> None:
         "format": FORMAT, "epoch": checkpoint.epoch, "step": checkpoint.step,
         "config": checkpoint.config, "optimizer": optimizer, "scheduler": checkpoint.scheduler,
         "sha256": {name: _digest(name, array) for name, array in tensors.items()}},
-        default=lambda number: number.item())
+        default=_plain)
     data = to_bytes(tensors, {"minigrad": text, "sha256": _sha256(text.encode())})
 
     path = checkpoint.path
@@ -184,6 +184,13 @@ def _arrays(state: Any) -> Any:
     if isinstance(state, dict):
         return {key: _arrays(value) for key, value in state.items()}
     return state.data if isinstance(state, Tensor) else state
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers, and tensors of one element, as Python's."""
+    if not hasattr(value, "item"):
+        raise TypeError(f"checkpoint: config and states may hold what JSON can; got {value!r}")
+    return value.item()
 
 
 def _digest(name: str, array: Array) -> str:

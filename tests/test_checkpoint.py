@@ -281,7 +281,7 @@ def test_what_does_not_fit_is_one_line(saved):
 
 def test_a_failing_save_leaves_the_old_file_and_no_litter(saved, monkeypatch):
     before = saved.read_bytes()
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError, match="what JSON can"):
         checkpoint.save(saved, model=nn.Linear(2, 1), config={"a": object()})
 
     def full_disk(descriptor):

@@ -502,6 +502,21 @@ def test_a_module_can_be_copied(nets):
     assert list(twin.state_dict()) == list(ours.state_dict())
 
 
+def test_a_property_of_a_subclass_works():
+    class Doubled(nn.Module):
+        @property
+        def rate(self):
+            return self._rate
+
+        @rate.setter
+        def rate(self, value):
+            self._rate = 2 * value
+
+    module = Doubled()
+    module.rate = 3
+    assert module.rate == 6
+
+
 def test_what_cannot_be_assigned(nets):
     class Forgetful(nn.Module):
         def __init__(self):

@@ -94,7 +94,7 @@ class Module:
             if value is not None and isinstance(before, kind) and not isinstance(value, kind):
                 raise TypeError(f"{type(self).__name__}: {name} is a {kind.__name__} and can only "
                                 f"become another or None; got {type(value).__name__}")
-        self.__dict__[name] = value
+        super().__setattr__(name, value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         for pre_hook in tuple(self._forward_pre_hooks.values()):
