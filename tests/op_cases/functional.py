@@ -16,7 +16,8 @@ from op_cases.case import Call, Error, OpCase, example, unary
 def activation(name: str, domain=real, corners=finite_special, errors=(), **static) -> OpCase:
     return OpCase(getattr(ops, name), getattr(F, name), unary(domain, **static),
                   (example(1, domain, (2, 3)),), errors,
-                  corners=None if corners is None else unary(corners, **static))
+                  corners=None if corners is None else unary(corners, **static),
+                  name=f"functional.{name}")        # some are in the table as primitives as well
 
 
 @st.composite
