@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from minigrad import inplace
 
 if TYPE_CHECKING:
+    from minigrad.hooks import RemovableHandle
     from minigrad.tensor import Tensor as Tensor
 
 Array = NDArray[Any]
@@ -57,7 +58,7 @@ class Node:
         self.name, self.clock = name, inplace.clock
         self.edges: Sequence[tuple[Vertex, Vjp]] | None = edges
         self.shape, self.dtype = y.shape, y.dtype
-        self.hooks: list[Callable[[Tensor], Tensor | None]] | None = None
+        self.hooks: dict[RemovableHandle, Callable[[Tensor], Tensor | None]] | None = None
         self.output: Array | None = None
         for _, vjp in edges:
             if vjp.__code__.co_argcount == 2:       # it asks for the output
@@ -205,7 +206,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
             if vertex not in pending:
                 continue
             g = pending.pop(vertex)
-            for hook in vertex.hooks or ():
+            for hook in tuple((vertex.hooks or {}).values()):
                 seen_outside.add(id(g._data))
                 g = _replaced(g, hook(g))
                 seen_outside.add(id(g._data))

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from minigrad import autograd
 from minigrad.autograd import Array, Node
+from minigrad.hooks import RemovableHandle
 from minigrad.inplace import mark_changed
 from minigrad.ops import elementwise, index, linalg, reduce, shape
 from minigrad.ops.reduce import ValuesIndices
@@ -40,7 +41,7 @@ class Tensor:
         self._requires_grad = False
         self.grad: Tensor | None = None
         self.node: Node | None = None
-        self.hooks: list[Callable[[Tensor], Tensor | None]] | None = None
+        self.hooks: dict[RemovableHandle, Callable[[Tensor], Tensor | None]] | None = None
         if requires_grad:
             self.requires_grad_()
 
@@ -164,17 +165,15 @@ class Tensor:
         seed = autograd.seed_gradient(self, gradient, "backward")
         autograd.backward([self], [seed], retain_graph=retain_graph, create_graph=create_graph)
 
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call `hook(g)` once the whole gradient of this tensor is known; what it returns, if not
-        None, takes g's place. The function returned here removes the hook."""
+        None, takes g's place. Source: torch.Tensor.register_hook.
+        """
         if not self._requires_grad:
             raise RuntimeError("register_hook: this tensor does not require grad")
         vertex: Any = self.node or self
-        vertex.hooks = [*(vertex.hooks or ()), hook]
-
-        def remove() -> None:
-            vertex.hooks = [h for h in vertex.hooks if h is not hook]
-        return remove
+        vertex.hooks = {} if vertex.hooks is None else vertex.hooks
+        return RemovableHandle(vertex.hooks, hook)
 
     def detach(self) -> Tensor:
         """The same memory, outside the graph."""

@@ -31,16 +31,34 @@ class GradcheckError(AssertionError):
 
 
 @dataclass
-class _Slopes:
-    """How L = Σ u·y changes with each element of one input: arrays of shape (elements, outputs)."""
+class _Comparison:
+    """The gradient by one input, and how L = Σ u·y changes when each of its elements moves."""
 
-    left: Array
+    name: str
+    analytic: Array                     # the input's shape
+    left: Array                         # slopes, (elements, outputs)
     right: Array
-    rounding: float                     # what rounding alone may add to a slope
+    atol: float                         # with what rounding alone may add to a slope
+    rtol: float
 
     @property
-    def middle(self) -> Array:
-        return (self.left + self.right) / 2
+    def numeric(self) -> Array:
+        return np.asarray(((self.left + self.right) / 2).sum(1))
+
+    @property
+    def low(self) -> Array:
+        """The least gradient that the slopes of every single output allow."""
+        return np.asarray(np.minimum(self.left, self.right).sum(1))
+
+    @property
+    def high(self) -> Array:
+        return np.asarray(np.maximum(self.left, self.right).sum(1))
+
+    @property
+    def excess(self) -> Array:
+        """How far each element lies outside what is allowed: NaN or positive where it is wrong."""
+        beyond = np.maximum(self.low - self.analytic.ravel(), self.analytic.ravel() - self.high)
+        return np.asarray(beyond - self.atol - self.rtol * np.abs(self.numeric))
 
 
 def gradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: float = 1e-5,
@@ -82,19 +100,15 @@ def gradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: f
         raise ValueError("gradcheck: fn gives different values for the same inputs; "
                          "fix its random numbers, or call eval() on its modules")
 
-    slopes = [_slopes(weighed, base, leaves[i].data, eps) for i in checked]
+    comparisons = [_compare(f"inputs[{i}]", weighed, base, leaves[i].data, g, eps, atol, rtol)
+                   for i, g in zip(checked, analytic, strict=True)]
     reports = []
-    for k, i in enumerate(checked):
-        low, high = _bounds(slopes[k])
-        numeric = (low + high) / 2
-        tol = atol + rtol * np.abs(numeric) + slopes[k].rounding
-        g = analytic[k].ravel()
-        wrong = ~((g >= low - tol) & (g <= high + tol))             # NaN is wrong, too
+    for i, comparison in zip(checked, comparisons, strict=True):
+        wrong = ~(comparison.excess <= 0)                           # NaN is wrong, too
         for n in np.flatnonzero(wrong):
-            wrong[n] = not _jumps(weighed, base, leaves[i].data, int(n), eps, slopes[k])
+            wrong[n] = not _jumps(weighed, base, leaves[i].data, int(n), eps, comparison)
         if wrong.any():
-            reports.append(_report(f"inputs[{i}]", k, g, numeric, wrong, low, high, tol, analytic,
-                                   slopes, values))
+            reports.append(_report(comparison, comparisons, wrong, [y.shape for y in values]))
     if reports:
         raise GradcheckError("\n".join(reports))
     return True
@@ -179,29 +193,25 @@ def _step(x: Array, n: int, eps: float) -> float:
     return eps * max(1.0, abs(float(x.reshape(-1)[n])))
 
 
-def _slopes(weighed: Callable[[], Array], base: Array, x: Array, eps: float) -> _Slopes:
+def _compare(name: str, weighed: Callable[[], Array], base: Array, x: Array, analytic: Array,
+             eps: float, atol: float, rtol: float) -> _Comparison:
     left, right = np.empty((x.size, base.size)), np.empty((x.size, base.size))
     for n in range(x.size):
         h = _step(x, n, eps)
         with np.errstate(invalid="ignore"):
             left[n] = (base - _moved(weighed, x, n, -h)) / h
             right[n] = (_moved(weighed, x, n, h) - base) / h
-    return _Slopes(left, right, 8 * float(np.spacing(np.abs(base).sum())) / eps)
-
-
-def _bounds(slopes: _Slopes) -> tuple[Array, Array]:
-    """The least and the greatest gradient that the slopes of every single output allow."""
-    return (np.minimum(slopes.left, slopes.right).sum(1),
-            np.maximum(slopes.left, slopes.right).sum(1))
+    rounding = 8 * float(np.spacing(np.abs(base).sum())) / eps
+    return _Comparison(name, analytic, left, right, atol + rounding, rtol)
 
 
 def _jumps(weighed: Callable[[], Array], base: Array, x: Array, n: int, eps: float,
-           slopes: _Slopes) -> bool:
+           comparison: _Comparison) -> bool:
     """Whether an output jumps, or its domain ends, where x[n] moves: a step 16 times smaller then
     changes it by (nearly) as much, where a differentiable one changes by a 16th."""
     h = _step(x, n, eps)
     noise = 1e3 * np.spacing(np.abs(base).max(initial=1.0))
-    for side, slope in ((-1, slopes.left[n]), (1, slopes.right[n])):
+    for side, slope in ((-1, comparison.left[n]), (1, comparison.right[n])):
         with np.errstate(invalid="ignore"):
             change = np.abs(_moved(weighed, x, n, side * h / 16) - base)
         beyond = ~np.isfinite(change) | ~np.isfinite(slope)
@@ -212,28 +222,28 @@ def _jumps(weighed: Callable[[], Array], base: Array, x: Array, n: int, eps: flo
 
 # ---- the report ----------------------------------------------------------------------------------
 
-def _report(name: str, k: int, g: Array, numeric: Array, wrong: Array, low: Array, high: Array,
-            tol: Array, analytic: list[Array], slopes: list[_Slopes], values: list[Array]) -> str:
-    shape = analytic[k].shape
-    excess = np.where(wrong, np.maximum(low - g, g - high), -math.inf)
-    n = int(np.argmax(np.where(np.isnan(g), math.inf, excess)))
+def _report(it: _Comparison, comparisons: list[_Comparison], wrong: Array,
+            outputs: list[tuple[int, ...]]) -> str:
+    shape, g = it.analytic.shape, it.analytic.ravel()
+    n = int(np.argmax(np.where(wrong, np.nan_to_num(it.excess, nan=math.inf), -math.inf)))
     index = tuple(int(i) for i in np.unravel_index(n, shape))
-    kink = high[n] - low[n] > 1e-3 * (abs(low[n]) + abs(high[n])) + 2 * tol[n]
-    lines = [f"gradcheck: the gradient by {name} of shape {shape} is wrong at {int(wrong.sum())} of "
-             f"{g.size} elements; the furthest off is at index {index}",
-             f"    analytic  {g[n]:.9g}",
-             f"    numeric   a kink: right is any value from {low[n]:.9g} to {high[n]:.9g}" if kink
-             else f"    numeric   {numeric[n]:.9g}",
-             f"    likely cause: {_cause(k, analytic, slopes, tol.max(), values)}"]
-    return "\n".join(lines)
+    low, high = it.low[n], it.high[n]
+    kink = high - low > 2 * it.atol + 1e-3 * (abs(low) + abs(high))
+    return "\n".join([
+        f"gradcheck: the gradient by {it.name} of shape {shape} is wrong at {wrong.sum()} of "
+        f"{g.size} elements; the furthest off is at index {index}",
+        f"    analytic  {g[n]:.9g}",
+        f"    numeric   a kink: right is any value from {low:.9g} to {high:.9g}" if kink else
+        f"    numeric   {it.numeric[n]:.9g}",
+        f"    likely cause: {_cause(it, comparisons, outputs)}"])
 
 
-def _cause(k: int, analytic: list[Array], slopes: list[_Slopes], tol: float,
-           values: list[Array]) -> str:
-    g, numeric = analytic[k], slopes[k].middle.sum(1).reshape(analytic[k].shape)
+def _cause(it: _Comparison, comparisons: list[_Comparison],
+           outputs: list[tuple[int, ...]]) -> str:
+    g, numeric = it.analytic, it.numeric.reshape(it.analytic.shape)
 
     def same(a: Array, b: Array) -> bool:
-        return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-4, atol=10 * tol))
+        return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-4, atol=10 * it.atol))
 
     if not np.isfinite(g).all():
         return "the vjp divides by zero, or takes a log or root outside its domain"
@@ -245,16 +255,14 @@ def _cause(k: int, analytic: list[Array], slopes: list[_Slopes], tol: float,
     factor = float((g * numeric).sum() / ((numeric * numeric).sum() or 1))
     if g.size > 1 and factor and same(g / factor, numeric):
         return f"a factor: analytic = {factor:.6g} × numeric everywhere"
-    if (axis := _unsummed_axis(g, slopes[k], values, same)) is not None:
+    if len(outputs) == 1 and (axis := _unsummed_axis(it, outputs[0], same)) is not None:
         return (f"a missing sum over the broadcast axis {axis} of the output: only one position "
                 "along it arrives")
     for order in itertools.permutations(range(g.ndim)) if g.ndim <= 4 else ():
         if order != tuple(range(g.ndim)) and same(g.transpose(order), numeric):
             return f"transposed: analytic.transpose{order} = numeric"
-    for other, slope in enumerate(slopes):
-        if other != k and slope.left.shape[0] == g.size \
-                and same(g.ravel(), slope.middle.sum(1)):
-            return "the vjps are in the wrong order: this is the gradient of another input"
+    if any(same(g.ravel(), other.numeric) for other in comparisons if other is not it):
+        return "the vjps are in the wrong order: this is the gradient of another input"
     if g.size > 1 and same(np.sort(g, None), np.sort(numeric, None)):
         return "the right values in the wrong places: rolled, flipped or reshaped in another order"
     if g.size == 1 and factor:
@@ -262,18 +270,14 @@ def _cause(k: int, analytic: list[Array], slopes: list[_Slopes], tol: float,
     return "no simple pattern; derive the vjp once more, and check what it captured"
 
 
-def _unsummed_axis(g: Array, slopes: _Slopes, values: list[Array],
+def _unsummed_axis(it: _Comparison, shape: tuple[int, ...],
                    same: Callable[[Array, Array], bool]) -> int | None:
-    if len(values) != 1 or values[0].ndim < g.ndim:
-        return None
-    shape = values[0].shape
+    lead = len(shape) - it.analytic.ndim
+    by_output = ((it.left + it.right) / 2).reshape(it.analytic.size, *shape)
     for axis, n in enumerate(shape):
-        own = axis - (len(shape) - g.ndim)
-        if n == 1 or (own >= 0 and g.shape[own] != 1):
-            continue
-        by_output = slopes.middle.reshape(g.size, *shape)
-        for position in (0, -1):
-            one = by_output.take(position, axis + 1).reshape(g.size, -1).sum(1)
-            if same(g.ravel(), one):
-                return axis
+        if lead >= 0 and n > 1 and (axis < lead or it.analytic.shape[axis - lead] == 1):
+            for position in (0, -1):
+                one = by_output.take(position, axis + 1).reshape(it.analytic.size, -1).sum(1)
+                if same(it.analytic.ravel(), one):
+                    return axis
     return None

@@ -411,12 +411,12 @@ def test_hooks_see_the_whole_gradient_once() -> None:
 def test_hooks_replace_in_turn_and_can_be_removed() -> None:
     x = leaf(2.0)
     y = x * 3.0
-    remove_x = x.register_hook(lambda g: g + 1.0)
+    handle = x.register_hook(lambda g: g + 1.0)
     x.register_hook(lambda g: g * 10.0)
     y.register_hook(lambda g: g * 2.0)
     y.backward(np.ones(1), retain_graph=True)
     assert x.grad.item() == (1 * 2 * 3 + 1) * 10
-    remove_x()
+    handle.remove()
     x.grad = None
     y.backward(np.ones(1))
     assert x.grad.item() == 1 * 2 * 3 * 10

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.autograd import Array, no_grad
+from minigrad.hooks import RemovableHandle
 from minigrad.tensor import Tensor
 
 
@@ -42,24 +43,6 @@ class IncompatibleKeys(NamedTuple):
 
     def __repr__(self) -> str:
         return str(tuple(self)) if any(self) else "<All keys matched successfully>"
-
-
-class RemovableHandle:
-    """Takes back what registering a hook did: by `remove()`, or at the end of a `with` block."""
-
-    def __init__(self, hooks: dict[RemovableHandle, Callable[..., Any]],
-                 hook: Callable[..., Any]) -> None:
-        self._hooks = hooks
-        hooks[self] = hook
-
-    def remove(self) -> None:
-        self._hooks.pop(self, None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
 
 
 def _forward(self: Module, *args: Any, **kwargs: Any) -> Any:

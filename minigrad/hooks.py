@@ -1,0 +1,24 @@
+"""Functions that are called when something happens, and can be taken away again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+
+class RemovableHandle:
+    """Takes back what registering a hook did: by `remove()`, or at the end of a `with` block."""
+
+    def __init__(self, hooks: dict[RemovableHandle, Callable[..., Any]],
+                 hook: Callable[..., Any]) -> None:
+        self._hooks = hooks
+        hooks[self] = hook
+
+    def remove(self) -> None:
+        self._hooks.pop(self, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
