@@ -5,6 +5,8 @@ minigrad has PyTorch's names, so most of an implementation is a handful of names
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -101,8 +103,9 @@ def set_threads(n: int | None) -> None:
     if n is None:
         return
     import numba
-    import torch
     from threadpoolctl import threadpool_limits
     threadpool_limits(n)
-    torch.set_num_threads(n)
     numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))
+    os.environ["OMP_NUM_THREADS"] = str(n)      # PyTorch, when it is imported, and new processes
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(n)

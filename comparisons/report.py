@@ -186,7 +186,7 @@ def environment(results: Results) -> str:
     lines = {
         "Processor": f"{e['cpu']}, {e['cores']} cores", "GPU": e["gpu"] or "none",
         "Platform": f"{e['platform']}, Python {e['python']}", "NumPy’s BLAS": e["blas"],
-        "Threads": ", ".join(f"{k} {v}" for k, v in e["threads"].items()),
+        "Threads": ", ".join(f"{k} {v}" for k, v in e["threads"].items() if v),
         "Versions": ", ".join(f"{k} {v}" for k, v in e["versions"].items()),
         "Peak memory": e["peak_rss"]}
     pairs = "".join(f"<dt>{k}</dt><dd>{escape(str(v))}</dd>" for k, v in lines.items())

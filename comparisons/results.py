@@ -24,20 +24,26 @@ class Results:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / "results.json"
+        if folder.exists() and not folder.is_dir():
+            raise Fault(f"{folder}: not a folder")
+        self.content = self._read()
+
+    def make_folder(self) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.content = self._read()
+            self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Fault(f"{error.filename or folder}: {error.strerror}") from None
+            raise Fault(f"{self.folder}: {error.strerror}") from None
 
     def _read(self) -> dict[str, Any]:
-        if not self.path.exists():
-            return {"schema": SCHEMA, "environment": {}, "runs": []}
         try:
             content: dict[str, Any] = json.loads(self.path.read_text("utf-8"))
             schema = content["schema"]
             for run in content["runs"]:
                 run["task"], run["impl"], run["metrics"], run["baselines"]
+        except FileNotFoundError:
+            return {"schema": SCHEMA, "environment": {}, "runs": []}
+        except OSError as error:
+            raise Fault(f"{self.path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):
             raise Fault(f"{self.path}: damaged; it is left as it is, choose another folder with "
                         "--out") from None
@@ -57,6 +63,7 @@ class Results:
             environment: dict[str, Any]) -> None:
         """Put a finished run in the place of an earlier one of its kind, or at the end."""
         write_json(self.run_folder(run["task"], run["impl"]) / "details.json", details)
+        self.content = self._read()             # another process may have finished a run since
         kind = (run["task"], run["impl"])
         kept = [r for r in self.runs if (r["task"], r["impl"]) != kind]
         self.content |= {"environment": environment, "runs": [*kept, run]}

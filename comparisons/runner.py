@@ -30,6 +30,7 @@ def run_tasks(tasks: Sequence[Task], impls: Sequence[str], options: Options, res
     for task in tasks:
         if type(task).load not in loaded:
             loaded[type(task).load] = task.load(options)
+    results.make_folder()
     done = []
     for task in tasks:
         data = loaded[type(task).load]
@@ -98,6 +99,9 @@ class Run:
     def __call__(self) -> tuple[dict[str, Any], dict[str, Any]]:
         task, options = self.task, self.options
         recipe = task.recipe(options, len(self.splits[0].x))
+        if not self.resume:             # what an earlier run left is not this one's
+            for path in self.folder.glob("fold-*.safetensors"):
+                path.unlink()
         environment.reset_peak_rss()
         warm_up = self.warm_up(recipe)
         steps = sum(math.ceil(len(s.x) / task.recipe(options, len(s.x)).batch_size)
@@ -165,8 +169,8 @@ class Run:
         if start < recipe.epochs:
             impl.fit(model, Watched(loader, progress), parts.loss, optimizer, epochs=recipe.epochs,
                      scheduler=scheduler, start_epoch=start, on_epoch=on_epoch)
-            if k + 1 < len(self.splits):
-                self.last.replace(self.finished(k))
+        if k + 1 < len(self.splits) and not self.finished(k).exists():
+            self.last.replace(self.finished(k))
         self.history += history
         return Trained(split, impl.weights(model), impl.predict(model, split.x_test))
 
@@ -177,7 +181,6 @@ class Run:
                  config: dict[str, Any], history: list[dict[str, Any]]) -> int:
         """How many epochs are done already; with --resume, the state after them is put back."""
         if not self.resume:
-            self.finished(k).unlink(missing_ok=True)
             return 0
         for path in (self.finished(k), self.last):
             if not path.exists():

@@ -1,7 +1,8 @@
 """How long a training step takes: minigrad and PyTorch in turn, in one process, on the same batch.
 
 A step is zero_grad, forward, loss, backward and an Adam step, in float32. Compilation and warm-up
-come before the clock starts. The two alternate, so that a machine that slows down slows both.
+come before the clock starts. The two alternate, so that a machine that slows down slows both. At
+each change a block of steps goes untimed: the other's threads still spin, its data fill the cache.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ ADAM_LR = 1e-3
 
 
 def main(names: Sequence[str], seed: int, json_file: Path | None) -> int:
+    implementations.get("torch")            # loaded, so that its threads can be told
     machine = environment.describe()
     print(f"{machine['cpu']}, {machine['cores']} cores; NumPy's BLAS {machine['blas']}; threads "
           + ", ".join(f"{k} {v}" for k, v in machine["threads"].items()))
@@ -63,6 +65,7 @@ def measure(name: str, seed: int) -> dict[str, Any]:
     while len(times["torch"]) < MAX_ROUNDS and (len(times["torch"]) < MIN_ROUNDS
                                                 or time.perf_counter() - start < SECONDS):
         for impl, step in steps.items():
+            timed(step, block)
             times[impl].append(timed(step, block))
     row: dict[str, Any] = {"task": name, "batch": BATCH.get(name, 100), "rounds":
                            len(times["torch"]), "steps_a_round": block}

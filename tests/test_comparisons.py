@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
 import signal
 import subprocess
@@ -13,8 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import minigrad
 from comparisons import cli, implementations, progress, runner, speed, statistics
@@ -30,10 +31,12 @@ RUN_KEYS = {"task", "impl", "dataset", "seed", "epochs", "n_train", "n_test", "m
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Two threads a library on two shared cores mostly wait for each other."""
-    implementations.set_threads(1)
-    yield
-    implementations.set_threads(os.cpu_count())
+    """Several libraries with several threads each mostly wait for one another."""
+    before = numba.get_num_threads()
+    with threadpool_limits(1):
+        numba.set_num_threads(1)
+        yield
+    numba.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +267,8 @@ def test_damaged_results_are_left_as_they_are(tmp_path, capsys):
 @pytest.mark.parametrize(("argv", "names"), [
     (["run", "regression", "--out", "file"], "file"),
     (["run", "regression", "--out", "file/below"], "file"),
+    (["run", "mnist-mlp", "--data", "nowhere"], "nowhere"),
+    (["run", "mnist-mlp", "--data", "."], "train-images-idx3-ubyte"),
     (["report", "nowhere"], "nowhere"),
     (["report", "file"], "file"),
     (["run", "regression", "--lr", "1e30", "--out", "a"], "--lr"),
@@ -275,6 +280,7 @@ def test_faults_are_one_line_and_status_1(argv, names, capsys, monkeypatch, tmp_
     Path("file").write_text("something else")
     assert main(argv) == 1
     assert names in one_line(capsys)
+    assert not Path("runs").exists()
     assert Path("file").read_text() == "something else"
 
 
