@@ -47,6 +47,7 @@ prange = range                  # becomes numba.prange in a kernel's module when
 
 registry: dict[str, Kernel] = {}
 _lock = threading.RLock()
+_running = threading.Lock()     # Numba's work queue takes one parallel loop at a time
 _said: set[str] = set()
 
 
@@ -62,7 +63,9 @@ class Kernel:
         self._run = twin if os.environ.get("MINIGRAD_KERNELS") == "numpy" else None
 
     def __call__(self, *args: Any) -> None:
-        (self._run or self.compiled())(*self._prepared(args))
+        run = self._run or self.compiled()
+        with _running:
+            run(*self._prepared(args))
 
     def _prepared(self, args: tuple[Any, ...]) -> Iterator[Any]:
         """Arrays as Numba compiled for: any other layout would silently be compiled for anew."""
@@ -84,6 +87,9 @@ class Kernel:
                 if not _said:
                     _said.add("listening")
                     _announce_compilation()
+                    if "NUMBA_THREADING_LAYER" not in os.environ:
+                        # its idle threads sleep; OpenMP's spin, and take the cores from the BLAS
+                        numba.config.THREADING_LAYER = "workqueue"
                 if "prange" in self.loop.__globals__:
                     self.loop.__globals__["prange"] = numba.prange
                 self._run = _cached_jit(numba, self.loop)
