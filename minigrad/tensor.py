@@ -210,7 +210,11 @@ class Tensor:
         if isinstance(value, Tensor) and value._requires_grad and autograd.is_grad_enabled():
             raise RuntimeError("the assigned value requires grad, and assignment is not recorded; "
                                "build a new tensor, for example with where() or cat()")
-        self._data[index.to_arrays(key)] = value._data if isinstance(value, Tensor) else value
+        *before, last = index.steps(key)
+        view = self._data
+        for step in before:
+            view = view[step]
+        view[last] = value._data if isinstance(value, Tensor) else value
         mark_changed(self._data)
 
     def copy_(self, source: Operand) -> Tensor:
@@ -455,7 +459,7 @@ class Tensor:
         return shape.triu(self, diagonal=diagonal)
 
     def __getitem__(self, key: Any) -> Tensor:
-        return index.getitem(self, key=index.to_arrays(key))
+        return index.getitem(self, key)
 
     def index_select(self, dim: int, index_: Operand) -> Tensor:
         return index.index_select(self, dim, index_)

@@ -3,6 +3,7 @@
 
 import os
 
+import numba
 import torch
 from hypothesis import HealthCheck, settings
 
@@ -12,4 +13,5 @@ settings.register_profile("ci", max_examples=15, derandomize=True, print_blob=Tr
 settings.register_profile("deep", max_examples=2000, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
-torch.set_num_threads(1)
+torch.set_num_threads(1)        # the arrays are tiny: threads would cost more than they save
+numba.set_num_threads(1)

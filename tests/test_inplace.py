@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import minigrad as mg
 from minigrad import inplace
@@ -161,6 +163,21 @@ def test_assignment_to_graph_tensors_is_refused() -> None:
     plain = mg.tensor([1.0, 2.0])
     with pytest.raises(RuntimeError, match="the assigned value requires grad"):
         plain[0] = x[0]
+
+
+@pytest.mark.parametrize("key", [0, -1, (0, slice(1, None)), ..., [1, 0], (0, slice(None), [2, 0]),
+                                 np.array([[True, False], [False, True]]), (slice(None), 1, [0])])
+def test_assignment_puts_values_where_torch_does(key: Any) -> None:
+    x, t = mg.zeros(2, 2, 3), torch.zeros(2, 2, 3)
+    torch_key = tuple(torch.tensor(k) if isinstance(k, list) else k for k in key) \
+        if isinstance(key, tuple) else torch.tensor(key) if isinstance(key, np.ndarray) else key
+    value = np.arange(t[torch_key].numel(), dtype=np.float32).reshape(tuple(t[torch_key].shape))
+    x[key] = value
+    t[torch_key] = torch.tensor(value)
+    np.testing.assert_array_equal(x.data, t.numpy())
+    x[key] = 7
+    t[torch_key] = 7
+    np.testing.assert_array_equal(x.data, t.numpy())
 
 
 def test_freed_memory_leaves_no_stamp_behind() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -250,6 +251,20 @@ def test_any_memory_layout(case: OpCase, step: int, data: st.DataObject) -> None
         assert_close(a, b, 1e-12)
 
 
+@every_case
+def test_results_do_not_depend_on_the_number_of_threads(case: OpCase) -> None:
+    for call in case.examples:
+        call = call.astype(np.float32)
+        alone = values_and_gradients(case, call, np.array)
+        numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+        try:
+            together = values_and_gradients(case, call, np.array)
+        finally:
+            numba.set_num_threads(1)
+        for a, b in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_view_refuses_to_copy() -> None:
     x = Tensor(strided(np.arange(6.0).reshape(2, 3)))
     with pytest.raises(RuntimeError, match=r"view: x \(2, 3\) is not contiguous .*use reshape"):
@@ -384,7 +399,7 @@ def mutant(case: OpCase, mutation: Callable[[Tensor], Tensor | None], i: int) ->
 
     def mutated(*xs: Any, **static: Any) -> Any:
         return case(*(tap(x) if k == i else x for k, x in enumerate(xs)), **static)
-    return replace(case, run=mutated, name=f"{case.id}, mutated")
+    return replace(case, run=mutated, name=f"{case.name}, mutated")
 
 
 @every_gradient
@@ -427,22 +442,30 @@ def test_every_public_op_has_a_case() -> None:
     assert sorted(name for name, f in public_ops().items() if f not in cased) == []
 
 
+def names_in_graph(ys: list[Tensor]) -> set[str]:
+    names, stack = set(), [y.node for y in ys]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, autograd.Node):
+            names.add(node.name)
+            stack.extend(parent for parent, _ in node.edges)
+    return names
+
+
 def test_every_registered_op_is_recorded_by_some_case() -> None:
     """The private ones, too: `_matmul` under `matmul` and `dot`."""
     seen: set[str] = set()
     for case in SMOOTH:
         for call in case.examples:
             xs, ys = run(case, call)
-            first = [y for y in ys if y.requires_grad]
-            second = grad(first, [x for x in xs if x is not None and x.requires_grad],
-                          [Tensor(g, True) for g in cotangents(first)], create_graph=True,
-                          allow_unused=True)
-            stack = [y.node for y in (*first, *(g for g in second if g is not None))]
-            while stack:
-                node = stack.pop()
-                if isinstance(node, autograd.Node):
-                    seen.add(node.name)
-                    stack.extend(parent for parent, _ in node.edges)
+            leaves = [x for x in xs if x is not None and x.requires_grad]
+            for _ in range(3):                      # the gradients' gradients have ops of their own
+                ys = [y for y in ys if y is not None and y.requires_grad]
+                seen |= names_in_graph(ys)
+                if ys:
+                    gs = [Tensor(g, True) for g in cotangents(ys)]
+                    ys = grad(ys, [*leaves, *gs], gs, create_graph=True, allow_unused=True)
+                    leaves = [*leaves, *gs]
     registered = {name.rpartition(".")[2] for name in autograd.registry
                   if name.startswith("minigrad.ops.")}
     assert sorted(registered - seen) == []

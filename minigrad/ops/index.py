@@ -15,10 +15,29 @@ if TYPE_CHECKING:
     from minigrad.tensor import Tensor
 
 
-def to_arrays(key: Any) -> Any:
-    """An index as NumPy wants it: Tensors and lists inside become arrays."""
-    if isinstance(key, tuple):
-        return tuple(to_arrays(k) for k in key)
+def steps(key: Any) -> list[Any]:
+    """An index as NumPy wants it, in one or two steps: ints and slices, then arrays.
+
+    Tensors and lists inside become arrays. To NumPy an int beside an array is an array as well, so
+    that x[0, :, [1, 2]] puts the dim of the array first; torch picks by ints first.
+    """
+    key = tuple(_plain(k) for k in key) if isinstance(key, tuple) else _plain(key)
+    if not (isinstance(key, tuple) and any(_is_int(k) for k in key)
+            and any(isinstance(k, np.ndarray) for k in key)):
+        return [key]
+    first: list[Any] = []
+    then: list[Any] = []
+    for k in key:
+        if isinstance(k, np.ndarray):
+            first += [slice(None)] * (k.ndim if k.dtype == np.bool_ else 1)
+            then.append(k)
+        else:
+            first.append(k)
+            then += [] if _is_int(k) else [k if k is ... else slice(None)]
+    return [tuple(first), tuple(then)]
+
+
+def _plain(key: Any) -> Any:
     if isinstance(key, autograd.Tensor):
         key = key.data
     elif isinstance(key, list):
@@ -26,25 +45,36 @@ def to_arrays(key: Any) -> Any:
         key = key.astype(np.int64) if key.size == 0 else key
     if isinstance(key, np.ndarray) and key.dtype.kind not in "iub":
         raise IndexError(f"an index must hold integers or booleans; got {key.dtype}")
-    return key
+    scalar = isinstance(key, np.ndarray) and key.ndim == 0 and key.dtype.kind in "iu"
+    return int(key) if scalar else key
 
 
-@op
-def getitem(x: Tensor, *, key: Any) -> Recorded:
+def _is_int(key: Any) -> bool:
+    return isinstance(key, int | np.integer) and not isinstance(key, bool)
+
+
+def getitem(x: Tensor, key: Any) -> Tensor:
     """y = x[key]: ints, slices, None, ..., integer arrays and boolean masks"""
-    shape = x.shape
-    return x.data[key], lambda g: put(g, shape=shape, key=key)
+    for step in steps(key):
+        x = _getitem(x, key=step)
+    return x
 
 
 @op
-def put(x: Tensor, *, shape: tuple[int, ...], key: Any) -> Recorded:
+def _getitem(x: Tensor, *, key: Any) -> Recorded:
+    shape = x.shape
+    return x.data[key], lambda g: _put(g, shape=shape, key=key)
+
+
+@op
+def _put(x: Tensor, *, shape: tuple[int, ...], key: Any) -> Recorded:
     """Zeros of `shape`, to which x is added at [key]; where key repeats a place, all is summed"""
     y = np.zeros(shape, x.dtype)
     if any(isinstance(k, np.ndarray) for k in (key if isinstance(key, tuple) else (key,))):
         np.add.at(y, key, x.data)
     else:
         y[key] = x.data                 # slices never name a place twice
-    return y, lambda g: getitem(g, key=key)
+    return y, lambda g: _getitem(g, key=key)
 
 
 def index_select(x: Tensor, dim: int, index: Any) -> Tensor:
@@ -56,7 +86,7 @@ def index_select(x: Tensor, dim: int, index: Any) -> Tensor:
     _check_range("index_select", places, x.shape[axis] if x.ndim else 1, dim)
     if x.ndim == 0:
         return x
-    return getitem(x, key=(slice(None),) * axis + (places.reshape(-1),))
+    return _getitem(x, key=(slice(None),) * axis + (places.reshape(-1),))
 
 
 @op
@@ -75,7 +105,7 @@ def gather(x: Tensor, *, dim: int, index: Any) -> Recorded:
     shape = x.shape
     grids = np.ogrid[tuple(slice(n) for n in places.shape)]
     key = tuple(places if i == axis else grid for i, grid in enumerate(grids))
-    return x.data[key], lambda g: put(g, shape=shape, key=key)
+    return x.data[key], lambda g: _put(g, shape=shape, key=key)
 
 
 def _integers(name: str, index: Any) -> Array:

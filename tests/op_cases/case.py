@@ -87,7 +87,7 @@ class OpCase:
 
     @property
     def id(self) -> str:
-        return self.name or self.op.__name__
+        return f"{self.op.__module__.rpartition('.')[2]}.{self.name or self.op.__name__}"
 
     def __repr__(self) -> str:
         return f"<case of {self.id}>"

@@ -36,7 +36,7 @@ def conv_calls(draw, dims: int) -> Call:
     rng, inputs, outputs = draw(seeds), groups * draw(small), groups * draw(small)
     return Call(real(rng, (*batch, inputs, *sides)),
                 real(rng, (outputs, inputs // groups, *kernel)),
-                draw(st.sampled_from([None, real(rng, (outputs,))])),
+                real(rng, (outputs,)) if draw(st.booleans()) else None,
                 stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
@@ -50,7 +50,7 @@ def transposed_calls(draw, dims: int) -> Call:
     sides = [draw(st.integers(2, 4)) for _ in range(dims)]
     rng, inputs, outputs = draw(seeds), groups * draw(small), draw(small)
     return Call(real(rng, (*batch, inputs, *sides)), real(rng, (inputs, outputs, *kernel)),
-                draw(st.sampled_from([None, real(rng, (outputs * groups,))])), stride=stride,
+                real(rng, (outputs * groups,)) if draw(st.booleans()) else None, stride=stride,
                 padding=padding, output_padding=extra, groups=groups, dilation=dilation)
 
 

@@ -29,9 +29,11 @@ def keys(draw, shape) -> object:
             choices.append(st.lists(st.integers(-n, n - 1), min_size=length, max_size=length)
                            .map(lambda places: np.array(places)))
         key.append(draw(st.one_of(choices)))
-    for extra in (None, ...):
-        if draw(st.booleans()):
-            key.insert(draw(st.integers(0, len(key))), extra)
+    full = len(key) == len(shape)
+    if draw(st.booleans()):
+        key.insert(draw(st.integers(0, len(key))) if full else len(key), ...)
+    if draw(st.booleans()):
+        key.insert(draw(st.integers(0, len(key))), None)
     return key[0] if len(key) == 1 and draw(st.booleans()) else tuple(key)
 
 
@@ -39,18 +41,6 @@ def keys(draw, shape) -> object:
 def getitem_calls(draw) -> Call:
     shape = draw(any_shapes())
     return Call(real(draw(seeds), shape), key=draw(keys(shape)))
-
-
-@st.composite
-def put_calls(draw) -> Call:
-    shape = draw(any_shapes())
-    key = draw(keys(shape))
-    return Call(real(draw(seeds), np.zeros(shape)[key].shape), shape=shape, key=key)
-
-
-def torch_put(x, shape, key):
-    base = torch.zeros(shape, dtype=x.dtype, requires_grad=True)
-    return torch.autograd.grad(base[key], base, x, create_graph=True)[0]
 
 
 @st.composite
@@ -81,14 +71,14 @@ CASES = [
            (example(1, real, (3, 4), key=(slice(1, None), slice(None, None, 2))),
             example(2, real, (2, 3), key=ROWS), example(3, real, (2, 3), key=(1, ..., None)),
             example(4, real, (2, 3), key=np.array([[True, False, True], [False, True, True]])),
-            example(5, real, (2, 3, 2), key=(ROWS, slice(None), np.array([1, 1, 0, 0])))),
+            example(5, real, (2, 3, 2), key=(ROWS, slice(None), np.array([1, 1, 0, 0]))),
+            example(6, real, (2, 3, 4), key=(0, slice(None), ROWS)),
+            example(7, real, (2, 3, 4), key=(ROWS[:2], ..., np.array(1))),
+            example(8, real, (2, 2, 3), key=(np.array([[True, False], [True, True]]), -1))),
            (Error(Call(X, key=2), IndexError, "index 2 is out of bounds"),
             Error(Call(X, key=(0, 0, 0)), IndexError, "too many indices"),
             Error(Call(X, key=np.array([0, 5])), IndexError, "index 5 is out of bounds"),
             Error(Call(X, key=np.ones((3, 2), bool)), IndexError, "boolean"))),
-    OpCase(ops.put, torch_put, put_calls(),
-           (example(6, real, (2, 2), shape=(3, 4), key=(slice(1, None), slice(None, None, 2))),
-            example(7, real, (4, 3), shape=(2, 3), key=ROWS))),
     OpCase(ops.index_select, torch.index_select, selections(),
            (example(8, real, (2, 3), dim=1, index=np.array([2, 0, 2])),
             example(9, real, (3, 2), dim=-2, index=np.array([1]))),
