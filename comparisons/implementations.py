@@ -5,7 +5,6 @@ minigrad has PyTorch's names, so most of an implementation is a handful of names
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NAMES = ("minigrad", "torch")
+_threads: int | None = None
 TITLES = {"minigrad": "minigrad", "torch": "PyTorch"}
 
 
@@ -87,6 +87,8 @@ def get(name: str, device: str = "auto") -> Implementation:
         return Implementation("minigrad", "minigrad", models, nn, optim, functional, train,
                               checkpoint, minigrad.manual_seed)
     import torch
+    if _threads is not None:
+        torch.set_num_threads(_threads)
 
     from torch_impl import (
         checkpoint as torch_checkpoint,
@@ -106,6 +108,7 @@ def set_threads(n: int | None) -> None:
     from threadpoolctl import threadpool_limits
     threadpool_limits(n)
     numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))
-    os.environ["OMP_NUM_THREADS"] = str(n)      # PyTorch, when it is imported, and new processes
+    global _threads
+    _threads = n                        # PyTorch learns of it in get(): it may never be imported
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(n)

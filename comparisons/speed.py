@@ -32,14 +32,14 @@ def main(names: Sequence[str], seed: int, json_file: Path | None) -> int:
     machine = environment.describe()
     print(f"{machine['cpu']}, {machine['cores']} cores; NumPy's BLAS {machine['blas']}; threads "
           + ", ".join(f"{k} {v}" for k, v in machine["threads"].items()))
-    print(f"{'task':14}{'batch':>6}{'minigrad ms':>22}{'PyTorch ms':>22}{'ratio':>8}"
-          f"{'loss differs':>14}{'memory MB':>16}")
+    print(f"{'task':14}{'batch':>6}{'minigrad ms':>28}{'PyTorch ms':>28}{'ratio':>8}"
+          f"{'loss differs':>14}{'memory MB':>14}")
     measured = []
     for name in names:
         row = measure(name, seed)
         measured.append(row)
         ours, theirs = row["minigrad"], row["torch"]
-        print(f"{name:14}{row['batch']:6}{spread(ours):>22}{spread(theirs):>22}"
+        print(f"{name:14}{row['batch']:6}{spread(ours):>28}{spread(theirs):>28}"
               f"{row['ratio']:8.2f}{row['loss_difference']:14.1e}"
               f"{ours['peak_rss_mb']:9.0f}/{theirs['peak_rss_mb']:.0f}", flush=True)
     print("median (quarter … three quarters); ratio: PyTorch's time over minigrad's, above 1 "
