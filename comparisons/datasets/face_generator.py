@@ -20,7 +20,7 @@ CLIPS = {"anger": 45, "contempt": 18, "disgust": 59, "fear": 25, "happy": 69, "s
          "surprise": 83}
 CLASSES = list(CLIPS)
 PERSONS = 118
-FRAMES = np.array([0.7, 0.85, 1.0])        # how far towards the apex the three frames are
+FRAMES = np.array([0.75, 0.9, 1.0])        # how far towards the apex the three frames are
 
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 20, 23, 24, 25, 26, 27)
 """1 inner and 2 outer brow raised, 4 brows lowered, 5 upper lids raised, 6 cheeks raised, 7 lids
@@ -33,16 +33,16 @@ Recipe = list[tuple[float, dict[int, float]]]
 
 RECIPES: dict[str, Recipe] = {
     "anger": [(1.0, {23: 1.0, 24: 1.0, 4: 0.9, 7: 0.6, 5: 0.15, 17: 0.4})],
-    "contempt": [(1.0, {14: 1.0, 12: 0.7})],
+    "contempt": [(1.0, {14: 1.0, 12: 0.3})],
     "disgust": [(0.5, {9: 1.0, 4: 0.3, 7: 0.4, 6: 0.4, 17: 0.25, 25: 0.2}),
                 (0.3, {10: 1.0, 4: 0.2, 7: 0.4, 16: 0.3, 25: 0.6}),
                 (0.2, {9: 1.0, 10: 1.0, 6: 0.3, 7: 0.4, 25: 0.6, 16: 0.3})],
     "fear": [(1.0, {1: 1.0, 2: 1.0, 4: 1.0, 5: 0.7, 20: 0.85, 25: 0.8, 26: 0.25})],
-    "happy": [(1.0, {12: 1.0, 6: 0.85, 25: 0.75, 26: 0.15, 7: 0.2})],
+    "happy": [(1.0, {12: 1.0, 6: 0.9, 25: 0.85, 26: 0.15, 7: 0.2})],
     "sadness": [(0.85, {1: 1.0, 4: 0.8, 15: 1.0, 17: 0.6}),
                 (0.15, {1: 1.0, 4: 0.6, 11: 1.0, 17: 0.4, 15: 0.6})],
-    "surprise": [(0.85, {1: 1.0, 2: 1.0, 5: 0.7, 25: 1.0, 26: 0.5, 27: 0.8}),
-                 (0.15, {5: 1.0, 1: 0.4, 2: 0.4, 25: 1.0, 26: 0.7, 27: 0.5})],
+    "surprise": [(0.85, {1: 1.0, 2: 1.0, 5: 0.7, 25: 1.0, 26: 0.8, 27: 0.85}),
+                 (0.15, {5: 1.0, 1: 0.4, 2: 0.4, 25: 1.0, 26: 0.9, 27: 0.5})],
 }
 
 
@@ -143,7 +143,7 @@ def scenes(n: int, rng: np.random.Generator) -> dict[str, Array]:
         "shift_y": 0.03 * rng.standard_normal(n) + 0.02, "zoom": uniform(1.02, 1.16),
         "light_x": light[0], "light_y": light[1], "light_z": light[2],
         "ambient": uniform(0.45, 0.7), "exposure": uniform(0.85, 1.2), "gamma": uniform(0.8, 1.25),
-        "blur": uniform(0, 1), "noise": uniform(0.004, 0.022), "wall": uniform(0.1, 0.85),
+        "blur": uniform(0, 1), "noise": uniform(0.004, 0.018), "wall": uniform(0.1, 0.85),
         "gaze_x": 0.012 * rng.standard_normal(n), "gaze_y": 0.006 * rng.standard_normal(n),
         "blink": 0.35 * rng.beta(1, 6, n),
     }
@@ -153,10 +153,10 @@ def _expression(name: str, rng: np.random.Generator) -> Array:
     """Action units at the apex, for the left and the right half of the picture: (units, 2)."""
     variants = RECIPES[name]
     part = variants[rng.choice(len(variants), p=[chance for chance, _ in variants])][1]
-    overall = rng.uniform(0.75, 1.0)
+    overall = rng.uniform(0.85, 1.0)
     apex = np.zeros((len(UNITS), 2))
     for k, unit in enumerate(UNITS):
-        strength = np.clip(overall * rng.uniform(0.8, 1.2), 0, 1)
+        strength = np.clip(overall * rng.uniform(0.85, 1.2), 0, 1)
         idle = 0.35 * rng.random() * (rng.random() < 0.06)
         lopsided = rng.uniform(0.85, 1.15, 2)
         takes_part = rng.random() < part.get(unit, 0)
