@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LAYERS = ["kernels", "autograd", "ops", "tensor", "random", "creation", "functional",
-          "nn", "optim", "data", "models"]
-"""Each may import what stands before it (data and kernels: see below)."""
+LAYERS = ["kernels", "inplace", "hooks", "autograd", "ops", "tensor", "random", "creation",
+          "functional", "nn", "optim", "data", "models"]
+"""Each may import what stands before it."""
 
 
 def python(code: str, *options: str) -> subprocess.CompletedProcess[str]:
