@@ -19,20 +19,24 @@ MINIGRAD_KERNELS=numpy runs the twins; NUMBA_DISABLE_JIT=1 runs the loops as pla
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
+T = TypeVar("T")
 
 # What a kernel's arguments are: C-contiguous arrays of its float dtype (None) or of another, by
 # number of dims; besides these bool, int, float and tuples of them.
@@ -55,8 +59,9 @@ class Kernel:
     """A loop, its twin, and the loop compiled (once it has been called)."""
 
     def __init__(self, loop: Callable[..., None], twin: Callable[..., None],
-                 writes: tuple[str, ...]) -> None:
+                 writes: tuple[str, ...], parallel: bool) -> None:
         self.name, self.loop, self.twin = loop.__name__, loop, twin
+        self.parallel = parallel
         self.__doc__ = loop.__doc__
         self.parameters = tuple(inspect.signature(loop).parameters)
         self.writes = tuple(name in writes for name in self.parameters)
@@ -64,7 +69,7 @@ class Kernel:
 
     def __call__(self, *args: Any) -> None:
         run = self._run or self.compiled()
-        with _running:
+        with _running if self.parallel else nullcontext():
             run(*self._prepared(args))
 
     def _prepared(self, args: tuple[Any, ...]) -> Iterator[Any]:
@@ -92,7 +97,7 @@ class Kernel:
                         numba.config.THREADING_LAYER = "workqueue"
                 if "prange" in self.loop.__globals__:
                     self.loop.__globals__["prange"] = numba.prange
-                self._run = _cached_jit(numba, self.loop)
+                self._run = _cached_jit(numba, self.loop, self.parallel)
             return self._run
 
     def warmup(self, dtype: DTypeLike) -> None:
@@ -117,11 +122,14 @@ class Kernel:
         return tuple(numba_type(hints[name]) for name in self.parameters)
 
 
-def kernel(twin: Callable[..., None], *, writes: tuple[str, ...]
+def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], parallel: bool = True
            ) -> Callable[[Callable[..., None]], Kernel]:
-    """Make a kernel of a loop: `twin` is its meaning in plain NumPy, `writes` names its outputs."""
+    """Make a kernel of a loop: `twin` is its meaning in plain NumPy, `writes` names its outputs.
+
+    One that is not `parallel` runs on the thread that calls it, so that `in_lanes` may call it.
+    """
     def decorate(loop: Callable[..., None]) -> Kernel:
-        registry[loop.__name__] = Kernel(loop, twin, writes)
+        registry[loop.__name__] = Kernel(loop, twin, writes, parallel)
         return registry[loop.__name__]
     return decorate
 
@@ -133,8 +141,8 @@ def load_all() -> dict[str, Kernel]:
     return registry
 
 
-def _cached_jit(numba: Any, loop: Callable[..., None]) -> Callable[..., None]:
-    options = {"parallel": True, "nogil": True}
+def _cached_jit(numba: Any, loop: Callable[..., None], parallel: bool) -> Callable[..., None]:
+    options = {"parallel": parallel, "nogil": True}
     try:
         run = numba.njit(cache=True, **options)(loop)
     except RuntimeError:                        # Numba found no folder that it may write to
@@ -175,6 +183,51 @@ def _say_once(line: str) -> None:
     if line not in _said:
         _said.add(line)
         print(f"minigrad: {line}", file=sys.stderr, flush=True)
+
+
+# ---- threads of our own --------------------------------------------------------------------------
+
+LANES = 8
+
+
+def in_lanes(work: Callable[[slice], T], n: int) -> list[T]:
+    """[work(s) for s in up to LANES equal slices of range(n)], shared out among the threads.
+
+    Where loops and matrix products take turns, each thread does all of a slice, and the BLAS keeps
+    to that thread: nobody waits for anybody in between. The slices depend on n alone, so results
+    are equal to the bit for any number of threads.
+    """
+    stops = [n * (i + 1) // min(n, LANES) for i in range(min(n, LANES))]
+    slices = [slice(start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
+    threads = min(_thread_count(), len(slices))
+
+    def share(k: int) -> list[T]:
+        return [work(s) for s in slices[k::threads]]
+
+    with _running, _blas().limit(limits=1):
+        others = [_pool().submit(share, k) for k in range(1, threads)]
+        shares = [share(0), *(other.result() for other in others)] if slices else []
+    return [shares[i % threads][i // threads] for i in range(len(slices))]
+
+
+def _thread_count() -> int:
+    if os.environ.get("MINIGRAD_KERNELS") == "numpy":
+        return 1
+    return int(import_module("numba").get_num_threads())
+
+
+@functools.cache
+def _blas() -> Any:
+    return import_module("threadpoolctl").ThreadpoolController().select(user_api="blas")
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), "minigrad")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)       # threads do not survive a fork
 
 
 class Workspace(threading.local):

@@ -12,12 +12,12 @@ An output row is numbered n·OH + oh, image by image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from minigrad.kernels import Array, Float1, Float3, Float4, Workspace, kernel, prange
+from minigrad.kernels import Array, Float1, Float3, Float4, Workspace, in_lanes, kernel
 
 Pair = tuple[int, int]
 Sizes = tuple[int, int, int, int, int, int, int, int, int]
@@ -68,14 +68,13 @@ def im2col_numpy(x: Float4, sizes: Sizes, first: int, columns: Float3) -> None:
     columns[:] = flat[:, start:start + rows]
 
 
-@kernel(im2col_numpy, writes=("columns",))
+@kernel(im2col_numpy, writes=("columns",), parallel=False)
 def im2col(x: Float4, sizes: Sizes, first: int, columns: Float3) -> None:
     _, _, height, width = x.shape
     kh, kw, sh, sw, ph, pw, dh, dw, out_height = sizes
     n_rows, rows, ow = columns.shape
-    for k in prange(n_rows):
-        at = np.int64(k)            # k is unsigned, and unsigned - signed is a float in Numba
-        c, i, j = at // (kh * kw), at // kw % kh, at % kw
+    for k in range(n_rows):
+        c, i, j = k // (kh * kw), k // kw % kh, k % kw
         left = j * dw - pw
         low = min(max(-(left // sw), 0), ow)                # ow in low … high reads within x
         high = max(min((width - 1 - left) // sw + 1, ow), low)
@@ -110,19 +109,19 @@ def col2im_numpy(columns: Float3, sizes: Sizes, first: int, x: Float4) -> None:
                     columns.reshape(channels, kh, kw, rows, ow)[:, i, j, r, inside].T
 
 
-@kernel(col2im_numpy, writes=("x",))
+@kernel(col2im_numpy, writes=("x",), parallel=False)
 def col2im(columns: Float3, sizes: Sizes, first: int, x: Float4) -> None:
     _, channels, height, width = x.shape
     kh, kw, sh, sw, ph, pw, dh, dw, out_height = sizes
     _, rows, ow = columns.shape
-    for c in prange(channels):
+    for c in range(channels):
         for r in range(rows):
             n, oh = (first + r) // out_height, (first + r) % out_height
             for i in range(kh):
                 ih = oh * sh + i * dh - ph
                 if 0 <= ih < height:
                     for j in range(kw):
-                        k = (np.int64(c) * kh + i) * kw + j
+                        k = (c * kh + i) * kw + j
                         left = j * dw - pw
                         low = max(-(left // sw), 0)
                         high = min((width - 1 - left) // sw + 1, ow)
@@ -140,10 +139,10 @@ def rows_from_images_numpy(images: Float4, first: int, rows: Float3) -> None:
     rows[:] = images.transpose(1, 0, 2, 3).reshape(channels, -1, width)[:, first:first + count]
 
 
-@kernel(rows_from_images_numpy, writes=("rows",))
+@kernel(rows_from_images_numpy, writes=("rows",), parallel=False)
 def rows_from_images(images: Float4, first: int, rows: Float3) -> None:
     height = images.shape[2]
-    for c in prange(rows.shape[0]):
+    for c in range(rows.shape[0]):
         for r in range(rows.shape[1]):
             rows[c, r, :] = images[(first + r) // height, c, (first + r) % height, :]
 
@@ -155,10 +154,10 @@ def images_from_rows_numpy(rows: Float3, bias: Float1, first: int, images: Float
         images[n, :, h] = rows[:, r] + bias[:, None]
 
 
-@kernel(images_from_rows_numpy, writes=("images",))
+@kernel(images_from_rows_numpy, writes=("images",), parallel=False)
 def images_from_rows(rows: Float3, bias: Float1, first: int, images: Float4) -> None:
     height = images.shape[2]
-    for c in prange(rows.shape[0]):
+    for c in range(rows.shape[0]):
         for r in range(rows.shape[1]):
             n, h = (first + r) // height, (first + r) % height
             for w in range(rows.shape[2]):
@@ -169,51 +168,67 @@ def images_from_rows(rows: Float3, bias: Float1, first: int, images: Float4) -> 
 
 def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
     """x (N, C, H, W), w (O, C/groups, KH, KW), b (O,) → y (N, O, OH, OW)"""
-    n, out = len(x), len(w)
-    y = np.empty((n, out, *geometry.out_size), x.dtype)
-    matrix = w.reshape(geometry.groups, out // geometry.groups, -1)             # (G, O/G, K)
-    if geometry.is_matrix_product:
-        np.matmul(matrix, _grouped(x, geometry), out=_grouped(y, geometry))
-        if b is not None:
-            y += b[:, None, None]
-        return y
-    bias = np.zeros(out, x.dtype) if b is None else b
-    for first, rows in _pieces(x, w, geometry):
-        columns = _unfold(x, first, rows, geometry)                             # (G, K, R·OW)
-        product = workspace("rows", (geometry.groups, matrix.shape[1], columns.shape[2]), x.dtype)
-        np.matmul(matrix, columns, out=product)
-        images_from_rows(product.reshape(out, rows, -1), bias, first, y)
+    x, matrices = np.ascontiguousarray(x), _matrices(w, geometry)
+    y = np.empty((len(x), len(w), *geometry.out_size), x.dtype)
+    bias = np.zeros(len(w), x.dtype) if b is None else b
+
+    def images(s: slice) -> None:
+        if geometry.is_matrix_product:
+            np.matmul(matrices, _grouped(x[s], geometry), out=_grouped(y[s], geometry))
+            y[s] += bias[:, None, None]
+            return
+        for first, rows in _pieces(x[s], w, geometry):
+            columns = _unfold(x[s], first, rows, geometry)                      # (G, K, R·OW)
+            product = workspace("rows", (len(w), rows, geometry.out_size[1]), x.dtype)
+            np.matmul(matrices, columns, out=product.reshape(*matrices.shape[:2], -1))
+            images_from_rows(product, bias, first, y[s])
+
+    in_lanes(images, len(x))
     return y
 
 
 def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: Geometry) -> Array:
     """dw of y = conv2d(x, w): x (N, C, H, W), g (N, O, OH, OW) → (O, C/groups, KH, KW)"""
-    out = w_shape[0]
-    dw = np.zeros((geometry.groups, out // geometry.groups, int(np.prod(w_shape[1:]))), x.dtype)
-    part = np.empty_like(dw)
-    w = np.broadcast_to(dw[:1, :1, :1, None], w_shape)
-    for first, rows in _pieces(x, w, geometry):
-        columns = _unfold(x, first, rows, geometry)
-        gs = _rows_of(g, first, rows, geometry)
-        dw += np.matmul(gs, columns.swapaxes(1, 2), out=part)
-    return dw.reshape(w_shape)
+    x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)
+
+    def images(s: slice) -> Array:
+        dw = np.zeros(w_shape, x.dtype)
+        total, part = _matrices(dw, geometry), _matrices(np.empty_like(dw), geometry)
+        pairs: Iterable[tuple[Array, Array]]
+        if geometry.is_matrix_product:
+            pairs = zip(_grouped(x[s], geometry), _grouped(g[s], geometry), strict=True)
+        else:
+            pairs = ((_unfold(x[s], first, rows, geometry), _rows_of(g[s], first, rows, geometry))
+                     for first, rows in _pieces(x[s], dw, geometry))
+        for columns, rows_of_g in pairs:                            # (G, K, R·OW), (G, O/G, R·OW)
+            total += np.matmul(rows_of_g, columns.swapaxes(1, 2), out=part)
+        return dw
+
+    return sum(in_lanes(images, len(x)), np.zeros(w_shape, x.dtype))
 
 
 def conv2d_input_grad(g: Array, w: Array, x_shape: tuple[int, ...], geometry: Geometry) -> Array:
     """dx of y = conv2d(x, w): g (N, O, OH, OW), w (O, C/groups, KH, KW) → (N, C, H, W)"""
-    matrix = w.reshape(geometry.groups, len(w) // geometry.groups, -1)          # (G, O/G, K)
-    matrix = matrix.swapaxes(1, 2)
-    if geometry.is_matrix_product:
-        dx = np.empty(x_shape, g.dtype)
-        np.matmul(matrix, _grouped(g, geometry), out=_grouped(dx, geometry))
-        return dx
-    dx = np.zeros(x_shape, g.dtype)
-    for first, rows in _pieces(dx, w, geometry):
-        gs = _rows_of(g, first, rows, geometry)
-        columns = workspace("columns", (geometry.groups, matrix.shape[1], gs.shape[2]), g.dtype)
-        np.matmul(matrix, gs, out=columns)
-        col2im(columns.reshape(-1, rows, geometry.out_size[1]), geometry.sizes, first, dx)
+    g, dx = np.ascontiguousarray(g), np.zeros(x_shape, g.dtype)
+    transposed = _matrices(w, geometry).swapaxes(1, 2)                          # (G, K, O/G)
+
+    def images(s: slice) -> None:
+        if geometry.is_matrix_product:
+            np.matmul(transposed, _grouped(g[s], geometry), out=_grouped(dx[s], geometry))
+            return
+        for first, rows in _pieces(dx[s], w, geometry):
+            rows_of_g = _rows_of(g[s], first, rows, geometry)
+            columns = workspace("columns", (*transposed.shape[:2], rows_of_g.shape[2]), g.dtype)
+            np.matmul(transposed, rows_of_g, out=columns)
+            col2im(columns.reshape(-1, rows, geometry.out_size[1]), geometry.sizes, first, dx[s])
+
+    in_lanes(images, len(g))
     return dx
+
+
+def _matrices(w: Array, geometry: Geometry) -> Array:
+    """(O, C/G, KH, KW) → (G, O/G, K) with K = C/G·KH·KW"""
+    return w.reshape(geometry.groups, len(w) // geometry.groups, int(np.prod(w.shape[1:])))
 
 
 def _pieces(x: Array, w: Array, geometry: Geometry) -> Iterator[Pair]:
