@@ -80,13 +80,8 @@ def prod(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Recorde
 @op
 def var(x: Tensor, *, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Recorded:
     """y = Σ (x - mean)² / (n - correction)"""
-    _require_float("var", x)
-    dims, shape = normalize_dims("var", dim, x.ndim), x.shape
-    n = math.prod(shape[d] for d in dims)
-    freedom = n - correction if n > correction else 0
-    with np.errstate(all="ignore"):
-        centred = x.data - x.data.sum(dims, keepdims=True) / x.dtype.type(n)
-        y = np.square(centred).sum(dims, keepdims=keepdim) / x.dtype.type(freedom)
+    y, dims, freedom = _variance("var", x, dim, correction, keepdim)
+    shape = x.shape
 
     def vjp(g: Tensor) -> Tensor:
         scale = 2 / freedom if freedom else math.nan
@@ -94,10 +89,30 @@ def var(x: Tensor, *, dim: Dims = None, correction: int = 1, keepdim: bool = Fal
     return y, vjp
 
 
-def std(x: Tensor, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
-    """y = √var(x)"""
-    dims = normalize_dims("std", dim, x.ndim)
-    return var(x, dim=dims, correction=correction, keepdim=keepdim).sqrt()
+@op
+def std(x: Tensor, *, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Recorded:
+    """y = √var(x); gradient 0 where all x are equal"""
+    y, dims, freedom = _variance("std", x, dim, correction, keepdim)
+    shape = x.shape
+
+    def vjp(g: Tensor, y: Tensor) -> Tensor:
+        scale = 1 / freedom if freedom else math.nan
+        by_y = elementwise.where(y == 0, 0.0, g * scale) / elementwise.where(y == 0, 1.0, y)
+        return _spread(by_y, shape, dims) * (x - x.mean(dims, keepdim=True))
+    return np.sqrt(y), vjp
+
+
+def _variance(name: str, x: Tensor, dim: Dims, correction: int,
+              keepdim: bool) -> tuple[Array, tuple[int, ...], int]:
+    """The variance, the dims it is over, and its degrees of freedom."""
+    _require_float(name, x)
+    dims = normalize_dims(name, dim, x.ndim)
+    n = math.prod(x.shape[d] for d in dims)
+    freedom = n - correction if n > correction else 0
+    with np.errstate(all="ignore"):
+        centred = x.data - x.data.sum(dims, keepdims=True) / x.dtype.type(n)
+        return (np.square(centred).sum(dims, keepdims=keepdim) / x.dtype.type(freedom),
+                dims, freedom)
 
 
 # ---- extremes -----------------------------------------------------------------------------------
