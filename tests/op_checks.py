@@ -1,0 +1,130 @@
+"""Running an op and torch's side by side, and the checks that a wrong gradient must not pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from op_cases import Call, OpCase
+
+from minigrad.autograd import grad, no_grad
+from minigrad.tensor import Tensor
+from minigrad.testing import gradcheck
+
+# ---- calling both sides --------------------------------------------------------------------------
+
+def outputs_of(result: Any) -> list[Any]:
+    return list(result) if isinstance(result, tuple | list) else [result]
+
+
+def tensors(call: Call, requires_grad: bool = True) -> list[Tensor | None]:
+    return [None if x is None else Tensor(x, requires_grad and x.dtype.kind == "f")
+            for x in call.arrays]
+
+
+def run(case: OpCase, call: Call) -> tuple[list[Tensor | None], list[Tensor]]:
+    xs = tensors(call)
+    return xs, outputs_of(case(*xs, **call.static))
+
+
+def to_torch(x: Any) -> Any:
+    if isinstance(x, np.ndarray):
+        return torch.tensor(x)
+    return tuple(to_torch(v) for v in x) if isinstance(x, tuple) else x
+
+
+def run_torch(case: OpCase, call: Call) -> tuple[list[Any], list[torch.Tensor]]:
+    xs = [None if x is None else torch.tensor(x, requires_grad=x.dtype.kind == "f")
+          for x in call.arrays]
+    static = {name: to_torch(value) for name, value in call.static.items()}
+    return xs, outputs_of(case.reference(*xs, **static))
+
+
+def cotangents(ys: list[Tensor], seed: int = 7) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    return [np.asarray(rng.standard_normal(y.shape)).astype(y.dtype) for y in ys
+            if y.dtype.kind == "f"]
+
+
+def vjp(xs: list[Tensor | None], ys: list[Tensor], gs: list[Any], **options: Any) -> list[Any]:
+    """The gradients of Σ g·y with respect to the inputs, zeros where none arrives."""
+    leaves = [x for x in xs if x is not None and x.requires_grad]
+    pairs = [(y, Tensor(g)) for y, g in zip([y for y in ys if y.dtype.kind == "f"], gs, strict=True)
+             if y.requires_grad]
+    if not pairs:
+        return [np.zeros(x.shape) for x in leaves]
+    found = grad([y for y, _ in pairs], leaves, [g for _, g in pairs], allow_unused=True, **options)
+    return [np.zeros(x.shape, x.dtype) if g is None else g.data
+            for x, g in zip(leaves, found, strict=True)]
+
+
+def vjp_torch(xs: list[Any], ys: list[torch.Tensor], gs: list[Any]) -> list[Any]:
+    leaves = [x for x in xs if x is not None and x.requires_grad]
+    ys = [y for y in ys if y.is_floating_point()]
+    pairs = [(y, torch.from_numpy(g)) for y, g in zip(ys, gs, strict=True) if y.requires_grad]
+    if not pairs:
+        return [np.zeros(tuple(x.shape)) for x in leaves]
+    found = torch.autograd.grad([y for y, _ in pairs], leaves, [g for _, g in pairs],
+                                allow_unused=True)
+    return [np.zeros(tuple(x.shape)) if g is None else g.numpy()
+            for x, g in zip(leaves, found, strict=True)]
+
+
+def assert_close(actual: Any, expected: Any, tolerance: float) -> None:
+    """Relative to the largest finite value, at least 1; NaN and infinities where they should be."""
+    assert actual.shape == expected.shape
+    finite = np.abs(expected[np.isfinite(expected)]) if expected.dtype.kind == "f" else expected
+    scale = max(1.0, float(finite.max(initial=0))) if finite.dtype.kind == "f" else 1.0
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance * scale)
+
+
+def assert_same_as(expected: torch.Tensor, actual: Any) -> None:
+    """By torch's own rules and tolerances."""
+    torch.testing.assert_close(torch.tensor(actual.copy()), expected.detach(), equal_nan=True)
+
+
+# ---- the checks: each raises AssertionError on a wrong gradient ----------------------------------
+
+def check_against_torch(case: OpCase, call: Call, seed: int = 7) -> None:
+    xs, ys = run(case, call)
+    torch_xs, torch_ys = run_torch(case, call)
+    assert len(ys) == len(torch_ys)
+    for y, t in zip(ys, torch_ys, strict=True):
+        expected = t.detach().numpy()
+        assert y.shape == expected.shape
+        assert y.dtype == expected.dtype
+        assert_close(y.data, expected, case.tolerance.value)
+    gs = cotangents(ys, seed)
+    for g, expected in zip(vjp(xs, ys, gs), vjp_torch(torch_xs, torch_ys, gs), strict=True):
+        assert_close(g, expected, case.tolerance.gradient)
+
+
+def check_adjoint(case: OpCase, call: Call) -> None:
+    """⟨u, Jv⟩ = ⟨Jᵀu, v⟩, with Jv by central differences."""
+    xs, ys = run(case, call)
+    us = cotangents(ys)
+    rng = np.random.default_rng(11)
+    vs = [rng.standard_normal(x.shape) for x in xs if x is not None]
+    arrived = sum(float((g * v).sum()) for g, v in zip(vjp(xs, ys, us), vs, strict=True))
+
+    def along(h: float) -> list[np.ndarray]:
+        directions = iter(vs)
+        moved = call.map(lambda x: x + h * next(directions))
+        with no_grad():
+            result = outputs_of(case(*tensors(moved, False), **moved.static))
+        return [y.data for y in result if y.dtype.kind == "f"]
+
+    h = 1e-6
+    changes = [(after - before) / (2 * h) for after, before in
+               zip(along(h), along(-h), strict=True)]
+    sent = sum(float((u * change).sum()) for u, change in zip(us, changes, strict=True))
+    size = sum(float(np.abs(y.data).sum()) for y in ys) + abs(sent)
+    assert abs(sent - arrived) <= 1e-7 * (10 + size), f"<u, Jv> = {sent}, <J'u, v> = {arrived}"
+
+
+def check_finite_differences(case: OpCase, call: Call) -> None:
+    gradcheck(lambda *xs: case(*xs, **call.static), tensors(call))
+
+
+CHECKS = (check_against_torch, check_adjoint, check_finite_differences)
