@@ -61,11 +61,16 @@ class Node:
         self.hooks: dict[RemovableHandle, Callable[[Tensor], Tensor | None]] | None = None
         self.output: Array | None = None
         for _, vjp in edges:
-            if vjp.__code__.co_argcount == 2:       # it asks for the output
+            if _asks_for_output(vjp):
                 self.output = y
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+
+def _asks_for_output(vjp: Vjp) -> bool:
+    """Whether a vjp takes (g, y), not counting what has a default: `lambda g, i=i: …` takes g."""
+    return vjp.__code__.co_argcount - len(vjp.__defaults__ or ()) == 2
 
 
 Vertex = Any     # a Node for what an op made, the Tensor itself for a leaf
@@ -215,7 +220,10 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
             for parent, vjp in vertex.edges:
                 if targets is not None and parent not in needed:
                     continue
-                gx = vjp(g, _output_of(vertex)) if vjp.__code__.co_argcount == 2 else vjp(g)
+                gx = vjp(g, _output_of(vertex)) if _asks_for_output(vjp) else vjp(g)
+                if not isinstance(gx, Tensor):
+                    raise TypeError(f"{vertex.name}: a vjp must return a Tensor; "
+                                    f"got {type(gx).__name__}")
                 if gx._data.shape != parent.shape or gx._data.dtype != parent.dtype:
                     gx = unbroadcast(gx, parent.shape, vertex.name).to(parent.dtype)
                 pending[parent] = pending[parent] + gx if parent in pending else gx

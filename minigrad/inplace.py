@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -41,12 +42,18 @@ def changed_since(time: int, arrays: Iterable[Array]) -> Array | None:
 
 
 def captured_by(functions: Iterable[Callable[..., Any]]) -> list[Any]:
-    """What functions hold on to from the scope they were made in; tuples and lists opened up."""
+    """What functions hold on to from the scope they were made in, and what the functions among that
+    hold on to; tuples and lists opened up."""
     values: list[Any] = []
-    for function in functions:
-        for cell in function.__closure__ or ():
+    waiting, seen = list(functions), set()
+    while waiting:
+        function = waiting.pop()
+        seen.add(function)
+        for cell in getattr(function, "__closure__", None) or ():
             value = cell.cell_contents
             values.extend(value if isinstance(value, tuple | list) else [value])
+            if isinstance(value, FunctionType) and value not in seen:
+                waiting.append(value)
     return values
 
 

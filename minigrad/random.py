@@ -44,7 +44,7 @@ class Generator:
     def uniform(self, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0,
                 dtype: DTypeLike = np.float32) -> Array:
         """Uniform in [low, high)."""
-        n = math.prod(shape)
+        n = _count(shape)
         kind = np.dtype(dtype).type
         if kind is np.float32:                  # 24 bits of one word
             unit = (self._bits(n) & np.uint32(2**24 - 1)) * 2.0**-24
@@ -60,7 +60,7 @@ class Generator:
                dtype: DTypeLike = np.float32) -> Array:
         """Normal with the given mean and standard deviation, by Box-Muller on blocks of 16:
         u, v → √(-2·log(1-u)) · (cos 2πv, sin 2πv)."""
-        n = math.prod(shape)
+        n = _count(shape)
         size = max(n, 16)
         u = self.uniform((size,), dtype=dtype)
         whole = size - size % 16
@@ -74,6 +74,12 @@ class Generator:
     def permutation(self, n: int) -> Array:
         """The numbers 0 … n-1 in random order."""
         return self._twister.permutation(n)
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    if any(n < 0 for n in shape):
+        raise ValueError(f"random numbers: no size may be negative; got {shape}")
+    return math.prod(shape)
 
 
 def _box_muller(u: Array) -> Array:

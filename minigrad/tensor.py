@@ -228,6 +228,15 @@ class Tensor:
     def zero_(self) -> Tensor:
         return self.fill_(0)
 
+    def _become(self, y: Tensor) -> Tensor:
+        """The result of `self += …`: self, changed in place; or y, where y is part of a graph."""
+        if y.node is not None and (self.node is not None or not self._requires_grad):
+            return y
+        if y.shape != self.shape or not np.can_cast(y.dtype, self.dtype, "same_kind"):
+            raise RuntimeError(f"a tensor of {self.dtype} {self.shape} cannot become one of "
+                               f"{y.dtype} {y.shape} in place")
+        return self.copy_(y)
+
     # ---- arithmetic -----------------------------------------------------------------------------
 
     def add(self, other: Operand) -> Tensor:
@@ -251,6 +260,18 @@ class Tensor:
     __add__ = __radd__ = add
     __mul__ = __rmul__ = mul
     __sub__, __truediv__, __pow__, __matmul__ = sub, div, pow, matmul
+
+    def __iadd__(self, other: Operand) -> Tensor:       # type: ignore[misc]
+        return self._become(self + other)
+
+    def __isub__(self, other: Operand) -> Tensor:       # type: ignore[misc]
+        return self._become(self - other)
+
+    def __imul__(self, other: Operand) -> Tensor:       # type: ignore[misc]
+        return self._become(self * other)
+
+    def __itruediv__(self, other: Operand) -> Tensor:       # type: ignore[misc]
+        return self._become(self / other)
 
     def __rsub__(self, other: Operand) -> Tensor:
         return elementwise.sub(other, self)
@@ -331,9 +352,13 @@ class Tensor:
     # ---- comparison: boolean tensors, no gradient -----------------------------------------------
 
     def __eq__(self, other: object) -> Tensor:          # type: ignore[override]  # as in NumPy
+        if other is None or isinstance(other, str):     # Python says False
+            return NotImplemented
         return elementwise.compare(np.equal, self, other)
 
     def __ne__(self, other: object) -> Tensor:          # type: ignore[override]
+        if other is None or isinstance(other, str):
+            return NotImplemented
         return elementwise.compare(np.not_equal, self, other)
 
     def __lt__(self, other: Operand) -> Tensor:

@@ -258,6 +258,23 @@ def test_wrong_vjps_are_errors_that_name_the_op() -> None:
                                            r"\(2, 2\) for an input of shape \(3,\)"):
         misshapes(leaf(1.0, 2.0, 3.0)).sum().backward()
 
+    @op
+    def unwraps(x: Tensor) -> Any:
+        return x.data.copy(), lambda g: g.data
+
+    with pytest.raises(TypeError, match="unwraps: a vjp must return a Tensor; got ndarray"):
+        unwraps(leaf(1.0)).sum().backward()
+
+
+def test_an_argument_with_a_default_is_not_the_output() -> None:
+    @op
+    def scales(x: Tensor) -> Any:
+        return x.data * 3, lambda g, k=3: g * k
+
+    x = leaf(1.0, 2.0)
+    scales(x).sum().backward()
+    np.testing.assert_array_equal(x.grad.data, [3.0, 3.0])      # type: ignore[union-attr]
+
 
 def test_ops_take_inputs_by_name_left_out_or_none() -> None:
     @op
@@ -354,3 +371,21 @@ def test_hashing_and_membership_go_by_identity() -> None:
     a, b = leaf(1.0), leaf(1.0)
     assert len({a, b, a}) == 2
     assert {a: 1}.get(b) is None
+
+
+def test_comparison_with_none_or_text_is_pythons() -> None:
+    x = leaf(1.0, 2.0)
+    assert (x == None) is False         # noqa: E711
+    assert (x != None) is True          # noqa: E711
+    assert (x == "a") is False
+
+
+def test_corners_that_differed_from_torchs() -> None:
+    assert mg.sign(mg.tensor([True, False])).data.tolist() == [True, False]
+    assert mg.cat([mg.tensor([]), mg.ones(1, 2)]).shape == (1, 2)
+    with pytest.raises(RuntimeError, match="must name each of the 2 dims"):
+        mg.ones(2, 3).permute()
+    with pytest.raises(TypeError, match="clamp: min and max must be numbers"):
+        mg.clamp(mg.ones(2), mg.zeros(2))       # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no size may be negative"):
+        mg.randn(-1)

@@ -185,3 +185,54 @@ def test_freed_memory_leaves_no_stamp_behind() -> None:
     for _ in range(100):
         mg.tensor([1.0, 2.0])[0] = 3.0
     assert len(inplace._stamps) == before
+
+
+def lrn_gradient(x: Tensor) -> Tensor:
+    return mg.grad(mg.functional.local_response_norm(x, 3).sum(), x, create_graph=True)[0]
+
+
+def test_what_a_helper_of_the_vjp_holds_on_to_counts() -> None:
+    x = mg.tensor(np.ones((1, 2, 3)), requires_grad=True)
+    gx = lrn_gradient(x)
+    assign(x)
+    with pytest.raises(RuntimeError, match="_response_norm_grad: a value of shape"):
+        gx.sum().backward()
+
+
+# ---- x += 1 --------------------------------------------------------------------------------------
+
+def test_augmented_assignment_changes_a_leaf_in_place_as_in_torch() -> None:
+    for lib, w in ((mg, leaf(1.0, 2.0)), (torch, torch.tensor([1.0, 2.0], requires_grad=True))):
+        model = [w]
+        with lib.no_grad():     # type: ignore[attr-defined]
+            for p in model:
+                p += 3
+                p -= lib.ones(2)            # type: ignore[attr-defined]
+                p *= 2
+                p /= 4
+        np.testing.assert_array_equal(w.detach().numpy(), [1.5, 2.0])
+        assert w.requires_grad
+
+
+def test_augmented_assignment_to_a_graph_tensor_makes_a_new_one() -> None:
+    x = leaf(1.0, 2.0)
+    y = before = x * 2
+    y += x
+    total = mg.zeros(2, dtype=mg.float64)
+    total += y
+    total.sum().backward()
+    np.testing.assert_array_equal(before.data, [2.0, 4.0])
+    np.testing.assert_array_equal(x.grad.data, [3.0, 3.0])      # type: ignore[union-attr]
+
+
+def test_augmented_assignment_is_noticed_and_refused_where_torch_refuses() -> None:
+    x, c = leaf(1.0, 2.0), leaf(3.0, 4.0).detach()
+    y = (x * c).sum()
+    c += 1
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+    with pytest.raises(RuntimeError, match=r"under no_grad\(\)"):
+        x += 1
+    for target, value in ((mg.tensor([1, 2]), 0.5), (mg.zeros(2), mg.ones(3, 2))):
+        with pytest.raises(RuntimeError, match="cannot become one of"):
+            target += value

@@ -175,10 +175,8 @@ def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any
 
 def _checked(name: str, dims: int, input: Any, weight: Any, bias: Any, groups: int
              ) -> tuple[Tensor, Tensor, Tensor | None, bool]:
-    x, w, b = (t if t is None or isinstance(t, autograd.Tensor) else autograd.Tensor(t)
-               for t in (input, weight, bias))
-    assert x is not None
-    assert w is not None
+    x, w = (t if isinstance(t, autograd.Tensor) else autograd.Tensor(t) for t in (input, weight))
+    b = bias if bias is None or isinstance(bias, autograd.Tensor) else autograd.Tensor(bias)
     if x.ndim not in (dims + 1, dims + 2) or w.ndim != dims + 2:
         raise RuntimeError(f"{name}: x must have {dims + 1} or {dims + 2} dims and w {dims + 2}; "
                            f"got x {x.shape}, w {w.shape}")

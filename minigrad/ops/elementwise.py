@@ -266,7 +266,7 @@ def abs(x: Tensor) -> Recorded:
 @op
 def sign(x: Tensor) -> Recorded:
     """y = -1, 0 or 1 (0 for NaN); the gradient is 0 everywhere"""
-    return (x.data > 0) * x.dtype.type(1) - (x.data < 0), lambda g: g * 0
+    return np.where(x.data < 0, -1, x.data > 0).astype(x.dtype), lambda g: g * 0
 
 
 @op
@@ -304,6 +304,8 @@ def clamp(x: Any, min: float | None = None, max: float | None = None) -> Tensor:
     """y = x held between min and max; gradient 0 on the boundary. ValueError without either."""
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be given")
+    if not all(bound is None or isinstance(bound, int | float | np.number) for bound in (min, max)):
+        raise TypeError("clamp: min and max must be numbers; maximum() and minimum() take tensors")
     x, *_ = promote(x, *(bound for bound in (min, max) if bound is not None))
     return _clamp(x, min=min, max=max)
 

@@ -76,7 +76,7 @@ def view(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 def permute(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
     """y's dim i is x's dim dims[i]"""
     order = normalize_dims("permute", dims, x.ndim)
-    if len(order) != x.ndim:
+    if len(dims) != x.ndim:
         raise RuntimeError(f"permute: dims {dims} must name each of the {x.ndim} dims once")
     back = tuple(int(i) for i in np.argsort(order))
     return x.data.transpose(order), lambda g: g.permute(back)
@@ -172,10 +172,11 @@ def _triangle(name: str, x: Tensor, cut: Any) -> Tensor:
 # ---- several tensors ----------------------------------------------------------------------------
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors joined along `dim`; all other sizes must agree"""
+    """Tensors joined along `dim`; all other sizes must agree. One of shape (0,) fits to any."""
     if not tensors:
         raise RuntimeError("cat: needs at least one tensor")
     promoted = elementwise.promote(*tensors)
+    promoted = [x for x in promoted if x.shape != (0,)] or promoted[:1]
     shapes = [x.shape for x in promoted]
     axis = normalize_dim("cat", dim, promoted[0].ndim)
     others = {(len(s), s[:axis], s[axis + 1:]) for s in shapes}
