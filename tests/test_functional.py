@@ -208,9 +208,10 @@ def test_arguments_that_torch_deprecated_are_refused(name: str, argument: str) -
     ("binary_cross_entropy_with_logits", {"weight": [[0.5], [2.0]]}),
     ("binary_cross_entropy_with_logits", {"pos_weight": [0.5, 2.0, 3.0]}),
     ("mse_loss", {"weight": [[0.5, 2.0, 3.0], [1.0, 1.0, 2.0]]}),
+    ("l1_loss", {"weight": [[0.5, 2.0, 3.0], [1.0, 1.0, 2.0]]}),
     ("huber_loss", {"weight": [[0.5, 2.0, 3.0], [1.0, 1.0, 2.0]], "delta": 0.2}),
 ])
-@pytest.mark.parametrize("reduction", ["none", "sum"])
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 def test_weighted_losses_are_torchs(name: str, options: dict[str, Any], reduction: str) -> None:
     rng = np.random.default_rng(1)
     x, t = rng.uniform(0.1, 0.9, (2, 2, 3))
@@ -237,3 +238,19 @@ def test_results_are_tensors_whatever_the_arguments_are() -> None:
     x, w = real(1, 2, 3).astype(np.float32), real(2, 4, 3).astype(np.float32)
     assert isinstance(F.linear(x, w), Tensor)
     assert isinstance(F.relu(x.tolist()), Tensor)
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "huber_loss"])
+def test_weights_of_another_shape_are_refused(name: str) -> None:
+    x = np.ones((2, 4))
+    with pytest.raises(ValueError, match=rf"{name}: weight must have x's shape"):
+        getattr(F, name)(x, x, weight=np.ones(4))
+
+
+def test_cross_entropy_of_no_probabilities_is_nan() -> None:
+    assert np.isnan(F.cross_entropy(minigrad.zeros(0, 3), minigrad.zeros(0, 3)).item())
+
+
+def test_convolutions_of_nothing_are_refused() -> None:
+    with pytest.raises(TypeError, match="cannot hold data"):
+        F.conv2d(None, minigrad.ones(1, 1, 1, 1))

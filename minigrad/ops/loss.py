@@ -126,7 +126,7 @@ def _soft_cross_entropy(log_p: Tensor, t: Tensor, weight: Any, reduction: str, s
     losses = -(log_p * t if w is None
                else log_p * t * w.reshape(-1, *[1] * max(log_p.ndim - 2, 0))).sum(axis)
     if reduction == "mean":
-        return losses.sum() / max(losses.numel(), 1)
+        return losses.sum() / losses.numel()
     return _reduce("cross_entropy", losses, reduction)
 
 
@@ -157,18 +157,24 @@ def _class_weights(name: str, weight: Any, x: Tensor) -> Tensor | None:
 
 def mse_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
              reduction: str = "mean", weight: Any = None) -> Tensor:
-    """(x - t)², times `weight`. Source: torch.nn.functional.mse_loss."""
+    """(x - t)², times `weight`, by whose sum "mean" divides.
+
+    Source: torch.nn.functional.mse_loss.
+    """
     _no_legacy("mse_loss", size_average, reduce)
     x, t = _pair("mse_loss", input, target)
-    return _weighted("mse_loss", (x - t).square(), weight, reduction)
+    return _averaged("mse_loss", (x - t).square(), _like("mse_loss", input, weight), reduction)
 
 
 def l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
             reduction: str = "mean", weight: Any = None) -> Tensor:
-    """|x - t|, times `weight`; gradient 0 at 0. Source: torch.nn.functional.l1_loss."""
+    """|x - t|, times `weight`, by whose sum "mean" divides; gradient 0 at 0.
+
+    Source: torch.nn.functional.l1_loss.
+    """
     _no_legacy("l1_loss", size_average, reduce)
     x, t = _pair("l1_loss", input, target)
-    return _weighted("l1_loss", (x - t).abs(), weight, reduction)
+    return _averaged("l1_loss", (x - t).abs(), _like("l1_loss", input, weight), reduction)
 
 
 def smooth_l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
@@ -200,8 +206,8 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     d = (x - t).abs()
     losses = el.where(d <= delta, d.square() * 0.5, (d - delta / 2) * delta)
     own = _tensor(input).dtype                  # of mixed dtypes torch takes x's
-    return _weighted("huber_loss", losses.to(own if own.kind == "f" else losses.dtype), weight,
-                     reduction)
+    return _weighted("huber_loss", losses.to(own if own.kind == "f" else losses.dtype),
+                     _like("huber_loss", input, weight), reduction)
 
 
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_average: None = None,
@@ -274,6 +280,22 @@ def _reduce(name: str, losses: Tensor, reduction: str) -> Tensor:
 
 def _weighted(name: str, losses: Tensor, weight: Any, reduction: str) -> Tensor:
     return _reduce(name, losses if weight is None else losses * _tensor(weight), reduction)
+
+
+def _averaged(name: str, losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    """As _weighted, but "mean" is the weighted average."""
+    if weight is None or reduction != "mean":
+        return _weighted(name, losses, weight, reduction)
+    return (losses * weight).sum() / weight.sum()
+
+
+def _like(name: str, input: Any, weight: Any) -> Tensor | None:
+    if weight is None:
+        return None
+    x, w = _tensor(input), _tensor(weight)
+    if w.shape != x.shape:
+        raise ValueError(f"{name}: weight must have x's shape; got x {x.shape}, weight {w.shape}")
+    return w
 
 
 def _pair(name: str, input: Any, target: Any) -> list[Tensor]:
