@@ -2,7 +2,7 @@
 weights.
 
 Both use the Mersenne Twister MT19937 (Matsumoto & Nishimura 1998), seeded by its reference
-initialisation. `uniform` agrees with torch to the bit, `normal` to rounding (16 numbers or more).
+initialisation. `uniform` agrees with torch to the bit, `normal` to rounding.
 """
 
 from __future__ import annotations
@@ -28,15 +28,19 @@ class Generator:
         if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
             raise TypeError(f"manual_seed: seed must be an int; got {seed!r}")
         self._twister = np.random.RandomState(int(seed) % 2**32)
+        self._spare = math.nan              # the second normal number of a pair, until it is drawn
         return self
 
     def get_state(self) -> Array:
-        """The state as 625 numbers of 32 bits: the twister's 624 words and its position."""
+        """The state as 627 numbers of 32 bits: the twister's 624 words, its position, and a normal
+        number that is still to be given out (NaN: none)."""
         _, words, position, *_ = self._twister.get_state()
-        return np.append(np.asarray(words, np.uint32), np.uint32(position))
+        spare = np.array([self._spare]).view(np.uint32)
+        return np.concatenate([np.asarray(words, np.uint32), [np.uint32(position)], spare])
 
     def set_state(self, state: Array) -> None:
-        self._twister.set_state(("MT19937", state[:-1], int(state[-1]), 0, 0.0))
+        self._twister.set_state(("MT19937", state[:624], int(state[624]), 0, 0.0))
+        self._spare = float(state[625:].view(np.float64)[0]) if len(state) == 627 else math.nan
 
     def _bits(self, n: int) -> Array:
         return self._twister.randint(0, 2**32, n, dtype=np.uint32)
@@ -58,18 +62,28 @@ class Generator:
 
     def normal(self, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0,
                dtype: DTypeLike = np.float32) -> Array:
-        """Normal with the given mean and standard deviation, by Box-Muller on blocks of 16:
-        u, v → √(-2·log(1-u)) · (cos 2πv, sin 2πv)."""
+        """Normal with the given mean and standard deviation, by Box-Muller:
+        u, v → √(-2·log(1-u)) · (cos 2πv, sin 2πv), on blocks of 16. Fewer than 16 are drawn in
+        float64, one after the other; the second of a pair may be left for the next call."""
         n = _count(shape)
-        size = max(n, 16)
-        u = self.uniform((size,), dtype=dtype)
-        whole = size - size % 16
-        values = _box_muller(u[:whole])
-        if size % 16:                           # torch draws the last 16 numbers once more
+        if n < 16:
+            few = [self._next_normal() * std + mean for _ in range(n)]
+            return np.array(few, dtype).reshape(shape)
+        u = self.uniform((n,), dtype=dtype)
+        values = _box_muller(u[:n - n % 16])
+        if n % 16:                              # torch draws the last 16 numbers once more
             tail = _box_muller(self.uniform((16,), dtype=dtype))
-            values = np.concatenate([values[:size - 16], tail])
-        scaled: Array = values[:n] * u.dtype.type(std) + u.dtype.type(mean)
+            values = np.concatenate([values[:n - 16], tail])
+        scaled: Array = values * u.dtype.type(std) + u.dtype.type(mean)
         return scaled.reshape(shape)
+
+    def _next_normal(self) -> float:
+        value, self._spare = self._spare, math.nan
+        if math.isnan(value):
+            v, u = self.uniform((2,), dtype=np.float64)
+            radius, angle = math.sqrt(-2 * math.log1p(-u)), 2 * math.pi * v
+            value, self._spare = radius * math.cos(angle), radius * math.sin(angle)
+        return value
 
     def permutation(self, n: int) -> Array:
         """The numbers 0 … n-1 in random order."""

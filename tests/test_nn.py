@@ -317,3 +317,24 @@ def test_a_fill_takes_a_generator_of_its_own():
     mg.manual_seed(3)
     nn.init.uniform_(b)
     np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_random_numbers_are_torchs_whatever_their_counts():
+    for sizes in ([3, 3, 20, 1, 5], [1, 16, 4, 17, 0, 2]):
+        mg.manual_seed(7)
+        torch.manual_seed(7)
+        for n in sizes:
+            for dtype in ("float32", "float64"):
+                expected = torch.randn(n, dtype=getattr(torch, dtype))
+                np.testing.assert_allclose(mg.randn(n, dtype=dtype).data, expected, atol=2e-6)
+        np.testing.assert_array_equal(mg.rand(3).data, torch.rand(3))
+
+
+def test_the_random_state_includes_the_normal_number_left_over():
+    generator = mg.manual_seed(3)
+    mg.randn(1)
+    state = generator.get_state()
+    after = mg.randn(2).data
+    mg.manual_seed(4)
+    generator.set_state(state)
+    np.testing.assert_array_equal(mg.randn(2).data, after)
