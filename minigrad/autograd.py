@@ -206,7 +206,8 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
     for root, g in zip(roots, gradients, strict=True):
         pending[root] = pending[root] + g if root in pending else g
 
-    with enable_grad() if create_graph else no_grad():
+    # infinities and NaNs are values here: without NumPy's warnings, as in the ops
+    with enable_grad() if create_graph else no_grad(), np.errstate(all="ignore"):
         for vertex in order:
             if vertex not in pending:
                 continue

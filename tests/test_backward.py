@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -225,3 +226,9 @@ def test_a_hook_of_the_wrong_shape_or_place_is_refused() -> None:
         (x * 3.0).sum().backward()
     with pytest.raises(RuntimeError, match="register_hook: this tensor does not require grad"):
         mg.tensor([1.0]).register_hook(print)
+
+
+def test_a_gradient_that_is_not_a_number_comes_without_a_warning() -> None:
+    x, y = leaf(1.0), leaf(math.inf)
+    (x * y).backward(mg.tensor([0.0]))
+    assert math.isnan(x.grad.item())        # type: ignore[union-attr]

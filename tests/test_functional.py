@@ -247,6 +247,14 @@ def test_weights_of_another_shape_are_refused(name: str) -> None:
         getattr(F, name)(x, x, weight=np.ones(4))
 
 
+def test_cross_entropys_errors_bear_its_name() -> None:
+    x = np.ones((2, 3))
+    with pytest.raises(IndexError, match="cross_entropy: target must lie in"):
+        F.cross_entropy(x, np.array([0, 5]))
+    with pytest.raises(ValueError, match="cross_entropy: reduction must be"):
+        F.cross_entropy(x, np.array([0, 1]), reduction="average")
+
+
 def test_cross_entropy_of_no_probabilities_is_nan() -> None:
     assert np.isnan(F.cross_entropy(minigrad.zeros(0, 3), minigrad.zeros(0, 3)).item())
 

@@ -299,3 +299,9 @@ def test_a_parameter_says_what_it_is():
     assert repr(p).startswith("Parameter containing:\ntensor([1., 2.]")
     assert not nn.Parameter([1.0], requires_grad=False).requires_grad
     assert isinstance(copy.deepcopy(p), nn.Parameter)
+
+
+def test_parameters_of_torch_are_loaded_as_they_are():
+    ours, theirs = nn.Linear(2, 3), torch.nn.Linear(2, 3)
+    ours.load_state_dict(dict(theirs.named_parameters()))
+    np.testing.assert_array_equal(ours.weight.data, theirs.weight.detach().numpy())

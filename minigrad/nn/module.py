@@ -315,7 +315,8 @@ def clear_grad(p: Tensor, set_to_none: bool) -> None:
 
 
 def _as_array(value: Any) -> Array:
-    return value.data if isinstance(value, Tensor) else np.asarray(value)
+    return value.data if isinstance(value, Tensor) else np.asarray(
+        value.detach() if hasattr(value, "detach") else value)      # a parameter of PyTorch
 
 
 def _join(prefix: str, name: str) -> str:

@@ -69,7 +69,7 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Non
     log_p = x.log_softmax(1 if x.ndim > 1 else 0)
     if t.dtype.kind == "f":
         return _soft_cross_entropy(log_p, t, weight, reduction, label_smoothing)
-    loss = nll_loss(log_p, t, weight, ignore_index=ignore_index, reduction=reduction)
+    loss = _nll("cross_entropy", log_p, t, weight, ignore_index, reduction)
     if label_smoothing == 0:
         return loss
     batch, classes = _by_item("cross_entropy", log_p, t)
@@ -93,14 +93,18 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: None = N
     Shapes, ignore_index, "mean" and errors as cross_entropy. Source: torch.nn.functional.nll_loss.
     """
     _no_legacy("nll_loss", size_average, reduce)
-    x, given = _tensor(input), _tensor(target)
-    batch, t = _by_item("nll_loss", x, given)
+    return _nll("nll_loss", _tensor(input), _tensor(target), weight, ignore_index, reduction)
+
+
+def _nll(name: str, x: Tensor, given: Tensor, weight: Any, ignore_index: int, reduction: str
+         ) -> Tensor:
+    batch, t = _by_item(name, x, given)
     counts = t.data != ignore_index
     chosen = np.where(counts, t.data, 0)
     if chosen.size and (chosen.min() < 0 or chosen.max() >= batch.shape[1]):
-        raise IndexError(f"nll_loss: target must lie in [0, {batch.shape[1] - 1}] or be "
+        raise IndexError(f"{name}: target must lie in [0, {batch.shape[1] - 1}] or be "
                          f"ignore_index {ignore_index}; got {chosen.min()} to {chosen.max()}")
-    w = _class_weights("nll_loss", weight, batch)
+    w = _class_weights(name, weight, batch)
     losses = -_pick_class(batch, target=chosen)
     each: Any = counts.astype(batch.dtype)
     if w is not None:
@@ -110,7 +114,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: None = N
         losses = el.where(counts, losses, 0.0)
     if reduction == "mean":
         return el.div(losses.sum(), each.sum())
-    return _reduce("nll_loss", losses, reduction).reshape(
+    return _reduce(name, losses, reduction).reshape(
         given.shape if reduction == "none" else ())
 
 
