@@ -248,6 +248,9 @@ def _raise_if_changed(node: Node) -> None:
 
 
 def _replaced(g: Tensor, replacement: Tensor | None) -> Tensor:
+    if not (replacement is None or isinstance(replacement, Tensor)):
+        raise TypeError("backward: a hook must return a Tensor or None; "
+                        f"got {type(replacement).__name__}")
     if replacement is not None and replacement.shape != g.shape:
         raise RuntimeError(f"backward: a hook returned shape {replacement.shape} for a gradient of "
                            f"shape {g.shape}")

@@ -20,6 +20,8 @@ Scalar = bool | int | float
 Operand = Any       # what mixes into operators: Tensor, array, list or scalar
 Dims = int | tuple[int, ...] | list[int] | None
 
+_DTYPES = frozenset(np.dtype(code) for code in "?bBhHiIlLqQefdg")   # in this machine's byte order
+
 
 class Tensor:
     """An n-dimensional array with a gradient.
@@ -37,7 +39,8 @@ class Tensor:
     edges = ()                      # in the graph a leaf is a vertex from which nothing leads on
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self._data: Array = data if type(data) is np.ndarray else to_array(data)
+        as_it_is = type(data) is np.ndarray and data.dtype in _DTYPES
+        self._data: Array = data if as_it_is else to_array(data)
         self._requires_grad = False
         self.grad: Tensor | None = None
         self.node: Node | None = None
@@ -522,7 +525,7 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> Array:
     if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: cannot hold data of dtype {array.dtype}; "
                         "expected floats, integers or booleans")
-    return array
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _without_tensors(data: Any) -> Any:

@@ -389,3 +389,12 @@ def test_corners_that_differed_from_torchs() -> None:
         mg.clamp(mg.ones(2), mg.zeros(2))       # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no size may be negative"):
         mg.randn(-1)
+
+
+def test_arrays_come_in_this_machines_byte_order_and_hold_numbers() -> None:
+    swapped = np.arange(16, dtype=">f4").reshape(1, 1, 4, 4)
+    for x in (mg.tensor(swapped), Tensor(swapped)):
+        assert mg.functional.max_pool2d(x, 2).data.tolist() == [[[[5.0, 7.0], [13.0, 15.0]]]]
+    for data in (np.array(["a"]), np.array([1j]), np.array([None])):
+        with pytest.raises(TypeError, match="cannot hold data of dtype"):
+            Tensor(data)

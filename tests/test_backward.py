@@ -232,3 +232,10 @@ def test_a_gradient_that_is_not_a_number_comes_without_a_warning() -> None:
     x, y = leaf(1.0), leaf(math.inf)
     (x * y).backward(mg.tensor([0.0]))
     assert math.isnan(x.grad.item())        # type: ignore[union-attr]
+
+
+def test_a_hook_that_returns_an_array_is_refused() -> None:
+    y = leaf(1.0) * 2
+    y.register_hook(lambda g: g.data)       # type: ignore[arg-type, return-value]
+    with pytest.raises(TypeError, match="a hook must return a Tensor or None; got ndarray"):
+        y.backward()
