@@ -36,20 +36,21 @@ def max_pool_numpy(x: Float3, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair
 @kernel(max_pool_numpy, writes=("y", "indices"))
 def max_pool(x: Float3, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, y: Float3,
              indices: Index3) -> None:
+    # place by place of the windows, a whole output row at a time: without branches, as vectors
     width = x.shape[2]
+    places = (w1 - w0 + step[1] - 1) // step[1]
     for n in prange(x.shape[0]):
+        y[n] = 0
+        indices[n] = -1
         for i in range(h0.shape[0]):
-            for j in range(w0.shape[0]):
-                at = -1
-                best = x.dtype.type(0)
-                for h in range(h0[i], h1[i], step[0]):
-                    for w in range(w0[j], w1[j], step[1]):
-                        value = x[n, h, w]
-                        if at < 0 or value > best or value != value:
-                            best = value
-                            at = h * width + w
-                y[n, i, j] = best
-                indices[n, i, j] = at
+            for h in range(h0[i], h1[i], step[0]):
+                for k in range(places.max()):
+                    for j in range(w0.shape[0]):
+                        w = min(w0[j] + k * step[1], width - 1)
+                        best, value, at = y[n, i, j], x[n, h, w], indices[n, i, j]
+                        wins = (k < places[j]) & ((at < 0) | (value > best) | (value != value))
+                        y[n, i, j] = value if wins else best
+                        indices[n, i, j] = h * width + w if wins else at
 
 
 def scatter_numpy(g: Float3, indices: Index3, x: Float3) -> None:
