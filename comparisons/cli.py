@@ -105,6 +105,9 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line; return the exit status."""
+    # minigrad's choice, made before anyone asks Numba for its threads: asking starts them, and
+    # OpenMP's would spin on the cores that the BLAS needs
+    os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
     parsing = parser()
     try:
         arguments = parsing.parse_args(argv or ["run", "all"])
