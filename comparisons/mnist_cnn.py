@@ -8,7 +8,7 @@ from comparisons.mnist_mlp import MnistMlpTask
 from comparisons.task import Options, Transform
 from minigrad.data import transforms
 
-EPOCHS = 6
+EPOCHS = 4
 BATCH_SIZE = 100
 LR = 3e-3               # the peak of the cycle
 ROTATE, SCALE, SHIFT = 8, 0.1, 0.07     # degrees, and parts of the image: as far as hands differ
