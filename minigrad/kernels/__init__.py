@@ -87,14 +87,10 @@ class Kernel:
         """The loop as Numba runs it; the machine code itself is made or loaded on first call."""
         with _lock:
             if self._run is None:
-                numba: Any = import_module("numba")     # now: `import minigrad` stays fast
-
+                numba = load_numba()
                 if not _said:
                     _said.add("listening")
                     _announce_compilation()
-                    if "NUMBA_THREADING_LAYER" not in os.environ:
-                        # its idle threads sleep; OpenMP's spin, and take the cores from the BLAS
-                        numba.config.THREADING_LAYER = "workqueue"
                 if "prange" in self.loop.__globals__:
                     self.loop.__globals__["prange"] = numba.prange
                 self._run = _cached_jit(numba, self.loop, self.parallel)
@@ -108,7 +104,7 @@ class Kernel:
 
     def signature(self, dtype: DTypeLike) -> tuple[Any, ...]:
         """Numba's types of the arguments, from the loop's annotations."""
-        numba: Any = import_module("numba")
+        numba = load_numba()
 
         def numba_type(hint: Any) -> Any:
             if hasattr(hint, "__metadata__"):
@@ -132,6 +128,19 @@ def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], parallel: bool
         registry[loop.__name__] = Kernel(loop, twin, writes, parallel)
         return registry[loop.__name__]
     return decorate
+
+
+@functools.cache
+def load_numba() -> Any:
+    """Numba, imported when it is first needed: `import minigrad` stays fast.
+
+    Its threads are those of its work queue, unless NUMBA_THREADING_LAYER names others: they sleep
+    when idle. OpenMP's spin, and take the cores from the BLAS.
+    """
+    numba = import_module("numba")
+    if "NUMBA_THREADING_LAYER" not in os.environ:
+        numba.config.THREADING_LAYER = "workqueue"
+    return numba
 
 
 def load_all() -> dict[str, Kernel]:
@@ -213,7 +222,7 @@ def in_lanes(work: Callable[[slice], T], n: int) -> list[T]:
 def _thread_count() -> int:
     if os.environ.get("MINIGRAD_KERNELS") == "numpy":
         return 1
-    return int(import_module("numba").get_num_threads())
+    return int(load_numba().get_num_threads())
 
 
 @functools.cache
