@@ -21,6 +21,7 @@ SAMPLES = 12                            # images shown of those right, and of th
 class ImageTask(Task):
     """Images in, one of a few classes out."""
 
+    reads_data = True
     linear_c = 0.01                     # inverse strength of the linear reference's penalty
 
     def loss(self, functional: Any) -> Callable[[Any, Any], Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import os
 import sys
@@ -70,7 +71,7 @@ def parser() -> Parser:
         if some_tasks:
             sub.add_argument("tasks", nargs=some_tasks, type=task, metavar="TASK",
                              help=f"{', '.join(TASK_NAMES)} or all")
-            sub.add_argument("--seed", type=at_least(0), default=0, metavar="N")
+            sub.add_argument("--seed", type=at_least(0, 2**63 - 1), default=0, metavar="N")
             sub.add_argument("--threads", type=at_least(1), metavar="N",
                              help="for BLAS, Numba and PyTorch alike")
         return sub
@@ -108,6 +109,8 @@ def main(argv: Sequence[str]) -> int:
     # minigrad's choice, made before anyone asks Numba for its threads: asking starts them, and
     # OpenMP's would spin on the cores that the BLAS needs
     os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")    # a rule or a dash that a code page lacks
     parsing = parser()
     try:
         arguments = parsing.parse_args(argv or ["run", "all"])
@@ -118,6 +121,11 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; what was finished is kept", file=sys.stderr)
         return 130
+    except BrokenPipeError:             # as of `| head`: nobody reads on
+        sys.stdout = open(os.devnull, "w")      # noqa: SIM115  what is unsaid would fail at exit
+        print("comparisons: standard output was closed; what was finished is kept",
+              file=sys.stderr)
+        return 1
     except Exception as error:
         if os.environ.get("MINIGRAD_DEBUG"):
             raise

@@ -25,7 +25,12 @@ def write(results: Results) -> Path:
     if not results.runs:
         raise Fault(f"{results.path}: holds no finished run")
     path = results.folder / "report.html"
-    write_text(path, page(results))
+    try:
+        text = page(results)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise Fault(f"{results.path}: damaged, or of another version "
+                    f"({type(error).__name__}: {error})") from error
+    write_text(path, text)
     return path
 
 

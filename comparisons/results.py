@@ -31,6 +31,8 @@ class Results:
     def make_folder(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass                            # it can be written to: told before any training
         except OSError as error:
             raise Fault(f"{self.folder}: {error.strerror}") from None
 
@@ -73,9 +75,10 @@ class Results:
         path = self.run_folder(run["task"], run["impl"]) / "details.json"
         try:
             details: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            details["history"][0]["loss"]
         except OSError as error:
             raise Fault(f"{path}: {error.strerror}") from None
-        except ValueError:
+        except (ValueError, KeyError, TypeError, IndexError):
             raise Fault(f"{path}: damaged") from None
         return details
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from comparisons import environment, implementations
-from comparisons.datasets import Data
+from comparisons.datasets import Data, NotThereError
 from comparisons.implementations import Implementation
 from comparisons.progress import Progress, Watched
 from comparisons.results import Results
@@ -26,10 +26,7 @@ def run_tasks(tasks: Sequence[Task], impls: Sequence[str], options: Options, res
               resume: bool = False, say: Say = print) -> list[dict[str, Any]]:
     """Run each task with each implementation; every finished run is in the results at once."""
     # all data before any training: what is missing should show at once
-    loaded: dict[Any, Data] = {}        # by loader, as the two MNIST tasks share theirs
-    for task in tasks:
-        if type(task).load not in loaded:
-            loaded[type(task).load] = task.load(options)
+    loaded = load(tasks, options)
     results.make_folder()
     done = []
     for task in tasks:
@@ -48,6 +45,27 @@ def run_tasks(tasks: Sequence[Task], impls: Sequence[str], options: Options, res
             say(f"  {implementations.TITLES[name]}: {told(task, record)}, "
                 f"{record['train_seconds']:.1f} s of training")
     return done
+
+
+def load(tasks: Sequence[Task], options: Options) -> dict[Any, Data]:
+    """The tasks' data by loader, as the two MNIST tasks share theirs.
+
+    --data must hold something for one of the tasks; the others then do as without it.
+    """
+    loaded: dict[Any, Data] = {}
+    lacking: dict[Any, tuple[Task, NotThereError]] = {}
+    for task in tasks:
+        if type(task).load not in loaded | lacking:
+            try:
+                loaded[type(task).load] = task.load(options)
+            except NotThereError as error:
+                lacking[type(task).load] = task, error
+    used = any(task.reads_data and type(task).load in loaded for task in tasks)
+    for loader, (task, error) in lacking.items():
+        if not used:
+            raise error
+        loaded[loader] = task.load(replace(options, data=None))
+    return loaded
 
 
 def implementation_for(task: Task, name: str, device: str) -> Implementation:
@@ -99,6 +117,8 @@ class Run:
     def __call__(self) -> tuple[dict[str, Any], dict[str, Any]]:
         task, options = self.task, self.options
         recipe = task.recipe(options, len(self.splits[0].x))
+        for path in self.folder.glob(".*.safetensors.*.tmp"):   # of a run killed as it wrote
+            path.unlink()
         if not self.resume:             # what an earlier run left is not this one's
             for path in self.folder.glob("fold-*.safetensors"):
                 path.unlink()
@@ -113,6 +133,7 @@ class Run:
         finally:
             progress.close()
         metrics, details = task.judge(self.data, trained)
+        self.insist_on_finite(metrics, recipe.epochs - 1)
         record = {
             "task": task.name, "impl": self.impl.name, "dataset": self.data.name,
             "source": self.data.source, "seed": options.seed, "epochs": recipe.epochs,
@@ -152,11 +173,10 @@ class Run:
         progress.skip(start * len(loader))
 
         def on_epoch(epoch: int, mean_loss: float, seconds: float) -> None:
-            if not math.isfinite(mean_loss):
-                raise Fault(f"{task.name} ({impl.title}): the loss became {mean_loss} in epoch "
-                            f"{epoch + 1}; try a smaller --lr than {recipe.lr:g}")
+            self.insist_on_finite({"loss": mean_loss}, epoch)
             entry = {"fold": k, "epoch": epoch, "loss": float(mean_loss),
                      "seconds": seconds, **task.watch(impl, model, split)}
+            self.insist_on_finite(entry, epoch)
             history.append(entry)
             progress.epoch(split.title, entry)
             if (epoch + 1) % task.checkpoint_every == 0 or epoch + 1 == recipe.epochs:
@@ -173,6 +193,13 @@ class Run:
             self.last.replace(self.finished(k))
         self.history += history
         return Trained(split, impl.weights(model), impl.predict(model, split.x_test))
+
+    def insist_on_finite(self, figures: dict[str, Any], epoch: int) -> None:
+        for name, value in figures.items():
+            if not math.isfinite(value):
+                lr = self.task.recipe(self.options, len(self.splits[0].x)).lr
+                raise Fault(f"{self.task.name} ({self.impl.title}): the {name.replace('_', ' ')} "
+                            f"became {value} in epoch {epoch + 1}; try a smaller --lr than {lr:g}")
 
     def finished(self, k: int) -> Path:
         return self.folder / f"fold-{k + 1}.safetensors"

@@ -97,6 +97,7 @@ class Task:
     quick_epochs = 1
     quick_items = 256               # --quick trains and tests on so many
     dtype: Any = np.float32
+    reads_data = False              # whether it looks into --data
     checkpoint_every = 1            # epochs
     shuffle = True
 

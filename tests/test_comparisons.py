@@ -178,7 +178,8 @@ def test_a_bar_on_a_terminal(tmp_path, monkeypatch, capsys):
     (["run", "regression", "--epochs", "two"], "--epochs: 'two' is not a whole number"),
     (["run", "regression", "--batch-size", "0"], "--batch-size: must be at least 1"),
     (["run", "regression", "--threads", "0"], "--threads: must be at least 1"),
-    (["run", "regression", "--seed", "-1"], "--seed: must be at least 0"),
+    (["run", "regression", "--seed", "-1"], "--seed: must be from 0"),
+    (["run", "regression", "--seed", str(2**64)], "--seed: must be from 0"),
     (["run", "regression", "--lr", "0"], "--lr: must be above 0 and finite"),
     (["run", "regression", "--lr", "nan"], "--lr: must be above 0 and finite"),
     (["run", "regression", "--lr", "inf"], "--lr: must be above 0 and finite"),
@@ -272,6 +273,8 @@ def test_damaged_results_are_left_as_they_are(tmp_path, capsys):
     (["report", "nowhere"], "nowhere"),
     (["report", "file"], "file"),
     (["run", "regression", "--lr", "1e30", "--out", "a"], "--lr"),
+    (["run", "regression", "--lr", "1e308", "--epochs", "1", "--out", "a"], "--lr"),
+    (["run", "regression", "--lr", "1e200", "--epochs", "1", "--out", "a"], "--lr"),
     (["run", "mnist-mlp", "--lr", "1e30", "--quick", "--out", "c"], "--lr"),
     (["run", "dexpression", "--folds", "500", "--size", "16", "--out", "b"], "--folds 500"),
 ])
@@ -282,6 +285,59 @@ def test_faults_are_one_line_and_status_1(argv, names, capsys, monkeypatch, tmp_
     assert names in one_line(capsys)
     assert not Path("runs").exists()
     assert Path("file").read_text() == "something else"
+
+
+def test_data_for_one_task_leave_the_others_to_theirs(tmp_path, capsys):
+    argv = ["run", "mnist-mlp", "dexpression", "--data", str(idx_folder(tmp_path)), "--quick",
+            "--size", "16", "--impl", "minigrad", "--out", str(tmp_path / "out")]
+    assert main(argv) == 0
+    told = capsys.readouterr().out
+    assert f"MNIST in {tmp_path}: 40 digits" in told
+    assert "faces generated" in told
+    assert main([*argv[:1], *argv[2:]]) == 1                    # nothing uses that folder
+    assert str(tmp_path) in one_line(capsys)
+    argv[argv.index("--data") + 1] = str(tmp_path / "out")      # nor this one
+    assert main(argv) == 1
+    assert "train-images-idx3-ubyte" in one_line(capsys)
+
+
+def test_a_page_of_damaged_results_names_the_file(tmp_path, capsys):
+    assert main(["run", "regression", "--impl", "minigrad", "--epochs", "1",
+                 "--out", str(tmp_path)]) == 0
+    path, whole = tmp_path / "results.json", results(tmp_path)
+    details = tmp_path / "regression-minigrad" / "details.json"
+    runs = [{k: v for k, v in run.items() if k != "source"} for run in whole["runs"]]
+    for content in (whole | {"environment": {}}, whole | {"runs": runs}):
+        path.write_text(json.dumps(content))
+        capsys.readouterr()
+        assert main(["report", str(tmp_path)]) == 1
+        assert str(path) in one_line(capsys)
+    path.write_text(json.dumps(whole))
+    details.write_text("{}")
+    assert main(["report", str(tmp_path)]) == 1
+    assert str(details) in one_line(capsys)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_training(tmp_path, capsys, monkeypatch):
+    def refuse(**kwargs: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    assert main(["run", "regression", "--out", str(tmp_path)]) == 1
+    assert one_line(capsys) == f"comparisons: {tmp_path}: Permission denied\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such pipes")
+def test_a_reader_who_goes_away_gets_one_line(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "comparisons", "run", "regression", "--impl", "minigrad",
+         "--epochs", "2", "--out", str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    process.stdout.close()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 1
+    assert told.startswith("comparisons: standard output was closed")
+    assert told.count("\n") == 1
 
 
 # ---- resuming ----------------------------------------------------------------------------------

@@ -1,6 +1,10 @@
 """The data of the five tasks, each behind one function that says what it loaded from where."""
 
-from comparisons.datasets.base import Data as Data, DataError as DataError
+from comparisons.datasets.base import (
+    Data as Data,
+    DataError as DataError,
+    NotThereError as NotThereError,
+)
 from comparisons.datasets.diabetes import (
     impute_and_scale as impute_and_scale,
     load_diabetes as load_diabetes,

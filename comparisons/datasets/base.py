@@ -17,6 +17,10 @@ class DataError(Exception):
     """Data that is missing or damaged; the message is one line and names the file."""
 
 
+class NotThereError(DataError):
+    """The named folder is whole, but holds nothing of this dataset."""
+
+
 @dataclass(frozen=True)
 class Data:
     """One dataset, read.

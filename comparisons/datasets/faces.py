@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from comparisons.datasets.base import Data, DataError, images
+from comparisons.datasets.base import Data, NotThereError, images
 from comparisons.datasets.face_generator import CLASSES, generate
 
 
@@ -15,7 +15,7 @@ def load_faces(data_dir: Path | None = None, size: int = 48, seed: int = 0) -> D
     **Raises** DataError if data_dir is given: no reader of real recordings is there.
     """
     if data_dir is not None:
-        raise DataError(f"{data_dir}: faces are generated; no folder of real ones can be read")
+        raise NotThereError(f"{data_dir}: faces are generated; no folder of real ones can be read")
     faces = generate(size, seed)
     return Data("faces-generated", f"faces generated with seed {seed}: {len(faces.labels)} images "
                 f"of {size} px, {len(set(faces.clips))} recordings of {len(set(faces.subjects))} "

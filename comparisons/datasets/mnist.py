@@ -18,6 +18,7 @@ from comparisons.datasets.base import (
     EMBEDDED,
     Data,
     DataError,
+    NotThereError,
     cache_folder,
     images,
     read_embedded,
@@ -40,7 +41,8 @@ def load_mnist(data_dir: Path | None = None) -> Data:
     **Raises** DataError if a named folder lacks a file, or any file is damaged.
     """
     if data_dir is not None:
-        return _load_idx(_folder_with_mnist(Path(data_dir)) or _missing(Path(data_dir)))
+        folder = _folder_with_mnist(Path(data_dir))
+        return _load_idx(folder or _missing(Path(data_dir), error=NotThereError))
     for root in search_folders():
         if folder := _folder_with_mnist(root):
             return _load_idx(folder)
@@ -150,10 +152,10 @@ def _find(folder: Path, name: str) -> Path:
     return plain if plain.exists() else packed if packed.exists() else _missing(folder, name)
 
 
-def _missing(folder: Path, name: str = NAMES[0]) -> Path:
+def _missing(folder: Path, name: str = NAMES[0], error: type[DataError] = DataError) -> Path:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    raise DataError(f"{folder / name}: no such file, plain or .gz")
+    raise error(f"{folder / name}: no such file, plain or .gz")
 
 
 def _answers(url: str, timeout: float) -> bool:
