@@ -22,7 +22,8 @@ class ImageTask(Task):
     """Images in, one of a few classes out."""
 
     reads_data = True
-    linear_c = 0.01                     # inverse strength of the linear reference's penalty
+    linear_c = 0.1      # inverse strength of the linear reference's penalty, by validation on
+                        # training images: the best of 0.01, 0.1 and 1 for digits, near it for faces
 
     def loss(self, functional: Any) -> Callable[[Any, Any], Any]:
         return functional.cross_entropy

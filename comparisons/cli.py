@@ -106,9 +106,6 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line; return the exit status."""
-    # minigrad's choice, made before anyone asks Numba for its threads: asking starts them, and
-    # OpenMP's would spin on the cores that the BLAS needs
-    os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")    # a rule or a dash that a code page lacks
     parsing = parser()

@@ -16,8 +16,9 @@ PACKAGES = ("numpy", "numba", "torch", "scikit-learn", "safetensors")
 
 def describe() -> dict[str, Any]:
     """The environment block of results.json."""
-    import numba
     from threadpoolctl import threadpool_info
+
+    from minigrad.kernels import load_numba
     torch = sys.modules.get("torch")    # not imported only to be described: it would take memory
     # NumPy's BLAS is the one in NumPy's own folder: SciPy brings another
     blas = [lib for lib in threadpool_info() if lib["user_api"] == "blas"]
@@ -29,7 +30,7 @@ def describe() -> dict[str, Any]:
         "blas": " ".join(str(blas[0].get(key) or "") for key in
                          ("internal_api", "version", "architecture")).strip() if blas else "none",
         "threads": {"blas": blas[0]["num_threads"] if blas else None,
-                    "numba": numba.get_num_threads(),
+                    "numba": load_numba().get_num_threads(),
                     "torch": torch.get_num_threads() if torch else None},
         "gpu": torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None,
         "versions": {name: metadata.version(name) for name in PACKAGES},

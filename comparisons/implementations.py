@@ -104,9 +104,11 @@ def set_threads(n: int | None) -> None:
     """BLAS's, Numba's and PyTorch's threads, all at once; None leaves them as they are."""
     if n is None:
         return
-    import numba
     from threadpoolctl import threadpool_limits
+
+    from minigrad.kernels import load_numba
     threadpool_limits(n)
+    numba = load_numba()
     numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))
     global _threads
     _threads = n                        # PyTorch learns of it in get(): it may never be imported
