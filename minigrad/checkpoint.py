@@ -136,7 +136,7 @@ def load(path: str | Path) -> Checkpoint:
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}     # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}     # noqa: SIM118 no dict
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
     except OSError as error:

@@ -264,6 +264,7 @@ class Tensor:
     __mul__ = __rmul__ = mul
     __sub__, __truediv__, __pow__, __matmul__ = sub, div, pow, matmul
 
+    # operand and result are those of the operators assigned above; mypy calls them incompatible
     def __iadd__(self, other: Operand) -> Tensor:       # type: ignore[misc]
         return self._become(self + other)
 
@@ -359,7 +360,7 @@ class Tensor:
             return NotImplemented
         return elementwise.compare(np.equal, self, other)
 
-    def __ne__(self, other: object) -> Tensor:          # type: ignore[override]
+    def __ne__(self, other: object) -> Tensor:          # type: ignore[override]  # as in NumPy
         if other is None or isinstance(other, str):
             return NotImplemented
         return elementwise.compare(np.not_equal, self, other)

@@ -150,6 +150,7 @@ def load_all() -> dict[str, Kernel]:
     return registry
 
 
+# Numba has no types: what it returns is taken at its word
 def _cached_jit(numba: Any, loop: Callable[..., None], parallel: bool) -> Callable[..., None]:
     options = {"parallel": parallel, "nogil": True}
     try:

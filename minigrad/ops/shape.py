@@ -144,6 +144,7 @@ def roll(x: Tensor, *, shifts: Dims, dims: Dims = None) -> Recorded:
     axes = None if over is None else tuple(normalize_dim("roll", d, x.ndim) for d in over)
     if len(by) != len(axes or by[:1]):
         raise RuntimeError(f"roll: shifts {shifts} and dims {dims} must go together")
+    # Dims allows None, which means nothing for shifts: the minus sign raises TypeError on it
     back = tuple(-s for s in by)        # type: ignore[operator]
     rolled = np.roll(x.data, by if axes else by[0], axes)       # type: ignore[arg-type]
     return rolled, lambda g: roll(g, shifts=back, dims=axes)

@@ -250,7 +250,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
         self._last_lr = self._current()
 
-    def step(self, metrics: Any) -> None:       # type: ignore[override]
+    def step(self, metrics: Any) -> None:       # type: ignore[override]  # as torch's
         """Look at a metric: a number or a Tensor of one element."""
         self.last_epoch += 1
         value = float(metrics)
