@@ -22,11 +22,13 @@ memory is given back by reference counts the moment it is no longer needed.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import inspect
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ContextDecorator
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,7 +72,10 @@ class Node:
 
 def _asks_for_output(vjp: Vjp) -> bool:
     """Whether a vjp takes (g, y), not counting what has a default: `lambda g, i=i: …` takes g."""
-    return vjp.__code__.co_argcount - len(vjp.__defaults__ or ()) == 2
+    if type(vjp) is FunctionType:
+        return vjp.__code__.co_argcount - len(vjp.__defaults__ or ()) == 2
+    parameters = inspect.signature(vjp).parameters.values()         # a partial, a bound method
+    return sum(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters) == 2
 
 
 Vertex = Any     # a Node for what an op made, the Tensor itself for a leaf
@@ -119,48 +124,103 @@ class enable_grad(_set_grad_mode):
     enabled = True
 
 
+class _Quiet(threading.local):
+    """A place to compute without NumPy's warnings: infinities and NaNs are values here.
+
+    A context that is entered and left costs a tenth of what `with np.errstate(...)` does.
+    """
+
+    inside = contextvars.ContextVar("inside", default=False)
+
+    def __init__(self) -> None:                     # once a thread
+        context = contextvars.Context()
+        context.run(np.seterr, all="ignore")
+        context.run(self.inside.set, True)
+        self.run = context.run
+
+
+_quiet = _Quiet()
+
 registry: dict[str, Callable[..., Tensor]] = {}        # every @op there is, by its full name
+Prepare = Callable[[str, tuple[Any, ...]], tuple[Any, ...]]
 
 
-def op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
+def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Callable[..., Tensor]:
     """Make a differentiable op of a function that returns `(value, vjp of input 0, ...)`.
 
     Positional arguments are differentiable: each arrives in `forward` as a Tensor, whatever the
     caller gave (None stays None). Keyword-only arguments are static. A caller may give an input by
-    name, leave out one that defaults to None, and give static arguments by position after the
-    inputs, as torch's signatures do. A vjp is None where an input has no gradient. It may return a
-    gradient of the shape to which its input was broadcast: the engine sums it back.
+    name (its own, or torch's `input` and `other` for the first two), leave out one that defaults to
+    None, and give static arguments by position after the inputs, as torch's signatures do. A vjp is
+    None where an input has no gradient. It may return a gradient of the shape to which its input
+    was broadcast: the engine sums it back. `prepare(name, inputs)` may change the inputs before
+    they are recorded: bring them to one dtype, say.
     """
     name = forward.__name__
     parameters = inspect.signature(forward).parameters.values()
-    by_position = inspect.Signature([p.replace(kind=p.POSITIONAL_OR_KEYWORD, default=p.empty)
-                                     for p in parameters])
     input_parameters = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    n_inputs = -1 if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(input_parameters)
+    optional = {i for i, p in enumerate(input_parameters) if p.default is None}
+    static_names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+    def bind(args: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        inputs, rest = list(args[:n_inputs]), args[n_inputs:]
+        for i, parameter in enumerate(input_parameters[len(inputs):], len(inputs)):
+            torch_name = ("input", "other")[i] if i < 2 else ""
+            keyword = torch_name if torch_name in given else parameter.name
+            inputs.append(given.pop(keyword, parameter.default))
+            if inputs[-1] is parameter.empty:
+                raise TypeError(f"{name}: missing input {parameter.name!r}")
+        if len(rest) > len(static_names):
+            raise TypeError(f"{name}: takes at most {n_inputs + len(static_names)} arguments; got "
+                            f"{len(args)}")
+        static = dict(zip(static_names, rest, strict=False))
+        if twice := (static.keys() & given.keys()):
+            raise TypeError(f"{name}: got {', '.join(sorted(twice))} by position and by name")
+        return tuple(inputs), static | given
+
+    def compute(args: tuple[Any, ...], static: dict[str, Any]) -> tuple[tuple[Any, ...], Recorded]:
+        if prepare is not None:
+            args = prepare(name, args)
+        for x in args:
+            if not isinstance(x, Tensor):
+                args = tuple(x if x is None and i in optional else as_tensor(name, x)
+                             for i, x in enumerate(args))
+                break
+        try:
+            return args, forward(*args, **static)
+        except ValueError as error:
+            if "could not be broadcast" not in str(error):
+                raise
+            shapes = " and ".join(str(x.shape) for x in args)
+            raise RuntimeError(f"{name}: shapes {shapes} do not broadcast") from None
 
     @functools.wraps(forward)
     def apply(*args: Any, **static: Any) -> Tensor:
-        if len(args) != len(input_parameters) and not takes_any:
-            given = by_position.bind_partial(*args, **static).arguments
-            inputs = {p.name: given.pop(p.name, p.default) for p in input_parameters}
-            if missing := [x for x, value in inputs.items() if value is inspect.Parameter.empty]:
-                raise TypeError(f"{name}: missing input {', '.join(missing)}")
-            args, static = tuple(inputs.values()), given
-        for x in args:
-            if x is not None and not isinstance(x, Tensor):
-                args = tuple(x if x is None or isinstance(x, Tensor) else Tensor(x) for x in args)
-                break
-        value, *vjps = forward(*args, **static)
+        if len(args) != n_inputs != -1:
+            args, static = bind(args, static)
+        inputs, (value, *vjps) = (compute(args, static) if _quiet.inside.get()
+                                  else _quiet.run(compute, args, static))
         y = Tensor(value)
         if _mode.enabled:
-            for x in args:
+            for x in inputs:
                 if x is not None and x._requires_grad:
-                    _record(name, args, vjps, y)
+                    _record(name, inputs, vjps, y)
                     break
         return y
 
     registry[f"{forward.__module__}.{name}"] = apply
     return apply
+
+
+def as_tensor(name: str, x: Any) -> Tensor:
+    """`x` as a Tensor that shares its memory; a TypeError that names the function if it is none."""
+    if isinstance(x, Tensor):
+        return x
+    try:
+        return Tensor(x)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: needs a Tensor, an array or numbers; got {x!r}") from None
 
 
 def _record(name: str, inputs: tuple[Any, ...], vjps: list[Vjp | None], y: Tensor) -> None:
@@ -206,8 +266,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
     for root, g in zip(roots, gradients, strict=True):
         pending[root] = pending[root] + g if root in pending else g
 
-    # infinities and NaNs are values here: without NumPy's warnings, as in the ops
-    with enable_grad() if create_graph else no_grad(), np.errstate(all="ignore"):
+    with enable_grad() if create_graph else no_grad():
         for vertex in order:
             if vertex not in pending:
                 continue

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
-from types import FunctionType
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -49,12 +50,19 @@ def captured_by(functions: Iterable[Callable[..., Any]]) -> list[Any]:
     while waiting:
         function = waiting.pop()
         seen.add(function)
-        for cell in getattr(function, "__closure__", None) or ():
-            value = cell.cell_contents
+        for value in _held_by(function):
             values.extend(value if isinstance(value, tuple | list) else [value])
-            if isinstance(value, FunctionType) and value not in seen:
+            if isinstance(value, FunctionType | MethodType | partial) and value not in seen:
                 waiting.append(value)
     return values
+
+
+def _held_by(function: Callable[..., Any]) -> list[Any]:
+    if isinstance(function, partial):
+        return [function.func, *function.args, *function.keywords.values()]
+    if isinstance(function, MethodType):
+        return [function.__func__, *getattr(function.__self__, "__dict__", {}).values()]
+    return [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
 
 
 def _memory_owner(array: Array) -> Array:

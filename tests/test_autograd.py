@@ -290,7 +290,7 @@ def test_ops_take_inputs_by_name_left_out_or_none() -> None:
         assert y.requires_grad
     gw, gb = grad(affine(x, b=b, w=w, scale=2.0), [w, b])
     assert (gw.item(), gb.item()) == (4.0, 1.0)
-    with pytest.raises(TypeError, match="affine: missing input w"):
+    with pytest.raises(TypeError, match="affine: missing input 'w'"):
         affine(x)
     with pytest.raises(TypeError, match="unexpected keyword argument 'q'"):
         affine(x, w, q=1)
@@ -385,8 +385,6 @@ def test_corners_that_differed_from_torchs() -> None:
     assert mg.cat([mg.tensor([]), mg.ones(1, 2)]).shape == (1, 2)
     with pytest.raises(RuntimeError, match="must name each of the 2 dims"):
         mg.ones(2, 3).permute()
-    with pytest.raises(TypeError, match="clamp: min and max must be numbers"):
-        mg.clamp(mg.ones(2), mg.zeros(2))       # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no size may be negative"):
         mg.randn(-1)
 

@@ -28,7 +28,7 @@ Size = int | Sequence[int]      # one for all dims, or one each
 # ---- the ops -------------------------------------------------------------------------------------
 
 @op
-def _conv2d(x: Tensor, w: Tensor, b: Tensor | None, *, geometry: Geometry) -> Recorded:
+def _conv2d(x: Tensor, w: Tensor, b: Tensor | None = None, *, geometry: Geometry) -> Recorded:
     """y = conv2d(x, w) + b, for sizes that have been checked"""
     x_shape, w_shape = x.shape, w.shape
     return (kernels.conv2d(x.data, w.data, None if b is None else b.data, geometry),
@@ -38,7 +38,7 @@ def _conv2d(x: Tensor, w: Tensor, b: Tensor | None, *, geometry: Geometry) -> Re
 
 
 @op
-def _conv2d_input_grad(g: Tensor, w: Tensor, b: Tensor | None, *,
+def _conv2d_input_grad(g: Tensor, w: Tensor, b: Tensor | None = None, *,
                            shape: tuple[int, ...], geometry: Geometry) -> Recorded:
     """dx of y = conv2d(x, w), x of `shape`; with b on each channel: conv_transpose2d"""
     w_shape = w.shape

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad import autograd
-from minigrad.autograd import Recorded, op
+from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.kernels import elementwise as kernels
 
 if TYPE_CHECKING:
@@ -29,15 +29,14 @@ if TYPE_CHECKING:
 _NUMBERS = (bool, int, float)
 
 
-def promote(*operands: Any) -> list[Tensor]:
+def promote(*operands: Any, name: str = "promote") -> list[Tensor]:
     """The operands as Tensors of one dtype.
 
     A float beats an integer beats a bool; among equals the wider wins; tensors with dimensions
     outrank 0-d tensors, and those outrank Python numbers, unless the lower rank has the higher
-    category. Source: torch.result_type.
+    category. Raises TypeError for what is no number. Source: torch.result_type.
     """
-    tensors = [x if type(x) in _NUMBERS or isinstance(x, autograd.Tensor) else autograd.Tensor(x)
-               for x in operands]
+    tensors = [x if type(x) in _NUMBERS else as_tensor(name, x) for x in operands]
     ranks: list[np.dtype[Any] | None] = [None, None, None]      # dimensioned, 0-d, Python numbers
     for x in tensors:
         plain = type(x) in _NUMBERS
@@ -47,8 +46,13 @@ def promote(*operands: Any) -> list[Tensor]:
         ranks[rank] = _wider(ranks[rank], dtype)
     present = [dtype for dtype in ranks if dtype is not None]
     common = max(present, key=_category)            # the first, so the highest rank, of several
-    return [autograd.Tensor(np.asarray(x, common)) if type(x) in _NUMBERS else x.to(common)
-            for x in tensors]
+    return [_number(x, common) if type(x) in _NUMBERS else x.to(common) for x in tensors]
+
+
+def _number(x: float, dtype: np.dtype[Any]) -> Tensor:
+    """A Python number as a 0-d tensor; one too large for an integer dtype wraps around."""
+    return autograd.Tensor(np.asarray(x, dtype) if dtype.kind == "f" else
+                           np.asarray(x).astype(dtype))
 
 
 def _category(dtype: np.dtype[Any]) -> int:
@@ -63,40 +67,51 @@ def _wider(a: np.dtype[Any] | None, b: np.dtype[Any]) -> np.dtype[Any]:
     return np.promote_types(a, b)
 
 
-def binary_op(forward: Callable[..., Recorded]) -> Callable[[Any, Any], Tensor]:
+def _promote_all(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    a, b = inputs
+    if isinstance(a, autograd.Tensor):
+        if isinstance(b, autograd.Tensor) and a._data.dtype == b._data.dtype:
+            return inputs
+        if type(b) in _NUMBERS and a._data.dtype.kind == "f":       # the usual x * 2, made short
+            return a, _number(b, a._data.dtype)
+    elif type(a) in _NUMBERS and type(b) in _NUMBERS:
+        raise TypeError(f"{name}: one of the two must be a Tensor; got {a!r} and {b!r}")
+    return tuple(promote(a, b, name=name))
+
+
+def _promote_numbers(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    for x in inputs:
+        if type(x) is bool or (isinstance(x, autograd.Tensor) and x.dtype.kind == "b"):
+            raise RuntimeError(f"{name}: needs numbers, not bools; ^ and ~ invert a mask")
+    return _promote_all(name, inputs)
+
+
+def _promote_tensors(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    for x in inputs:
+        if type(x) in _NUMBERS:
+            raise TypeError(f"{name}: needs two Tensors; got the number {x!r}: clamp() takes those")
+    return _promote_all(name, inputs)
+
+
+def _to_float(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    x, *others = inputs
+    x = as_tensor(name, x)
+    return (x if x._data.dtype.kind == "f" else x.to(np.float32), *others)
+
+
+def binary_op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
     """An @op of two operands that are promoted to a common dtype first."""
-    record = op(forward)
-
-    @functools.wraps(forward)
-    def apply(a: Any, b: Any) -> Tensor:
-        if not (isinstance(a, autograd.Tensor) and isinstance(b, autograd.Tensor)
-                and a._data.dtype == b._data.dtype):
-            if isinstance(a, autograd.Tensor) and type(b) in _NUMBERS and a._data.dtype.kind == "f":
-                b = autograd.Tensor(np.asarray(b, a._data.dtype))
-            else:
-                a, b = promote(a, b)
-        try:
-            return record(a, b)
-        except ValueError as error:
-            raise _mismatch(forward.__name__, error, a, b) from None
-    return apply
+    return op(forward, _promote_all)
 
 
-def _mismatch(name: str, error: ValueError, *operands: Tensor) -> Exception:
-    shapes = " and ".join(str(x.shape) for x in operands)
-    return (RuntimeError(f"{name}: shapes {shapes} do not broadcast")
-            if "broadcast" in str(error) else error)
+def number_op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
+    """A binary_op that refuses bools."""
+    return op(forward, _promote_numbers)
 
 
 def float_op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
-    """An @op of one operand that is a float: integers and bools become float32 first."""
-    record = op(forward)
-
-    @functools.wraps(forward)
-    def apply(x: Any, *args: Any, **static: Any) -> Tensor:
-        x = x if isinstance(x, autograd.Tensor) else autograd.Tensor(x)
-        return record(x if x._data.dtype.kind == "f" else x.to(np.float32), *args, **static)
-    return apply
+    """An @op of a float: integers and bools become float32 first."""
+    return op(forward, _to_float)
 
 
 @op
@@ -115,15 +130,25 @@ def clone(x: Tensor) -> Recorded:
 # ---- arithmetic ---------------------------------------------------------------------------------
 
 @binary_op
-def add(a: Tensor, b: Tensor) -> Recorded:
-    """y = a + b"""
+def add(a: Tensor, b: Tensor, *, alpha: float = 1) -> Recorded:
+    """y = a + α·b"""
+    if alpha != 1:
+        return a.data + _factor("add", alpha, a) * b.data, lambda g: g, lambda g: g * alpha
     return a.data + b.data, lambda g: g, lambda g: g
 
 
-@binary_op
-def sub(a: Tensor, b: Tensor) -> Recorded:
-    """y = a - b"""
+@number_op
+def sub(a: Tensor, b: Tensor, *, alpha: float = 1) -> Recorded:
+    """y = a - α·b; not of bools"""
+    if alpha != 1:
+        return a.data - _factor("sub", alpha, a) * b.data, lambda g: g, lambda g: -g * alpha
     return a.data - b.data, lambda g: g, lambda g: -g
+
+
+def _factor(name: str, alpha: float, x: Tensor) -> Any:
+    if x.dtype.kind != "f" and not isinstance(alpha, int):
+        raise RuntimeError(f"{name}: alpha must be an integer for {x.dtype}; got {alpha!r}")
+    return x.dtype.type(alpha)
 
 
 @binary_op
@@ -133,31 +158,97 @@ def mul(a: Tensor, b: Tensor) -> Recorded:
 
 
 @binary_op
-def div(a: Tensor, b: Tensor) -> Recorded:
-    """y = a / b; integers divide as float32"""
+def div(a: Tensor, b: Tensor, *, rounding_mode: str | None = None) -> Recorded:
+    """y = a / b, of integers as float32; rounded if asked to: "floor" (down), "trunc" (towards 0).
+
+    A rounded quotient is of a's and b's dtype, and its gradient is 0. Raises RuntimeError for
+    another rounding_mode, or an integer rounded division by 0.
+    """
+    if rounding_mode is not None:
+        return _rounded_quotient(a, b, rounding_mode), _zero, _zero
     if a.dtype.kind != "f":
         a, b = a.to(np.float32), b.to(np.float32)
-    return _quiet(np.divide, a.data, b.data), lambda g: g / b, lambda g, y: -g * y / b
+    return a.data / b.data, lambda g: g / b, lambda g, y: -g * y / b
+
+
+def _rounded_quotient(a: Tensor, b: Tensor, rounding_mode: str) -> Array:
+    _refuse_division("div", a, b)
+    if rounding_mode == "floor":
+        y = np.floor_divide(a.data, b.data)
+        # NumPy says NaN for a / 0; torch the infinity, or the NaN, that a / 0 is
+        return np.where(b.data == 0, a.data / b.data, y) if a.dtype.kind == "f" else y
+    if rounding_mode != "trunc":
+        raise RuntimeError("div: rounding_mode must be None, 'floor' or 'trunc'; "
+                           f"got {rounding_mode!r}")
+    if a.dtype.kind == "f":
+        return np.asarray(np.trunc(a.data / b.data))
+    rest = np.fmod(a.data, b.data)                          # has the sign of a
+    return np.asarray((a.data - rest) // b.data)
+
+
+def floor_divide(input: Any, other: Any) -> Tensor:
+    """y = ⌊a / b⌋, what a // b computes; the gradient is 0"""
+    return div(input, other, rounding_mode="floor")
 
 
 @binary_op
-def pow(a: Tensor, b: Tensor) -> Recorded:
+def remainder(a: Tensor, b: Tensor) -> Recorded:
+    """y = a - ⌊a / b⌋·b, what a % b computes: it has the sign of b"""
+    _refuse_division("remainder", a, b)
+    return np.remainder(a.data, b.data), lambda g: g, lambda g: -g * floor_divide(a, b)
+
+
+def _refuse_division(name: str, a: Tensor, b: Tensor) -> None:
+    if a.dtype.kind == "b":
+        raise RuntimeError(f"{name}: needs numbers; got {a.dtype}")
+    if a.dtype.kind != "f" and (b.data == 0).any():
+        raise RuntimeError(f"{name}: an integer is divided by 0; only floats can be")
+
+
+def _zero(g: Tensor) -> Tensor:
+    return autograd.Tensor(np.zeros_like(g.data))
+
+
+def _promote_power(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    a, b = inputs
+    if type(b) is int and b < 0 and isinstance(a, autograd.Tensor) and a.dtype.kind in "iub":
+        raise RuntimeError(f"pow: an integer tensor cannot be raised to a negative power; got {b}")
+    return _promote_all(name, inputs)
+
+
+@functools.partial(op, prepare=_promote_power)
+def pow(a: Tensor, exponent: Tensor) -> Recorded:
     """y = a^b.   ∂y/∂a = b·a^(b-1), 0 where b = 0;   ∂y/∂b = y·log a, 0 where a = 0 ≤ b"""
-    return (_quiet(np.power, a.data, b.data),
+    b = exponent
+    if a.dtype.kind == "b":
+        raise RuntimeError(f"pow: needs numbers; got {a.dtype}")
+    return (np.power(a.data, b.data) if a.dtype.kind == "f" else _integer_power(a.data, b.data),
             lambda g: where(b == 0, 0.0, g * b * pow(a, b - 1)),
             lambda g, y: where((a == 0) & (b >= 0), 0.0, g * y * log(a)))
+
+
+def _integer_power(a: Array, b: Array) -> Array:
+    """a^b without fractions: where b < 0 it is 1 for a = 1, ±1 for a = -1, otherwise 0."""
+    one = np.where(np.abs(a) == 1, a, 0)
+    return np.asarray(np.power(np.where(b < 0, one, a), np.abs(b)))
 
 
 @op
 def neg(x: Tensor) -> Recorded:
     """y = -x"""
+    _require_number("neg", x)
     return -x.data, lambda g: -g
+
+
+def _require_number(name: str, x: Tensor) -> None:
+    if x.dtype.kind == "b":
+        raise RuntimeError(f"{name}: needs numbers; got {x.dtype}")
 
 
 @float_op
 def reciprocal(x: Tensor) -> Recorded:
     """y = 1 / x"""
-    return _quiet(np.reciprocal, x.data), lambda g, y: -g * y * y
+    return np.reciprocal(x.data), lambda g, y: -g * y * y
 
 
 @op
@@ -172,37 +263,37 @@ def square(x: Tensor) -> Recorded:
 @float_op
 def exp(x: Tensor) -> Recorded:
     """y = e^x"""
-    return _quiet(np.exp, x.data), lambda g, y: g * y
+    return np.exp(x.data), lambda g, y: g * y
 
 
 @float_op
 def expm1(x: Tensor) -> Recorded:
     """y = e^x - 1, exact for small x"""
-    return _quiet(np.expm1, x.data), lambda g, y: g * (y + 1)
+    return np.expm1(x.data), lambda g, y: g * (y + 1)
 
 
 @float_op
 def log(x: Tensor) -> Recorded:
     """y = log x, the natural logarithm"""
-    return _quiet(np.log, x.data), lambda g: g / x
+    return np.log(x.data), lambda g: g / x
 
 
 @float_op
 def log1p(x: Tensor) -> Recorded:
     """y = log(1 + x), exact for small x"""
-    return _quiet(np.log1p, x.data), lambda g: g / (x + 1)
+    return np.log1p(x.data), lambda g: g / (x + 1)
 
 
 @float_op
 def sqrt(x: Tensor) -> Recorded:
     """y = √x; the gradient at 0 is infinite"""
-    return _quiet(np.sqrt, x.data), lambda g, y: g / (y * 2)
+    return np.sqrt(x.data), lambda g, y: g / (y * 2)
 
 
 @float_op
 def rsqrt(x: Tensor) -> Recorded:
     """y = 1/√x"""
-    return _quiet(lambda a: 1 / np.sqrt(a), x.data), lambda g, y: g * y * y * y * -0.5
+    return 1 / np.sqrt(x.data), lambda g, y: g * y * y * y * -0.5
 
 
 @float_op
@@ -240,19 +331,19 @@ def softplus(x: Tensor, *, beta: float = 1.0, threshold: float = 20.0) -> Record
 @float_op
 def sin(x: Tensor) -> Recorded:
     """y = sin x, x in radians"""
-    return _quiet(np.sin, x.data), lambda g: g * cos(x)
+    return np.sin(x.data), lambda g: g * cos(x)
 
 
 @float_op
 def cos(x: Tensor) -> Recorded:
     """y = cos x, x in radians"""
-    return _quiet(np.cos, x.data), lambda g: -g * sin(x)
+    return np.cos(x.data), lambda g: -g * sin(x)
 
 
 @float_op
 def tan(x: Tensor) -> Recorded:
     """y = tan x, x in radians"""
-    return _quiet(np.tan, x.data), lambda g, y: g * (1 + y * y)
+    return np.tan(x.data), lambda g, y: g * (1 + y * y)
 
 
 # ---- kinks and choices --------------------------------------------------------------------------
@@ -260,18 +351,20 @@ def tan(x: Tensor) -> Recorded:
 @op
 def abs(x: Tensor) -> Recorded:
     """y = |x|; gradient 0 at 0"""
+    _require_number("abs", x)
     return np.abs(x.data), lambda g: g * sign(x)
 
 
 @op
 def sign(x: Tensor) -> Recorded:
     """y = -1, 0 or 1 (0 for NaN); the gradient is 0 everywhere"""
-    return np.where(x.data < 0, -1, x.data > 0).astype(x.dtype), lambda g: g * 0
+    return np.where(x.data < 0, -1, x.data > 0).astype(x.dtype), _zero
 
 
 @op
 def relu(x: Tensor) -> Recorded:
     """y = max(x, 0); gradient 0 at 0"""
+    _require_number("relu", x)
     return np.maximum(x.data, 0), lambda g, y: where(y <= 0, 0.0, g)
 
 
@@ -282,14 +375,14 @@ def leaky_relu(x: Tensor, *, negative_slope: float = 0.01) -> Recorded:
             lambda g: where(x > 0, g, g * negative_slope))
 
 
-@binary_op
+@functools.partial(op, prepare=_promote_tensors)
 def maximum(a: Tensor, b: Tensor) -> Recorded:
     """y = max(a, b); at a tie each side gets half the gradient"""
     return (np.maximum(a.data, b.data), lambda g: _share_of_greater(g, a, b),
             lambda g: _share_of_greater(g, b, a))
 
 
-@binary_op
+@functools.partial(op, prepare=_promote_tensors)
 def minimum(a: Tensor, b: Tensor) -> Recorded:
     """y = min(a, b); at a tie each side gets half the gradient"""
     return (np.minimum(a.data, b.data), lambda g: _share_of_greater(g, b, a),
@@ -300,14 +393,22 @@ def _share_of_greater(g: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return where(a < b, 0.0, where(a == b, g * 0.5, g))
 
 
-def clamp(x: Any, min: float | None = None, max: float | None = None) -> Tensor:
-    """y = x held between min and max; gradient 0 on the boundary. ValueError without either."""
-    if min is None and max is None:
-        raise ValueError("clamp: at least one of min and max must be given")
-    if not all(bound is None or isinstance(bound, int | float | np.number) for bound in (min, max)):
-        raise TypeError("clamp: min and max must be numbers; maximum() and minimum() take tensors")
-    x, *_ = promote(x, *(bound for bound in (min, max) if bound is not None))
-    return _clamp(x, min=min, max=max)
+def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
+    """y = x held between min and max, numbers or Tensors; max where min > max.
+
+    Gradient 0 on the boundary; bounds that are Tensors get theirs as in minimum(maximum(x, min),
+    max). Raises RuntimeError without any bound, TypeError for one that is no number.
+    """
+    bounds = [bound for bound in (min, max) if bound is not None]
+    if not bounds:
+        raise RuntimeError("clamp: at least one of min and max must be given")
+    if all(isinstance(bound, int | float | np.number) for bound in bounds):
+        x, *_ = promote(input, *bounds, name="clamp")
+        return _clamp(x, min=min, max=max)
+    x, *limits = promote(input, *bounds, name="clamp")
+    if min is not None:
+        x = maximum(x, limits[0])
+    return x if max is None else minimum(x, limits[-1])
 
 
 @op
@@ -316,16 +417,24 @@ def _clamp(x: Tensor, *, min: float | None, max: float | None) -> Recorded:
     return np.clip(x.data, min, max), lambda g: where(inside, g, 0.0)
 
 
-def where(condition: Any, a: Any, b: Any) -> Tensor:
-    """y = a where condition holds, b elsewhere; the side not taken gets no gradient"""
-    mask = condition.data if isinstance(condition, autograd.Tensor) else np.asarray(condition)
-    if mask.dtype != np.bool_:
-        raise TypeError(f"where: condition must be boolean; got {mask.dtype}")
-    a, b = promote(a, b)
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """y = x where condition holds, other elsewhere; the side not taken gets no gradient.
+
+    With a condition alone, the places where it holds: one tensor of positions for each dim.
+    Raises TypeError or RuntimeError for a condition that is not boolean (or uint8).
+    """
+    mask = as_tensor("where", condition).data
+    if mask.dtype not in (np.bool_, np.uint8):
+        raise RuntimeError(f"where: condition must be boolean; got {mask.dtype}")
+    mask = mask.astype(bool, copy=False)
+    if input is None and other is None:
+        return tuple(autograd.Tensor(places) for places in np.nonzero(np.atleast_1d(mask)))
+    a, b = promote(input, other, name="where")
     try:
         return _where(a, b, mask=mask)
-    except ValueError as error:
-        raise _mismatch("where", error, autograd.Tensor(mask), a, b) from None
+    except RuntimeError:
+        raise RuntimeError(f"where: shapes {mask.shape}, {a.shape} and {b.shape} do not "
+                           "broadcast") from None
 
 
 @op
@@ -336,11 +445,11 @@ def _where(a: Tensor, b: Tensor, *, mask: np.ndarray[Any, np.dtype[np.bool_]]) -
 
 def compare(relation: Callable[..., Any], a: Any, b: Any) -> Tensor:
     """relation(a, b) elementwise, after promotion; carries no gradient."""
-    a, b = promote(a, b)
-    return autograd.Tensor(relation(a.data, b.data))
-
-
-def _quiet(f: Callable[..., Any], *arrays: Any) -> Any:
-    """f(*arrays), infinities and NaNs without NumPy's warnings: they are values, as in torch."""
-    with np.errstate(all="ignore"):
-        return f(*arrays)
+    name = relation.__name__
+    a, b = promote(a, b, name=name)
+    try:
+        return autograd.Tensor(relation(a.data, b.data))
+    except TypeError:
+        raise RuntimeError(f"{name}: needs integers or booleans; got {a.dtype}") from None
+    except ValueError:
+        raise RuntimeError(f"{name}: shapes {a.shape} and {b.shape} do not broadcast") from None
