@@ -142,7 +142,8 @@ class _Quiet(threading.local):
 _quiet = _Quiet()
 
 registry: dict[str, Callable[..., Tensor]] = {}        # every @op there is, by its full name
-Prepare = Callable[[str, tuple[Any, ...]], tuple[Any, ...]]
+Inputs = tuple[Any, ...]
+Prepare = Callable[[str, Inputs], Inputs]
 
 
 def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Callable[..., Tensor]:
@@ -163,7 +164,7 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
     optional = {i for i, p in enumerate(input_parameters) if p.default is None}
     static_names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
 
-    def bind(args: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def bind(args: Inputs, given: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
         inputs, rest = list(args[:n_inputs]), args[n_inputs:]
         for i, parameter in enumerate(input_parameters[len(inputs):], len(inputs)):
             torch_name = ("input", "other")[i] if i < 2 else ""
@@ -179,7 +180,7 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
             raise TypeError(f"{name}: got {', '.join(sorted(twice))} by position and by name")
         return tuple(inputs), static | given
 
-    def compute(args: tuple[Any, ...], static: dict[str, Any]) -> tuple[tuple[Any, ...], Recorded]:
+    def compute(args: Inputs, static: dict[str, Any]) -> tuple[Inputs, Recorded]:
         if prepare is not None:
             args = prepare(name, args)
         for x in args:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def promote(*operands: Any, name: str = "promote") -> list[Tensor]:
     outrank 0-d tensors, and those outrank Python numbers, unless the lower rank has the higher
     category. Raises TypeError for what is no number. Source: torch.result_type.
     """
-    tensors = [x if type(x) in _NUMBERS else as_tensor(name, x) for x in operands]
+    tensors: list[Any] = [x if type(x) in _NUMBERS else as_tensor(name, x) for x in operands]
     ranks: list[np.dtype[Any] | None] = [None, None, None]      # dimensioned, 0-d, Python numbers
     for x in tensors:
         plain = type(x) in _NUMBERS
@@ -74,8 +74,6 @@ def _promote_all(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
             return inputs
         if type(b) in _NUMBERS and a._data.dtype.kind == "f":       # the usual x * 2, made short
             return a, _number(b, a._data.dtype)
-    elif type(a) in _NUMBERS and type(b) in _NUMBERS:
-        raise TypeError(f"{name}: one of the two must be a Tensor; got {a!r} and {b!r}")
     return tuple(promote(a, b, name=name))
 
 
@@ -148,7 +146,7 @@ def sub(a: Tensor, b: Tensor, *, alpha: float = 1) -> Recorded:
 def _factor(name: str, alpha: float, x: Tensor) -> Any:
     if x.dtype.kind != "f" and not isinstance(alpha, int):
         raise RuntimeError(f"{name}: alpha must be an integer for {x.dtype}; got {alpha!r}")
-    return x.dtype.type(alpha)
+    return _number(alpha, x.dtype).data
 
 
 @binary_op
@@ -176,7 +174,7 @@ def _rounded_quotient(a: Tensor, b: Tensor, rounding_mode: str) -> Array:
     if rounding_mode == "floor":
         y = np.floor_divide(a.data, b.data)
         # NumPy says NaN for a / 0; torch the infinity, or the NaN, that a / 0 is
-        return np.where(b.data == 0, a.data / b.data, y) if a.dtype.kind == "f" else y
+        return np.asarray(np.where(b.data == 0, a.data / b.data, y) if a.dtype.kind == "f" else y)
     if rounding_mode != "trunc":
         raise RuntimeError("div: rounding_mode must be None, 'floor' or 'trunc'; "
                            f"got {rounding_mode!r}")
@@ -211,6 +209,8 @@ def _zero(g: Tensor) -> Tensor:
 
 def _promote_power(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     a, b = inputs
+    if type(a) in _NUMBERS and type(b) in _NUMBERS:
+        raise TypeError(f"pow: one of the two must be a Tensor; got {a!r} and {b!r}")
     if type(b) is int and b < 0 and isinstance(a, autograd.Tensor) and a.dtype.kind in "iub":
         raise RuntimeError(f"pow: an integer tensor cannot be raised to a negative power; got {b}")
     return _promote_all(name, inputs)
@@ -222,9 +222,13 @@ def pow(a: Tensor, exponent: Tensor) -> Recorded:
     b = exponent
     if a.dtype.kind == "b":
         raise RuntimeError(f"pow: needs numbers; got {a.dtype}")
+
+    def by_exponent(g: Tensor, y: Tensor) -> Tensor:
+        flat = (a == 0) & (b >= 0)          # there 0·log 0 is NaN, which must not reach g either
+        return where(flat, 0.0, where(flat, 0.0, g) * y * log(a))
+
     return (np.power(a.data, b.data) if a.dtype.kind == "f" else _integer_power(a.data, b.data),
-            lambda g: where(b == 0, 0.0, g * b * pow(a, b - 1)),
-            lambda g, y: where((a == 0) & (b >= 0), 0.0, g * y * log(a)))
+            lambda g: where(b == 0, 0.0, g * b * pow(a, b - 1)), by_exponent)
 
 
 def _integer_power(a: Array, b: Array) -> Array:
@@ -417,7 +421,15 @@ def _clamp(x: Tensor, *, min: float | None, max: float | None) -> Recorded:
     return np.clip(x.data, min, max), lambda g: where(inside, g, 0.0)
 
 
-def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+@overload
+def where(condition: Any) -> tuple[Tensor, ...]: ...
+
+
+@overload
+def where(condition: Any, input: Any, other: Any) -> Tensor: ...
+
+
+def where(condition: Any, input: Any = None, other: Any = None) -> Tensor | tuple[Tensor, ...]:
     """y = x where condition holds, other elsewhere; the side not taken gets no gradient.
 
     With a condition alone, the places where it holds: one tensor of positions for each dim.
