@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import Any
@@ -13,14 +14,31 @@ from minigrad import autograd
 from minigrad.autograd import Array, Node
 from minigrad.hooks import RemovableHandle
 from minigrad.inplace import mark_changed
-from minigrad.ops import elementwise, index, linalg, reduce, shape
-from minigrad.ops.reduce import ValuesIndices
+from minigrad.ops import elementwise as el, index, linalg, reduce, shape as shapes
 
 Scalar = bool | int | float
 Operand = Any       # what mixes into operators: Tensor, array, list or scalar
 Dims = int | tuple[int, ...] | list[int] | None
 
+Method = Callable[..., "Tensor"]
+
 _DTYPES = frozenset(np.dtype(code) for code in "?bBhHiIlLqQefdg")   # in this machine's byte order
+
+
+def _reversed(f: Method) -> Method:
+    """The operator for a Tensor on the right: other - self."""
+    return lambda self, other: f(other, self)
+
+
+def _comparison(relation: Callable[..., Any]) -> Method:
+    return lambda self, other: el.compare(relation, self, other)
+
+
+def _in_place(f: Method) -> Method:
+    """f, whose result self becomes: x.add_(y) is x = x + y in x's own memory."""
+    def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
+        return self._replace(f(self, *args, **options))
+    return method
 
 
 class Tensor:
@@ -34,7 +52,7 @@ class Tensor:
     float32, Python ints int64; arrays keep their dtype.
     """
 
-    __slots__ = ("__weakref__", "_data", "_requires_grad", "grad", "hooks", "node")
+    __slots__ = ("__weakref__", "_data", "_grad", "_requires_grad", "hooks", "node")
     __array_ufunc__ = None          # `ndarray * tensor` is left to Tensor.__rmul__
     edges = ()                      # in the graph a leaf is a vertex from which nothing leads on
 
@@ -42,7 +60,7 @@ class Tensor:
         as_it_is = type(data) is np.ndarray and data.dtype in _DTYPES
         self._data: Array = data if as_it_is else to_array(data)
         self._requires_grad = False
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
         self.node: Node | None = None
         self.hooks: dict[RemovableHandle, Callable[[Tensor], Tensor | None]] | None = None
         if requires_grad:
@@ -149,6 +167,16 @@ class Tensor:
     requires_grad = property(attrgetter("_requires_grad"),
                              lambda self, value: (self.requires_grad_(value), None)[1])
 
+    def _set_grad(self, g: Tensor | None) -> None:
+        if g is not None and not isinstance(g, Tensor):
+            raise TypeError(f"grad: needs a Tensor or None; got {type(g).__name__}")
+        if g is not None and (g.shape != self.shape or g.dtype != self.dtype):
+            raise RuntimeError(f"grad: the gradient of a tensor of {self.dtype} {self.shape} must "
+                               f"be alike; got {g.dtype} {g.shape}")
+        self._grad = g
+
+    grad = property(attrgetter("_grad"), _set_grad)
+
     @property
     def is_leaf(self) -> bool:
         return self.node is None
@@ -178,19 +206,31 @@ class Tensor:
         vertex.hooks = {} if vertex.hooks is None else vertex.hooks
         return RemovableHandle(vertex.hooks, hook)
 
+    def retain_grad(self) -> None:
+        """Let backward() leave the gradient of this tensor in `.grad`, though it is no leaf."""
+        if not self._requires_grad:
+            raise RuntimeError("retain_grad: this tensor does not require grad")
+        if self.node is not None:
+            this = weakref.ref(self)            # the node must not keep the tensor alive
+
+            def keep(g: Tensor) -> None:
+                if (tensor := this()) is not None:
+                    tensor.grad = g if tensor.grad is None else tensor.grad + g
+            self.register_hook(keep)
+
     def detach(self) -> Tensor:
         """The same memory, outside the graph."""
         return Tensor(self._data)
 
     def clone(self) -> Tensor:
-        return elementwise.clone(self)
+        return el.clone(self)
 
     def to(self, dtype: DTypeLike) -> Tensor:
         dtype = np.dtype(dtype)
-        return self if dtype == self._data.dtype else elementwise.cast(self, dtype=dtype)
+        return self if dtype == self._data.dtype else el.cast(self, dtype=dtype)
 
     def contiguous(self) -> Tensor:
-        return self if self._data.flags.c_contiguous else elementwise.clone(self)
+        return self if self._data.flags.c_contiguous else el.clone(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self.node is not None:
@@ -235,34 +275,73 @@ class Tensor:
         """The result of `self += …`: self, changed in place; or y, where y is part of a graph."""
         if y.node is not None and (self.node is not None or not self._requires_grad):
             return y
+        return self._replace(y)
+
+    def _replace(self, y: Tensor) -> Tensor:
         if y.shape != self.shape or not np.can_cast(y.dtype, self.dtype, "same_kind"):
             raise RuntimeError(f"a tensor of {self.dtype} {self.shape} cannot become one of "
                                f"{y.dtype} {y.shape} in place")
         return self.copy_(y)
 
-    # ---- arithmetic -----------------------------------------------------------------------------
+    # ---- ops as methods: with the arguments and the docstrings of the functions -----------------
 
-    def add(self, other: Operand) -> Tensor:
-        return elementwise.add(self, other)
+    add, sub, mul, div = el.add, el.sub, el.mul, el.div
+    floor_divide, remainder = el.floor_divide, el.remainder
+    pow, square, sqrt, rsqrt, reciprocal = el.pow, el.square, el.sqrt, el.rsqrt, el.reciprocal
+    neg, abs, sign = el.neg, el.abs, el.sign
+    exp, expm1, log, log1p, erf = el.exp, el.expm1, el.log, el.log1p, el.erf
+    sin, cos, tan, tanh = el.sin, el.cos, el.tan, el.tanh
+    sigmoid, relu, clamp = el.sigmoid, el.relu, el.clamp
+    maximum, minimum = el.maximum, el.minimum
 
-    def sub(self, other: Operand) -> Tensor:
-        return elementwise.sub(self, other)
+    matmul, mm, bmm, dot = linalg.matmul, linalg.mm, linalg.bmm, linalg.dot
 
-    def mul(self, other: Operand) -> Tensor:
-        return elementwise.mul(self, other)
+    sum, mean, prod, cumsum = reduce.sum, reduce.mean, reduce.prod, reduce.cumsum
+    var, std, logsumexp = reduce.var, reduce.std, reduce.logsumexp
+    softmax, log_softmax = reduce.softmax, reduce.log_softmax
+    amax, amin, max, min = reduce.amax, reduce.amin, reduce.max, reduce.min
+    argmax, argmin = reduce.argmax, reduce.argmin
 
-    def div(self, other: Operand) -> Tensor:
-        return elementwise.div(self, other)
+    transpose, t, squeeze, unsqueeze = shapes.transpose, shapes.t, shapes.squeeze, shapes.unsqueeze
+    flatten, roll, split, chunk = shapes.flatten, shapes.roll, shapes.split, shapes.chunk
+    tril, triu, broadcast_to = shapes.tril, shapes.triu, shapes.expand
+    index_select, gather = index.index_select, index.gather
+    __getitem__ = index.getitem
 
-    def pow(self, exponent: Operand) -> Tensor:
-        return elementwise.pow(self, exponent)
+    def where(self, condition: Operand, other: Operand) -> Tensor:
+        """self where condition holds, other elsewhere."""
+        return el.where(condition, self, other)
 
-    def matmul(self, other: Operand) -> Tensor:
-        return linalg.matmul(self, other)
+    # sizes and dims may be given one by one: x.reshape(2, 3) is x.reshape((2, 3))
+
+    def reshape(self, *shape_: Any, **named: Any) -> Tensor:
+        return shapes.reshape(self, *_one(shape_, named), **named)
+
+    def view(self, *size: Any, **named: Any) -> Tensor:
+        return shapes.view(self, *_one(size, named), **named)
+
+    def expand(self, *size: Any, **named: Any) -> Tensor:
+        return shapes.expand(self, *_one(size, named), **named)
+
+    def permute(self, *dims: Any, **named: Any) -> Tensor:
+        return shapes.permute(self, *_one(dims, named), **named)
+
+    def flip(self, *dims: Any, **named: Any) -> Tensor:
+        return shapes.flip(self, *_one(dims, named), **named)
+
+    @property
+    def T(self) -> Tensor:
+        return shapes.permute(self, dims=tuple(range(self.ndim))[::-1])
+
+    # ---- operators ------------------------------------------------------------------------------
 
     __add__ = __radd__ = add
     __mul__ = __rmul__ = mul
     __sub__, __truediv__, __pow__, __matmul__ = sub, div, pow, matmul
+    __floordiv__, __mod__, __neg__, __abs__ = floor_divide, remainder, neg, abs
+    __rsub__, __rtruediv__, __rpow__ = _reversed(sub), _reversed(div), _reversed(pow)
+    __rmatmul__, __rfloordiv__ = _reversed(matmul), _reversed(floor_divide)
+    __rmod__ = _reversed(remainder)
 
     # operand and result are those of the operators assigned above; mypy calls them incompatible
     def __iadd__(self, other: Operand) -> Tensor:       # type: ignore[misc]
@@ -277,224 +356,38 @@ class Tensor:
     def __itruediv__(self, other: Operand) -> Tensor:       # type: ignore[misc]
         return self._become(self / other)
 
-    def __rsub__(self, other: Operand) -> Tensor:
-        return elementwise.sub(other, self)
+    add_, sub_, mul_, div_ = _in_place(add), _in_place(sub), _in_place(mul), _in_place(div)
+    clamp_ = _in_place(clamp)
 
-    def __rtruediv__(self, other: Operand) -> Tensor:
-        return elementwise.div(other, self)
+    def __pos__(self) -> Tensor:
+        if self.dtype.kind == "b":
+            raise RuntimeError("+ needs numbers; got bool")
+        return self
 
-    def __rpow__(self, other: Operand) -> Tensor:
-        return elementwise.pow(other, self)
-
-    def __rmatmul__(self, other: Operand) -> Tensor:
-        return linalg.matmul(other, self)
-
-    def neg(self) -> Tensor:
-        return elementwise.neg(self)
-
-    __neg__ = neg
-
-    def abs(self) -> Tensor:
-        return elementwise.abs(self)
-
-    __abs__ = abs
-
-    def exp(self) -> Tensor:
-        return elementwise.exp(self)
-
-    def log(self) -> Tensor:
-        return elementwise.log(self)
-
-    def log1p(self) -> Tensor:
-        return elementwise.log1p(self)
-
-    def sqrt(self) -> Tensor:
-        return elementwise.sqrt(self)
-
-    def rsqrt(self) -> Tensor:
-        return elementwise.rsqrt(self)
-
-    def reciprocal(self) -> Tensor:
-        return elementwise.reciprocal(self)
-
-    def square(self) -> Tensor:
-        return elementwise.square(self)
-
-    def sign(self) -> Tensor:
-        return elementwise.sign(self)
-
-    def sin(self) -> Tensor:
-        return elementwise.sin(self)
-
-    def cos(self) -> Tensor:
-        return elementwise.cos(self)
-
-    def tan(self) -> Tensor:
-        return elementwise.tan(self)
-
-    def tanh(self) -> Tensor:
-        return elementwise.tanh(self)
-
-    def sigmoid(self) -> Tensor:
-        return elementwise.sigmoid(self)
-
-    def relu(self) -> Tensor:
-        return elementwise.relu(self)
-
-    def clamp(self, min: Scalar | None = None, max: Scalar | None = None) -> Tensor:
-        return elementwise.clamp(self, min=min, max=max)
-
-    def maximum(self, other: Operand) -> Tensor:
-        return elementwise.maximum(self, other)
-
-    def minimum(self, other: Operand) -> Tensor:
-        return elementwise.minimum(self, other)
-
-    def where(self, condition: Operand, other: Operand) -> Tensor:
-        return elementwise.where(condition, self, other)
-
-    # ---- comparison: boolean tensors, no gradient -----------------------------------------------
+    # comparisons give boolean tensors and carry no gradient
+    __lt__, __le__ = _comparison(np.less), _comparison(np.less_equal)
+    __gt__, __ge__ = _comparison(np.greater), _comparison(np.greater_equal)
+    __and__ = __rand__ = _comparison(np.bitwise_and)
+    __or__ = __ror__ = _comparison(np.bitwise_or)
+    __xor__ = __rxor__ = _comparison(np.bitwise_xor)
 
     def __eq__(self, other: object) -> Tensor:          # type: ignore[override]  # as in NumPy
         if other is None or isinstance(other, str):     # Python says False
             return NotImplemented
-        return elementwise.compare(np.equal, self, other)
+        return el.compare(np.equal, self, other)
 
     def __ne__(self, other: object) -> Tensor:          # type: ignore[override]  # as in NumPy
         if other is None or isinstance(other, str):
             return NotImplemented
-        return elementwise.compare(np.not_equal, self, other)
-
-    def __lt__(self, other: Operand) -> Tensor:
-        return elementwise.compare(np.less, self, other)
-
-    def __le__(self, other: Operand) -> Tensor:
-        return elementwise.compare(np.less_equal, self, other)
-
-    def __gt__(self, other: Operand) -> Tensor:
-        return elementwise.compare(np.greater, self, other)
-
-    def __ge__(self, other: Operand) -> Tensor:
-        return elementwise.compare(np.greater_equal, self, other)
-
-    def __and__(self, other: Operand) -> Tensor:
-        return elementwise.compare(np.bitwise_and, self, other)
-
-    def __or__(self, other: Operand) -> Tensor:
-        return elementwise.compare(np.bitwise_or, self, other)
+        return el.compare(np.not_equal, self, other)
 
     def __invert__(self) -> Tensor:
+        if self.dtype.kind == "f":
+            raise TypeError(f"~ needs integers or booleans; got {self.dtype}")
         return Tensor(~self._data)
 
-    # ---- reductions -----------------------------------------------------------------------------
-
-    def sum(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
-        return reduce.sum(self, dim=dim, keepdim=keepdim)
-
-    def mean(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
-        return reduce.mean(self, dim=dim, keepdim=keepdim)
-
-    def prod(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
-        return reduce.prod(self, dim=dim, keepdim=keepdim)
-
-    def var(self, dim: Dims = None, *, correction: int = 1, keepdim: bool = False) -> Tensor:
-        return reduce.var(self, dim=dim, correction=correction, keepdim=keepdim)
-
-    def std(self, dim: Dims = None, *, correction: int = 1, keepdim: bool = False) -> Tensor:
-        return reduce.std(self, dim=dim, correction=correction, keepdim=keepdim)
-
-    def amax(self, dim: Dims = (), keepdim: bool = False) -> Tensor:
-        return reduce.amax(self, dim=dim, keepdim=keepdim)
-
-    def amin(self, dim: Dims = (), keepdim: bool = False) -> Tensor:
-        return reduce.amin(self, dim=dim, keepdim=keepdim)
-
-    def max(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesIndices:
-        return reduce.max(self, dim, keepdim)
-
-    def min(self, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesIndices:
-        return reduce.min(self, dim, keepdim)
-
-    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
-        return reduce.argmax(self, dim, keepdim)
-
-    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
-        return reduce.argmin(self, dim, keepdim)
-
-    def logsumexp(self, dim: Dims, keepdim: bool = False) -> Tensor:
-        return reduce.logsumexp(self, dim=dim, keepdim=keepdim)
-
-    def softmax(self, dim: int) -> Tensor:
-        return reduce.softmax(self, dim=dim)
-
-    def log_softmax(self, dim: int) -> Tensor:
-        return reduce.log_softmax(self, dim=dim)
-
-    def cumsum(self, dim: int) -> Tensor:
-        return reduce.cumsum(self, dim=dim)
-
-    # ---- shape and indexing ---------------------------------------------------------------------
-
-    def reshape(self, *shape_: Any) -> Tensor:
-        return shape.reshape(self, shape=shape.one_tuple(shape_))
-
-    def view(self, *shape_: Any) -> Tensor:
-        return shape.view(self, shape.one_tuple(shape_))
-
-    def permute(self, *dims: Any) -> Tensor:
-        return shape.permute(self, dims=shape.one_tuple(dims))
-
-    def transpose(self, dim0: int, dim1: int) -> Tensor:
-        return shape.transpose(self, dim0, dim1)
-
-    def t(self) -> Tensor:
-        return shape.t(self)
-
-    @property
-    def T(self) -> Tensor:
-        return shape.permute(self, dims=tuple(range(self.ndim))[::-1])
-
-    def squeeze(self, dim: Dims = None) -> Tensor:
-        return shape.squeeze(self, dim)
-
-    def unsqueeze(self, dim: int) -> Tensor:
-        return shape.unsqueeze(self, dim)
-
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-        return shape.flatten(self, start_dim, end_dim)
-
-    def expand(self, *sizes: Any) -> Tensor:
-        return shape.expand(self, shape=shape.one_tuple(sizes))
-
-    def broadcast_to(self, size: tuple[int, ...]) -> Tensor:
-        return shape.expand(self, shape=size)
-
-    def flip(self, *dims: Any) -> Tensor:
-        return shape.flip(self, dims=shape.one_tuple(dims))
-
-    def roll(self, shifts: Dims, dims: Dims = None) -> Tensor:
-        return shape.roll(self, shifts=shifts, dims=dims)
-
-    def split(self, split_size: int | list[int], dim: int = 0) -> tuple[Tensor, ...]:
-        return shape.split(self, split_size, dim)
-
-    def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-        return shape.chunk(self, chunks, dim)
-
-    def tril(self, diagonal: int = 0) -> Tensor:
-        return shape.tril(self, diagonal=diagonal)
-
-    def triu(self, diagonal: int = 0) -> Tensor:
-        return shape.triu(self, diagonal=diagonal)
-
-    def __getitem__(self, key: Any) -> Tensor:
-        return index.getitem(self, key)
-
-    def index_select(self, dim: int, index_: Operand) -> Tensor:
-        return index.index_select(self, dim, index_)
-
-    def gather(self, dim: int, index_: Operand) -> Tensor:
-        return index.gather(self, dim=dim, index=index_)
+    def __contains__(self, value: Operand) -> bool:
+        return bool((self == value)._data.any())
 
     # ---- dtypes by name: last, since they hide the builtins --------------------------------------
 
@@ -509,6 +402,12 @@ class Tensor:
 
     def bool(self) -> Tensor:
         return self.to(np.bool_)
+
+
+def _one(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+    """The numbers (2, 3), or none, as one argument ((2, 3),); a tuple, or what is named, as it is."""
+    several = not args or isinstance(args[0], int | np.integer)
+    return (args,) if several and not named else args
 
 
 def to_array(data: Any, dtype: DTypeLike | None = None) -> Array:
