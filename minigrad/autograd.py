@@ -194,7 +194,7 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
             if "could not be broadcast" not in str(error):
                 raise
             shapes = " and ".join(str(x.shape) for x in args)
-            raise RuntimeError(f"{name}: shapes {shapes} do not broadcast") from None
+            raise RuntimeError(f"{name.lstrip('_')}: shapes {shapes} do not broadcast") from None
 
     @functools.wraps(forward)
     def apply(*args: Any, **static: Any) -> Tensor:

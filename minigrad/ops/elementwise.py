@@ -400,8 +400,7 @@ def _share_of_greater(g: Tensor, a: Tensor, b: Tensor) -> Tensor:
 def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
     """y = x held between min and max, numbers or Tensors; max where min > max.
 
-    Gradient 0 on the boundary; bounds that are Tensors get theirs as in minimum(maximum(x, min),
-    max). Raises RuntimeError without any bound, TypeError for one that is no number.
+    Gradient 0 on the boundary, where that is a number; a Tensor shares it evenly with x. Raises RuntimeError without any bound, TypeError for one that is no number.
     """
     bounds = [bound for bound in (min, max) if bound is not None]
     if not bounds:
@@ -409,16 +408,33 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
     if all(isinstance(bound, int | float | np.number) for bound in bounds):
         x, *_ = promote(input, *bounds, name="clamp")
         return _clamp(x, min=min, max=max)
-    x, *limits = promote(input, *bounds, name="clamp")
-    if min is not None:
-        x = maximum(x, limits[0])
-    return x if max is None else minimum(x, limits[-1])
+    tensors = promote(input, *bounds, name="clamp")
+    if len(bounds) == 2:
+        return _clamp_between(*tensors)
+    return minimum(*tensors) if min is None else maximum(*tensors)
 
 
 @op
 def _clamp(x: Tensor, *, min: float | None, max: float | None) -> Recorded:
     inside = np.logical_and(min is None or x.data > min, max is None or x.data < max)
     return np.clip(x.data, min, max), lambda g: where(inside, g, 0.0)
+
+
+@op
+def _clamp_between(x: Tensor, low: Tensor, high: Tensor) -> Recorded:
+    """min(max(x, low), high); on a boundary x and the bound get half the gradient each"""
+    below, above, ordered = x.data < low.data, x.data > high.data, low.data <= high.data
+    apart = low.data < high.data
+    on_low, on_high = apart & (x.data == low.data), apart & (x.data == high.data)
+
+    def share(on_boundary: Array, whole: Array) -> Callable[[Tensor], Tensor]:
+        part = np.where(on_boundary, 0.5, whole).astype(x.dtype)
+        return lambda g: g * autograd.Tensor(part)
+
+    return (np.minimum(np.maximum(x.data, low.data), high.data),
+            share(on_low | on_high, ~(below | above)),
+            share(on_low, below & ordered),
+            share(on_high, above & ordered | (high.data < low.data)))
 
 
 @overload

@@ -32,13 +32,27 @@ def one(op, reference, domain: Domain, corners: Domain | None = special, *, erro
                   corners=None if corners is None else unary(corners), **more)
 
 
-def two(op, reference, a: Domain, b: Domain, corners: Domain | None = special, **more):
+def two(op, reference, a: Domain, b: Domain, corners: Domain | None = special, *, errors=(),
+        name="", run=None, tolerance=None, zero_gradient=False, **static):
     rng = np.random.default_rng(2)
-    pinned = (Call(a(rng, (2, 3)), b(rng, (2, 3))), Call(a(rng, (4, 1, 3)), b(rng, (2, 1))))
-    mismatch = Error(Call(np.ones((2, 3)), np.ones((2, 4))), RuntimeError,
-                     rf"{op.__name__}: shapes \(2, 3\) and \(2, 4\) do not broadcast")
-    return OpCase(op, reference, binary(a, b), pinned, (mismatch,),
-                  corners=None if corners is None else binary(corners, corners), **more)
+    chosen = {key: strategy.elements[0] for key, strategy in static.items()}
+    pinned = (Call(a(rng, (2, 3)), b(rng, (2, 3)), **chosen),
+              Call(a(rng, (4, 1, 3)), b(rng, (2, 1)), **chosen))
+    mismatch = Error(Call(np.ones((2, 3)), np.ones((2, 4)), **chosen), RuntimeError,
+                     r"\w+: shapes \(2, 3\) and \(2, 4\) do not broadcast")
+    return OpCase(op, reference, binary(a, b, **static), pinned, (mismatch, *errors),
+                  corners=None if corners is None else binary(corners, corners, **static),
+                  name=name, run=run, tolerance=tolerance or Tolerance(),
+                  zero_gradient=zero_gradient)
+
+
+def smooth_quotient(rng, shape):
+    """Halfway between whole numbers: no quotient by ±1 is near one."""
+    return np.asarray(rng.integers(-4, 4, shape) + 0.5)
+
+
+def ones(rng, shape):
+    return np.ones(shape)
 
 
 def distinct_pair(rng, shapes):
@@ -55,6 +69,19 @@ def extreme(op, reference):
                   corners=st.one_of(binary(tied, tied), binary(special, special)),
                   errors=(Error(Call(np.ones((2, 3)), np.ones((2, 4))), RuntimeError,
                                 rf"{op.__name__}: shapes \(2, 3\) and \(2, 4\) do not broadcast"),))
+
+
+WHOLE, MASK = np.array([1, 2, 3]), np.array([True, False, True])
+
+
+def held(bounds: Domain) -> st.SearchStrategy[Call]:
+    """x between two tensors, with no tie unless bounds has them."""
+    def call(rng, shapes):
+        n = [int(np.prod(shape)) for shape in shapes]
+        values = np.split(bounds(rng, (sum(n),)), np.cumsum(n)[:-1])
+        x, low, high = (v.reshape(shape) for v, shape in zip(values, shapes, strict=True))
+        return Call(x, low, high)
+    return st.builds(call, seeds, broadcastable(3))
 
 
 def clamped(domain: Domain, bounds) -> st.SearchStrategy[Call]:
@@ -75,11 +102,33 @@ POWER = Tolerance(1e-10, 1e-9, "values up to 3^3")
 
 CASES = [
     two(ops.add, torch.add, real, real),
-    two(ops.sub, torch.sub, real, real),
+    two(ops.add, torch.add, real, real, name="add with alpha", alpha=st.sampled_from([2, -0.5]),
+        errors=(Error(Call(WHOLE, WHOLE, alpha=1.5), RuntimeError,
+                      r"add: alpha must be an integer for int64; got 1\.5"),)),
+    two(ops.sub, torch.sub, real, real, errors=(
+        Error(Call(MASK, MASK), RuntimeError, "sub: needs numbers, not bools"),
+        Error(Call(MASK, np.ones(3)), RuntimeError, "sub: needs numbers, not bools"))),
+    two(ops.sub, torch.sub, real, real, name="sub with alpha", alpha=st.sampled_from([2, -0.5])),
     two(ops.mul, torch.mul, real, real),
     two(ops.div, torch.div, real, nonzero),
-    two(ops.pow, torch.pow, positive, real, finite_special, tolerance=POWER),
-    one(ops.neg, torch.neg, real),
+    two(ops.div, torch.div, smooth_quotient, ones, name="div, rounded", zero_gradient=True,
+        rounding_mode=st.sampled_from(["floor", "trunc"]),
+        errors=(Error(Call(WHOLE, WHOLE, rounding_mode="up"), RuntimeError,
+                      "div: rounding_mode must be None, 'floor' or 'trunc'; got 'up'"),
+                Error(Call(WHOLE, 0 * WHOLE, rounding_mode="floor"), RuntimeError,
+                      "div: an integer is divided by 0"),
+                Error(Call(MASK, MASK, rounding_mode="trunc"), RuntimeError,
+                      "div: needs numbers; got bool"))),
+    two(ops.floor_divide, lambda a, b: torch.div(a, b, rounding_mode="floor"), smooth_quotient,
+        ones, zero_gradient=True),          # torch.floor_divide has no derivative
+    two(ops.remainder, torch.remainder, smooth_quotient, lambda rng, shape: -ones(rng, shape),
+        finite_special, tolerance=Tolerance(1e-10, 1e-9, "remainders of up to 1e30 by 1e-30"),
+        errors=(Error(Call(WHOLE, 0 * WHOLE), RuntimeError,
+                      "remainder: an integer is divided by 0"),)),
+    two(ops.pow, torch.pow, positive, real, finite_special, tolerance=POWER,
+        errors=(Error(Call(MASK, MASK), RuntimeError, "pow: needs numbers; got bool"),)),
+    one(ops.neg, torch.neg, real,
+        errors=(Error(Call(MASK), RuntimeError, "neg: needs numbers; got bool"),)),
     one(ops.reciprocal, torch.reciprocal, nonzero),
     one(ops.square, torch.square, nonzero),
     one(ops.clone, torch.clone, real),
@@ -104,9 +153,11 @@ CASES = [
     one(ops.sin, torch.sin, unit),
     one(ops.cos, torch.cos, nonzero),
     one(ops.tan, torch.tan, unit, finite_special),
-    one(ops.abs, torch.abs, nonzero),
+    one(ops.abs, torch.abs, nonzero,
+        errors=(Error(Call(MASK), RuntimeError, "abs: needs numbers; got bool"),)),
     one(ops.sign, torch.sign, nonzero, zero_gradient=True),
-    one(ops.relu, torch.relu, nonzero),
+    one(ops.relu, torch.relu, nonzero,
+        errors=(Error(Call(MASK), RuntimeError, "relu: needs numbers; got bool"),)),
     OpCase(ops.leaky_relu, torch.nn.functional.leaky_relu,
            unary(nonzero, negative_slope=st.sampled_from([0.01, 0.3])),
            (example(5, nonzero, (2, 3), negative_slope=0.3),), corners=unary(special)),
@@ -116,23 +167,32 @@ CASES = [
            clamped(nonzero, [(-0.2, 0.2), (-0.2, 5.0), (None, 5.0), (-5.0, None)]),
            (Call([[-2.0, -0.5, 0.5], [1.4, 0.1, 3.0]], min=-1.0, max=1.5),
             example(8, real, (2, 3), min=-9.0)),
-           (Error(Call(np.ones(3)), ValueError, "clamp: at least one of min and max"),),
+           (Error(Call(np.ones(3)), RuntimeError, "clamp: at least one of min and max"),
+            Error(Call(np.ones(3), min="a"), TypeError, "clamp: needs a Tensor.*got 'a'")),
            corners=st.one_of(clamped(tied, [(-1.0, 1.0), (None, 1.0), (1.0, -1.0), (1.0, 1.0)]),
                              clamped(special, [(-1.0, 1.0), (None, 2.5), (-1.0, None)]))),
+    OpCase(ops.clamp, torch.clamp, held(distinct),
+           (Call([[1.0, 2.0, 9.0], [4.0, 5.0, 6.0]], [[1.5, 0.0, 1.0], [4.5, 4.0, 1.2]],
+                 [[3.0, 1.1, 8.0], [7.0, 7.1, 5.5]]),),
+           (Error(Call(np.ones(3), np.ones(2), np.ones(3)), RuntimeError,
+                  r"clamp.*: shapes \(3,\) and \(2,\) and \(3,\) do not broadcast"),),
+           corners=st.one_of(held(tied), held(special)), name="clamp between tensors"),
     OpCase(ops.where, lambda a, b, condition: torch.where(condition, a, b), where_calls(),
            (Call([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [[7.0, 8.0, 9.0], [1.0, 2.0, 3.0]],
                  condition=np.array([[True, False, True], [False, False, True]])),
             Call([1.0, 2.0, 3.0], [[7.0], [8.0]],
                  condition=np.array([[True, False, True], [False, True, True]]))),
-           (Error(Call(np.ones(2), np.ones(2), condition=np.ones(2)), TypeError,
+           (Error(Call(np.ones(2), np.ones(2), condition=np.ones(2)), RuntimeError,
                   "where: condition must be boolean; got float64"),
             Error(Call(np.ones(2), np.ones(3), condition=np.ones(2, bool)), RuntimeError,
-                  r"where: shapes \(2,\) and \(2,\) and \(3,\) do not broadcast")),
+                  r"where: shapes \(2,\), \(2,\) and \(3,\) do not broadcast")),
            corners=where_calls(special),
            run=lambda a, b, condition: ops.where(condition, a, b)),
     OpCase(ops.compare, lambda a, b, relation: getattr(torch, relation)(a, b),
            binary(tied, tied, relation=st.sampled_from(sorted(RELATIONS))),
            (example(9, tied, (2, 3), (2, 3), relation="le"),),
+           (Error(Call(np.ones(2), np.ones(3), relation="le"), RuntimeError,
+                  r"less_equal: shapes \(2,\) and \(3,\) do not broadcast"),),
            corners=binary(special, special, relation=st.sampled_from(sorted(RELATIONS))),
            run=lambda a, b, relation: ops.compare(RELATIONS[relation], a, b),
            differentiable=False),
