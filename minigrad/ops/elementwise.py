@@ -213,6 +213,8 @@ def _promote_power(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         raise TypeError(f"pow: one of the two must be a Tensor; got {a!r} and {b!r}")
     if type(b) is int and b < 0 and isinstance(a, autograd.Tensor) and a.dtype.kind in "iub":
         raise RuntimeError(f"pow: an integer tensor cannot be raised to a negative power; got {b}")
+    if all(isinstance(x, autograd.Tensor) and x.dtype.kind == "b" for x in inputs):
+        raise RuntimeError("pow: a bool tensor cannot be raised to the power of another")
     return _promote_all(name, inputs)
 
 
@@ -220,8 +222,6 @@ def _promote_power(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 def pow(a: Tensor, exponent: Tensor) -> Recorded:
     """y = a^b.   ∂y/∂a = b·a^(b-1), 0 where b = 0;   ∂y/∂b = y·log a, 0 where a = 0 ≤ b"""
     b = exponent
-    if a.dtype.kind == "b":
-        raise RuntimeError(f"pow: needs numbers; got {a.dtype}")
 
     def by_exponent(g: Tensor, y: Tensor) -> Tensor:
         flat = (a == 0) & (b >= 0)          # there 0·log 0 is NaN, which must not reach g either
@@ -233,6 +233,8 @@ def pow(a: Tensor, exponent: Tensor) -> Recorded:
 
 def _integer_power(a: Array, b: Array) -> Array:
     """a^b without fractions: where b < 0 it is 1 for a = 1, ±1 for a = -1, otherwise 0."""
+    if a.dtype.kind == "b":
+        return a | ~b
     one = np.where(np.abs(a) == 1, a, 0)
     return np.asarray(np.power(np.where(b < 0, one, a), np.abs(b)))
 
