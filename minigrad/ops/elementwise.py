@@ -78,10 +78,13 @@ def _promote_all(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _promote_numbers(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    for x in inputs:
-        if type(x) is bool or (isinstance(x, autograd.Tensor) and x.dtype.kind == "b"):
-            raise RuntimeError(f"{name}: needs numbers, not bools; ^ and ~ invert a mask")
+    if any(map(_is_bool, inputs)):
+        raise RuntimeError(f"{name}: needs numbers, not bools; ^ and ~ invert a mask")
     return _promote_all(name, inputs)
+
+
+def _is_bool(x: Any) -> bool:
+    return type(x) is bool or (isinstance(x, autograd.Tensor) and x.dtype.kind == "b")
 
 
 def _promote_tensors(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -213,8 +216,8 @@ def _promote_power(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         raise TypeError(f"pow: one of the two must be a Tensor; got {a!r} and {b!r}")
     if type(b) is int and b < 0 and isinstance(a, autograd.Tensor) and a.dtype.kind in "iub":
         raise RuntimeError(f"pow: an integer tensor cannot be raised to a negative power; got {b}")
-    if all(isinstance(x, autograd.Tensor) and x.dtype.kind == "b" for x in inputs):
-        raise RuntimeError("pow: a bool tensor cannot be raised to the power of another")
+    if type(a) is not bool and _is_bool(a) and _is_bool(b):
+        raise RuntimeError("pow: a bool tensor cannot be raised to a bool")
     return _promote_all(name, inputs)
 
 
@@ -402,7 +405,8 @@ def _share_of_greater(g: Tensor, a: Tensor, b: Tensor) -> Tensor:
 def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
     """y = x held between min and max, numbers or Tensors; max where min > max.
 
-    Gradient 0 on the boundary, where that is a number; a Tensor shares it evenly with x. Raises RuntimeError without any bound, TypeError for one that is no number.
+    Gradient 0 on the boundary, where that is a number; a Tensor shares it evenly with x.
+    Raises RuntimeError without any bound, TypeError for one that is no number.
     """
     bounds = [bound for bound in (min, max) if bound is not None]
     if not bounds:
