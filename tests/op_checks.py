@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from op_cases import Call, OpCase
 
-from minigrad.autograd import grad, no_grad
+from minigrad.autograd import grad
 from minigrad.tensor import Tensor
-from minigrad.testing import gradcheck
+from minigrad.testing import gradcheck, mutation
 
 # ---- calling both sides --------------------------------------------------------------------------
 
@@ -21,6 +23,11 @@ def outputs_of(result: Any) -> list[Any]:
 def tensors(call: Call, requires_grad: bool = True) -> list[Tensor | None]:
     return [None if x is None else Tensor(x, requires_grad and x.dtype.kind == "f")
             for x in call.arrays]
+
+
+def bound(case: OpCase, call: Call) -> Callable[..., Any]:
+    """The op as a function of its inputs alone."""
+    return lambda *xs: case(*xs, **call.static)
 
 
 def run(case: OpCase, call: Call) -> tuple[list[Tensor | None], list[Tensor]]:
@@ -102,29 +109,26 @@ def check_against_torch(case: OpCase, call: Call, seed: int = 7) -> None:
 
 def check_adjoint(case: OpCase, call: Call) -> None:
     """⟨u, Jv⟩ = ⟨Jᵀu, v⟩, with Jv by central differences."""
-    xs, ys = run(case, call)
-    us = cotangents(ys)
-    rng = np.random.default_rng(11)
-    vs = [rng.standard_normal(x.shape) for x in xs if x is not None]
-    arrived = sum(float((g * v).sum()) for g, v in zip(vjp(xs, ys, us), vs, strict=True))
+    mutation.check_adjoint(bound(case, call), tensors(call))
 
-    def along(h: float) -> list[np.ndarray]:
-        directions = iter(vs)
-        moved = call.map(lambda x: x + h * next(directions))
-        with no_grad():
-            result = outputs_of(case(*tensors(moved, False), **moved.static))
-        return [y.data for y in result if y.dtype.kind == "f"]
 
-    h = 1e-6
-    changes = [(after - before) / (2 * h) for after, before in
-               zip(along(h), along(-h), strict=True)]
-    sent = sum(float((u * change).sum()) for u, change in zip(us, changes, strict=True))
-    size = sum(float(np.abs(y.data).sum()) for y in ys) + abs(sent)
-    assert abs(sent - arrived) <= 1e-7 * (10 + size), f"<u, Jv> = {sent}, <J'u, v> = {arrived}"
+def check_linearity(case: OpCase, call: Call) -> None:
+    mutation.check_linearity(bound(case, call), tensors(call))
 
 
 def check_finite_differences(case: OpCase, call: Call) -> None:
-    gradcheck(lambda *xs: case(*xs, **call.static), tensors(call))
+    gradcheck(bound(case, call), tensors(call))
 
 
-CHECKS = (check_against_torch, check_adjoint, check_finite_differences)
+# ---- the mutation lab ----------------------------------------------------------------------------
+
+def lab(case: OpCase) -> mutation.Report:
+    """Every mutant of the op on its pinned examples, with torch among the checks."""
+    def torchs(call: Call) -> mutation.Check:
+        return lambda fn, _: check_against_torch(replace(case, run=lambda *xs, **static: fn(*xs)),
+                                                 call)
+
+    trials = [mutation.Trial(bound(case, call), tensors(call),
+                             {**mutation.CHECKS, "PyTorch": torchs(call)})
+              for call in case.examples]
+    return mutation.survey(case.id, trials, case.equivalents)

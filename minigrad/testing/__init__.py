@@ -15,3 +15,4 @@ from minigrad.testing.gradcheck import (
     gradcheck as gradcheck,
     gradgradcheck as gradgradcheck,
 )
+from minigrad.testing.mutation import mutate as mutate

@@ -12,7 +12,6 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -60,34 +59,16 @@ def gradgradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, ato
     the one of output k `g[k]`. Raises as `gradcheck` does. Source: torch.autograd.gradgradcheck.
     """
     _require_options("gradgradcheck", fn, eps, atol, rtol)
-    arguments = arguments_of(inputs)
-    checked = _checked("gradgradcheck", arguments)
-    rng = np.random.default_rng(seed + 1)
-    with no_grad():
-        values = [y.data for y in float_outputs("gradgradcheck", fn, arguments)]
-    cotangents = [Tensor(rng.standard_normal(y.shape), True) for y in values]
-
-    def gradients(*args: Any) -> list[Tensor]:
-        xs, gs = args[:len(arguments)], args[len(arguments):]
-        with enable_grad():
-            pairs = [(y, g) for y, g in zip(float_outputs("gradgradcheck", fn, xs), gs, strict=True)
-                     if y.requires_grad]
-            if not pairs:
-                return []
-            ys, gs = zip(*pairs, strict=True)
-            found = grad(ys, [xs[i] for i in checked], gs, create_graph=True, allow_unused=True)
-            return [g for g in found if g is not None]
-
-    names = [f"inputs[{i}]" for i in range(len(arguments))]
-    names += [f"g[{k}]" for k in range(len(cotangents))]
-    return check("gradgradcheck", gradients, [*arguments, *cotangents], random_cotangent(seed),
-                 eps, atol, rtol, names)
+    return check_second(fn, arguments_of(inputs), seed, eps, atol, rtol)
 
 
 def check(name: str, fn: Callable[..., Any], arguments: list[Any], cotangent: Cotangent,
           eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-5,
-          names: Sequence[str] | None = None) -> bool:
-    """What `gradcheck` does, along a cotangent of one's own choice; `name` opens the messages."""
+          names: Sequence[str] | None = None, brief: bool = False) -> bool:
+    """What `gradcheck` does, along a cotangent of one's own choice; `name` opens the messages.
+
+    brief: stop at the first wrong element, without a report.
+    """
     names = names or [f"inputs[{i}]" for i in range(len(arguments))]
     checked = _checked(name, arguments)
     leaves = [Tensor(x.data.copy(), True) if i in checked else x for i, x in enumerate(arguments)]
@@ -111,18 +92,54 @@ def check(name: str, fn: Callable[..., Any], arguments: list[Any], cotangent: Co
         raise ValueError(f"{name}: fn gives different values for the same inputs; "
                          "fix its random numbers, or call eval() on its modules")
 
-    comparisons = [_compare(names[i], weighed, base, leaves[i].data, g, eps, atol, rtol)
-                   for i, g in zip(checked, analytic, strict=True)]
-    reports = []
-    for i, comparison in zip(checked, comparisons, strict=True):
-        wrong = ~(comparison.excess <= 0)                           # NaN is wrong, too
-        for n in np.flatnonzero(wrong):
-            wrong[n] = not _jumps(weighed, base, leaves[i].data, int(n), eps, comparison)
-        if wrong.any():
-            reports.append(_report(name, comparison, comparisons, wrong, [y.shape for y in values]))
+    def compare(k: int, elements: Sequence[int] | None = None) -> tuple[_Comparison, Array]:
+        """The k-th input's gradient (or only some elements of it), and where it is wrong."""
+        x = leaves[checked[k]].data
+        n = np.arange(x.size) if elements is None else np.asarray(elements)
+        it = _compare(names[checked[k]], weighed, base, x, analytic[k], n, eps, atol, rtol)
+        wrong = ~(it.excess <= 0)                                   # NaN is wrong, too
+        for row in np.flatnonzero(wrong):
+            wrong[row] = not _jumps(weighed, base, x, int(n[row]), eps, it.left[row], it.right[row])
+        return it, wrong
+
+    if brief:
+        for n in range(max(g.size for g in analytic)):
+            for k, g in enumerate(analytic):
+                if n < g.size and compare(k, [n])[1].any():
+                    raise GradcheckError(f"{name}: the gradient by {names[checked[k]]} is wrong")
+        return True
+    found = [compare(k) for k in range(len(checked))]
+    comparisons, shapes = [it for it, _ in found], [y.shape for y in values]
+    reports = [_report(name, it, comparisons, wrong, shapes) for it, wrong in found if wrong.any()]
     if reports:
         raise GradcheckError("\n".join(reports))
     return True
+
+
+def check_second(fn: Callable[..., Any], arguments: list[Any], seed: int = 0, eps: float = 1e-6,
+                 atol: float = 1e-5, rtol: float = 1e-5, brief: bool = False) -> bool:
+    """What `gradgradcheck` does; brief as in `check`."""
+    checked = _checked("gradgradcheck", arguments)
+    rng = np.random.default_rng(seed + 1)
+    with no_grad():
+        values = [y.data for y in float_outputs("gradgradcheck", fn, arguments)]
+    cotangents = [Tensor(rng.standard_normal(y.shape), True) for y in values]
+
+    def gradients(*args: Any) -> list[Tensor]:
+        xs, gs = args[:len(arguments)], args[len(arguments):]
+        with enable_grad():
+            pairs = [(y, g) for y, g in zip(float_outputs("gradgradcheck", fn, xs), gs, strict=True)
+                     if y.requires_grad]
+            if not pairs:
+                return []
+            ys, gs = zip(*pairs, strict=True)
+            found = grad(ys, [xs[i] for i in checked], gs, create_graph=True, allow_unused=True)
+            return [g for g in found if g is not None]
+
+    names = [f"inputs[{i}]" for i in range(len(arguments))]
+    names += [f"g[{k}]" for k in range(len(cotangents))]
+    return check("gradgradcheck", gradients, [*arguments, *cotangents], random_cotangent(seed),
+                 eps, atol, rtol, names, brief)
 
 
 # ---- arguments and outputs -----------------------------------------------------------------------
@@ -229,24 +246,26 @@ def _step(x: Array, n: int, eps: float) -> float:
 
 
 def _compare(name: str, weighed: Callable[[], Array], base: Array, x: Array, analytic: Array,
-             eps: float, atol: float, rtol: float) -> _Comparison:
-    left, right = np.empty((x.size, base.size)), np.empty((x.size, base.size))
-    for n in range(x.size):
+             elements: Array, eps: float, atol: float, rtol: float) -> _Comparison:
+    left, right = np.empty((elements.size, base.size)), np.empty((elements.size, base.size))
+    for row, n in enumerate(elements):
         h = _step(x, n, eps)
         with np.errstate(invalid="ignore"):
-            left[n] = (base - _moved(weighed, x, n, -h)) / h
-            right[n] = (_moved(weighed, x, n, h) - base) / h
+            left[row] = (base - _moved(weighed, x, n, -h)) / h
+            right[row] = (_moved(weighed, x, n, h) - base) / h
     rounding = 8 * float(np.spacing(np.abs(base).sum())) / eps
+    if elements.size < x.size:
+        analytic = analytic.ravel()[elements]
     return _Comparison(name, analytic, left, right, atol + rounding, rtol)
 
 
 def _jumps(weighed: Callable[[], Array], base: Array, x: Array, n: int, eps: float,
-           comparison: _Comparison) -> bool:
+           left: Array, right: Array) -> bool:
     """Whether an output jumps, or its domain ends, where x[n] moves: a step 16 times smaller then
     changes it by (nearly) as much, where a differentiable one changes by a 16th."""
     h = _step(x, n, eps)
     noise = 1e3 * np.spacing(np.abs(base).max(initial=1.0))
-    for side, slope in ((-1, comparison.left[n]), (1, comparison.right[n])):
+    for side, slope in ((-1, left), (1, right)):
         with np.errstate(invalid="ignore"):
             change = np.abs(_moved(weighed, x, n, side * h / 16) - base)
         beyond = ~np.isfinite(change) | ~np.isfinite(slope)

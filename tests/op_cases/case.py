@@ -11,6 +11,8 @@ import numpy as np
 from domains import Domain, Shape, any_shapes, broadcastable, seeds
 from hypothesis import strategies as st
 
+from minigrad.testing.mutation import MUTATIONS
+
 
 class Call:
     """Arguments of one call: arrays (or None) for the differentiable inputs, and static ones."""
@@ -69,6 +71,7 @@ class OpCase:
     run: how to call the op where not as `op(*tensors, **static)`; reference is called alike.
     differentiable: False where no output carries a gradient.
     zero_gradient: True where the gradient is zero everywhere it exists.
+    equivalent: a mutation ("rolled", or "inputs[1] rolled") → why it makes no difference here.
     floats_only: True where integers are refused, though torch may take some.
     """
 
@@ -82,12 +85,19 @@ class OpCase:
     tolerance: Tolerance = field(default=Tolerance())
     differentiable: bool = True
     zero_gradient: bool = False
+    equivalent: dict[str, str] = field(default_factory=dict)
     floats_only: bool = False
     name: str = ""
 
     @property
     def id(self) -> str:
         return f"{self.op.__module__.rpartition('.')[2]}.{self.name or self.op.__name__}"
+
+    @property
+    def equivalents(self) -> dict[str, str]:
+        """Every mutation that makes no difference, with its reason."""
+        zero = (name for name in MUTATIONS if name != "shifted" and self.zero_gradient)
+        return dict.fromkeys(zero, "its gradient is 0 everywhere") | self.equivalent
 
     def __repr__(self) -> str:
         return f"<case of {self.id}>"

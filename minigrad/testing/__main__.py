@@ -1,0 +1,114 @@
+"""python -m minigrad.testing mutate [OP…]: break each op's gradient; which check notices?"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from minigrad.testing.mutation import LEGEND, Report
+
+TESTS = Path(__file__).resolve().parents[2] / "tests"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m minigrad.testing")
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("mutate", help="break each op's gradient: which check notices?")
+    command.add_argument("ops", nargs="*", metavar="OP",
+                         help="ops of the table in tests/op_cases, say mul (default: all of them)")
+    names = parser.parse_args(argv).ops
+    try:
+        cases, lab = op_table()
+        chosen = choose(names, [case for case in cases if case.differentiable])
+    except LookupError as error:
+        print(f"mutate: {error.args[0]}", file=sys.stderr)
+        return 2
+    if names:
+        reports = [lab(case) for case in chosen]
+        print("\n\n".join(map(str, reports)) + f"\n{LEGEND}")
+    else:
+        reports = summary(chosen, lab)
+    print(verdict(reports))
+    return 0 if all(report.ok for report in reports) else 1
+
+
+def op_table() -> tuple[list[Any], Any]:
+    """The cases of the checkout's op table, and the function that runs the lab on one."""
+    if not (TESTS / "op_cases").is_dir():
+        raise LookupError(f"the op table is not there: looked for {TESTS / 'op_cases'}; it comes "
+                          "with the source, not with the installed package. Your own op needs "
+                          "none: minigrad.testing.mutate(fn, inputs)")
+    sys.path.insert(0, str(TESTS))
+    try:
+        cases = importlib.import_module("op_cases").CASES
+        return cases, importlib.import_module("op_checks").lab
+    except ModuleNotFoundError as error:
+        raise LookupError(f"the op table needs {error.name}, which is not installed: "
+                          "pip install -e '.[test]'") from None
+    finally:
+        sys.path.remove(str(TESTS))
+
+
+def choose(names: Sequence[str], cases: Sequence[Any]) -> list[Any]:
+    """The cases with these names, in their own order; all of them for none."""
+    known: dict[str, list[Any]] = {}
+    for case in cases:
+        for name in {case.id, case.id.partition(".")[2], case.op.__name__}:
+            known.setdefault(name, []).append(case)
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise LookupError(f"no op with a gradient is called {name!r} in the op table{hint}")
+    return [case for case in cases if not names or any(case in known[name] for name in names)]
+
+
+def summary(cases: Sequence[Any], lab: Any) -> list[Report]:
+    """A line for each op: how many of its mutants each check catches. What escapes, in full."""
+    width = max(len(case.id) for case in cases)
+    reports: list[Report] = []
+    for case in cases:
+        report = lab(case)
+        checks = report.checks
+        if not reports:
+            print(f"{'op':{width}}  mutants  {'  '.join(checks)}")
+        counts = "".join(f"  {sum(row.caught.get(name, False) for row in report.rows):{len(name)}}"
+                         for name in checks)
+        print(f"{case.id:{width}}  {len(report.rows):7}{counts}", flush=True)
+        reports.append(report)
+    reasons: dict[str, list[str]] = {}
+    for report in reports:
+        for row in report.rows:
+            if row.reason and report.name not in reasons.setdefault(row.reason, []):
+                reasons[row.reason].append(report.name)
+    for reason, names in reasons.items():
+        print(f"declared to be no mistake: {reason}: {', '.join(names)}")
+    for report in reports:
+        if not report.ok:
+            print(f"\n{report}\n{LEGEND}")
+    return reports
+
+
+def verdict(reports: Sequence[Report]) -> str:
+    rows = [row for report in reports for row in report.rows]
+    declared = sum(bool(row.reason) for row in rows)
+    escaped = sum(len(report.escaped) for report in reports)
+    stale = sum(len(report.stale) for report in reports)
+    failing = [report.name for report in reports if report.failing]
+    caught = len(rows) - declared - escaped
+    parts = [f"{len(rows):,} mutants of {len(reports)} op{'s' * (len(reports) != 1)}",
+             f"{caught:,} caught", f"{declared} declared", f"{escaped} escaped"]
+    if stale:
+        parts.append(f"{stale} declared, and yet caught")
+    if failing:
+        parts.append(f"checks that fail on the op itself: {', '.join(failing)}")
+    return "; ".join(parts)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,369 @@
+"""The mutation lab: break a gradient in named ways, and see which check notices.
+
+A check that never fails shows nothing. So each input's gradient is replaced by a wrong one, a
+*mutant*, and every check is run on it: a check that is meant to see this mistake must raise.
+
+    >>> import minigrad as mg
+    >>> from minigrad.testing import mutate
+    >>> x = mg.tensor([0.5, 2.0, 3.0], dtype=mg.float64, requires_grad=True)
+    >>> report = mutate(lambda x: x.softmax(-1), x)
+    >>> report.ok
+    True
+    >>> report["inputs[0]", "negated"].caught
+    {'.sum()': False, 'gradcheck': True, 'adjoint': True, 'gradgradcheck': True, 'linearity': False}
+
+The softmax's elements add up to 1, so the gradient of their sum is 0, and 0 negated is 0: a check
+with a cotangent of ones, `.sum()`, lets every multiple of the gradient through.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minigrad.autograd import Array, Recorded, no_grad, op
+from minigrad.tensor import Tensor
+from minigrad.testing.gradcheck import (
+    arguments_of,
+    check,
+    check_second,
+    float_outputs,
+    gradients_of,
+    random_cotangent,
+)
+
+Shape = tuple[int, ...]
+Function = Callable[..., Any]
+Check = Callable[[Function, Sequence[Any]], object]
+"""check(fn, inputs) raises AssertionError where it finds a gradient of fn wrong."""
+
+
+# ---- the checks ----------------------------------------------------------------------------------
+
+def check_sum(fn: Function, inputs: Sequence[Any]) -> None:
+    """The naive check: finite differences of `fn(*inputs).sum()`, a cotangent of ones."""
+    check("gradcheck", fn, list(inputs), np.ones, brief=True)
+
+
+def check_gradient(fn: Function, inputs: Sequence[Any]) -> None:
+    """`gradcheck`, without its report."""
+    check("gradcheck", fn, list(inputs), random_cotangent(0), brief=True)
+
+
+def check_second_gradient(fn: Function, inputs: Sequence[Any]) -> None:
+    """`gradgradcheck`, without its report."""
+    check_second(fn, list(inputs), brief=True)
+
+
+def check_adjoint(fn: Function, inputs: Sequence[Any]) -> None:
+    """⟨u, Jv⟩ = ⟨Jᵀu, v⟩ for random u and v: Jv by a central difference, Jᵀu by the vjps."""
+    leaves = _leaves(inputs)
+    ys = float_outputs("adjoint", fn, leaves)
+    rng, cotangent = np.random.default_rng(11), random_cotangent(7)
+    us = [cotangent(y.shape) for y in ys]
+    wanted = [x for x in leaves if _wants_gradient(x)]
+    vs = [rng.standard_normal(x.shape) for x in wanted]
+    arrived = sum(float((g * v).sum()) for g, v in zip(gradients_of(ys, us, wanted), vs,
+                                                       strict=True))
+
+    def along(h: float) -> list[Array]:
+        step = iter(vs)
+        moved = [Tensor(x.data + h * next(step)) if _wants_gradient(x) else x for x in leaves]
+        with no_grad():
+            return [y.data for y in float_outputs("adjoint", fn, moved)]
+
+    h = 1e-6
+    sent = sum(float((u * (after - before)).sum()) / (2 * h)
+               for u, after, before in zip(us, along(h), along(-h), strict=True))
+    size = sum(float(np.abs(y.data).sum()) for y in ys) + abs(sent)
+    if not abs(sent - arrived) <= 1e-7 * (10 + size):
+        raise AssertionError(f"adjoint: <u, Jv> = {sent:.9g}, but <J'u, v> = {arrived:.9g}")
+
+
+def check_linearity(fn: Function, inputs: Sequence[Any]) -> None:
+    """The gradient for 2.3·u - 0.7·w is 2.3 times that for u less 0.7 times that for w."""
+    leaves = _leaves(inputs)
+    ys = float_outputs("linearity", fn, leaves)
+    wanted = [x for x in leaves if _wants_gradient(x)]
+    us, ws = ([draw(y.shape) for y in ys] for draw in map(random_cotangent, (1, 2)))
+    both = [2.3 * u - 0.7 * w for u, w in zip(us, ws, strict=True)]
+    by_u, by_w, by_both = (gradients_of(ys, c, wanted, retain_graph=True) for c in (us, ws, both))
+    for a, b, c in zip(by_u, by_w, by_both, strict=True):
+        if not np.allclose(c, 2.3 * a - 0.7 * b, 1e-12, 1e-12 * max(1.0, np.abs(c).max(initial=0))):
+            raise AssertionError("linearity: the gradient is not linear in g")
+
+
+CHECKS: dict[str, Check] = {
+    ".sum()": check_sum,
+    "gradcheck": check_gradient,
+    "adjoint": check_adjoint,
+    "gradgradcheck": check_second_gradient,
+    "linearity": check_linearity,
+}
+
+
+def _wants_gradient(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.requires_grad
+
+
+def _leaves(inputs: Sequence[Any]) -> list[Any]:
+    return [Tensor(x.data.copy(), True) if _wants_gradient(x) else x for x in inputs]
+
+
+# ---- the mutants ---------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Mutation:
+    """One way to get a gradient wrong.
+
+    gradient: what reaches the input instead of its gradient; None where nothing does.
+    cotangent: or, what the input's vjp gets instead of g; called with g and the input's shape.
+    applies: whether that makes any difference, from the shapes of the input and of the output.
+    seen_by: the checks that must notice, those of them that are run.
+    """
+
+    name: str
+    mistake: str
+    gradient: Callable[[Tensor], Tensor] | None = None
+    cotangent: Callable[[Tensor, Shape], Tensor] | None = None
+    applies: Callable[[Shape, Shape], bool] = lambda x, y: math.prod(x) > 0
+    seen_by: tuple[str, ...] = ("gradcheck", "adjoint", "PyTorch")
+
+
+def _broadcast_axis(x: Shape, y: Shape) -> int | None:
+    """The first axis of an output y along which an input x was repeated, if it was broadcast."""
+    padded = (1,) * (len(y) - len(x)) + x
+    if len(x) > len(y) or any(n not in (1, m) for n, m in zip(padded, y, strict=True)):
+        return None
+    return next((axis for axis, n in enumerate(y) if n > 1 == padded[axis]), None)
+
+
+def _one_position(g: Tensor, x: Shape) -> Tensor:
+    axis = _broadcast_axis(x, g.shape)
+    if axis is None:
+        return g
+    mask = np.zeros((g.shape[axis], *(1,) * (g.ndim - axis - 1)))
+    mask[0] = 1.0
+    return g * Tensor(mask)
+
+
+def _several(x: Shape, y: Shape) -> bool:
+    return math.prod(x) > 1
+
+
+def _in_two_dims(x: Shape, y: Shape) -> bool:
+    return math.prod(x) > 1 and sum(n > 1 for n in x) > 1
+
+
+MUTATIONS = {mutation.name: mutation for mutation in [
+    Mutation("negated", "the sign is wrong", lambda g: -g),
+    Mutation("scaled", "1 % too large", lambda g: g * 1.01),
+    Mutation("zeroed", "it is 0", lambda g: g * 0.0),
+    Mutation("dropped", "the vjp is None"),
+    Mutation("rolled", "each element gets its neighbour's", lambda g: g.roll(1),
+             applies=_several),
+    Mutation("reversed", "the last element comes first", lambda g: g.flip(tuple(range(g.ndim))),
+             applies=_several),
+    Mutation("transposed", "rows are taken for columns",
+             lambda g: g.permute(tuple(range(g.ndim))[::-1]).reshape(g.shape),
+             applies=_in_two_dims),
+    Mutation("shifted", "0.01 is added to it", lambda g: g + 0.01),
+    Mutation("g ignored", "as if g were 1", cotangent=lambda g, _: g * 0.0 + 1.0),
+    Mutation("unsummed", "one position, not the sum over a broadcast axis",
+             cotangent=_one_position, applies=lambda x, y: _broadcast_axis(x, y) is not None),
+    Mutation("detached", "right, but computed outside the graph", lambda g: g.detach(),
+             seen_by=("gradgradcheck",)),
+    Mutation("float32", "right, but rounded to float32", lambda g: g.to(np.float32).to(g.dtype),
+             seen_by=("linearity",)),
+]}
+
+
+@op
+def _tap(x: Tensor, *, change: Any) -> Recorded:
+    """y = x, with `change(g)` in place of its gradient g."""
+    return x.data, change
+
+
+@op
+def _either(y: Tensor, z: Tensor, *, change: Any) -> Recorded:
+    """The value of y, which z has as well; z's gradient is `change(g)`."""
+    return y.data, lambda g: g, change
+
+
+def mutant(fn: Function, mutation: Mutation, i: int) -> Function:
+    """fn with the gradient by its i-th input changed, and everything else as it was."""
+    def tapped(*xs: Any) -> Any:
+        return fn(*(_tap(x, change=mutation.gradient) if k == i else x for k, x in enumerate(xs)))
+
+    def split(*xs: Any) -> Any:
+        def change(g: Tensor) -> Tensor:
+            assert mutation.cotangent is not None
+            return mutation.cotangent(g, xs[i].shape)
+
+        others = fn(*(x.detach() if k == i else x for k, x in enumerate(xs)))
+        alone = fn(*(x.detach() if k != i and isinstance(x, Tensor) else x
+                     for k, x in enumerate(xs)))
+        if isinstance(others, Tensor):
+            return _either(others, alone, change=change)
+        return [_either(y, z, change=change) for y, z in zip(others, alone, strict=True)]
+
+    return tapped if mutation.cotangent is None else split
+
+
+# ---- the report ----------------------------------------------------------------------------------
+
+@dataclass
+class Row:
+    """One mutant of the gradient by one input: which checks caught it."""
+
+    input: str
+    mutation: Mutation
+    caught: dict[str, bool]
+    reason: str = ""                    # why it is declared to be no mistake
+
+    @property
+    def missed(self) -> list[str]:
+        """The checks that should have caught it and did not."""
+        if self.reason:
+            return []
+        expected = [name for name in self.mutation.seen_by if name in self.caught]
+        if not expected:                # a choice of checks of one's own: any of them will do
+            return [] if any(self.caught.values()) else list(self.caught)
+        return [name for name in expected if not self.caught[name]]
+
+
+@dataclass
+class Report:
+    """What `mutate` found; printed, a table."""
+
+    name: str
+    checks: list[str]
+    rows: list[Row]
+    failing: dict[str, str] = field(default_factory=dict)       # on the op as it is
+
+    @property
+    def escaped(self) -> list[Row]:
+        """The mutants that some check should have caught and did not."""
+        return [row for row in self.rows if row.missed]
+
+    @property
+    def stale(self) -> list[Row]:
+        """The mutants that are declared to be no mistake, and yet are caught."""
+        return [row for row in self.rows if row.reason and any(row.caught.values())]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the op passes all checks and every mutant is caught or declared."""
+        return not (self.failing or self.escaped or self.stale)
+
+    def __getitem__(self, key: tuple[str, str]) -> Row:
+        return next(row for row in self.rows if (row.input, row.mutation.name) == key)
+
+    def __str__(self) -> str:
+        width = max((len(row.input) for row in self.rows), default=0)
+        head = f"{self.name:{width + 13}}" + "".join(f"  {name}" for name in self.checks)
+        lines, before = [head], ""
+        for row in self.rows:
+            marks = "".join("  " + self._mark(row, name).center(len(name)) for name in self.checks)
+            first = "" if row.input == before else row.input
+            lines.append(f"{first:{width}}  {row.mutation.name:11}{marks}  "
+                         f"{row.reason or row.mutation.mistake}")
+            before = row.input
+        lines += [f"{name}: the op as it is does not pass: {error}"
+                  for name, error in self.failing.items()]
+        return "\n".join(lines)
+
+    def _mark(self, row: Row, check: str) -> str:
+        return ("✓" if row.caught[check] else "✗" if check in row.missed
+                else "=" if row.reason else "·")
+
+
+LEGEND = "✓ caught   · not seen   ✗ not seen, and should be   = declared to be no mistake"
+
+
+# ---- the lab -------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Trial:
+    """A function at one point, and the checks to run there."""
+
+    fn: Function
+    inputs: Sequence[Any]
+    checks: Mapping[str, Check] = field(default_factory=lambda: CHECKS)
+
+
+def mutate(fn: Function, inputs: Any, *, checks: Mapping[str, Check] = CHECKS,
+           equivalent: Mapping[str, str] | None = None) -> Report:
+    """Break the gradients of `fn(*inputs)` in every way of `MUTATIONS`; report who notices.
+
+    inputs: as for `gradcheck`. Large enough to tell mutants apart: no dim of size 1, no symmetry.
+    checks: name → check(fn, inputs), which raises AssertionError on a wrong gradient; add your own
+    to see what it is worth.
+    equivalent: the name of a mutation, or with the input's before it as in "inputs[1] rolled" →
+    why it makes no difference to this function.
+    Raises TypeError and ValueError as `gradcheck` does.
+    """
+    if not callable(fn):
+        raise TypeError(f"mutate: fn must be a function; got {type(fn).__name__}")
+    name = getattr(fn, "__name__", type(fn).__name__)
+    return survey(name, [Trial(fn, arguments_of(inputs), checks)], equivalent)
+
+
+def survey(name: str, trials: Sequence[Trial], equivalent: Mapping[str, str] | None = None
+           ) -> Report:
+    """As `mutate`, at several points: caught is what a check notices at one of them.
+
+    A check that need not see a mutation gets one try, at the first point.
+    """
+    reasons = dict(equivalent or {})
+    if unknown := sorted(key for key in reasons if key.split("] ")[-1] not in MUTATIONS):
+        raise ValueError(f"mutate: no mutation is called {', '.join(map(repr, unknown))}; there "
+                         f"are {', '.join(MUTATIONS)}")
+    checks = list(dict.fromkeys(name for trial in trials for name in trial.checks))
+    failing: dict[str, str] = {}
+    for trial in trials:
+        for check_name, run in trial.checks.items():
+            try:
+                run(trial.fn, trial.inputs)
+            except (AssertionError, RuntimeError) as error:
+                failing.setdefault(check_name, str(error).strip().split("\n")[0])
+    checks = [check_name for check_name in checks if check_name not in failing]
+    report = Report(name, checks, [], failing)
+    for i in range(max((len(trial.inputs) for trial in trials), default=0)):
+        for mutation in MUTATIONS.values():
+            caught = _caught_by(checks, trials, mutation, i)
+            if caught is not None:
+                reason = reasons.get(f"inputs[{i}] {mutation.name}", reasons.get(mutation.name, ""))
+                report.rows.append(Row(f"inputs[{i}]", mutation, caught, reason))
+    return report
+
+
+def _caught_by(checks: Sequence[str], trials: Sequence[Trial], mutation: Mutation, i: int
+               ) -> dict[str, bool] | None:
+    """Which checks notice at one of the points; None where the mutation applies at none."""
+    caught: dict[str, bool] = {}
+    for trial in trials:
+        if i >= len(trial.inputs) or not _wants_gradient(trial.inputs[i]):
+            continue
+        with no_grad():
+            shapes = [y.shape for y in float_outputs("mutate", trial.fn, trial.inputs)]
+        if not any(mutation.applies(trial.inputs[i].shape, shape) for shape in shapes):
+            continue
+        wrong = mutant(trial.fn, mutation, i)
+        for name in checks:
+            settled = caught.get(name, False) or (name in caught and name not in mutation.seen_by)
+            if name in trial.checks and not settled:
+                caught[name] = _notices(trial.checks[name], wrong, trial.inputs)
+    return caught or None
+
+
+def _notices(run: Check, fn: Function, inputs: Sequence[Any]) -> bool:
+    try:
+        run(fn, inputs)
+    except Exception:                   # the op as it is has passed: this is due to the mutant
+        return True
+    return False

@@ -1,0 +1,249 @@
+"""The mutation lab: each mutant is the mistake that its name says, and is caught by the checks that
+can see it; what escapes is told."""
+
+from __future__ import annotations
+
+import doctest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import testing
+from minigrad.autograd import grad, op
+from minigrad.tensor import Tensor
+from minigrad.testing import __main__ as command, mutate, mutation
+from minigrad.testing.mutation import MUTATIONS, Report, Row, mutant
+
+RNG = np.random.default_rng(3)
+
+
+def leaf(*shape: int) -> Tensor:
+    return Tensor(RNG.standard_normal(shape), True)
+
+
+def mul(a: Tensor, b: Tensor) -> Tensor:
+    return a * b
+
+
+@pytest.mark.parametrize("module", [testing, mutation], ids=lambda m: m.__name__)
+def test_docstrings_are_true(module: Any) -> None:
+    assert doctest.testmod(module).attempted > 0
+    assert doctest.testmod(module).failed == 0
+
+
+# ---- the mutants ---------------------------------------------------------------------------------
+
+A, B, G = leaf(2, 3), leaf(3), RNG.standard_normal((2, 3))
+RIGHT = G * B.data
+BY_A = {
+    "negated": -RIGHT,
+    "scaled": RIGHT * 1.01,
+    "zeroed": RIGHT * 0,
+    "dropped": None,
+    "rolled": RIGHT.ravel()[[5, 0, 1, 2, 3, 4]].reshape(2, 3),
+    "reversed": RIGHT[::-1, ::-1],
+    "transposed": RIGHT.ravel()[[0, 3, 1, 4, 2, 5]].reshape(2, 3),
+    "shifted": RIGHT + 0.01,
+    "g ignored": np.broadcast_to(B.data, (2, 3)),
+    "detached": RIGHT,
+    "float32": RIGHT.astype(np.float32),
+    "unsummed": RIGHT,                                      # a is not broadcast
+}
+BY_B = {"unsummed": G[0] * A.data[0], "negated": -(G * A.data).sum(0)}
+
+
+@pytest.mark.parametrize(("i", "name"), [*((0, name) for name in BY_A), *((1, n) for n in BY_B)])
+def test_a_mutant_is_the_mistake_that_its_name_says(i: int, name: str) -> None:
+    y = mutant(mul, MUTATIONS[name], i)(A, B)
+    np.testing.assert_array_equal(y.data, A.data * B.data)
+    by_a, by_b = grad(y, [A, B], Tensor(G, True), create_graph=True, allow_unused=True)
+    wrong, other = (by_a, by_b) if i == 0 else (by_b, by_a)
+    expected = (BY_A, BY_B)[i][name]
+    assert (wrong is None) == (expected is None)
+    if wrong is not None:
+        np.testing.assert_allclose(wrong.data, expected, rtol=1e-15)
+        assert wrong.requires_grad == (name not in ("detached",))
+    np.testing.assert_allclose(other.data, (G * A.data).sum(0) if i == 0 else RIGHT, rtol=1e-15)
+
+
+def test_every_mutation_is_tried_here() -> None:
+    assert BY_A.keys() == MUTATIONS.keys()
+
+
+def test_mutants_of_an_op_with_several_outputs() -> None:
+    x = leaf(2, 3)
+    values, indices = mutant(lambda x: x.max(1), MUTATIONS["g ignored"], 0)(x)
+    by_x = grad(values, x, Tensor(RNG.standard_normal(2)))[0]
+    np.testing.assert_array_equal(by_x.data, x.data == x.data.max(1, keepdims=True))
+    np.testing.assert_array_equal(indices.data, x.data.argmax(1))
+
+
+# ---- which check sees what -----------------------------------------------------------------------
+
+def caught(report: Report, name: str, i: int = 0) -> set[str]:
+    return {check for check, seen in report[f"inputs[{i}]", name].caught.items() if seen}
+
+
+def test_what_the_checks_see_of_a_product() -> None:
+    report = mutate(mul, [A, B])
+    every = set(report.checks)
+    assert caught(report, "negated") == every - {"linearity"}
+    assert caught(report, "g ignored") == every - {".sum()"}
+    assert caught(report, "shifted") == every
+    assert caught(report, "detached") == {"gradgradcheck"}
+    assert caught(report, "float32") == {"gradgradcheck", "linearity"}
+    assert report.ok
+
+
+def test_a_cotangent_of_ones_lets_softmax_through() -> None:
+    report = mutate(lambda x: x.softmax(-1), leaf(2, 3))
+    for name in ("negated", "zeroed", "rolled", "dropped", "g ignored"):
+        assert ".sum()" not in caught(report, name)
+        assert {"gradcheck", "adjoint"} <= caught(report, name)
+    assert report.ok
+
+
+def test_a_linear_op_hides_first_order_mistakes_from_the_second_order_check() -> None:
+    report = mutate(lambda x: x.cumsum(0), leaf(4))
+    assert "gradgradcheck" not in caught(report, "negated")
+    assert "gradgradcheck" in caught(report, "detached")
+
+
+def test_a_small_or_symmetric_input_lets_mutants_escape() -> None:
+    same = Tensor(np.ones(3), True)
+    report = mutate(lambda x: x.sum() * x.sum(), same)
+    assert [row.mutation.name for row in report.escaped] == ["rolled", "reversed"]
+    assert not report.ok
+    assert report["inputs[0]", "rolled"].missed == ["gradcheck", "adjoint"]
+    names = [row.mutation.name for row in mutate(lambda x: x * x, leaf(1)).rows]
+    assert "rolled" not in names            # one element has no neighbour
+    assert "negated" in names
+
+
+def test_equivalents_are_declared_with_a_reason_and_hold() -> None:
+    def total(x: Tensor) -> Tensor:
+        return x.sum()
+    reasons = {"rolled": "it is the same everywhere", "inputs[0] reversed": "as above"}
+    report = mutate(total, leaf(3), equivalent=reasons)
+    assert report.ok
+    assert "=" in str(report)
+    assert "it is the same everywhere" in str(report)
+    stale = mutate(total, leaf(3), equivalent={**reasons, "negated": "it is not"})
+    assert [row.mutation.name for row in stale.stale] == ["negated"]
+    assert not stale.ok
+    with pytest.raises(ValueError, match="no mutation is called 'roled'; there are negated, "):
+        mutate(total, leaf(3), equivalent={"roled": "?"})
+
+
+def test_checks_of_ones_own() -> None:
+    def only_the_sign(fn: Any, inputs: Any) -> None:
+        x = Tensor(inputs[0].data, True)
+        y = fn(x)
+        assert (grad(y, x, Tensor(np.ones(y.shape)))[0].data > 0).all()
+
+    report = mutate(lambda x: x.exp(), leaf(3), checks={"positive": only_the_sign})
+    assert [row.mutation.name for row in report.rows if row.caught["positive"]] == [
+        "negated", "zeroed", "dropped"]
+    assert {"scaled", "shifted"} <= {row.mutation.name for row in report.escaped}
+
+
+# ---- the report ----------------------------------------------------------------------------------
+
+def test_the_table() -> None:
+    lines = str(mutate(mul, [A, B])).splitlines()
+    assert lines[0].split() == ["mul", *mutation.CHECKS]
+    assert lines[1].split() == ["inputs[0]", "negated", "✓", "✓", "✓", "✓", "·", "the", "sign",
+                                "is", "wrong"]
+    assert lines[12].startswith("inputs[1]  negated")
+    assert len({line.index("✓") for line in lines if line.count("✓") == 5}) == 1    # columns align
+
+
+def test_an_op_that_is_wrong_as_it_is() -> None:
+    @op
+    def cube(x: Tensor) -> Any:
+        return x.data**3, lambda g: g * Tensor(3 * x.data**2)
+
+    report = mutate(cube, leaf(3))
+    assert list(report.failing) == ["gradgradcheck"]
+    assert "gradgradcheck" not in report.checks
+    assert not report.ok
+    assert "gradgradcheck: the op as it is does not pass: gradgradcheck: the gradient by" in str(
+        report)
+
+
+def test_bad_arguments() -> None:
+    with pytest.raises(TypeError, match="mutate: fn must be a function; got Tensor"):
+        mutate(A, B)
+    with pytest.raises(ValueError, match="none of the inputs is a Tensor that requires grad"):
+        mutate(mul, [A.data, B.data])
+    with pytest.raises(TypeError, match="dtype float32"):
+        mutate(mul, [mg.ones(2, requires_grad=True), A])
+
+
+# ---- the command ---------------------------------------------------------------------------------
+
+def test_the_command_shows_the_table_of_an_op(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["mutate", "softmax"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split() == ["reduce.softmax", *mutation.CHECKS, "PyTorch"]
+    assert printed[-1] == "11 mutants of 1 op; 11 caught; 0 declared; 0 escaped"
+
+
+def test_the_command_sums_up_all_ops(monkeypatch: pytest.MonkeyPatch,
+                                     capsys: pytest.CaptureFixture[str]) -> None:
+    cases, lab = command.op_table()
+    three = [case for case in cases if case.id in ("elementwise.mul", "elementwise.sign",
+                                                   "elementwise.compare")]
+    monkeypatch.setattr(command, "op_table", lambda: (three, lab))
+    assert command.main(["mutate"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1].split()[:2] == ["elementwise.mul", "24"]
+    assert printed[2].split()[:2] == ["elementwise.sign", "11"]
+    assert printed[3] == ("declared to be no mistake: its gradient is 0 everywhere: "
+                          "elementwise.sign")
+    assert printed[-1] == "35 mutants of 2 ops; 25 caught; 10 declared; 0 escaped"
+
+
+def test_the_command_fails_where_a_mutant_escapes(monkeypatch: pytest.MonkeyPatch,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    cases, _ = command.op_table()
+    row = Row("inputs[0]", MUTATIONS["negated"], {"gradcheck": False})
+    report = Report("elementwise.mul", ["gradcheck"], [row])
+    monkeypatch.setattr(command, "op_table", lambda: (cases[:1], lambda case: report))
+    assert command.main(["mutate"]) == 1
+    assert "✗" in capsys.readouterr().out
+    assert command.main(["mutate", cases[0].id]) == 1
+    assert "1 escaped" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["mutate", "sofmax"], "no op with a gradient is called 'sofmax' in the op table; did you mean "
+                           "softmax or "),
+    (["mutate", "argmax"], "no op with a gradient is called 'argmax'"),
+    (["mutate", "§"], "no op with a gradient is called '§' in the op table\n"),
+])
+def test_an_unknown_op(arguments: list[str], message: str,
+                       capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"mutate: {message}")
+    assert error.count("\n") == 1
+
+
+def test_without_the_op_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                              capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(command, "TESTS", tmp_path)
+    assert command.main(["mutate"]) == 2
+    assert f"looked for {tmp_path / 'op_cases'}; it comes with the source" in (
+        capsys.readouterr().err)
+    monkeypatch.undo()
+    monkeypatch.setattr(command.importlib, "import_module", missing_hypothesis)
+    assert command.main(["mutate"]) == 2
+    assert "the op table needs hypothesis, which is not installed" in capsys.readouterr().err
+
+
+def missing_hypothesis(name: str) -> Any:
+    raise ModuleNotFoundError("No module named 'hypothesis'", name="hypothesis")
