@@ -216,8 +216,8 @@ def _promote_power(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         raise TypeError(f"pow: one of the two must be a Tensor; got {a!r} and {b!r}")
     if type(b) is int and b < 0 and isinstance(a, autograd.Tensor) and a.dtype.kind in "iub":
         raise RuntimeError(f"pow: an integer tensor cannot be raised to a negative power; got {b}")
-    if type(a) is not bool and _is_bool(a) and _is_bool(b):
-        raise RuntimeError("pow: a bool tensor cannot be raised to a bool")
+    if _is_bool(a) and _is_bool(b) and type(b) is not bool:
+        raise RuntimeError("pow: a bool cannot be raised to a bool tensor")
     return _promote_all(name, inputs)
 
 
