@@ -7,6 +7,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from signatures import assert_signature
 
 import minigrad as mg
 from minigrad import nn
@@ -92,7 +93,7 @@ def test_loading_strictly_or_not(nets):
     expected = theirs.load_state_dict(partial, strict=False)
     assert report.missing_keys == expected.missing_keys
     assert report.unexpected_keys == expected.unexpected_keys == ["extra"]
-    assert "extra" in repr(report)
+    assert repr(report) == repr(expected).removeprefix("_")
     for key, value in theirs.state_dict().items():
         np.testing.assert_array_equal(ours.state_dict()[key].numpy(), value.numpy())
 
@@ -110,6 +111,8 @@ def test_a_failed_load_says_all_and_changes_nothing(nets):
                  "size mismatch for scale: the shape in state_dict is (3,), in the module (2,)",
                  '"count" holds no numbers', "loading state_dict for Net"):
         assert part in str(caught.value)
+    with pytest.raises(TypeError, match="state_dict must be a dict; got list"):
+        ours.load_state_dict([])
     with pytest.raises(RuntimeError, match="size mismatch for scale"):
         ours.load_state_dict({"scale": np.ones(3), "offset": np.zeros(2)}, strict=False)
     for key, value in ours.state_dict().items():
@@ -143,8 +146,9 @@ def test_dtype_changes_in_place(nets):
         "offset": np.float64, "scratch": np.float64, "count": np.int64}
     assert ours(mg.ones(4, 3, dtype=mg.float64)).dtype == np.float64
     assert ours.float().scale.dtype == np.float32
-    with pytest.raises(TypeError, match="floating point"):
-        ours.to(np.int64)
+    for wrong, message in ((np.int64, "floating point"), ("foo", "'foo' is not a dtype")):
+        with pytest.raises(TypeError, match=message):
+            ours.to(wrong)
 
 
 def test_zero_grad_and_requires_grad(nets):
@@ -179,6 +183,55 @@ def test_hooks_see_and_change_what_flows(nets):
             assert (layer(x).detach().numpy() == 0).all()
         np.testing.assert_array_equal(layer(x).detach().numpy(), plain)
         assert len(log) == 1
+
+
+def test_hooks_may_come_first_and_see_keywords():
+    class Scaled(nn.Module):
+        def forward(self, x, factor=1):
+            return x * factor
+
+    class TorchScaled(torch.nn.Module):
+        forward = Scaled.forward
+
+    for layer, tensor in ((Scaled(), mg.tensor), (TorchScaled(), torch.tensor)):
+        log, x = [], tensor(np.ones(2))
+        layer.register_forward_pre_hook(lambda m, args, log=log: log.append("second"))
+        layer.register_forward_pre_hook(lambda m, args, log=log: log.append("first"), prepend=True)
+        layer.register_forward_pre_hook(
+            lambda m, args, kwargs: (args, {"factor": kwargs["factor"] + 1}), with_kwargs=True)
+        layer.register_forward_pre_hook(lambda m, args, kwargs: None, with_kwargs=True)
+        layer.register_forward_hook(lambda m, args, y: y + 1)
+        layer.register_forward_hook(lambda m, args, kwargs, y: y * kwargs["factor"],
+                                    with_kwargs=True, prepend=True)
+        np.testing.assert_array_equal(layer(x, factor=2).numpy(), [10, 10])     # 1·3·3 + 1
+        assert log == ["first", "second"]
+        layer.register_forward_pre_hook(lambda m, args, kwargs: args, with_kwargs=True)
+        with pytest.raises(RuntimeError, match=r"None or .*(args|kwargs)"):
+            layer(x, factor=2)
+
+
+def test_parts_are_found_by_their_path(nets):
+    for net in nets:
+        assert net.get_submodule("") is net
+        assert net.get_submodule("body.2.0") is net.body[2][0]
+        assert net.get_parameter("body.2.0.weight") is net.body[2][0].weight
+        assert net.get_parameter("scale") is net.scale
+        assert net.get_buffer("steps.0.running_mean") is net.steps[0].running_mean
+        for kind, paths in (("submodule", ("body.7", "scale")), ("buffer", ("scale", "none.a")),
+                            ("parameter", ("body.0", "", "body.0.nothing"))):
+            for path in paths:
+                with pytest.raises(AttributeError, match=r"has no|is not an? "):
+                    getattr(net, "get_" + kind)(path)
+
+
+def test_signatures_are_torchs():
+    for name in ("Module", "ModuleList", "ModuleDict"):
+        ours, theirs = getattr(nn, name), getattr(torch.nn, name)
+        public = [m for m in dir(ours) if not m.startswith("_") and m != "to"]
+        for method in ["__init__", *set(public) & set(dir(theirs))]:
+            if callable(getattr(theirs, method)):
+                assert_signature(getattr(ours, method), getattr(theirs, method))
+    assert_signature(nn.Parameter, torch.nn.Parameter)
 
 
 def test_a_module_can_be_copied(nets):
@@ -229,6 +282,11 @@ def test_what_cannot_be_assigned(nets):
         net.offset = None
         assert "scale" not in net.state_dict()
         assert "offset" not in net.state_dict()
+        net.register_buffer("later", tensor)
+        kind = type(next(net.parameters()))
+        net.later, net.shared = kind(tensor), kind(tensor)      # over a buffer and over a module
+        assert {"later", "shared"} <= set(names(net.named_parameters()))
+        assert "later" not in names(net.named_buffers())
         del net.body
         assert "body.0.weight" not in net.state_dict()
     with pytest.raises(TypeError, match="name must be a string"):
@@ -238,6 +296,10 @@ def test_what_cannot_be_assigned(nets):
 
 
 # ---- containers ----------------------------------------------------------------------------------
+
+def kinds(modules):
+    return [type(m).__name__ for m in modules]
+
 
 def test_sequential():
     for package in (nn, torch.nn):
@@ -249,8 +311,7 @@ def test_sequential():
         row[1] = package.Tanh()
         row.append(package.Sigmoid())
         row.extend([package.Identity()])
-        assert [type(m).__name__ for m in row] == [
-            "Linear", "Tanh", "Linear", "Sigmoid", "Identity"]
+        assert kinds(row) == ["Linear", "Tanh", "Linear", "Sigmoid", "Identity"]
         for i in (5, -6):
             with pytest.raises(IndexError):
                 row[i]
@@ -258,6 +319,47 @@ def test_sequential():
         assert list(named.state_dict()) == ["first.weight", "first.bias"]
         assert bool(row)
         assert len(package.Sequential()) == 0
+
+
+def test_sequential_changes_as_a_list_does():
+    for package in (nn, torch.nn):
+        a, b, c = package.ReLU(), package.Tanh(), package.Linear(2, 2)
+        row = package.Sequential(a, b)
+        assert row.insert(1, c) is row
+        assert list(row) == [a, c, b]
+        assert list(row.insert(-1, a)) == [a, c, a, b]
+        assert row.pop(0) is a
+        del row[1]
+        assert list(row) == [c, b]
+        assert list(row.state_dict()) == ["0.weight", "0.bias"]
+        assert list(row + package.Sequential(a)) == [c, b, a]
+        row += package.Sequential(a)
+        assert list(row) == [c, b, a]
+        assert list(row[:2] * 2) == list(2 * row[:2]) == [c, b, c, b]
+        row *= 2
+        assert len(row) == 6
+        del row[1:5]
+        assert list(row) == [c, a]
+        assert list(row[::-1].state_dict()) == ["0.weight", "0.bias"]    # a slice keeps its names
+        for wrong in (lambda r=row: r.insert(3, r[0]), lambda r=row: r.pop(2),
+                      lambda r=row: r[2:9][0],
+                      lambda r=row: r.__delitem__(-3)):
+            with pytest.raises(IndexError):
+                wrong()
+        for wrong in (lambda r=row: r.append(3), lambda r=row: r.extend(3),
+                      lambda p=package: p.Sequential(p.ReLU(), "a"), lambda r=row: r["0"],
+                      lambda r=row: r.__setitem__(0, 3)):
+            with pytest.raises(TypeError):
+                wrong()
+        with pytest.raises((ValueError, TypeError)):
+            row * 0
+        with pytest.raises((TypeError, AssertionError)):
+            row.insert(0, 3)
+        assert list(row(tensor_of(package))[0].shape) == [2]
+
+
+def tensor_of(package):
+    return mg.ones(1, 2) if package is nn else torch.ones(1, 2)
 
 
 def test_module_list():
@@ -269,6 +371,16 @@ def test_module_list():
         row[0] = package.Linear(9, 1)
         assert list(row.state_dict())[-2:] == ["4.weight", "4.bias"]
         assert row[0].in_features == 9
+        assert isinstance(row[1:], package.ModuleList)
+        row.insert(1, package.Linear(8, 1))
+        assert row.pop(-1).in_features == 5
+        row += [package.Linear(7, 1)]
+        del row[2]
+        assert [m.in_features for m in row] == [9, 8, 3, 4, 7]
+        assert [m.in_features for m in row + row[:1]] == [9, 8, 3, 4, 7, 9]
+        assert list(row.state_dict())[-1] == "4.bias"
+        with pytest.raises(TypeError):
+            row.extend(3)
         with pytest.raises(NotImplementedError):
             row(1)
 
@@ -280,6 +392,9 @@ def test_module_dict():
         table["a"] = package.Tanh()
         table.update({"c": package.Identity()})
         del table["c"]
+        table.update([("d", package.Identity())])
+        assert type(table.pop("d")).__name__ == "Identity"
+        assert list(package.ModuleDict(table)) == ["a", "b"]
         assert list(table) == list(table.keys()) == ["a", "b"]
         assert [type(m).__name__ for m in table.values()] == ["Tanh", "Linear"]
         assert [name for name, _ in table.items()] == ["a", "b"]
@@ -291,6 +406,13 @@ def test_module_dict():
                       lambda t=table, p=package: t.update({"keys": p.ReLU()})):
             with pytest.raises(KeyError):
                 wrong()
+        for wrong in (lambda t=table: t.update(3), lambda p=package: p.ModuleDict([3]),
+                      lambda p=package: p.ModuleDict({"a": 3}),
+                      lambda t=table, p=package: t.update({3: p.ReLU()})):
+            with pytest.raises(TypeError):
+                wrong()
+        table.clear()
+        assert len(table) == 0
 
 
 def test_a_parameter_says_what_it_is():
@@ -298,6 +420,9 @@ def test_a_parameter_says_what_it_is():
     assert p.requires_grad
     assert repr(p).startswith("Parameter containing:\ntensor([1., 2.]")
     assert not nn.Parameter([1.0], requires_grad=False).requires_grad
+    assert nn.Parameter().shape == tuple(torch.nn.Parameter().shape)
+    with pytest.raises(RuntimeError, match="only floating point"):
+        nn.Parameter([1, 2])
     assert isinstance(copy.deepcopy(p), nn.Parameter)
 
 

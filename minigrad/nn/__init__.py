@@ -21,7 +21,11 @@ from minigrad.nn.containers import (
     Sequential as Sequential,
 )
 from minigrad.nn.conv import Conv1d as Conv1d, Conv2d as Conv2d, ConvTranspose2d as ConvTranspose2d
-from minigrad.nn.dropout import Dropout as Dropout
+from minigrad.nn.dropout import (
+    Dropout as Dropout,
+    Dropout1d as Dropout1d,
+    Dropout2d as Dropout2d,
+)
 from minigrad.nn.embedding import Embedding as Embedding
 from minigrad.nn.linear import Identity as Identity, Linear as Linear
 from minigrad.nn.loss import (
@@ -51,4 +55,4 @@ from minigrad.nn.pool import (
     AvgPool2d as AvgPool2d,
     MaxPool2d as MaxPool2d,
 )
-from minigrad.nn.shape import Flatten as Flatten
+from minigrad.nn.shape import Flatten as Flatten, Unflatten as Unflatten

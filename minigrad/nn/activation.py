@@ -1,9 +1,11 @@
 """Non-linearities, elementwise but for the two softmaxes. Source: torch.nn's classes of the same
-names, without `inplace`: a gradient may still need the values that it would write over."""
+names. `inplace` is accepted and only shown: a gradient may still need the values that would be
+written over."""
 
 from __future__ import annotations
 
 from minigrad import functional as F
+from minigrad.nn.checks import numbers
 from minigrad.nn.module import Module
 from minigrad.tensor import Tensor
 
@@ -11,36 +13,45 @@ from minigrad.tensor import Tensor
 class ReLU(Module):
     """y = max(x, 0); the gradient at 0 is 0"""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x)
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu(input)
+
+    def extra_repr(self) -> str:
+        return _shown("", self.inplace)
 
 
 class LeakyReLU(Module):
     """y = x for x > 0, negative_slope · x elsewhere"""
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
-        self.negative_slope = negative_slope
+        numbers(self, negative_slope=negative_slope)
+        self.negative_slope, self.inplace = negative_slope, inplace
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.leaky_relu(x, self.negative_slope)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.leaky_relu(input, self.negative_slope)
 
     def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}"
+        return _shown(f"negative_slope={self.negative_slope}", self.inplace)
 
 
 class ELU(Module):
     """y = x for x > 0, alpha · (e^x - 1) elsewhere.  Source: Clevert et al. 2016"""
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
-        self.alpha = alpha
+        numbers(self, alpha=alpha)
+        self.alpha, self.inplace = alpha, inplace
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.elu(x, self.alpha)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.elu(input, self.alpha)
 
     def extra_repr(self) -> str:
-        return f"alpha={self.alpha}"
+        return _shown(f"alpha={self.alpha}", self.inplace)
 
 
 class GELU(Module):
@@ -51,8 +62,8 @@ class GELU(Module):
         super().__init__()
         self.approximate = approximate
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(x, approximate=self.approximate)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.gelu(input, approximate=self.approximate)
 
     def extra_repr(self) -> str:
         return f"approximate={self.approximate!r}"
@@ -61,8 +72,15 @@ class GELU(Module):
 class SiLU(Module):
     """y = x·sigmoid(x)"""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.silu(x)
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.silu(input)
+
+    def extra_repr(self) -> str:
+        return _shown("", self.inplace)
 
 
 class Softplus(Module):
@@ -70,10 +88,11 @@ class Softplus(Module):
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
+        numbers(self, beta=beta, threshold=threshold)
         self.beta, self.threshold = beta, threshold
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.softplus(x, self.beta, self.threshold)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softplus(input, self.beta, self.threshold)
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}, threshold={self.threshold}"
@@ -82,64 +101,72 @@ class Softplus(Module):
 class Hardtanh(Module):
     """y = x held between min_val and max_val. Raises ValueError unless min_val < max_val."""
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0,
+                 inplace: bool = False) -> None:
         super().__init__()
+        numbers(self, min_val=min_val, max_val=max_val)
         if max_val <= min_val:
             raise ValueError("Hardtanh: max_val must be larger than min_val; "
                              f"got {min_val} and {max_val}")
-        self.min_val, self.max_val = min_val, max_val
+        self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.hardtanh(x, self.min_val, self.max_val)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardtanh(input, self.min_val, self.max_val)
 
     def extra_repr(self) -> str:
-        return f"min_val={self.min_val}, max_val={self.max_val}"
+        return _shown(f"min_val={self.min_val}, max_val={self.max_val}", self.inplace)
 
 
 class Sigmoid(Module):
     """y = 1 / (1 + e^-x)"""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.sigmoid(x)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.sigmoid(input)
 
 
 class LogSigmoid(Module):
     """y = log(1 / (1 + e^-x))"""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.logsigmoid(x)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.logsigmoid(input)
 
 
 class Tanh(Module):
     """y = tanh x"""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.tanh(x)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.tanh(input)
 
 
-class Softmax(Module):
+class _AlongDim(Module):
+    """dim None: torch's choice, 0 for an input of 0, 1 or 3 dims and 1 for others."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        if dim is not None and (isinstance(dim, bool) or not isinstance(dim, int)):
+            raise TypeError(f"{type(self).__name__}: dim must be an int or None; got {dim!r}")
+        self.dim = dim
+
+    def _dim_of(self, input: Tensor) -> int:
+        return self.dim if self.dim is not None else int(input.ndim not in (0, 1, 3))
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Softmax(_AlongDim):
     """y = e^x / Σ e^x along dim"""
 
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.softmax(x, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmax(input, self._dim_of(input))
 
 
-class LogSoftmax(Module):
+class LogSoftmax(_AlongDim):
     """y = x - log Σ e^x along dim"""
 
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
+    def forward(self, input: Tensor) -> Tensor:
+        return F.log_softmax(input, self._dim_of(input))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.log_softmax(x, self.dim)
 
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
+def _shown(options: str, inplace: bool) -> str:
+    return options + (", " if options and inplace else "") + ("inplace=True" if inplace else "")

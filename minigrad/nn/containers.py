@@ -5,53 +5,101 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
+from minigrad.nn.checks import whole
 from minigrad.nn.module import Module
+
+Named = Mapping[str, Module] | Iterable[tuple[str, Module]]
 
 
 class _Ordered(Module):
-    """Children under the names "0", "1", …"""
+    """Children in a row, under the names "0", "1", … unless named otherwise."""
+
+    def _items(self) -> list[tuple[str, Module]]:
+        return [(n, v) for n, v in self.__dict__.items() if isinstance(v, Module)]
 
     def __len__(self) -> int:
-        return sum(isinstance(value, Module) for value in self.__dict__.values())
+        return len(self._items())
 
     def __iter__(self) -> Iterator[Module]:
-        return iter([value for value in self.__dict__.values() if isinstance(value, Module)])
+        return iter([module for _, module in self._items()])
 
     def __bool__(self) -> bool:
         return True
 
-    def _name(self, index: int) -> str:
-        names = [name for name, value in self.__dict__.items() if isinstance(value, Module)]
-        if not -len(names) <= index < len(names):
-            raise IndexError(f"{type(self).__name__}: index {index} is out of range for "
+    def _name(self, idx: int) -> str:
+        names = [name for name, _ in self._items()]
+        place = whole(self, "an index", idx, None)
+        if not -len(names) <= place < len(names):
+            raise IndexError(f"{type(self).__name__}: index {place} is out of range for "
                              f"{len(names)} modules")
-        return names[index]
+        return names[place]
 
     @overload
-    def __getitem__(self, index: int) -> Module: ...
+    def __getitem__(self, idx: int) -> Module: ...
     @overload
-    def __getitem__(self, index: slice) -> Self: ...
-    def __getitem__(self, index: int | slice) -> Module | Self:
-        if isinstance(index, slice):
-            return type(self)._of(list(self)[index])
-        module: Module = self.__dict__[self._name(index)]
+    def __getitem__(self, idx: slice) -> Self: ...
+    def __getitem__(self, idx: int | slice) -> Module | Self:
+        if isinstance(idx, slice):
+            return self._slice(idx)
+        module: Module = self.__dict__[self._name(idx)]
         return module
 
-    def __setitem__(self, index: int, module: Module) -> None:
-        setattr(self, self._name(index), module)
+    def _slice(self, places: slice) -> Self:
+        return type(self)().extend(list(self)[places])
+
+    def __setitem__(self, idx: int, module: Module) -> None:
+        setattr(self, self._name(idx), module)
+
+    def __delitem__(self, idx: int | slice) -> None:
+        removed = ({self._name(idx)} if not isinstance(idx, slice)
+                   else {name for name, _ in self._items()[idx]})
+        self._renew([module for name, module in self._items() if name not in removed])
+
+    def _renew(self, modules: list[Module]) -> None:
+        """Take these modules, numbered from 0, in place of all there are."""
+        for name, _ in self._items():
+            delattr(self, name)
+        self.extend(modules)
 
     def append(self, module: Module) -> Self:
+        if not isinstance(module, Module):
+            raise TypeError(f"{type(self).__name__}: can only hold Modules; "
+                            f"got {type(module).__name__}")
         self.add_module(str(len(self)), module)
         return self
 
     def extend(self, modules: Iterable[Module]) -> Self:
+        if not isinstance(modules, Iterable):
+            raise TypeError(f"{type(self).__name__}: needs Modules in an iterable; "
+                            f"got {type(modules).__name__}")
         for module in list(modules):
             self.append(module)
         return self
 
-    @classmethod
-    def _of(cls, modules: list[Module]) -> Self:
-        return cls().extend(modules)
+    def insert(self, index: int, module: Module) -> Self:
+        """Put `module` before the one at `index`; the numbers behind it move on."""
+        if not isinstance(module, Module):
+            raise TypeError(f"{type(self).__name__}: can only hold Modules; "
+                            f"got {type(module).__name__}")
+        modules = list(self)
+        if not -len(modules) <= index <= len(modules):
+            raise IndexError(f"{type(self).__name__}: index {index} is out of range for "
+                             f"{len(modules)} modules")
+        modules.insert(index, module)
+        self._renew(modules)
+        return self
+
+    def pop(self, key: int | slice) -> Module | Self:
+        """Remove and return the module at an index."""
+        module = self[key]
+        del self[key]
+        return module
+
+    def __iadd__(self, other: Iterable[Module]) -> Self:
+        return self.extend(other)
+
+    def __add__(self, other: Iterable[Module]) -> Self:
+        return self[:].extend(other)
 
 
 class Sequential(_Ordered):
@@ -65,10 +113,22 @@ class Sequential(_Ordered):
         else:
             self.extend(args)
 
-    def forward(self, x: Any) -> Any:
+    def _slice(self, places: slice) -> Self:
+        return type(self)(dict(self._items()[places]))
+
+    def __mul__(self, other: int) -> Self:
+        """The same modules `other` times in a row."""
+        return type(self)(*list(self) * whole(self, "a factor", other, 1))
+
+    __rmul__ = __mul__
+
+    def __imul__(self, other: int) -> Self:
+        return self.extend(list(self) * (whole(self, "a factor", other, 1) - 1))
+
+    def forward(self, input: Any) -> Any:
         for module in self:
-            x = module(x)
-        return x
+            input = module(input)
+        return input
 
 
 class ModuleList(_Ordered):
@@ -82,29 +142,44 @@ class ModuleList(_Ordered):
 class ModuleDict(Module):
     """A dict whose modules are children. It has no forward: the owner says what happens."""
 
-    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+    def __init__(self, modules: Named | None = None) -> None:
         super().__init__()
         self.update(modules or {})
 
-    def update(self, modules: Mapping[str, Module]) -> None:
-        for name, module in modules.items():
+    def update(self, modules: Named) -> None:
+        try:
+            pairs = dict(modules.items() if isinstance(modules, Mapping | ModuleDict) else modules)
+        except (TypeError, ValueError):
+            raise TypeError("ModuleDict: needs a dict or (name, Module) pairs; "
+                            f"got {modules!r}") from None
+        for name, module in pairs.items():
             self[name] = module
 
-    def __getitem__(self, name: str) -> Module:
-        return dict(self.items())[name]
+    def clear(self) -> None:
+        for name in list(self):
+            delattr(self, name)
 
-    def __setitem__(self, name: str, module: Module) -> None:
-        if name in self:
-            setattr(self, name, module)
+    def pop(self, key: str) -> Module:
+        """Remove and return the module of this name."""
+        module = self[key]
+        del self[key]
+        return module
+
+    def __getitem__(self, key: str) -> Module:
+        return dict(self.items())[key]
+
+    def __setitem__(self, key: str, module: Module) -> None:
+        if key in self:
+            setattr(self, key, module)
         else:
-            self.add_module(name, module)
+            self.add_module(key, module)
 
-    def __delitem__(self, name: str) -> None:
-        self[name]                      # KeyError for what is no child
-        delattr(self, name)
+    def __delitem__(self, key: str) -> None:
+        self[key]                       # KeyError for what is no child
+        delattr(self, key)
 
-    def __contains__(self, name: object) -> bool:
-        return name in dict(self.items())
+    def __contains__(self, key: object) -> bool:
+        return key in dict(self.items())
 
     def __len__(self) -> int:
         return len(list(self.items()))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from numpy.typing import DTypeLike
 
 from minigrad import functional as F
+from minigrad.nn.checks import sizes, whole
 from minigrad.nn.linear import reset_affine
 from minigrad.nn.module import Module, Parameter, empty
 from minigrad.tensor import Tensor
 
 Sizes = int | tuple[int, ...]
 MODES = ("zeros", "reflect", "replicate", "circular")
-
-
-def _tuple(value: Sizes, n: int) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (value,) * n
 
 
 class _Conv(Module):
@@ -28,10 +27,9 @@ class _Conv(Module):
                  bias: bool, padding_mode: str, dtype: DTypeLike | None) -> None:
         super().__init__()
         name, n = type(self).__name__, self.ndim
-        if groups <= 0:
-            raise ValueError(f"{name}: groups must be positive; got {groups}")
+        groups = whole(self, "groups", groups, 1)
         for label, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if channels % groups:
+            if whole(self, label, channels) % groups:
                 raise ValueError(f"{name}: {label} must be divisible by groups; "
                                  f"got {channels} and {groups}")
         modes = ("zeros",) if self.transposed else MODES
@@ -39,9 +37,13 @@ class _Conv(Module):
             raise ValueError(f"{name}: padding_mode must be one of {', '.join(modes)}; "
                              f"got {padding_mode!r}")
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size, self.stride = _tuple(kernel_size, n), _tuple(stride, n)
-        self.padding = padding if isinstance(padding, str) else _tuple(padding, n)
-        self.output_padding, self.dilation = _tuple(output_padding, n), _tuple(dilation, n)
+        self.kernel_size = sizes(self, "kernel_size", kernel_size, n, 1)
+        self.stride = sizes(self, "stride", stride, n, 1)
+        self.padding: tuple[int, ...] | str = (
+            padding if isinstance(padding, str) and not self.transposed
+            else sizes(self, "padding", padding, n))
+        self.output_padding = sizes(self, "output_padding", output_padding, n)
+        self.dilation = sizes(self, "dilation", dilation, n, 1)
         self.groups, self.padding_mode = groups, padding_mode
         if isinstance(padding, str):
             if padding not in ("same", "valid"):
@@ -98,9 +100,10 @@ class Conv1d(_Conv):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, 0, dilation,
                          groups, bias, padding_mode, dtype)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x, padding = self._pad(x)
-        return F.conv1d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+    def forward(self, input: Tensor) -> Tensor:
+        input, padding = self._pad(input)
+        return F.conv1d(input, self.weight, self.bias, self.stride, padding, self.dilation,
+                        self.groups)
 
 
 class Conv2d(_Conv):
@@ -119,9 +122,10 @@ class Conv2d(_Conv):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, 0, dilation,
                          groups, bias, padding_mode, dtype)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x, padding = self._pad(x)
-        return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+    def forward(self, input: Tensor) -> Tensor:
+        input, padding = self._pad(input)
+        return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation,
+                        self.groups)
 
 
 class ConvTranspose2d(_Conv):
@@ -129,6 +133,8 @@ class ConvTranspose2d(_Conv):
 
     Shapes: x (N, C, H, W), w (C, O/groups, KH, KW), b (O,) → (N, O, OH, OW),
     OH = (H - 1)·stride - 2·padding + dilation·(KH - 1) + output_padding + 1.
+    `forward` takes an `output_size`, (OH, OW), in place of the output_padding that gives it.
+    Raises ValueError where no output_padding below the stride does.
     """
 
     ndim = 2
@@ -141,7 +147,24 @@ class ConvTranspose2d(_Conv):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, output_padding,
                          dilation, groups, bias, padding_mode, dtype)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        output_padding = self.output_padding
+        if output_size is not None and input.ndim in (3, 4):
+            output_padding = self._output_padding(input, list(output_size))
         assert not isinstance(self.padding, str)
-        return F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding,
-                                  self.output_padding, self.groups, self.dilation)
+        return F.conv_transpose2d(input, self.weight, self.bias, self.stride, self.padding,
+                                  output_padding, self.groups, self.dilation)
+
+    def _output_padding(self, input: Tensor, output_size: list[int]) -> tuple[int, ...]:
+        assert not isinstance(self.padding, str)
+        wanted = output_size[-2:] if len(output_size) == input.ndim else output_size
+        smallest = [(size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1
+                    for size, stride, padding, dilation, kernel in zip(
+                        input.shape[-2:], self.stride, self.padding, self.dilation,
+                        self.kernel_size, strict=True)]
+        largest = [low + stride - 1 for low, stride in zip(smallest, self.stride, strict=True)]
+        if len(wanted) != 2 or not all(low <= size <= high for low, size, high in zip(
+                smallest, wanted, largest, strict=True)):
+            raise ValueError(f"ConvTranspose2d: output_size must lie between {smallest} and "
+                             f"{largest} for input {input.shape}; got {output_size}")
+        return tuple(size - low for size, low in zip(wanted, smallest, strict=True))

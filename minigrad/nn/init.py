@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from minigrad import random
 from minigrad.autograd import Array, no_grad
 from minigrad.random import Generator
@@ -18,20 +20,56 @@ from minigrad.tensor import Tensor
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0,
              generator: Generator | None = None) -> Tensor:
-    """U(a, b)"""
+    """U(a, b).  Raises RuntimeError unless a ≤ b, both finite."""
+    _need_floats("uniform_", tensor, a=a, b=b)
+    if not -math.inf < a <= b < math.inf:
+        raise RuntimeError(f"uniform_: needs finite a ≤ b; got {a} and {b}")
     draw = (generator or random.default_generator).uniform
     return _fill(tensor, draw(tensor.shape, a, b, tensor.dtype))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0,
             generator: Generator | None = None) -> Tensor:
-    """N(mean, std²)"""
+    """N(mean, std²).  Raises RuntimeError for a negative std."""
+    _need_floats("normal_", tensor, mean=mean, std=std)
+    if std < 0:
+        raise RuntimeError(f"normal_: std must be at least 0; got {std}")
     draw = (generator or random.default_generator).normal
     return _fill(tensor, draw(tensor.shape, mean, std, tensor.dtype))
 
 
+def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0,
+                  b: float = 2.0, generator: Generator | None = None) -> Tensor:
+    """N(mean, std²) between a and b: what falls outside is drawn anew.
+
+    Where most would fall outside, draws are uniform and kept with a probability proportional to the
+    density instead. Source: torch's function.
+    """
+    _need_floats("trunc_normal_", tensor, mean=mean, std=std, a=a, b=b)
+    if std <= 0 or a >= b:
+        raise RuntimeError(f"trunc_normal_: needs std > 0 and a < b; got std {std}, a {a}, b {b}")
+    generator, shape, dtype = generator or random.default_generator, tensor.shape, tensor.dtype
+    inside = (math.erf((b - mean) / (std * math.sqrt(2)))
+              - math.erf((a - mean) / (std * math.sqrt(2)))) / 2
+    peak = ((max(a, min(mean, b)) - mean) / std)**2 / 2
+    values, wrong = np.empty(shape, dtype), np.ones(shape, bool)
+    while wrong.any():
+        if inside > 0.3:
+            draw = generator.normal(shape, mean, std, dtype)
+            rejected = (draw < dtype.type(a)) | (draw > dtype.type(b))
+        else:
+            draw = generator.uniform(shape, a, b, dtype)
+            with np.errstate(divide="ignore"):
+                rejected = (np.log(generator.uniform(shape, dtype=dtype))
+                            > peak - ((draw - mean) / std)**2 / 2)
+        values, wrong = np.where(wrong, draw, values), wrong & rejected
+    return _fill(tensor, values)
+
+
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """The same value everywhere"""
+    if not isinstance(val, int | float):
+        raise TypeError(f"constant_: val must be a number; got {val!r}")
     return _fill(tensor, val)
 
 
@@ -43,6 +81,49 @@ def zeros_(tensor: Tensor) -> Tensor:
 def ones_(tensor: Tensor) -> Tensor:
     """1 everywhere"""
     return _fill(tensor, 1)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix: a linear layer that passes on what it can"""
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_: needs 2 dims; got shape {tensor.shape}")
+    rows, columns = tensor.shape
+    return _fill(tensor, np.eye(rows, columns))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """1 in the middle of the kernel from each channel to itself, else 0: a convolution that passes
+    on what it can, group by group"""
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(f"dirac_: needs 3, 4 or 5 dims; got shape {tensor.shape}")
+    if groups < 1 or len(tensor) % groups:
+        raise ValueError(f"dirac_: dim 0 of shape {tensor.shape} must be divisible by groups; "
+                         f"got {groups}")
+    values, per_group = np.zeros(tensor.shape), len(tensor) // groups
+    middle = tuple(n // 2 for n in tensor.shape[2:])
+    for o in range(len(tensor)):
+        if o % per_group < tensor.shape[1]:
+            values[(o, o % per_group, *middle)] = 1
+    return _fill(tensor, values)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
+    """gain · Q: rows (or columns, whichever are fewer) orthonormal, the trailing dims as one.
+
+    Q R = a matrix of N(0, 1), the signs of R's diagonal made positive.  Source: Saxe et al. 2014;
+    Mezzadri 2007 for the signs
+    """
+    if tensor.ndim < 2:
+        raise ValueError(f"orthogonal_: needs at least 2 dims; got shape {tensor.shape}")
+    if not tensor.data.size:
+        return tensor
+    rows = len(tensor)
+    draw = (generator or random.default_generator).normal
+    flat = draw((rows, tensor.data.size // rows), dtype=tensor.dtype)
+    wide = flat.shape[0] < flat.shape[1]
+    q, r = np.linalg.qr(flat.T if wide else flat)
+    q = q * np.sign(np.diag(r))
+    return _fill(tensor, gain * (q.T if wide else q).reshape(tensor.shape))
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
@@ -68,7 +149,7 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in",
     a: the negative slope of the leaky ReLU that follows. mode: "fan_in" keeps the variance of the
     forward pass, "fan_out" that of the gradients.
     """
-    b = math.sqrt(3.0) * (calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)))
+    b = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -b, b, generator)
 
 
@@ -76,8 +157,7 @@ def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in",
                     nonlinearity: str = "leaky_relu", generator: Generator | None = None
                     ) -> Tensor:
     """N(0, σ²), σ = gain / √fan; the arguments are those of `kaiming_uniform_`."""
-    std = calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode))
-    return normal_(tensor, 0.0, std, generator)
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
 _GAINS = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "conv_transpose1d": 1.0,
@@ -109,10 +189,20 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * receptive, tensor.shape[0] * receptive
 
 
-def _fan(tensor: Tensor, mode: str) -> int:
-    if mode.lower() not in ("fan_in", "fan_out"):
+def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    """gain / √fan, and 0 for a tensor without elements"""
+    if str(mode).lower() not in ("fan_in", "fan_out"):
         raise ValueError(f"mode must be 'fan_in' or 'fan_out'; got {mode!r}")
-    return fans(tensor)[mode.lower() == "fan_out"]
+    fan = fans(tensor)[mode.lower() == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan) if tensor.data.size else 0.0
+
+
+def _need_floats(name: str, tensor: Tensor, **numbers: float) -> None:
+    if tensor.dtype.kind != "f":
+        raise TypeError(f"{name}: needs a floating point tensor; got {tensor.dtype}")
+    for label, value in numbers.items():
+        if not isinstance(value, int | float):
+            raise TypeError(f"{name}: {label} must be a number; got {value!r}")
 
 
 def _fill(tensor: Tensor, value: Array | float) -> Tensor:

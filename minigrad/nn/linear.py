@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 
 from minigrad import functional as F
 from minigrad.nn import init
+from minigrad.nn.checks import whole
 from minigrad.nn.module import Module, Parameter, empty
 from minigrad.tensor import Tensor
 
@@ -19,12 +20,12 @@ class Identity(Module):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x
+    def forward(self, input: Tensor) -> Tensor:
+        return input
 
 
 class Linear(Module):
-    """y = x·wᵀ + b.
+    """y = x·wᵀ + b.  Raises TypeError or ValueError unless both sizes are ints of at least 0.
 
     Shapes: x (*, in_features), w (out_features, in_features), b (out_features,)
     → (*, out_features). Both start in U(-k, k), k = 1/√in_features.
@@ -33,16 +34,17 @@ class Linear(Module):
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *,
                  dtype: DTypeLike | None = None) -> None:
         super().__init__()
-        self.in_features, self.out_features = in_features, out_features
-        self.weight = empty(out_features, in_features, dtype=dtype)
-        self.bias: Parameter | None = empty(out_features, dtype=dtype) if bias else None
+        self.in_features = whole(self, "in_features", in_features)
+        self.out_features = whole(self, "out_features", out_features)
+        self.weight = empty(self.out_features, self.in_features, dtype=dtype)
+        self.bias: Parameter | None = empty(self.out_features, dtype=dtype) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         reset_affine(self.weight, self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return (f"in_features={self.in_features}, out_features={self.out_features}, "
@@ -51,9 +53,8 @@ class Linear(Module):
 
 def reset_affine(weight: Parameter, bias: Parameter | None) -> None:
     """torch's default for linear and convolutional layers: U(-k, k), k = 1/√fan_in."""
-    if not weight.data.size:
-        return
     init.kaiming_uniform_(weight, a=math.sqrt(5))
     if bias is not None:
-        bound = 1 / math.sqrt(init.fans(weight)[0])
+        fan_in, _ = init.fans(weight)
+        bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
         init.uniform_(bias, -bound, bound)

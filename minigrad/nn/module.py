@@ -23,8 +23,8 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        super().__init__(data, requires_grad)
+    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
+        super().__init__(np.empty(0, np.float32) if data is None else data, requires_grad)
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
@@ -42,10 +42,13 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
     def __repr__(self) -> str:
-        return str(tuple(self)) if any(self) else "<All keys matched successfully>"
+        if not any(self):
+            return "<All keys matched successfully>"
+        return (f"IncompatibleKeys(missing_keys={self.missing_keys}, "
+                f"unexpected_keys={self.unexpected_keys})")
 
 
-def _forward(self: Module, *args: Any, **kwargs: Any) -> Any:
+def _forward(self: Module, *input: Any) -> Any:
     """What the module computes; every subclass has its own."""
     raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" '
                               "function")
@@ -72,21 +75,21 @@ class Module:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning "
                                  f"{name!r}")
         before = self.__dict__.get(name)
-        kinds = (Parameter, Module, Tensor if name in self._buffers else Parameter)
-        for kind in kinds:
-            if value is not None and isinstance(before, kind) and not isinstance(value, kind):
-                raise TypeError(f"{type(self).__name__}: {name} is a {kind.__name__} and can only "
-                                f"become another or None; got {type(value).__name__}")
+        if isinstance(value, Parameter):
+            self._buffers.pop(name, None)
+        elif value is not None:
+            for kind in (Parameter, Module, Tensor if name in self._buffers else Parameter):
+                if isinstance(before, kind) and not isinstance(value, kind):
+                    raise TypeError(f"{type(self).__name__}: {name} is a {kind.__name__} and can "
+                                    f"only become another or None; got {type(value).__name__}")
         super().__setattr__(name, value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         for pre_hook in tuple(self._forward_pre_hooks.values()):
-            changed = pre_hook(self, args)
-            if changed is not None:
-                args = changed if isinstance(changed, tuple) else (changed,)
+            args, kwargs = pre_hook(self, args, kwargs)
         output = self.forward(*args, **kwargs)
         for hook in tuple(self._forward_hooks.values()):
-            changed = hook(self, args, output)
+            changed = hook(self, args, kwargs, output)
             output = output if changed is None else changed
         return output
 
@@ -149,8 +152,8 @@ class Module:
             if isinstance(value, Module):
                 yield from value.named_modules(memo, _join(prefix, name), remove_duplicate)
 
-    def modules(self) -> Iterator[Module]:
-        return (module for _, module in self.named_modules())
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
+        return (m for _, m in self.named_modules(remove_duplicate=remove_duplicate))
 
     def named_parameters(self, prefix: str = "", recurse: bool = True,
                          remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
@@ -189,6 +192,34 @@ class Module:
                 if remove_duplicate:
                     seen.add(tensor)
 
+    def get_submodule(self, target: str) -> Module:
+        """The module at a dotted path; "" is this one. Raises AttributeError where none is."""
+        module = self
+        for name in target.split(".") if target else ():
+            module = module._get(name, Module)
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a dotted path. Raises AttributeError where none is."""
+        path, _, name = target.rpartition(".")
+        parameter: Parameter = self.get_submodule(path)._get(name, Parameter)
+        return parameter
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a dotted path. Raises AttributeError where none is."""
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        if name not in owner._buffers:
+            raise AttributeError(f"{type(owner).__name__}: has no buffer {name!r}")
+        buffer: Tensor = owner._get(name, Tensor)
+        return buffer
+
+    def _get(self, name: str, kind: type) -> Any:
+        value = self.__dict__.get(name)
+        if not isinstance(value, kind):
+            raise AttributeError(f"{type(self).__name__}: has no {kind.__name__} {name!r}")
+        return value
+
     # ---- its state -------------------------------------------------------------------------------
 
     def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
@@ -206,6 +237,9 @@ class Module:
         Raises RuntimeError, which lists all that is wrong, where a shape differs and, if `strict`,
         where a name is missing or not known. Then nothing has been changed.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError("load_state_dict: state_dict must be a dict; "
+                            f"got {type(state_dict).__name__}")
         own = self.state_dict(keep_vars=True)
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
@@ -240,7 +274,10 @@ class Module:
 
     def to(self, dtype: DTypeLike) -> Self:
         """Convert parameters, their gradients and floating point buffers, in place."""
-        dtype = np.dtype(dtype)
+        try:
+            dtype = np.dtype(dtype)
+        except TypeError:
+            raise TypeError(f"to: {dtype!r} is not a dtype") from None
         if dtype.kind != "f":
             raise TypeError(f"to: only floating point dtypes are accepted; got {dtype}")
         for tensor in [*self.parameters(), *self.buffers()]:
@@ -279,16 +316,36 @@ class Module:
 
     # ---- hooks -----------------------------------------------------------------------------------
 
-    def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]
-                                  ) -> RemovableHandle:
-        """Call `hook(module, args)` before forward; what it returns, if not None, replaces args."""
-        return RemovableHandle(self._forward_pre_hooks, hook)
+    def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
+                                  with_kwargs: bool = False) -> RemovableHandle:
+        """Call `hook(module, args)` before forward; what it returns, if not None, replaces args.
 
-    def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]
-                              ) -> RemovableHandle:
+        prepend: before the hooks that are there, not after them. with_kwargs: it is called as
+        `hook(module, args, kwargs)` and may return new (args, kwargs).
+        """
+        def changed(module: Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+            result = hook(module, args, kwargs) if with_kwargs else hook(module, args)
+            if result is None:
+                return args, kwargs
+            if not with_kwargs:
+                return (result if isinstance(result, tuple) else (result,)), kwargs
+            if not (isinstance(result, tuple) and len(result) == 2):
+                raise RuntimeError("register_forward_pre_hook: a hook with kwargs must return None "
+                                   f"or (args, kwargs); got {result!r}")
+            return result
+
+        return _register(self._forward_pre_hooks, changed, prepend)
+
+    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
+                              with_kwargs: bool = False) -> RemovableHandle:
         """Call `hook(module, args, output)` after forward; what it returns, if not None, replaces
-        the output."""
-        return RemovableHandle(self._forward_hooks, hook)
+        the output.
+
+        prepend: before the hooks that are there, not after them. with_kwargs: it is called as
+        `hook(module, args, kwargs, output)`.
+        """
+        return _register(self._forward_hooks, hook if with_kwargs else
+                         lambda module, args, kwargs, output: hook(module, args, output), prepend)
 
     # ---- printing --------------------------------------------------------------------------------
 
@@ -303,6 +360,15 @@ class Module:
         if not children and len(extra) <= 1:
             return f"{type(self).__name__}({''.join(extra)})"
         return f"{type(self).__name__}(\n  " + "\n  ".join(extra + children) + "\n)"
+
+
+def _register(hooks: dict[RemovableHandle, Callable[..., Any]], hook: Callable[..., Any],
+              prepend: bool) -> RemovableHandle:
+    earlier = list(hooks)
+    handle = RemovableHandle(hooks, hook)
+    for other in earlier if prepend else ():
+        hooks[other] = hooks.pop(other)         # to the end
+    return handle
 
 
 def clear_grad(p: Tensor, set_to_none: bool) -> None:

@@ -7,6 +7,7 @@ from numpy.typing import DTypeLike
 
 from minigrad import functional as F
 from minigrad.nn import init
+from minigrad.nn.checks import numbers, whole
 from minigrad.nn.module import Module, Parameter, empty
 from minigrad.tensor import Tensor
 
@@ -36,7 +37,9 @@ class _RunningNorm(Module):
     def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool,
                  track_running_stats: bool, dtype: DTypeLike | None, bias: bool) -> None:
         super().__init__()
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.num_features = whole(self, "num_features", num_features)
+        numbers(self, eps=eps, momentum=0.0 if momentum is None else momentum)
+        self.eps, self.momentum = eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight, self.bias = _affine(affine, bias, (num_features,), dtype)
         self.running_mean: Tensor | None
@@ -59,10 +62,10 @@ class _RunningNorm(Module):
         self.reset_running_stats()
         _reset(self.weight, self.bias)
 
-    def _check_dims(self, x: Tensor) -> None:
-        if x.ndim not in self.dims:
-            raise ValueError(f"{type(self).__name__}: x must have "
-                             f"{' or '.join(map(str, self.dims))} dims; got x {x.shape}")
+    def _check_dims(self, input: Tensor) -> None:
+        if input.ndim not in self.dims:
+            raise ValueError(f"{type(self).__name__}: input must have "
+                             f"{' or '.join(map(str, self.dims))} dims; got {input.shape}")
 
     def extra_repr(self) -> str:
         return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
@@ -76,14 +79,14 @@ class _BatchNorm(_RunningNorm):
                  dtype: DTypeLike | None = None, bias: bool = True) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        self._check_dims(x)
+    def forward(self, input: Tensor) -> Tensor:
+        self._check_dims(input)
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked[...] = self.num_batches_tracked.data + 1
             if self.momentum is None:
                 momentum = 1 / self.num_batches_tracked.item()
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias,
+        return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias,
                             self.training or self.running_mean is None, momentum, self.eps)
 
 
@@ -113,13 +116,16 @@ class _InstanceNorm(_RunningNorm):
                  dtype: DTypeLike | None = None, bias: bool = True) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        self._check_dims(x)
-        batch = x if x.ndim == self.dims[-1] else x.unsqueeze(0)
+    def forward(self, input: Tensor) -> Tensor:
+        self._check_dims(input)
+        batch = input if input.ndim == self.dims[-1] else input.unsqueeze(0)
+        if (self.affine or self.track_running_stats) and batch.shape[1] != self.num_features:
+            raise ValueError(f"{type(self).__name__}: input must have {self.num_features} "
+                             f"channels; got {input.shape}")
         y = F.instance_norm(batch, self.running_mean, self.running_var, self.weight, self.bias,
                             self.training or not self.track_running_stats,
                             0.0 if self.momentum is None else self.momentum, self.eps)
-        return y.reshape(x.shape)
+        return y.reshape(input.shape)
 
 
 class InstanceNorm1d(_InstanceNorm):
@@ -150,8 +156,10 @@ class LayerNorm(Module):
                  elementwise_affine: bool = True, bias: bool = True, *,
                  dtype: DTypeLike | None = None) -> None:
         super().__init__()
-        self.normalized_shape = ((normalized_shape,) if isinstance(normalized_shape, int)
-                                 else tuple(normalized_shape))
+        given = (normalized_shape if isinstance(normalized_shape, tuple | list)
+                 else (normalized_shape,))
+        self.normalized_shape = tuple(whole(self, "normalized_shape", n) for n in given)
+        numbers(self, eps=eps)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         self.weight, self.bias = _affine(elementwise_affine, bias, self.normalized_shape, dtype)
         self.reset_parameters()
@@ -159,8 +167,8 @@ class LayerNorm(Module):
     def reset_parameters(self) -> None:
         _reset(self.weight, self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         return (f"{self.normalized_shape}, eps={self.eps}, "
@@ -177,10 +185,12 @@ class GroupNorm(Module):
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
                  *, dtype: DTypeLike | None = None, bias: bool = True) -> None:
         super().__init__()
-        if num_channels % num_groups:
+        whole(self, "num_groups", num_groups, 1)
+        if whole(self, "num_channels", num_channels) % num_groups:
             raise ValueError("GroupNorm: num_channels must be divisible by num_groups; "
                              f"got {num_channels} and {num_groups}")
         self.num_groups, self.num_channels = num_groups, num_channels
+        numbers(self, eps=eps)
         self.eps, self.affine = eps, affine
         self.weight, self.bias = _affine(affine, bias, (num_channels,), dtype)
         self.reset_parameters()
@@ -188,8 +198,8 @@ class GroupNorm(Module):
     def reset_parameters(self) -> None:
         _reset(self.weight, self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         return (f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
@@ -205,10 +215,12 @@ class LocalResponseNorm(Module):
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
-        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+        self.size = whole(self, "size", size, 1)
+        numbers(self, alpha=alpha, beta=beta, k=k)
+        self.alpha, self.beta, self.k = alpha, beta, k
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
