@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -83,6 +84,16 @@ def wrong_formula(x: Tensor) -> Any:
 
 
 @op
+def wrong_sign_below_zero(x: Tensor) -> Any:
+    return x.data**3, lambda g: g * x * x.abs() * 3.0
+
+
+@op
+def unscattered(x: Tensor) -> Any:
+    return x.data * 2.0, lambda g: mg.cat([g[:2] * 2.0, g[2:] * 0.0])
+
+
+@op
 def ones_only(x: Tensor) -> Any:
     """A softmax whose vjp is right for a cotangent of ones only."""
     e = np.exp(x.data)
@@ -111,6 +122,10 @@ WRONG: list[tuple[Callable[..., Any], list[Tensor], str]] = [
     (dividing, [at([1.0, 0.0])], "divides by zero"),
     (wrong_formula, [leaf(4)], "no simple pattern"),
     (ones_only, [leaf(4)], "no gradient arrives"),
+    (wrong_sign_below_zero, [at([1.0, -2.0, 3.0, -4.0])],
+     r"2 of 4(.|\n)*the sign: analytic = -numeric where it is wrong, and right elsewhere"),
+    (unscattered, [leaf(4)], "2 of 4(.|\n)*nothing arrives: analytic = 0 where it is wrong"),
+    (slightly_wrong_factor, [leaf()], "perhaps a factor: analytic = 1.0005 × numeric"),
     (outside, [leaf(4)], "a factor: analytic = 0.5 × numeric"),
     (detached, [leaf(4)], "no gradient arrives(.|\n)*detach"),
 ]
@@ -216,8 +231,18 @@ def test_wrong_second_gradients_are_caught() -> None:
         return x.data**3, lambda g: g * Tensor(3 * x.data**2)      # right, but not differentiable
 
     assert gradcheck(cube, leaf(3))
-    with pytest.raises(GradcheckError, match=r"inputs\[0\](.|\n)*no gradient arrives"):
+    with pytest.raises(GradcheckError, match=r"^gradgradcheck: the gradient by inputs\[0\](.|\n)*"
+                                             "no gradient arrives"):
         gradgradcheck(cube, leaf(3))
+
+
+def test_the_report_names_the_outputs_cotangent() -> None:
+    @op
+    def constant_gradient(x: Tensor) -> Any:
+        return x.data * 2.0, lambda g: Tensor(2.0 * g.data)
+
+    with pytest.raises(GradcheckError, match=r"^gradgradcheck: the gradient by g\[0\] of shape"):
+        gradgradcheck(constant_gradient, leaf(3))
 
 
 def test_gradgradcheck_works_where_recording_is_off() -> None:
@@ -246,6 +271,68 @@ def test_what_cannot_be_checked_is_refused() -> None:
     drawn = iter(range(100))
     with pytest.raises(ValueError, match="different values for the same inputs"):
         gradcheck(lambda x: x * float(next(drawn)), at([1.0]))
+
+
+@pytest.mark.parametrize("check", [gradcheck, gradgradcheck], ids=lambda check: check.__name__)
+def test_bad_arguments_are_refused(check: Callable[..., bool]) -> None:
+    name, x = check.__name__, leaf(2)
+    for fn, inputs, options, kind, message in [
+        (x, x, {}, TypeError, "fn must be a function; got Tensor"),
+        (torch_like, 3.0, {}, ValueError, "none of the inputs .* requires grad; got float"),
+        (torch_like, [], {}, ValueError, "none of the inputs .* requires grad; got nothing"),
+        (torch_like, x.data, {}, ValueError, "requires grad; got ndarray"),
+        (torch_like, [x.data, x.detach()], {}, ValueError, "requires grad; got ndarray, Tensor"),
+        (torch_like, at([1.0, np.inf]), {}, ValueError, r"inputs\[0\] holds infinities or NaN"),
+        (torch_like, x, {"eps": 0.0}, ValueError, "eps must be between 0 and 1; got 0.0"),
+        (torch_like, x, {"eps": -1e-6}, ValueError, "eps must be between 0 and 1; got -1e-06"),
+        (torch_like, x, {"eps": float("nan")}, ValueError, "eps must be between 0 and 1; got nan"),
+        (torch_like, x, {"eps": "small"}, TypeError, "eps must be a number; got str"),
+        (torch_like, x, {"atol": -1.0}, ValueError, "atol must be 0 or more, and finite; got -1"),
+        (torch_like, x, {"rtol": None}, TypeError, "rtol must be a number; got NoneType"),
+        (lambda x: None, x, {}, TypeError, "fn must return Tensors; output 0 is NoneType"),
+        (lambda x: x.log(), at([0.0, -1.0]), {}, ValueError, "an output is infinite or NaN"),
+        (torch_like, x.float().detach().requires_grad_(), {}, TypeError, "dtype float32"),
+    ]:
+        with pytest.raises(kind, match=f"^{name}: .*{message}"):
+            check(fn, inputs, **options)
+
+
+def torch_like(x: Any) -> Any:
+    return mg.exp(x)
+
+
+def test_any_callable_will_do_for_an_op_and_its_vjps() -> None:
+    class Scale:
+        def __init__(self, k: float) -> None:
+            self.k = k
+
+        def vjp(self, g: Tensor) -> Tensor:
+            return g * self.k
+
+        def with_output(self, g: Tensor, y: Tensor) -> Tensor:
+            return g * y * self.k
+
+        def __call__(self, x: Tensor) -> Tensor:
+            return scaled(x) * exponential(x)
+
+    def power(n: float, g: Tensor) -> Tensor:
+        return g * n
+
+    @op
+    def scaled(x: Tensor) -> Any:
+        return x.data * 3.0, Scale(3.0).vjp
+
+    @op
+    def exponential(x: Tensor) -> Any:
+        return np.exp(2.0 * x.data), Scale(2.0).with_output
+
+    @op
+    def by_partial(x: Tensor) -> Any:
+        return x.data * 4.0, functools.partial(power, 4.0)
+
+    for fn in (scaled, exponential, by_partial, Scale(1.0), functools.partial(mg.mul, 2.0)):
+        assert gradcheck(fn, leaf(3))
+        assert gradgradcheck(fn, leaf(3))
 
 
 def test_inputs_are_left_as_they_were() -> None:
