@@ -24,7 +24,9 @@ from op_checks import (
     check_finite_differences,
     check_linearity,
     cotangents,
+    gradient_of,
     lab,
+    names_in_graph,
     outputs_of,
     run,
     run_torch,
@@ -36,7 +38,7 @@ from op_checks import (
 
 import minigrad.ops
 from minigrad import autograd
-from minigrad.autograd import grad, no_grad
+from minigrad.autograd import no_grad
 from minigrad.tensor import Tensor
 from minigrad.testing import gradgradcheck
 
@@ -302,30 +304,15 @@ def test_every_public_op_has_a_case() -> None:
     assert sorted(name for name, f in public_ops().items() if f not in cased) == []
 
 
-def names_in_graph(ys: list[Tensor]) -> set[str]:
-    names, stack = set(), [y.node for y in ys]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, autograd.Node):
-            names.add(node.name)
-            stack.extend(parent for parent, _ in node.edges)
-    return names
-
-
 def test_every_registered_op_is_recorded_by_some_case() -> None:
     """The private ones, too: `_matmul` under `matmul` and `dot`."""
     seen: set[str] = set()
     for case in SMOOTH:
         for call in case.examples:
             xs, ys = run(case, call)
-            leaves = [x for x in xs if x is not None and x.requires_grad]
             for _ in range(3):                      # the gradients' gradients have ops of their own
-                ys = [y for y in ys if y is not None and y.requires_grad]
-                seen |= names_in_graph(ys)
-                if ys:
-                    gs = [Tensor(g, True) for g in cotangents(ys)]
-                    ys = grad(ys, [*leaves, *gs], gs, create_graph=True, allow_unused=True)
-                    leaves = [*leaves, *gs]
+                seen |= names_in_graph(ys).keys()
+                ys = gradient_of(xs, ys)
     registered = {name.rpartition(".")[2] for name in autograd.registry
                   if name.startswith("minigrad.ops.")}
     assert sorted(registered - seen) == []

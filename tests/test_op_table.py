@@ -1,0 +1,160 @@
+"""docs/ops.md, the table of ops, says what is so.
+
+`python tests/test_op_table.py` writes it anew.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from op_cases import CASES, Call, OpCase
+from op_checks import bound, gradient_of, names_in_graph, run, tensors
+
+from minigrad.autograd import registry
+from minigrad.testing.gradcheck import check_second
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "ops.md"
+
+INTRODUCTION = """\
+# Ops
+
+Written by `python tests/test_op_table.py` from the registry of ops and the op table in
+`tests/op_cases`; a test fails when it is out of date. Every row is compared with PyTorch in values,
+dtypes and gradients, on its pinned examples and on inputs that hypothesis chooses.
+
+"""
+PUBLIC = """\
+## What to call
+
+**Made of**: the primitives that are recorded, forward. **2nd order**: ✓ where `gradgradcheck` has
+passed on every pinned example while this page was written; 0 where the gradient is zero everywhere;
+– where there is none, as the results are integers or bools. **Corners**: also drawn at kinks, ties,
+infinities and NaN. **Errors**: the calls that must be refused, with their messages.
+
+"""
+PRIMITIVE = """\
+## Primitives
+
+All that the engine knows of, one `@op` each; a name with an underscore is not called directly.
+**Vjps**: for how many inputs a gradient is sent back. **2nd order**: ✓ where a function that
+records it forward has passed `gradgradcheck`; *inner* where it appears in gradients only, so that
+the second order of others is its first. **Recorded by**: how many rows above record it forward.
+
+"""
+TORCH_NAMES = {"getitem": "Tensor.__getitem__", "compare": "torch.eq …", "cast": "Tensor.to"}
+
+
+@dataclass
+class Primitive:
+    """What the cases have shown of a registered op."""
+
+    vjps: int = 0
+    second_orders: list[str] = field(default_factory=list)  # of the cases that record it forward
+
+
+def page() -> str:
+    primitives = {full.rpartition(".")[2]: Primitive() for full in registry}
+    families: dict[str, list[list[str]]] = {}
+    for case in CASES:
+        family, _, name = case.id.partition(".")
+        families.setdefault(family, []).append([f"`{name}`", *public_row(case, primitives)])
+    head = ["function", "inputs", "PyTorch", "made of", "2nd order", "examples", "corners",
+            "errors"]
+    public = "".join(f"### {family}\n\n{table(head, rows)}\n" for family, rows in families.items())
+    head = ["op", "file", "inputs", "vjps", "2nd order", "kernel", "recorded by"]
+    return INTRODUCTION + PUBLIC + public + PRIMITIVE + table(
+        head, [primitive_row(full, primitives[full.rpartition(".")[2]])
+               for full in sorted(registry, key=lambda full: full.rpartition(".")[0])
+               if full.startswith("minigrad.") and ".testing." not in full])
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def public_row(case: OpCase, primitives: dict[str, Primitive]) -> list[str]:
+    second = second_order(case)
+    made_of: set[str] = set()
+    for call in case.examples:
+        xs, ys = run(case, call)
+        made_of |= names_in_graph(ys).keys()
+        for _ in range(3):              # forward, in the gradients, in the gradients' gradients
+            for name, vjps in names_in_graph(ys).items():
+                primitive = primitives.setdefault(name, Primitive())
+                primitive.vjps = max(primitive.vjps, vjps)
+            ys = gradient_of(xs, ys)
+    for name in made_of:
+        primitives[name].second_orders.append(second)
+    inputs = max(sum(x is not None for x in call.arrays) for call in case.examples)
+    return [str(inputs), f"`{torch_name(case)}`",
+            ", ".join(f"`{name}`" for name in sorted(made_of)) or "–", second,
+            str(len(case.examples)), "✓" if case.corners is not None else "–",
+            str(len(case.errors))]
+
+
+def primitive_row(full: str, primitive: Primitive) -> list[str]:
+    forward = inspect.unwrap(registry[full])
+    module, _, name = full.rpartition(".")
+    inputs = [("*" if p.kind is p.VAR_POSITIONAL else "") + p.name
+              for p in inspect.signature(forward).parameters.values()
+              if p.kind is not p.KEYWORD_ONLY]
+    kernels = sorted(set(re.findall(r"\bkernels\.(\w+)\(", inspect.getsource(forward))))
+    found = primitive.second_orders
+    second = "✓" if "✓" in found else max(found, default="*inner*")
+    return [f"`{name}`", module.removeprefix("minigrad.").replace(".", "/") + ".py",
+            ", ".join(inputs), str(primitive.vjps), second,
+            ", ".join(f"`{kernel}`" for kernel in kernels) or "–", str(len(found) or "–")]
+
+
+def second_order(case: OpCase) -> str:
+    """Whether gradgradcheck passes on every pinned example; if it cannot be asked, why."""
+    if not case.differentiable:
+        return "–"
+    for call in case.examples:
+        try:
+            check_second(bound(case, call), tensors(call), brief=True)
+        except RuntimeError as error:
+            if not re.match(rf"_?{case.op.__name__}\w*: ", str(error)):
+                raise AssertionError(f"{case.id}: the error does not name the op") from error
+            return f"no: {error}"
+    return "0" if case.zero_gradient else "✓"
+
+
+def torch_name(case: OpCase) -> str:
+    """Where torch has the function of this name."""
+    name = case.op.__name__
+    functional = ("functional", "activation", "conv", "pool", "norm", "loss")
+    places = [("torch", torch), ("F", torch.nn.functional), ("Tensor", torch.Tensor)]
+    if case.id.partition(".")[0] in functional:
+        places = [places[1], places[0], places[2]]
+    found = [f"{place}.{name}" for place, module in places if hasattr(module, name)]
+    return TORCH_NAMES.get(name) or found[0]
+
+
+def test_the_page_is_fresh() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "python tests/test_op_table.py"
+
+
+def test_what_cannot_be_differentiated_twice_is_told() -> None:
+    def once(x: Any) -> Any:
+        return x.exp()
+
+    def refusing(x: Any) -> Any:
+        raise RuntimeError("once: has no second derivative")
+
+    case = OpCase(once, once, CASES[0].inputs, (Call([1.0, 2.0]),), run=refusing)
+    assert second_order(case) == "no: once: has no second derivative"
+    with pytest.raises(AssertionError, match="the error does not name the op"):
+        second_order(replace(case, op=torch.exp))
+
+
+if __name__ == "__main__":
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(), encoding="utf-8")
