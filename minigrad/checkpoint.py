@@ -12,6 +12,7 @@ nothing in it is executed. torch_impl/checkpoint.py reads and writes the same fi
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -65,7 +66,8 @@ def restore(checkpoint: str | Path | Checkpoint, *, model: Any = None, optimizer
             scheduler: Any = None) -> Checkpoint:
     """Put a checkpoint's state into what is given, and minigrad's random numbers where they were.
 
-    Raises CheckpointError for a file that cannot be read, lacks what is asked for, or does not fit.
+    Raises CheckpointError for a file that cannot be read, lacks what is asked for, or does not fit;
+    then nothing has been changed.
     """
     checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
     put(checkpoint, model=model, optimizer=optimizer, scheduler=scheduler)
@@ -75,16 +77,19 @@ def restore(checkpoint: str | Path | Checkpoint, *, model: Any = None, optimizer
 
 
 def put(checkpoint: Checkpoint, **targets: Any) -> None:
-    """Load each named part of a checkpoint into its target, by the target's load_state_dict."""
-    for name, target in targets.items():
-        if target is None:
-            continue
-        state = getattr(checkpoint, name)
-        if state is None:
+    """Load each named part of a checkpoint into its target, by the target's load_state_dict: all
+    parts or, where one does not fit, none."""
+    targets = {name: target for name, target in targets.items() if target is not None}
+    for name in targets:
+        if getattr(checkpoint, name) is None:
             raise CheckpointError(f"{checkpoint.path}: holds no {name} state")
+    before = {name: copy.deepcopy(target.state_dict()) for name, target in targets.items()}
+    for name, target in targets.items():
         try:
-            target.load_state_dict(state)
-        except (RuntimeError, ValueError, KeyError) as error:
+            target.load_state_dict(getattr(checkpoint, name))
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            for changed, state in before.items():
+                targets[changed].load_state_dict(state)
             reason = " ".join(str(error).split())
             raise CheckpointError(f"{checkpoint.path}: does not fit this {name}: {reason}"
                                   ) from error

@@ -10,7 +10,7 @@ OMITTED = {
     "foreach": "chooses among implementations; there is one", "fused": "the same",
     "capturable": "for CUDA graphs", "differentiable": "steps are not recorded",
     "assign": "parameters keep their identity", "always_call": "a hook runs where forward succeeds",
-    "destination": "deprecated by torch",
+    "destination": "deprecated by torch", "epoch": "the same",
 }
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 

@@ -277,6 +277,47 @@ def test_what_does_not_fit_is_one_line(saved):
         torch_impl.checkpoint.restore(saved, model=torch.nn.Linear(3, 1))
 
 
+@pytest.mark.parametrize("side", [OURS, THEIRS], ids=["minigrad", "torch"])
+@pytest.mark.parametrize("fault", ["optimizer", "scheduler", "model"])
+def test_a_restore_that_fails_changes_nothing(tmp_path, side, fault):
+    net, package, fit, layers, files = side
+    path = tmp_path / "x.safetensors"
+    model, optimizer, scheduler = parts(net, package)
+    fit(model, Loader(), layers.CrossEntropyLoss(), optimizer, epochs=2, scheduler=scheduler)
+    files.save(path, model=model, optimizer=optimizer,
+               scheduler=None if fault == "scheduler" else scheduler)
+    targets = dict(zip(("model", "optimizer", "scheduler"), parts(net, package), strict=True))
+    fit(targets["model"], Loader(), layers.CrossEntropyLoss(), targets["optimizer"], epochs=1)
+    if fault == "optimizer":
+        targets["optimizer"].add_param_group(
+            {"params": [layers.Parameter(targets["model"].scale.detach())]})
+    elif fault == "model":
+        targets["model"] = layers.Linear(2, 3)
+    mg.rand(3), torch.rand(3)
+
+    def everything():
+        return ([flat(dict(target.state_dict())) for target in targets.values()],
+                flat(mg.random.default_generator.get_state()), flat(torch.get_rng_state()))
+    before = everything()
+    with pytest.raises(CheckpointError, match=fault):
+        files.restore(path, **targets)
+    assert everything() == before
+
+
+@pytest.mark.parametrize(("writer", "reader"), [("Adam", "SGD"), ("Adam", "RMSprop"),
+                                                ("SGD", "Adam"), ("RMSprop", "SGD")])
+def test_the_state_of_another_optimiser_is_refused(tmp_path, writer, reader):
+    path = tmp_path / "x.safetensors"
+    model, optimizer, _ = parts(name=writer, schedule=None)
+    minigrad.train.fit(model, Loader(), nn.CrossEntropyLoss(), optimizer, epochs=1)
+    checkpoint.save(path, model=model, optimizer=optimizer)
+    other, other_optimizer, _ = parts(name=reader, schedule=None)
+    before = flat(other.state_dict()), flat(other_optimizer.state_dict())
+    with pytest.raises(CheckpointError, match=f"{reader}: the loaded state is of another kind"):
+        checkpoint.restore(path, model=other, optimizer=other_optimizer)
+    assert (flat(other.state_dict()), flat(other_optimizer.state_dict())) == before
+
+
 # ---- saving: all or nothing ----------------------------------------------------------------------
 
 def test_a_failing_save_leaves_the_old_file_and_no_litter(saved, monkeypatch):

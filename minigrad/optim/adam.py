@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,30 +21,31 @@ class Adam(Optimizer):
         v ← β₂·v + (1 - β₂)·g²
         p ← p - lr · m̂ / (√v̂ + eps),    m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ) at step t
 
-    amsgrad: the largest v so far takes v's place in the last line.
+    amsgrad: the largest v so far takes v's place in the last line. decoupled_weight_decay: AdamW.
     Raises ValueError for negative options, and betas outside [0, 1).
     Source: Kingma & Ba 2015, algorithm 1; Reddi et al. 2018 for amsgrad.
     """
 
-    decoupled_weight_decay = False
-
     def __init__(self, params: Iterable[Any], lr: float = 1e-3,
                  betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0, amsgrad: bool = False, *, maximize: bool = False) -> None:
+                 weight_decay: float = 0, amsgrad: bool = False, *, maximize: bool = False,
+                 decoupled_weight_decay: bool = False) -> None:
         super().__init__(params, {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
-            "maximize": maximize, "decoupled_weight_decay": self.decoupled_weight_decay})
+            "maximize": maximize, "decoupled_weight_decay": decoupled_weight_decay})
 
     def check(self, group: Group) -> None:
         require(type(self).__name__, group, lr=NOT_NEGATIVE, betas=BETAS, eps=NOT_NEGATIVE,
                 weight_decay=NOT_NEGATIVE)
 
+    def new_state(self, p: Array, group: Group) -> State:
+        state = {"step": np.zeros((), np.float32),
+                 "exp_avg": np.zeros_like(p), "exp_avg_sq": np.zeros_like(p)}
+        if group["amsgrad"]:
+            state["max_exp_avg_sq"] = np.zeros_like(p)
+        return state
+
     def update(self, p: Array, g: Array, state: State, group: Group) -> None:
-        if not state:
-            state["step"] = np.zeros((), np.float32)
-            state["exp_avg"], state["exp_avg_sq"] = np.zeros_like(p), np.zeros_like(p)
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = np.zeros_like(p)
         lr, decay, (beta1, beta2) = float(group["lr"]), float(group["weight_decay"]), group["betas"]
         state["step"] += 1
         t = int(state["step"])
@@ -65,10 +66,14 @@ class AdamW(Adam):
     Source: Loshchilov & Hutter 2019, algorithm 2.
     """
 
-    decoupled_weight_decay = True
-
     def __init__(self, params: Iterable[Any], lr: float = 1e-3,
                  betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 1e-2, amsgrad: bool = False, *,
                  maximize: bool = False) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize,
+                         decoupled_weight_decay=True)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            group["decoupled_weight_decay"] = True      # whatever an Adam has saved

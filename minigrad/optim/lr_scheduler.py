@@ -58,6 +58,14 @@ class LRScheduler:
     def _current(self) -> list[float]:
         return [group["lr"] for group in self.optimizer.param_groups]
 
+    def _bases(self) -> list[float]:
+        """The first rates, one a param group."""
+        n = len(self.optimizer.param_groups)
+        if n != len(self.base_lrs):
+            raise ValueError(f"{type(self).__name__}: was made for {len(self.base_lrs)} param "
+                             f"groups; the optimiser now has {n}")
+        return self.base_lrs
+
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimiser, under torch's names."""
         return {key: value for key, value in vars(self).items() if key != "optimizer"}
@@ -68,6 +76,9 @@ class LRScheduler:
         Raises ValueError, and changes nothing, where something is missing.
         """
         own = self.state_dict()
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"{type(self).__name__}: the loaded state must be a dict; "
+                            f"got {type(state_dict).__name__}")
         missing = [key for key in own if key not in state_dict]
         if missing:
             raise ValueError(f"{type(self).__name__}: the loaded state lacks {', '.join(missing)}")
@@ -81,11 +92,14 @@ class LambdaLR(LRScheduler):
                  last_epoch: int = -1) -> None:
         self._attach(optimizer)
         self.lr_lambdas = _per_group("LambdaLR", "lr_lambda", lr_lambda, optimizer)
+        if not all(callable(f) for f in self.lr_lambdas):
+            raise TypeError(f"LambdaLR: lr_lambda must be a function or a list of them; "
+                            f"got {lr_lambda!r}")
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
         return [base * f(self.last_epoch)
-                for base, f in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+                for base, f in zip(self._bases(), self.lr_lambdas, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimiser and the functions, which are None."""
@@ -100,6 +114,9 @@ class StepLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1,
                  last_epoch: int = -1) -> None:
+        _require_numbers("StepLR", step_size=step_size, gamma=gamma)
+        if step_size <= 0:
+            raise ValueError(f"StepLR: step_size must be positive; got {step_size}")
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
 
@@ -118,6 +135,9 @@ class CosineAnnealingLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0,
                  last_epoch: int = -1) -> None:
+        _require_numbers("CosineAnnealingLR", T_max=T_max, eta_min=eta_min)
+        if T_max == 0:
+            raise ValueError("CosineAnnealingLR: T_max must not be 0")
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
 
@@ -128,7 +148,7 @@ class CosineAnnealingLR(LRScheduler):
         before, after = self._height(t - 1), self._height(t)
         if (t - 1 - self.T_max) % (2 * self.T_max) == 0:        # before is 0: no ratio
             return [lr + (base - floor) * after / 2
-                    for lr, base in zip(self._current(), self.base_lrs, strict=True)]
+                    for lr, base in zip(self._current(), self._bases(), strict=True)]
         return [floor + (lr - floor) * after / before for lr in self._current()]
 
     def _height(self, t: int) -> float:
@@ -156,8 +176,13 @@ class OneCycleLR(LRScheduler):
         if not all(isinstance(n, int) and n > 0 for n in counts):
             raise ValueError("OneCycleLR: needs a positive int for total_steps, or for both epochs "
                              f"and steps_per_epoch; got {total_steps}, {epochs}, {steps_per_epoch}")
-        if not 0 <= pct_start <= 1:
-            raise ValueError(f"OneCycleLR: pct_start must be between 0 and 1; got {pct_start}")
+        if not (isinstance(pct_start, float) and 0 <= pct_start <= 1):
+            raise ValueError("OneCycleLR: pct_start must be a float between 0 and 1; "
+                             f"got {pct_start!r}")
+        _require_numbers("OneCycleLR", div_factor=div_factor, final_div_factor=final_div_factor)
+        if div_factor == 0 or final_div_factor == 0:
+            raise ValueError("OneCycleLR: div_factor and final_div_factor must not be 0; "
+                             f"got {div_factor} and {final_div_factor}")
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError("OneCycleLR: anneal_strategy must be 'cos' or 'linear'; "
                              f"got {anneal_strategy!r}")
@@ -178,9 +203,9 @@ class OneCycleLR(LRScheduler):
                 rise,
                 _phase(self.total_steps - 1, "max_lr", "min_lr", "base_momentum", "max_momentum")]
         if last_epoch == -1:
-            for group, top in zip(optimizer.param_groups,
-                                  _per_group("OneCycleLR", "max_lr", max_lr, optimizer),
-                                  strict=True):
+            tops = _per_group("OneCycleLR", "max_lr", max_lr, optimizer)
+            for group, top in zip(optimizer.param_groups, tops, strict=True):
+                _require_numbers("OneCycleLR", max_lr=top)
                 group["initial_lr"], group["max_lr"] = top / div_factor, top
                 group["min_lr"] = group["initial_lr"] / final_div_factor
             if cycle_momentum:
@@ -192,6 +217,7 @@ class OneCycleLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
+        self._bases()
         t, start = self.last_epoch, 0.0
         if t > self.total_steps:
             raise ValueError(f"OneCycleLR: step {t} is beyond total_steps {self.total_steps}")
@@ -199,6 +225,9 @@ class OneCycleLR(LRScheduler):
             if t <= phase["end_step"] or phase is self._schedule_phases[-1]:
                 break
             start = phase["end_step"]
+        if phase["end_step"] == start:
+            raise ValueError(f"OneCycleLR: with {self.total_steps} steps a phase has no length; "
+                             "choose another pct_start")
         done = (t - start) / (phase["end_step"] - start)
         groups = self.optimizer.param_groups
         if self.cycle_momentum:
@@ -237,6 +266,8 @@ class ReduceLROnPlateau(LRScheduler):
                  patience: int = 10, threshold: float = 1e-4, threshold_mode: str = "rel",
                  cooldown: int = 0, min_lr: Rates = 0, eps: float = 1e-8) -> None:
         self._attach(optimizer)
+        _require_numbers("ReduceLROnPlateau", factor=factor, patience=patience,
+                         threshold=threshold, cooldown=cooldown, eps=eps)
         if factor >= 1:
             raise ValueError(f"ReduceLROnPlateau: factor must be below 1; got {factor}")
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
@@ -245,6 +276,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.mode, self.factor, self.patience = mode, factor, patience
         self.threshold, self.threshold_mode = threshold, threshold_mode
         self.cooldown, self.eps = cooldown, eps
+        self.default_min_lr = None if isinstance(min_lr, list | tuple) else min_lr
         self.min_lrs = _per_group("ReduceLROnPlateau", "min_lr", min_lr, optimizer)
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
@@ -252,17 +284,26 @@ class ReduceLROnPlateau(LRScheduler):
 
     def step(self, metrics: Any) -> None:       # type: ignore[override]  # as torch's
         """Look at a metric: a number or a Tensor of one element."""
+        try:
+            value = float(metrics)
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError("ReduceLROnPlateau: metrics must be a number or a Tensor of one "
+                            f"element; got {metrics!r}") from None
         self.last_epoch += 1
-        value = float(metrics)
         if self._is_better(value):
             self.best, self.num_bad_epochs = value, 0
         else:
             self.num_bad_epochs += 1
-        if self.cooldown_counter > 0:
+        if self.in_cooldown:
             self.cooldown_counter -= 1
             self.num_bad_epochs = 0
         rates = self._current()
         if self.num_bad_epochs > self.patience:
+            if self.default_min_lr is not None:         # groups may have been added
+                self.min_lrs = [self.default_min_lr] * len(rates)
+            if len(self.min_lrs) != len(rates):
+                raise RuntimeError(f"ReduceLROnPlateau: min_lr has {len(self.min_lrs)} values; the "
+                                   f"optimiser now has {len(rates)} param groups")
             cut = [max(lr * self.factor, low)
                    for lr, low in zip(rates, self.min_lrs, strict=True)]
             rates = [new if lr - new > self.eps else lr
@@ -270,11 +311,22 @@ class ReduceLROnPlateau(LRScheduler):
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
         self._set(rates)
 
+    @property
+    def in_cooldown(self) -> bool:
+        """Whether a cut was made within the last `cooldown` steps."""
+        return self.cooldown_counter > 0
+
     def _is_better(self, value: float) -> bool:
         sign = 1 if self.mode == "max" else -1
         if self.threshold_mode == "rel":
             return sign * value > sign * self.best * (1 + sign * self.threshold)
         return sign * value > sign * self.best + self.threshold
+
+
+def _require_numbers(name: str, **arguments: Any) -> None:
+    for argument, value in arguments.items():
+        if not isinstance(value, int | float):
+            raise TypeError(f"{name}: {argument} must be a number; got {value!r}")
 
 
 def _per_group(name: str, what: str, value: Any, optimizer: Optimizer) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -23,7 +24,8 @@ class Optimizer:
     parameter.
 
     params: Tensors, (name, Tensor) pairs, or dicts with "params" and options of their own.
-    param_groups: those dicts, every option filled in; options may be changed at any time.
+    param_groups: those dicts, every option filled in; options may be changed at any time. Names,
+    which all parameters have or none, are kept as "param_names".
     state: what the rule remembers, by parameter.
     Raises TypeError or ValueError for what cannot be optimised. Source: torch.optim.Optimizer.
     """
@@ -35,29 +37,37 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, State] = {}
-        groups = list(params)
+        groups = self._listed(params)
         if not groups:
             raise ValueError(f"{type(self).__name__}: got an empty parameter list")
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
             self.add_param_group(group)
+
+    def new_state(self, p: Array, group: Group) -> State:
+        """What is remembered about the parameter p before its first step."""
+        return {}
 
     def update(self, p: Array, g: Array, state: State, group: Group) -> None:
         """Change the array p in place, given its gradient g; both are C-contiguous."""
         raise NotImplementedError
 
     def check(self, group: Group) -> None:
-        """Raise ValueError for an option out of range."""
+        """Raise TypeError or ValueError for an option that cannot be."""
 
     def add_param_group(self, param_group: Group) -> None:
         """Optimise more parameters, with options of their own."""
         name = type(self).__name__
         if not isinstance(param_group, dict):
-            raise TypeError(f"{name}: a param group must be a dict; got {type(param_group)}")
+            raise TypeError(f"{name}: a param group must be a dict; "
+                            f"got {type(param_group).__name__}")
+        if "params" not in param_group:
+            raise ValueError(f'{name}: a param group needs "params"; got {list(param_group)}')
         params = param_group["params"]
         if isinstance(params, set):
             raise TypeError(f"{name}: params must have an order; got a set")
-        tensors = [params] if isinstance(params, Tensor) else [
-            p[1] if isinstance(p, tuple) else p for p in params]
+        given = [params] if isinstance(params, Tensor) else self._listed(params)
+        tensors = [p[1] if isinstance(p, tuple) and len(p) == 2 else p for p in given]
+        names = [p[0] for p in given if isinstance(p, tuple)]
         for p in tensors:
             if not isinstance(p, Tensor):
                 raise TypeError(f"{name}: can only optimise Tensors; got {type(p).__name__}")
@@ -67,8 +77,25 @@ class Optimizer:
         if len({*known, *tensors}) != len(known) + len(tensors):
             raise ValueError(f"{name}: a parameter appears more than once")
         group = self.defaults | param_group | {"params": tensors}
-        self.check(group)
+        if names:
+            group["param_names"] = names
+        if len(names) not in (0, len(tensors)) or any(
+                ("param_names" in other) != bool(names) for other in self.param_groups):
+            raise ValueError(f"{name}: all parameters must have names, or none of them")
+        self._check(group)
         self.param_groups.append(group)
+
+    def _check(self, group: Group) -> None:
+        """Check the options; a learning rate given as a tensor becomes a number."""
+        if isinstance(group.get("lr"), Tensor) and group["lr"].numel() == 1:
+            group["lr"] = float(group["lr"])
+        self.check(group)
+
+    def _listed(self, params: Any) -> list[Any]:
+        if not isinstance(params, Iterable):
+            raise TypeError(f"{type(self).__name__}: params must be an iterable of Tensors or "
+                            f"dicts; got {type(params).__name__}")
+        return list(params)
 
     @no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -80,17 +107,21 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    values = np.asarray(p.data, order="C")
-                    g = np.asarray(p.grad.data, order="C")
-                    self.update(values, -g if group["maximize"] else g,
-                                self.state.setdefault(p, {}), group)
-                    if values is not p.data:
-                        p.data[...] = values
-                    mark_changed(p.data)
+        with np.errstate(all="ignore"):         # infinities and NaNs are values here, as in the ops
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is not None:
+                        self._step(p, p.grad.data, group)
         return loss
+
+    def _step(self, p: Tensor, g: Array, group: Group) -> None:
+        values, g = np.asarray(p.data, order="C"), np.asarray(g, order="C")
+        if p not in self.state:
+            self.state[p] = self.new_state(values, group)
+        self.update(values, -g if group.get("maximize") else g, self.state[p], group)
+        if values is not p.data:
+            p.data[...] = values
+        mark_changed(p.data)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients: None, or zeros with `set_to_none=False`."""
@@ -112,21 +143,51 @@ class Optimizer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over options and state, of an optimiser of this kind or torch's.
 
-        Raises ValueError where groups, their sizes or shapes differ; then nothing has been changed.
+        Raises ValueError where it is of another kind, or groups, their sizes or shapes differ; then
+        nothing has been changed.
         """
-        name, loaded = type(self).__name__, state_dict["param_groups"]
+        name = type(self).__name__
+        if not (isinstance(state_dict, Mapping) and {"state", "param_groups"} <= state_dict.keys()):
+            raise ValueError(f'{name}: the loaded state must be a dict of "state" and '
+                             '"param_groups"')
+        loaded = [dict(group) for group in state_dict["param_groups"]]
         sizes = [len(group["params"]) for group in self.param_groups]
         loaded_sizes = [len(group["params"]) for group in loaded]
         if sizes != loaded_sizes:
             raise ValueError(f"{name}: the loaded param groups have {loaded_sizes} parameters, "
                              f"this optimiser's have {sizes}")
-        numbers = [i for group in loaded for i in group["params"]]
-        saved = state_dict["state"]
-        state = {p: {key: _restored(name, i, key, value, p) for key, value in saved[i].items()}
-                 for i, p in zip(numbers, self._params(), strict=True) if i in saved}
+        state: dict[Tensor, State] = {}
+        for group, new in zip(self.param_groups, loaded, strict=True):
+            if lacks := self.defaults.keys() - new.keys():
+                raise ValueError(f"{name}: the loaded state is of another kind of optimiser: it "
+                                 f"has no {', '.join(sorted(lacks))}")
+            self._check(new)
+            for i, p in zip(new["params"], group["params"], strict=True):
+                if i in state_dict["state"]:
+                    state[p] = self._restored(i, state_dict["state"][i], p, new)
         self.state = state
         for group, new in zip(self.param_groups, loaded, strict=True):
-            group.update({key: value for key, value in new.items() if key != "params"})
+            kept = {key: group[key] for key in ("params", "param_names") if key in group}
+            group.clear()
+            group.update(kept | new | {"params": kept["params"]})
+
+    def _restored(self, i: int, saved: State, p: Tensor, group: Group) -> State:
+        """A copy of what was saved about a parameter: in its dtype, but for the count of steps."""
+        name = type(self).__name__
+        if lacks := self.new_state(p.data, group).keys() - saved.keys():
+            raise ValueError(f"{name}: the loaded state of parameter {i} has no "
+                             f"{', '.join(sorted(lacks))}")
+        state: State = {}
+        for key, value in saved.items():
+            if value is None or isinstance(value, bool | int | float):
+                state[key] = value
+                continue
+            array = value.data if isinstance(value, Tensor) else np.asarray(value)
+            if array.ndim and array.shape != p.shape:
+                raise ValueError(f"{name}: the loaded {key} of parameter {i} has shape "
+                                 f"{array.shape}, the parameter {p.shape}")
+            state[key] = np.array(array, dtype=None if key == "step" else p.dtype, order="C")
+        return state
 
     def _params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
@@ -139,24 +200,23 @@ class Optimizer:
         return f"{type(self).__name__} (\n" + "\n".join(lines) + "\n)"
 
 
-def _restored(name: str, i: int, key: str, value: Any, p: Tensor) -> Any:
-    """A copy of a saved value: in the parameter's dtype, unless it is the count of steps."""
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    array = value.data if isinstance(value, Tensor) else np.asarray(value)
-    if array.ndim and array.shape != p.shape:
-        raise ValueError(f"{name}: the loaded {key} of parameter {i} has shape {array.shape}, "
-                         f"the parameter {p.shape}")
-    return np.array(array, dtype=None if key == "step" else p.dtype, order="C")
+Condition = tuple[Callable[[Any], bool], str]
 
 
-def require(name: str, group: Group, **conditions: tuple[Callable[[Any], bool], str]) -> None:
-    """Raise ValueError for an option that does not meet its condition."""
+def require(name: str, group: Group, **conditions: Condition) -> None:
+    """Raise ValueError for an option that does not meet its condition, TypeError for one of
+    another kind."""
     for option, (holds, text) in conditions.items():
-        if not holds(group[option]):
-            raise ValueError(f"{name}: {option} must be {text}; got {group[option]}")
+        value = group[option]
+        try:
+            fine = holds(value)
+        except (TypeError, RuntimeError):
+            raise TypeError(f"{name}: {option} must be {text}; got {value!r}") from None
+        if not fine:
+            raise ValueError(f"{name}: {option} must be {text}; got {value}")
 
 
-NOT_NEGATIVE: tuple[Callable[[Any], bool], str] = (lambda v: v >= 0, "at least 0")
-BETAS: tuple[Callable[[Any], bool], str] = (
-    lambda v: len(v) == 2 and all(0 <= beta < 1 for beta in v), "two numbers in [0, 1)")
+NUMBER: Condition = (lambda v: -math.inf < v < math.inf, "a number")
+NOT_NEGATIVE: Condition = (lambda v: bool(v >= 0), "a number of at least 0")
+BETAS: Condition = (lambda v: len(v) == 2 and all(0 <= beta < 1 for beta in v),
+                    "two numbers in [0, 1)")

@@ -34,15 +34,16 @@ class RMSprop(Optimizer):
         require("RMSprop", group, lr=NOT_NEGATIVE, eps=NOT_NEGATIVE, momentum=NOT_NEGATIVE,
                 weight_decay=NOT_NEGATIVE, alpha=NOT_NEGATIVE)
 
+    def new_state(self, p: Array, group: Group) -> State:
+        state = {"step": np.zeros((), np.float32), "square_avg": np.zeros_like(p)}
+        if group["momentum"] > 0:
+            state["momentum_buffer"] = np.zeros_like(p)
+        if group["centered"]:
+            state["grad_avg"] = np.zeros_like(p)
+        return state
+
     def update(self, p: Array, g: Array, state: State, group: Group) -> None:
         alpha, momentum = group["alpha"], group["momentum"]
-        if not state:
-            state["step"] = np.zeros((), np.float32)
-            state["square_avg"] = np.zeros_like(p)
-            if momentum > 0:
-                state["momentum_buffer"] = np.zeros_like(p)
-            if group["centered"]:
-                state["grad_avg"] = np.zeros_like(p)
         state["step"] += 1
         if group["weight_decay"]:
             g = g + group["weight_decay"] * p
@@ -59,4 +60,4 @@ class RMSprop(Optimizer):
             b *= momentum
             b += d
             d = b
-        p -= group["lr"] * d
+        p -= float(group["lr"]) * d

@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.autograd import Array
 from minigrad.kernels.optim import sgd, sgd_numpy
-from minigrad.optim.optimizer import NOT_NEGATIVE, SMALL, Group, Optimizer, State, require
+from minigrad.optim.optimizer import NOT_NEGATIVE, NUMBER, SMALL, Group, Optimizer, State, require
 
 
 class SGD(Optimizer):
@@ -32,7 +32,8 @@ class SGD(Optimizer):
             "nesterov": nesterov, "maximize": maximize})
 
     def check(self, group: Group) -> None:
-        require("SGD", group, lr=NOT_NEGATIVE, momentum=NOT_NEGATIVE, weight_decay=NOT_NEGATIVE)
+        require("SGD", group, lr=NOT_NEGATIVE, momentum=NOT_NEGATIVE, dampening=NUMBER,
+                weight_decay=NOT_NEGATIVE)
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("SGD: nesterov needs a momentum and no dampening; "
                              f"got {group['momentum']} and {group['dampening']}")
