@@ -17,6 +17,7 @@ from minigrad.tensor import Tensor
 from minigrad.testing import __main__ as command, mutate, mutation
 from minigrad.testing.mutation import MUTATIONS, Report, Row, mutant
 
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 RNG = np.random.default_rng(3)
 
 
@@ -190,6 +191,7 @@ def test_the_command_shows_the_table_of_an_op(capsys: pytest.CaptureFixture[str]
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split() == ["reduce.softmax", *mutation.CHECKS, "PyTorch"]
     assert printed[-1] == "11 mutants of 1 op; 11 caught; 0 declared; 0 escaped"
+    assert "\n".join(["$ python -m minigrad.testing mutate softmax", *printed]) in README
 
 
 def test_the_command_sums_up_all_ops(monkeypatch: pytest.MonkeyPatch,
