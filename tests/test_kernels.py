@@ -12,10 +12,11 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, strategies as st
 
 from minigrad import kernels
-from minigrad.kernels import optim
+from minigrad.kernels import conv, optim
 
 EVERY = kernels.load_all()
 dtypes = st.sampled_from(["float32", "float64"])
@@ -33,44 +34,27 @@ def real(rng: Any, shape: Any, dtype: Any) -> Any:
 
 
 def window(draw: Any) -> dict[str, Any]:
-    """A convolution's sizes, images, and which of its output rows are concerned."""
+    """A convolution's sizes, padded images that its windows just fill, and which output rows."""
     pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
-    size, stride, dilation = draw(pair), draw(pair), draw(pair)
-    padding = draw(st.tuples(st.integers(0, 4), st.integers(0, 4)))
-    height, width, oh, ow = (draw(st.integers(1, 6)) for _ in range(4))
+    size, stride, dilation, out = draw(pair), draw(pair), draw(pair), draw(pair)
     images, channels = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    first = draw(st.integers(0, images * oh - 1))
-    rows = draw(st.integers(1, images * oh - first))
-    return {"x": (images, channels, height, width), "first": first,
-            "sizes": (*size, *stride, *padding, *dilation, oh),
-            "columns": (channels * size[0] * size[1], rows, ow)}
+    first = draw(st.integers(0, out[0] - 1))
+    rows = draw(st.integers(1, out[0] - first))
+    sides = [(o - 1) * s + (k - 1) * d + 1
+             for o, s, k, d in zip(out, stride, size, dilation, strict=True)]
+    return {"planes": (images, channels, *sides), "first": first,
+            "sizes": (*size, *stride, *dilation),
+            "columns": (channels * size[0] * size[1], images, rows, out[1])}
 
 
 def im2col(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     w = window(draw)
-    return real(rng, w["x"], dtype), w["sizes"], w["first"], junk(w["columns"], dtype)
+    return real(rng, w["planes"], dtype), w["sizes"], w["first"], junk(w["columns"], dtype)
 
 
 def col2im(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     w = window(draw)
-    return real(rng, w["columns"], dtype), w["sizes"], w["first"], real(rng, w["x"], dtype)
-
-
-def rows(draw: Any) -> tuple[Any, int, Any]:
-    n, channels, height, width = (draw(st.integers(1, 4)) for _ in range(4))
-    first = draw(st.integers(0, n * height - 1))
-    count = draw(st.integers(1, n * height - first))
-    return (n, channels, height, width), first, (channels, count, width)
-
-
-def rows_from_images(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    images, first, lines = rows(draw)
-    return real(rng, images, dtype), first, junk(lines, dtype)
-
-
-def images_from_rows(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    images, first, lines = rows(draw)
-    return real(rng, lines, dtype), real(rng, images[1], dtype), first, junk(images, dtype)
+    return real(rng, w["columns"], dtype), w["sizes"], w["first"], real(rng, w["planes"], dtype)
 
 
 def bounds(rng: Any, draw: Any, *, empty: bool) -> tuple[Any, Any]:
@@ -161,7 +145,7 @@ def erf(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
-    im2col, col2im, rows_from_images, images_from_rows, max_pool, scatter, gather, avg_pool,
+    im2col, col2im, max_pool, scatter, gather, avg_pool,
     avg_pool_grad, lrn, lrn_grad, adam, sgd, warp_affine, erf)}
 
 
@@ -260,6 +244,28 @@ def test_adam_may_use_v_as_its_own_maximum() -> None:
     p, g, m, v = np.ones(3), np.ones(3), np.zeros(3), np.zeros(3)
     optim.adam(p, g, m, v, v, 1.0, 0.0, 0.9, 0.999, 0.1 / (1 - 0.9), np.sqrt(1 - 0.999), 1e-8)
     np.testing.assert_allclose(p, 0.9, atol=1e-6)       # the first step has length lr
+
+
+@pytest.mark.parametrize("cached_bytes", [1, 400, 2000, 2**20])
+def test_a_convolution_in_pieces_is_torchs(cached_bytes: int, monkeypatch: Any) -> None:
+    """Rows of an image, or several images at a time: all pieces come together."""
+    monkeypatch.setattr(conv, "CACHED_BYTES", cached_bytes)
+    rng = np.random.default_rng(5)
+    x, w, g = (rng.standard_normal(shape) for shape in ((5, 4, 7, 6), (6, 2, 3, 2), (5, 6, 4, 7)))
+    geometry = conv.Geometry((3, 2), (2, 1), (1, 1), (1, 1), 2, (7, 6), (4, 7))
+    tx, tw = (torch.tensor(a, requires_grad=True) for a in (x, w))
+    y = torch.nn.functional.conv2d(tx, tw, None, (2, 1), 1, 1, 2)
+    dx, dw = torch.autograd.grad(y, [tx, tw], torch.tensor(g))
+    for ours, torchs in ((conv.conv2d(x, w, None, geometry), y),
+                         (conv.conv2d_input_grad(g, w, x.shape, geometry), dx),
+                         (conv.conv2d_weight_grad(x, g, w.shape, geometry), dw)):
+        np.testing.assert_allclose(ours, torchs.detach().numpy(), rtol=1e-12, atol=1e-12)
+    columns = torch.nn.functional.unfold(tx, (3, 2), 1, 1, (2, 1)).detach()
+    whole = geometry._replace(groups=1)
+    np.testing.assert_array_equal(conv.unfold(x, whole), columns.numpy())
+    np.testing.assert_allclose(
+        conv.fold(columns.numpy(), x.shape, whole),
+        torch.nn.functional.fold(columns, (7, 6), (3, 2), 1, 1, (2, 1)).numpy(), rtol=1e-12)
 
 
 # ---- how kernels run: in a process of their own --------------------------------------------------

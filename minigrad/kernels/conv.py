@@ -1,30 +1,31 @@
-"""Convolution as matrix products (Chellapilla et al. 2006), over as few output rows at a time as
-keep the unfolded input in cache.
+"""Convolution as matrix products (Chellapilla et al. 2006), over so little of the output at a time
+that what is unfolded stays in cache.
 
-With `columns[c·kh·kw, position]` the input values under each place of the window (im2col):
+With `columns[c·i·j, n, oh·ow]` the input values under each place (i, j) of the window (im2col):
 
     y  = w @ columns            w as a matrix (O, C·KH·KW)
     dw = g @ columnsᵀ
     dx = fold(wᵀ @ g)           each value added back to where it was unfolded from (col2im)
 
-An output row is numbered n·OH + oh, image by image.
+Images are padded with zeros first: then an output row reads, for each place of the window, one run
+of a padded row, and the loops need no tests at the edges.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
-from minigrad.kernels import Array, Float1, Float3, Float4, Workspace, in_lanes, kernel
+from minigrad.kernels import Array, Float4, Workspace, in_lanes, kernel
 
 Pair = tuple[int, int]
-Sizes = tuple[int, int, int, int, int, int, int, int, int]
+Sizes = tuple[int, int, int, int, int, int]
 workspace = Workspace()
 
-CACHED_BYTES = 2**22        # of unfolded input at a time; from 2**20 on measured equally fast, and
-                            # large pieces start the fewest parallel loops
+CACHED_BYTES = 2**20        # of columns at a time: a core's second cache holds about that
 
 
 class Geometry(NamedTuple):
@@ -41,7 +42,14 @@ class Geometry(NamedTuple):
 
     @property
     def sizes(self) -> Sizes:
-        return (*self.kernel, *self.stride, *self.padding, *self.dilation, self.out_size[0])
+        return (*self.kernel, *self.stride, *self.dilation)
+
+    @property
+    def padded_size(self) -> Pair:
+        """The rows and columns that the windows reach, from the padding in front on."""
+        (kh, kw), (sh, sw), (dh, dw), (oh, ow) = (self.kernel, self.stride, self.dilation,
+                                                  self.out_size)
+        return (oh - 1) * sh + (kh - 1) * dh + 1, (ow - 1) * sw + (kw - 1) * dw + 1
 
     @property
     def is_matrix_product(self) -> bool:
@@ -52,136 +60,94 @@ class Geometry(NamedTuple):
 
 # ---- the kernels ---------------------------------------------------------------------------------
 
-def im2col_numpy(x: Float4, sizes: Sizes, first: int, columns: Float3) -> None:
-    """columns[(c,i,j), r, ow] = x[n, c, oh·SH + i·DH - PH, ow·SW + j·DW - PW]; zeros around x"""
-    kh, kw, sh, sw, ph, pw, dh, dw, out_height = sizes
-    _, rows, ow = columns.shape
-    begin, end = first // out_height, -(-(first + rows) // out_height)      # the images concerned
-    height, width = (out_height - 1) * sh + (kh - 1) * dh + 1, (ow - 1) * sw + (kw - 1) * dw + 1
-    padded = np.zeros((end - begin, x.shape[1], height, width), x.dtype)
-    part = x[begin:end, :, :max(height - ph, 0), :max(width - pw, 0)]
-    padded[:, :, ph:ph + part.shape[2], pw:pw + part.shape[3]] = part
-    windows = np.lib.stride_tricks.sliding_window_view(
-        padded, ((kh - 1) * dh + 1, (kw - 1) * dw + 1), (2, 3))[:, :, ::sh, ::sw, ::dh, ::dw]
-    flat = windows.transpose(1, 4, 5, 0, 2, 3).reshape(len(columns), -1, ow)
-    start = first - begin * out_height
-    columns[:] = flat[:, start:start + rows]
+def im2col_numpy(planes: Float4, sizes: Sizes, first: int, columns: Float4) -> None:
+    """columns[(c,i,j), n, r, ow] = planes[n, c, (first + r)·SH + i·DH, ow·SW + j·DW]"""
+    for k, places in enumerate(_places(planes, sizes, first, columns)):
+        columns[k] = places
+
+
+def _places(planes: Float4, sizes: Sizes, first: int, columns: Float4) -> Iterator[Array]:
+    """What each place of the window sees of each channel: views (N, R, OW) of the planes"""
+    kh, kw, sh, sw, dh, dw = sizes
+    _, _, rows, ow = columns.shape
+    for c in range(planes.shape[1]):
+        for i in range(kh):
+            for j in range(kw):
+                top, left = first * sh + i * dh, j * dw
+                yield planes[:, c, top:top + (rows - 1) * sh + 1:sh,
+                             left:left + (ow - 1) * sw + 1:sw]
 
 
 @kernel(im2col_numpy, writes=("columns",), parallel=False)
-def im2col(x: Float4, sizes: Sizes, first: int, columns: Float3) -> None:
-    _, _, height, width = x.shape
-    kh, kw, sh, sw, ph, pw, dh, dw, out_height = sizes
-    n_rows, rows, ow = columns.shape
-    for k in range(n_rows):
-        c, i, j = k // (kh * kw), k // kw % kh, k % kw
-        left = j * dw - pw
-        low = min(max(-(left // sw), 0), ow)                # ow in low … high reads within x
-        high = max(min((width - 1 - left) // sw + 1, ow), low)
-        for r in range(rows):
-            n, oh = (first + r) // out_height, (first + r) % out_height
-            ih = oh * sh + i * dh - ph
-            if ih < 0 or ih >= height:
-                columns[k, r, :] = 0
-            else:
-                columns[k, r, :low] = 0
-                if sw == 1:
-                    columns[k, r, low:high] = x[n, c, ih, left + low:left + high]
-                else:
-                    for o in range(low, high):
-                        columns[k, r, o] = x[n, c, ih, o * sw + left]
-                columns[k, r, high:] = 0
-
-
-def col2im_numpy(columns: Float3, sizes: Sizes, first: int, x: Float4) -> None:
-    """x[n, c, oh·SH + i·DH - PH, ow·SW + j·DW - PW] += columns[(c,i,j), r, ow], where in x"""
-    kh, kw, sh, sw, ph, pw, dh, dw, out_height = sizes
-    _, channels, height, width = x.shape
-    _, rows, ow = columns.shape
-    iw = np.arange(ow) * sw - pw
-    for r in range(rows):
-        n, oh = divmod(first + r, out_height)
-        for i in range(kh):
-            ih = oh * sh + i * dh - ph
-            for j in range(kw if 0 <= ih < height else 0):
-                inside = (iw + j * dw >= 0) & (iw + j * dw < width)
-                x[n, :, ih, (iw + j * dw)[inside]] += \
-                    columns.reshape(channels, kh, kw, rows, ow)[:, i, j, r, inside].T
-
-
-@kernel(col2im_numpy, writes=("x",), parallel=False)
-def col2im(columns: Float3, sizes: Sizes, first: int, x: Float4) -> None:
-    _, channels, height, width = x.shape
-    kh, kw, sh, sw, ph, pw, dh, dw, out_height = sizes
-    _, rows, ow = columns.shape
+def im2col(planes: Float4, sizes: Sizes, first: int, columns: Float4) -> None:
+    images, channels, height, width = planes.shape
+    kh, kw, sh, sw, dh, dw = sizes
+    _, _, rows, ow = columns.shape
+    source, target = planes.reshape(-1), columns.reshape(-1)
+    at = 0
     for c in range(channels):
-        for r in range(rows):
-            n, oh = (first + r) // out_height, (first + r) % out_height
-            for i in range(kh):
-                ih = oh * sh + i * dh - ph
-                if 0 <= ih < height:
-                    for j in range(kw):
-                        k = (c * kh + i) * kw + j
-                        left = j * dw - pw
-                        low = max(-(left // sw), 0)
-                        high = min((width - 1 - left) // sw + 1, ow)
-                        if sw == 1:
-                            for o in range(low, high):
-                                x[n, c, ih, left + o] += columns[k, r, o]
+        for i in range(kh):
+            for j in range(kw):
+                for n in range(images):
+                    start = ((n * channels + c) * height + first * sh + i * dh) * width + j * dw
+                    for _ in range(rows):
+                        run = target[at:at + ow]            # as slices of flat arrays LLVM makes
+                        if sw == 1:                         # them vectors
+                            seen = source[start:start + ow]
+                            for o in range(ow):
+                                run[o] = seen[o]
                         else:
-                            for o in range(low, high):
-                                x[n, c, ih, o * sw + left] += columns[k, r, o]
+                            for o in range(ow):
+                                run[o] = source[start + o * sw]
+                        at += ow
+                        start += sh * width
 
 
-def rows_from_images_numpy(images: Float4, first: int, rows: Float3) -> None:
-    """rows[c, r] = images[n, c, h], the rows of all images in one line, channel by channel"""
-    channels, count, width = rows.shape
-    rows[:] = images.transpose(1, 0, 2, 3).reshape(channels, -1, width)[:, first:first + count]
+def col2im_numpy(columns: Float4, sizes: Sizes, first: int, planes: Float4) -> None:
+    """planes[n, c, (first + r)·SH + i·DH, ow·SW + j·DW] += columns[(c,i,j), n, r, ow]"""
+    for k, places in enumerate(_places(planes, sizes, first, columns)):
+        places += columns[k]
 
 
-@kernel(rows_from_images_numpy, writes=("rows",), parallel=False)
-def rows_from_images(images: Float4, first: int, rows: Float3) -> None:
-    height = images.shape[2]
-    for c in range(rows.shape[0]):
-        for r in range(rows.shape[1]):
-            rows[c, r, :] = images[(first + r) // height, c, (first + r) % height, :]
-
-
-def images_from_rows_numpy(rows: Float3, bias: Float1, first: int, images: Float4) -> None:
-    """images[n, c, h] = rows[c, r] + bias[c]"""
-    for r in range(rows.shape[1]):
-        n, h = divmod(first + r, images.shape[2])
-        images[n, :, h] = rows[:, r] + bias[:, None]
-
-
-@kernel(images_from_rows_numpy, writes=("images",), parallel=False)
-def images_from_rows(rows: Float3, bias: Float1, first: int, images: Float4) -> None:
-    height = images.shape[2]
-    for c in range(rows.shape[0]):
-        for r in range(rows.shape[1]):
-            n, h = (first + r) // height, (first + r) % height
-            for w in range(rows.shape[2]):
-                images[n, c, h, w] = rows[c, r, w] + bias[c]
+@kernel(col2im_numpy, writes=("planes",), parallel=False)
+def col2im(columns: Float4, sizes: Sizes, first: int, planes: Float4) -> None:
+    images, channels, height, width = planes.shape
+    kh, kw, sh, sw, dh, dw = sizes
+    _, _, rows, ow = columns.shape
+    source, target = columns.reshape(-1), planes.reshape(-1)
+    at = 0
+    for c in range(channels):
+        for i in range(kh):
+            for j in range(kw):
+                for n in range(images):
+                    start = ((n * channels + c) * height + first * sh + i * dh) * width + j * dw
+                    for _ in range(rows):
+                        run = source[at:at + ow]
+                        if sw == 1:
+                            seen = target[start:start + ow]
+                            for o in range(ow):
+                                seen[o] += run[o]
+                        else:
+                            for o in range(ow):
+                                target[start + o * sw] += run[o]
+                        at += ow
+                        start += sh * width
 
 
 # ---- what the ops call ---------------------------------------------------------------------------
 
 def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
     """x (N, C, H, W), w (O, C/groups, KH, KW), b (O,) → y (N, O, OH, OW)"""
-    x, matrices = np.ascontiguousarray(x), _matrices(w, geometry)
-    y = np.empty((len(x), len(w), *geometry.out_size), x.dtype)
-    bias = np.zeros(len(w), x.dtype) if b is None else b
+    y, matrices = np.empty((len(x), len(w), *geometry.out_size), x.dtype), _matrices(w, geometry)
+    bias = None if b is None else b.reshape(geometry.groups, -1, 1)
 
     def images(s: slice) -> None:
-        if geometry.is_matrix_product:
-            np.matmul(matrices, _grouped(x[s], geometry), out=_grouped(y[s], geometry))
-            y[s] += bias[:, None, None]
-            return
-        for first, rows in _pieces(x[s], w, geometry):
-            columns = _unfold(x[s], first, rows, geometry)                      # (G, K, R·OW)
-            product = workspace("rows", (len(w), rows, geometry.out_size[1]), x.dtype)
-            np.matmul(matrices, columns, out=product.reshape(*matrices.shape[:2], -1))
-            images_from_rows(product, bias, first, y[s])
+        by_group = _grouped(y[s], geometry)                                     # (N, G, O/G, OH·OW)
+        for n, positions, columns in _columns(x[s], geometry):
+            part = by_group[n, :, :, positions]
+            np.matmul(matrices, columns.transpose(2, 0, 1, 3), out=part)
+            if bias is not None:
+                part += bias
 
     in_lanes(images, len(x))
     return y
@@ -189,22 +155,21 @@ def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
 
 def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: Geometry) -> Array:
     """dw of y = conv2d(x, w): x (N, C, H, W), g (N, O, OH, OW) → (O, C/groups, KH, KW)"""
-    x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)
+    g, shape = np.ascontiguousarray(g), (geometry.groups, prod(w_shape[1:]),
+                                         w_shape[0] // geometry.groups)         # (G, K, O/G)
 
     def images(s: slice) -> Array:
-        dw = np.zeros(w_shape, x.dtype)
-        total, part = _matrices(dw, geometry), _matrices(np.empty_like(dw), geometry)
-        pairs: Iterable[tuple[Array, Array]]
-        if geometry.is_matrix_product:
-            pairs = zip(_grouped(x[s], geometry), _grouped(g[s], geometry), strict=True)
-        else:
-            pairs = ((_unfold(x[s], first, rows, geometry), _rows_of(g[s], first, rows, geometry))
-                     for first, rows in _pieces(x[s], dw, geometry))
-        for columns, rows_of_g in pairs:                            # (G, K, R·OW), (G, O/G, R·OW)
-            total += np.matmul(rows_of_g, columns.swapaxes(1, 2), out=part)
+        dw, product = np.zeros(shape, x.dtype), np.empty(shape, x.dtype)
+        by_group = _grouped(g[s], geometry)
+        for n, positions, columns in _columns(x[s], geometry):
+            lines = by_group[n, :, :, positions].transpose(1, 2, 0, 3)          # as the columns
+            # columns @ gᵀ: the BLAS likes the long side first, and is a quarter faster
+            dw += np.matmul(columns.reshape(*shape[:2], -1),
+                            lines.reshape(shape[0], shape[2], -1).swapaxes(1, 2), out=product)
         return dw
 
-    return sum(in_lanes(images, len(x)), np.zeros(w_shape, x.dtype))
+    dw = sum(in_lanes(images, len(x)), np.zeros(shape, x.dtype))
+    return np.ascontiguousarray(dw.swapaxes(1, 2)).reshape(w_shape)
 
 
 def conv2d_input_grad(g: Array, w: Array, x_shape: tuple[int, ...], geometry: Geometry) -> Array:
@@ -213,46 +178,120 @@ def conv2d_input_grad(g: Array, w: Array, x_shape: tuple[int, ...], geometry: Ge
     transposed = _matrices(w, geometry).swapaxes(1, 2)                          # (G, K, O/G)
 
     def images(s: slice) -> None:
-        if geometry.is_matrix_product:
-            np.matmul(transposed, _grouped(g[s], geometry), out=_grouped(dx[s], geometry))
-            return
-        for first, rows in _pieces(dx[s], w, geometry):
-            rows_of_g = _rows_of(g[s], first, rows, geometry)
-            columns = workspace("columns", (*transposed.shape[:2], rows_of_g.shape[2]), g.dtype)
-            np.matmul(transposed, rows_of_g, out=columns)
-            col2im(columns.reshape(-1, rows, geometry.out_size[1]), geometry.sizes, first, dx[s])
+        by_group = _grouped(g[s], geometry)
+
+        def multiply(n: slice, positions: slice, columns: Array) -> None:
+            np.matmul(transposed, by_group[n, :, :, positions],
+                      out=columns.transpose(2, 0, 1, 3))
+        _fold(multiply, dx[s], geometry)
 
     in_lanes(images, len(g))
     return dx
 
 
+def unfold(x: Array, geometry: Geometry) -> Array:
+    """x (N, C, H, W) → its windows, (N, C·KH·KW, OH·OW)"""
+    y = np.empty((len(x), x.shape[1] * prod(geometry.kernel), prod(geometry.out_size)), x.dtype)
+    for n, positions, columns in _columns(x, geometry):
+        y[n, :, positions] = columns.reshape(y.shape[1], *columns.shape[2:]).swapaxes(0, 1)
+    return y
+
+
+def fold(y: Array, x_shape: tuple[int, ...], geometry: Geometry) -> Array:
+    """Windows (N, C·KH·KW, OH·OW) → each value added where it came from, (N, C, H, W)"""
+    x = np.zeros(x_shape, y.dtype)
+
+    def copy(n: slice, positions: slice, columns: Array) -> None:
+        columns[:] = y[n, :, positions].swapaxes(0, 1).reshape(columns.shape)
+    _fold(copy, x, geometry)
+    return x
+
+
+# ---- piece by piece ------------------------------------------------------------------------------
+
+def _columns(x: Array, geometry: Geometry) -> Iterator[tuple[slice, slice, Array]]:
+    """(images, output positions, what their windows hold: (G, K, N, P)), piece by piece"""
+    if geometry.is_matrix_product:
+        for n, image in enumerate(_grouped(x, geometry)):
+            yield slice(n, n + 1), slice(None), image[:, :, None]
+        return
+    planes = x
+    for images, rows in _pieces(x.shape, x.itemsize, geometry):
+        if rows.start == 0:
+            planes = _padded(x[images], geometry)
+        columns = _buffer(x, images, rows, geometry)
+        im2col(planes, geometry.sizes, rows.start, columns)
+        yield images, _positions(rows, geometry), _by_group(columns, geometry)
+
+
+def _fold(fill: Callable[[slice, slice, Array], None], x: Array, geometry: Geometry) -> None:
+    """Add to x, which holds zeros, the columns that `fill(images, positions, columns)` writes."""
+    if geometry.is_matrix_product:
+        for n, image in enumerate(_grouped(x, geometry)):
+            fill(slice(n, n + 1), slice(None), image[:, :, None])
+        return
+    (top, left), (height, width) = geometry.padding, x.shape[2:]
+    planes = x
+    for images, rows in _pieces(x.shape, x.itemsize, geometry):
+        if rows.start == 0:
+            planes = workspace("planes", (*x[images].shape[:2], *geometry.padded_size), x.dtype)
+            planes[:] = 0
+        columns = _buffer(x, images, rows, geometry)
+        fill(images, _positions(rows, geometry), _by_group(columns, geometry))
+        col2im(columns, geometry.sizes, rows.start, planes)
+        if rows.stop == geometry.out_size[0]:
+            seen = planes[:, :, top:top + height, left:left + width]
+            x[images, :, :seen.shape[2], :seen.shape[3]] = seen
+
+
+def _pieces(x_shape: tuple[int, ...], itemsize: int, geometry: Geometry
+            ) -> Iterator[tuple[slice, slice]]:
+    """(images, output rows), so many that their columns stay in cache"""
+    n, channels = x_shape[:2]
+    height, width = geometry.out_size
+    row_bytes = channels * prod(geometry.kernel) * width * itemsize
+    if row_bytes == 0:
+        return
+    rows = min(max(CACHED_BYTES // row_bytes, 1), height)
+    images = max(CACHED_BYTES // (row_bytes * height), 1)
+    for image in range(0, n, images):
+        for row in range(0, height, rows):
+            yield slice(image, min(image + images, n)), slice(row, min(row + rows, height))
+
+
+def _padded(x: Array, geometry: Geometry) -> Array:
+    """The part of x that windows reach, with the zeros that they reach around it"""
+    (top, left), (height, width) = geometry.padding, geometry.padded_size
+    if (top, left, height, width) == (0, 0, *x.shape[2:]):
+        return x
+    planes = workspace("planes", (*x.shape[:2], height, width), x.dtype)
+    planes[:] = 0
+    part = x[:, :, :max(height - top, 0), :max(width - left, 0)]
+    planes[:, :, top:top + part.shape[2], left:left + part.shape[3]] = part
+    return planes
+
+
+def _buffer(x: Array, images: slice, rows: slice, geometry: Geometry) -> Array:
+    return workspace("columns", (x.shape[1] * prod(geometry.kernel), images.stop - images.start,
+                                 rows.stop - rows.start, geometry.out_size[1]), x.dtype)
+
+
+def _positions(rows: slice, geometry: Geometry) -> slice:
+    return slice(rows.start * geometry.out_size[1], rows.stop * geometry.out_size[1])
+
+
+def _by_group(columns: Array, geometry: Geometry) -> Array:
+    """(C·KH·KW, N, R, OW) → (G, K, N, P)"""
+    rows, n, *positions = columns.shape
+    return columns.reshape(geometry.groups, rows // geometry.groups, n, prod(positions))
+
+
 def _matrices(w: Array, geometry: Geometry) -> Array:
     """(O, C/G, KH, KW) → (G, O/G, K) with K = C/G·KH·KW"""
-    return w.reshape(geometry.groups, len(w) // geometry.groups, int(np.prod(w.shape[1:])))
-
-
-def _pieces(x: Array, w: Array, geometry: Geometry) -> Iterator[Pair]:
-    """(first row, number of rows) of the output, piece by piece"""
-    total = len(x) * geometry.out_size[0] if x.size and w.size else 0
-    row_bytes = x.shape[1] * geometry.kernel[0] * geometry.kernel[1] * geometry.out_size[1] \
-        * x.itemsize
-    step = max(CACHED_BYTES // max(row_bytes, 1), 1)
-    return ((first, min(step, total - first)) for first in range(0, total, step))
-
-
-def _unfold(x: Array, first: int, rows: int, geometry: Geometry) -> Array:
-    n_columns = x.shape[1] * geometry.kernel[0] * geometry.kernel[1]
-    columns = workspace("columns", (n_columns, rows, geometry.out_size[1]), x.dtype)
-    im2col(x, geometry.sizes, first, columns)
-    return columns.reshape(geometry.groups, n_columns // geometry.groups, -1)
-
-
-def _rows_of(g: Array, first: int, rows: int, geometry: Geometry) -> Array:
-    lines = workspace("rows", (g.shape[1], rows, g.shape[3]), g.dtype)
-    rows_from_images(g, first, lines)
-    return lines.reshape(geometry.groups, g.shape[1] // geometry.groups, -1)    # (G, O/G, R·OW)
+    return w.reshape(geometry.groups, len(w) // geometry.groups, prod(w.shape[1:]))
 
 
 def _grouped(x: Array, geometry: Geometry) -> Array:
+    """(N, C, H, W) → (N, G, C/G, H·W), a view"""
     n, channels, height, width = x.shape
     return x.reshape(n, geometry.groups, channels // geometry.groups, height * width)
