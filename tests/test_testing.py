@@ -245,9 +245,20 @@ def test_the_report_names_the_outputs_cotangent() -> None:
         gradgradcheck(constant_gradient, leaf(3))
 
 
-def test_gradgradcheck_works_where_recording_is_off() -> None:
-    with no_grad(), pytest.raises(GradcheckError):
-        gradgradcheck(lambda x: wrong_factor(x) * x, leaf(3))
+def test_recording_may_be_off_around_the_check() -> None:
+    with no_grad():
+        assert gradcheck(lambda x: x * x, leaf(3))
+        assert gradgradcheck(lambda x: x * x, leaf(3))
+        with pytest.raises(GradcheckError):
+            gradgradcheck(lambda x: wrong_factor(x) * x, leaf(3))
+
+
+def test_a_function_that_takes_a_gradient_itself() -> None:
+    def slope(x: Tensor) -> Tensor:
+        return mg.grad((x**3).sum(), x, create_graph=True)[0]
+
+    assert gradcheck(slope, leaf(3))
+    assert gradgradcheck(slope, leaf(3))
 
 
 # ---- what it refuses -----------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if names:
         reports = [lab(case) for case in chosen]
-        print("\n\n".join(map(str, reports)) + f"\n{LEGEND}")
+        print("\n\n".join(report.table() for report in reports) + f"\n{LEGEND}")
     else:
         reports = summary(chosen, lab)
     print(verdict(reports))
@@ -90,7 +90,7 @@ def summary(cases: Sequence[Any], lab: Any) -> list[Report]:
         print(f"declared to be no mistake: {reason}: {', '.join(names)}")
     for report in reports:
         if not report.ok:
-            print(f"\n{report}\n{LEGEND}")
+            print(f"\n{report}")
     return reports
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.autograd import Array, enable_grad, grad, no_grad
+from minigrad.autograd import Array, enable_grad, grad
 from minigrad.tensor import Tensor
 
 Cotangent = Callable[[tuple[int, ...]], Array]      # from an output's shape
@@ -42,6 +42,7 @@ def gradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: f
     float64; all others are passed on as they are. fn returns a Tensor or several.
     eps: the step h, times |x| where that exceeds 1.
     At a kink any subgradient passes; where y jumps there is none to compare with.
+    fn is called twice for each element of the inputs; inputs × outputs slopes are held in memory.
     Raises GradcheckError with a report; TypeError for float32 or what is no function or number;
     ValueError where nothing can be checked: no input requires grad, inputs or outputs that are not
     finite, a fn that is not deterministic.
@@ -82,9 +83,8 @@ def check(name: str, fn: Callable[..., Any], arguments: list[Any], cotangent: Co
     analytic = gradients_of(outputs, cotangents, [leaves[i] for i in checked])
 
     def weighed() -> Array:
-        with no_grad():
-            ys = [y.data for y in float_outputs(name, fn, leaves)]
-        return np.concatenate([np.zeros(0), *((u * y).ravel() for u, y in
+        ys = float_outputs(name, fn, leaves)
+        return np.concatenate([np.zeros(0), *((u * y.data).ravel() for u, y in
                                               zip(cotangents, ys, strict=True))])
 
     base = weighed()
@@ -121,20 +121,18 @@ def check_second(fn: Callable[..., Any], arguments: list[Any], seed: int = 0, ep
     """What `gradgradcheck` does; brief as in `check`."""
     checked = _checked("gradgradcheck", arguments)
     rng = np.random.default_rng(seed + 1)
-    with no_grad():
-        values = [y.data for y in float_outputs("gradgradcheck", fn, arguments)]
-    cotangents = [Tensor(rng.standard_normal(y.shape), True) for y in values]
+    cotangents = [Tensor(rng.standard_normal(y.shape), True)
+                  for y in float_outputs("gradgradcheck", fn, arguments)]
 
     def gradients(*args: Any) -> list[Tensor]:
         xs, gs = args[:len(arguments)], args[len(arguments):]
-        with enable_grad():
-            pairs = [(y, g) for y, g in zip(float_outputs("gradgradcheck", fn, xs), gs, strict=True)
-                     if y.requires_grad]
-            if not pairs:
-                return []
-            ys, gs = zip(*pairs, strict=True)
-            found = grad(ys, [xs[i] for i in checked], gs, create_graph=True, allow_unused=True)
-            return [g for g in found if g is not None]
+        pairs = [(y, g) for y, g in zip(float_outputs("gradgradcheck", fn, xs), gs, strict=True)
+                 if y.requires_grad]
+        if not pairs:
+            return []
+        ys, gs = zip(*pairs, strict=True)
+        found = grad(ys, [xs[i] for i in checked], gs, create_graph=True, allow_unused=True)
+        return [g for g in found if g is not None]
 
     names = [f"inputs[{i}]" for i in range(len(arguments))]
     names += [f"g[{k}]" for k in range(len(cotangents))]
@@ -175,8 +173,9 @@ def _checked(name: str, arguments: Sequence[Any]) -> list[int]:
 
 
 def float_outputs(name: str, fn: Callable[..., Any], arguments: Sequence[Any]) -> list[Tensor]:
-    """The outputs of `fn(*arguments)` that can carry a gradient."""
-    result = fn(*arguments)
+    """The outputs of `fn(*arguments)` that can carry a gradient, recorded even under no_grad."""
+    with enable_grad():
+        result = fn(*arguments)
     outputs = list(result) if isinstance(result, list | tuple) else [result]
     for i, y in enumerate(outputs):
         if not isinstance(y, Tensor):

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.autograd import Array, Recorded, no_grad, op
+from minigrad.autograd import Array, Recorded, op
 from minigrad.tensor import Tensor
 from minigrad.testing.gradcheck import (
     arguments_of,
@@ -73,8 +73,7 @@ def check_adjoint(fn: Function, inputs: Sequence[Any]) -> None:
     def along(h: float) -> list[Array]:
         step = iter(vs)
         moved = [Tensor(x.data + h * next(step)) if _wants_gradient(x) else x for x in leaves]
-        with no_grad():
-            return [y.data for y in float_outputs("adjoint", fn, moved)]
+        return [y.data for y in float_outputs("adjoint", fn, moved)]
 
     h = 1e-6
     sent = sum(float((u * (after - before)).sum()) / (2 * h)
@@ -216,6 +215,9 @@ def mutant(fn: Function, mutation: Mutation, i: int) -> Function:
 
 # ---- the report ----------------------------------------------------------------------------------
 
+LEGEND = "✓ caught   · not seen   ✗ not seen, and should be   = declared to be no mistake"
+
+
 @dataclass
 class Row:
     """One mutant of the gradient by one input: which checks caught it."""
@@ -264,6 +266,10 @@ class Report:
         return next(row for row in self.rows if (row.input, row.mutation.name) == key)
 
     def __str__(self) -> str:
+        return f"{self.table()}\n{LEGEND}"
+
+    def table(self) -> str:
+        """A line for each mutant, a column for each check."""
         width = max((len(row.input) for row in self.rows), default=0)
         head = f"{self.name:{width + 13}}" + "".join(f"  {name}" for name in self.checks)
         lines, before = [head], ""
@@ -280,9 +286,6 @@ class Report:
     def _mark(self, row: Row, check: str) -> str:
         return ("✓" if row.caught[check] else "✗" if check in row.missed
                 else "=" if row.reason else "·")
-
-
-LEGEND = "✓ caught   · not seen   ✗ not seen, and should be   = declared to be no mistake"
 
 
 # ---- the lab -------------------------------------------------------------------------------------
@@ -349,8 +352,7 @@ def _caught_by(checks: Sequence[str], trials: Sequence[Trial], mutation: Mutatio
     for trial in trials:
         if i >= len(trial.inputs) or not _wants_gradient(trial.inputs[i]):
             continue
-        with no_grad():
-            shapes = [y.shape for y in float_outputs("mutate", trial.fn, trial.inputs)]
+        shapes = [y.shape for y in float_outputs("mutate", trial.fn, trial.inputs)]
         if not any(mutation.applies(trial.inputs[i].shape, shape) for shape in shapes):
             continue
         wrong = mutant(trial.fn, mutation, i)
