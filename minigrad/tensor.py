@@ -253,7 +253,7 @@ class Tensor:
         if isinstance(value, Tensor) and value._requires_grad and autograd.is_grad_enabled():
             raise RuntimeError("the assigned value requires grad, and assignment is not recorded; "
                                "build a new tensor, for example with where() or cat()")
-        *before, last = index.steps(key)
+        *before, last = index.steps(key, self.shape)
         view = self._data
         for step in before:
             view = view[step]
@@ -300,12 +300,12 @@ class Tensor:
     var, std, logsumexp = reduce.var, reduce.std, reduce.logsumexp
     softmax, log_softmax = reduce.softmax, reduce.log_softmax
     amax, amin, max, min = reduce.amax, reduce.amin, reduce.max, reduce.min
-    argmax, argmin = reduce.argmax, reduce.argmin
+    argmax, argmin, any, all = reduce.argmax, reduce.argmin, reduce.any, reduce.all
 
     transpose, t, squeeze, unsqueeze = shapes.transpose, shapes.t, shapes.squeeze, shapes.unsqueeze
     flatten, roll, split, chunk = shapes.flatten, shapes.roll, shapes.split, shapes.chunk
     tril, triu, broadcast_to = shapes.tril, shapes.triu, shapes.expand
-    index_select, gather = index.index_select, index.gather
+    index_select, gather, masked_fill = index.index_select, index.gather, index.masked_fill
     __getitem__ = index.getitem
 
     def where(self, condition: Operand, other: Operand) -> Tensor:
@@ -405,7 +405,7 @@ class Tensor:
 
 
 def _one(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
-    """The numbers (2, 3), or none, as one argument ((2, 3),); a tuple, or what is named, as it is."""
+    """The numbers (2, 3), or none, as one argument ((2, 3),); what is one already as it is."""
     several = not args or isinstance(args[0], int | np.integer)
     return (args,) if several and not named else args
 
