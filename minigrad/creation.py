@@ -3,71 +3,208 @@ same names."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minigrad.ops.shape import one_tuple
+from minigrad.autograd import Array, as_tensor
+from minigrad.ops.shape import to_ints
 from minigrad.random import default_generator
 from minigrad.tensor import Scalar, Tensor, to_array
 
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 int64, bool_ = np.dtype(np.int64), np.dtype(np.bool_)
 
+_DEFAULT: dict[type, np.dtype[Any]] = {bool: bool_, int: int64, float: float32}
+
+
+# ---- from data ----------------------------------------------------------------------------------
 
 def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """A new leaf holding a copy of `data`: a number, (nested) lists, an array or a Tensor.
 
-    Python floats become float32, ints int64; arrays keep their dtype unless `dtype` is given.
-    Raises TypeError for what is no number, RuntimeError where an integer is to require grad.
+    Python floats become float32, ints int64; arrays and NumPy's numbers keep their dtype, in a list
+    the widest wins. Raises TypeError for what is no number, ValueError for ragged lists and numbers
+    that do not fit `dtype`, RuntimeError where an integer is to require grad.
+    Source: torch.tensor.
     """
+    if dtype is None and isinstance(data, list | tuple | int | float):
+        dtype = _common_dtype(_dtypes_in(data))
     try:
-        array = to_array(data, dtype)
+        with np.errstate(over="ignore"):            # 1e40 is infinite in float32
+            array = to_array(data, dtype)
+    except OverflowError:
+        raise ValueError(f"tensor: a number does not fit {np.dtype(dtype)}") from None
     except ValueError as error:
-        raise ValueError(f"tensor: the lists given are ragged: {error}") from None
+        if "inhomogeneous" in str(error):
+            raise ValueError("tensor: the lists given are ragged") from None
+        raise ValueError(f"tensor: not all of the data can become {np.dtype(dtype)}") from None
     return Tensor(np.array(array, dtype=dtype, order="C"), requires_grad)
 
 
-def zeros(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of zeros: zeros(2, 3) or zeros((2, 3))."""
-    return Tensor(np.zeros(one_tuple(size), dtype or float32), requires_grad)
+def _dtypes_in(data: Any) -> set[np.dtype[Any]]:
+    """The dtypes of the numbers in nested lists."""
+    if not isinstance(data, list | tuple):
+        return {_DEFAULT[type(data)] if type(data) in _DEFAULT else as_tensor("tensor", data).dtype}
+    types = set(map(type, data))                        # of plain numbers there may be many
+    found = {_DEFAULT[plain] for plain in types & _DEFAULT.keys()}
+    if not types <= _DEFAULT.keys():
+        found = found.union(*(_dtypes_in(x) for x in data if type(x) not in _DEFAULT))
+    return found
 
 
-def ones(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of ones: ones(2, 3) or ones((2, 3))."""
-    return Tensor(np.ones(one_tuple(size), dtype or float32), requires_grad)
+def _common_dtype(dtypes: set[np.dtype[Any]]) -> np.dtype[Any]:
+    """The widest of the highest kind there is; float32 for none."""
+    for kinds in ("f", "iu", "b"):
+        if of_kind := [dtype for dtype in dtypes if dtype.kind in kinds]:
+            return np.result_type(*of_kind)
+    return float32
 
 
-def full(size: tuple[int, ...], fill_value: Scalar, *, dtype: DTypeLike | None = None,
+# ---- constants and ranges -----------------------------------------------------------------------
+
+def _size(name: str, sizes: tuple[Any, ...], size: Any) -> tuple[int, ...]:
+    """The sizes of f(2, 3), f((2, 3)) or f(size=(2, 3))."""
+    if bool(sizes) == (size is not None):
+        raise TypeError(f"{name}: needs its sizes, one by one or as a tuple")
+    one = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes
+    shape = to_ints(name, "size", one if size is None else size)
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"{name}: no size may be negative; got {shape}")
+    return shape
+
+
+def _number(name: str, argument: str, value: Any) -> Scalar:
+    """A Python number; also from a NumPy one or a Tensor of one element."""
+    if isinstance(value, Tensor | np.generic | np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if not isinstance(value, bool | int | float):
+        raise TypeError(f"{name}: {argument} must be a number; got {value!r}")
+    return value
+
+
+def _filled(name: str, shape: tuple[int, ...], fill_value: Any, dtype: DTypeLike | None,
+            requires_grad: bool) -> Tensor:
+    value = _number(name, "fill_value", fill_value)
+    dtype = _DEFAULT[type(value)] if dtype is None else np.dtype(dtype)
+    try:
+        value = int(value) if dtype.kind in "iu" else value         # NaN would become some integer
+        with np.errstate(over="ignore"):
+            return Tensor(np.full(shape, value, dtype), requires_grad)
+    except (OverflowError, ValueError):
+        raise RuntimeError(f"{name}: {value} does not fit {dtype}") from None
+
+
+def zeros(*sizes: Any, size: Any = None, dtype: DTypeLike | None = None,
+          requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros: zeros(2, 3) or zeros((2, 3)). float32 unless another dtype is given."""
+    return Tensor(np.zeros(_size("zeros", sizes, size), dtype or float32), requires_grad)
+
+
+def ones(*sizes: Any, size: Any = None, dtype: DTypeLike | None = None,
          requires_grad: bool = False) -> Tensor:
-    """A tensor of one value, in that value's dtype unless another is given."""
-    return Tensor(np.full(size, fill_value, dtype or to_array(fill_value).dtype), requires_grad)
+    """A tensor of ones: ones(2, 3) or ones((2, 3)). float32 unless another dtype is given."""
+    return Tensor(np.ones(_size("ones", sizes, size), dtype or float32), requires_grad)
 
 
-def arange(start: Scalar, end: Scalar | None = None, step: Scalar = 1, *,
-           dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """start, start + step, … up to but not including end; arange(n) starts at 0."""
+def full(size: tuple[int, ...], fill_value: Any, *, dtype: DTypeLike | None = None,
+         requires_grad: bool = False) -> Tensor:
+    """A tensor of one value, as that number's tensor would be (3: int64, 3.0: float32, True: bool)
+    unless another dtype is given. Raises RuntimeError for a value that does not fit it."""
+    return _filled("full", _size("full", (), to_ints("full", "size", size)), fill_value, dtype,
+                   requires_grad)
+
+
+def zeros_like(input: Any, *, dtype: DTypeLike | None = None,
+               requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros in the shape of another, and in its dtype unless one is given."""
+    return full_like(input, 0, dtype=dtype, requires_grad=requires_grad)
+
+
+def ones_like(input: Any, *, dtype: DTypeLike | None = None,
+              requires_grad: bool = False) -> Tensor:
+    """A tensor of ones in the shape of another, and in its dtype unless one is given."""
+    return full_like(input, 1, dtype=dtype, requires_grad=requires_grad)
+
+
+def full_like(input: Any, fill_value: Any, *, dtype: DTypeLike | None = None,
+              requires_grad: bool = False) -> Tensor:
+    """A tensor of one value in the shape of another, and in its dtype unless one is given."""
+    x = as_tensor("full_like", input)
+    return _filled("full_like", x.shape, fill_value, x.dtype if dtype is None else dtype,
+                   requires_grad)
+
+
+def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: DTypeLike | None = None,
+           requires_grad: bool = False) -> Tensor:
+    """start, start + step, … up to but not including end; arange(n) starts at 0.
+
+    int64 if all three are integers, else float32, unless a dtype is given. There are
+    ⌈(end - start) / step⌉ numbers; an integer dtype then rounds start and step towards 0.
+    Raises RuntimeError where step leads away from end or is 0. Source: torch.arange.
+    """
     if end is None:
         start, end = 0, start
-    if step == 0 or (end - start) * step < 0:
+    start, end, step = (_number("arange", name, value) for name, value in
+                        (("start", 0 if start is None else start), ("end", end), ("step", step)))
+    if step == 0 or not (math.isfinite(start) and math.isfinite(end)) or (end - start) * step < 0:
         raise RuntimeError(f"arange: no way from {start} to {end} in steps of {step}")
     whole = all(isinstance(v, int) for v in (start, end, step))
-    return Tensor(np.arange(start, end, step).astype(dtype or (int64 if whole else float32)),
-                  requires_grad)
+    dtype = np.dtype((int64 if whole else float32) if dtype is None else dtype)
+    if dtype.kind == "b":
+        raise RuntimeError("arange: needs a dtype of numbers; got bool")
+    n = -(-(end - start) // step) if whole else math.ceil((end - start) / step)
+    if dtype.kind != "f":
+        start, step = int(start), int(step)
+    values: Array = start + step * np.arange(n)
+    return Tensor(values.astype(dtype), requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: DTypeLike | None = None,
         requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal of an n × m matrix (n × n without m), zeros elsewhere."""
-    return Tensor(np.eye(n, m, dtype=dtype or float32), requires_grad)
+    rows, columns = _size("eye", (n, n if m is None else m), None)
+    return Tensor(np.eye(rows, columns, dtype=dtype or float32), requires_grad)
 
 
-def rand(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+# ---- random numbers -----------------------------------------------------------------------------
+
+def rand(*sizes: Any, size: Any = None, dtype: DTypeLike | None = None,
+         requires_grad: bool = False) -> Tensor:
     """Uniform random numbers in [0, 1)."""
-    return Tensor(default_generator.uniform(one_tuple(size), dtype=dtype or float32), requires_grad)
+    shape, kind = _size("rand", sizes, size), _float("rand", dtype)
+    return Tensor(default_generator.uniform(shape, dtype=kind), requires_grad)
 
 
-def randn(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def randn(*sizes: Any, size: Any = None, dtype: DTypeLike | None = None,
+          requires_grad: bool = False) -> Tensor:
     """Standard normal random numbers."""
-    return Tensor(default_generator.normal(one_tuple(size), dtype=dtype or float32), requires_grad)
+    shape, kind = _size("randn", sizes, size), _float("randn", dtype)
+    return Tensor(default_generator.normal(shape, dtype=kind), requires_grad)
+
+
+def rand_like(input: Any, *, dtype: DTypeLike | None = None,
+              requires_grad: bool = False) -> Tensor:
+    """Uniform random numbers in [0, 1) in the shape of another tensor, and in its dtype unless one
+    is given."""
+    x = as_tensor("rand_like", input)
+    return rand(size=x.shape, dtype=x.dtype if dtype is None else dtype,
+                requires_grad=requires_grad)
+
+
+def randn_like(input: Any, *, dtype: DTypeLike | None = None,
+               requires_grad: bool = False) -> Tensor:
+    """Standard normal random numbers in the shape of another tensor, and in its dtype unless one is
+    given."""
+    x = as_tensor("randn_like", input)
+    return randn(size=x.shape, dtype=x.dtype if dtype is None else dtype,
+                 requires_grad=requires_grad)
+
+
+def _float(name: str, dtype: DTypeLike | None) -> np.dtype[Any]:
+    kind = float32 if dtype is None else np.dtype(dtype)
+    if kind.kind != "f":
+        raise RuntimeError(f"{name}: needs a floating point dtype; got {kind}")
+    return kind

@@ -3,89 +3,172 @@ up where one element was picked several times."""
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad import autograd
-from minigrad.autograd import Array, Recorded, op
+from minigrad.autograd import Array, Recorded, as_tensor, op
+from minigrad.ops import elementwise
 from minigrad.ops.shape import normalize_dim
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
 
 
-def steps(key: Any) -> list[Any]:
-    """An index as NumPy wants it, in one or two steps: ints and slices, then arrays.
+# ---- x[key] -------------------------------------------------------------------------------------
 
-    Tensors and lists inside become arrays. To NumPy an int beside an array is an array as well, so
-    that x[0, :, [1, 2]] puts the dim of the array first; torch picks by ints first.
+def getitem(input: Any, key: Any) -> Tensor:
+    """y = x[key]: ints, slices, None, ..., integer arrays and boolean masks, as torch reads them.
+
+    Without arrays and masks y is a view of x's memory. A uint8 array is a mask. A list that holds
+    lists, slices, None or ... is read as a tuple. Raises IndexError for a place out of range, a
+    mask that does not fit or too many indices, ValueError for a slice that steps back.
+    Source: torch's indexing.
     """
-    key = tuple(_plain(k) for k in key) if isinstance(key, tuple) else _plain(key)
-    if not (isinstance(key, tuple) and any(_is_int(k) for k in key)
-            and any(isinstance(k, np.ndarray) for k in key)):
-        return [key]
-    first: list[Any] = []
-    then: list[Any] = []
-    for k in key:
-        if isinstance(k, np.ndarray):
-            first += [slice(None)] * (k.ndim if k.dtype == np.bool_ else 1)
-            then.append(k)
-        else:
-            first.append(k)
-            then += [] if _is_int(k) else [k if k is ... else slice(None)]
-    return [tuple(first), tuple(then)]
-
-
-def _plain(key: Any) -> Any:
-    if isinstance(key, autograd.Tensor):
-        key = key.data
-    elif isinstance(key, list):
-        key = np.asarray(key)
-        key = key.astype(np.int64) if key.size == 0 else key
-    if isinstance(key, np.ndarray) and key.dtype.kind not in "iub":
-        raise IndexError(f"an index must hold integers or booleans; got {key.dtype}")
-    scalar = isinstance(key, np.ndarray) and key.ndim == 0 and key.dtype.kind in "iu"
-    return int(key) if scalar else key
-
-
-def _is_int(key: Any) -> bool:
-    return isinstance(key, int | np.integer) and not isinstance(key, bool)
-
-
-def getitem(x: Tensor, key: Any) -> Tensor:
-    """y = x[key]: ints, slices, None, ..., integer arrays and boolean masks"""
-    for step in steps(key):
+    x = as_tensor("indexing", input)
+    for step in steps(key, x.shape):
         x = _getitem(x, key=step)
     return x
 
 
+def steps(key: Any, shape: tuple[int, ...]) -> list[tuple[Any, ...]]:
+    """A checked index as NumPy wants it, in one or two steps: ints and slices, then arrays.
+
+    To NumPy an int beside an array is an array as well, so that x[0, :, [1, 2]] puts the dim of
+    the array first; torch picks by ints first.
+    """
+    if isinstance(key, list) and any(map(_is_part, key)):
+        key = tuple(key)
+    entries = [_entry(k) for k in (key if isinstance(key, tuple) else (key,))]
+    taken = sum(map(_dims_taken, entries))
+    if taken > len(shape):
+        raise IndexError(f"indexing: {taken} indices are too many for shape {shape}")
+    at = next((i for i, k in enumerate(entries) if k is ...), len(entries))
+    entries = [*entries[:at], *[slice(None)] * (len(shape) - taken),
+               *(k for k in entries[at + 1:] if k is not ...)]
+    _check(entries, shape)
+    if not (any(isinstance(k, int) for k in entries)
+            and any(isinstance(k, np.ndarray) for k in entries)):
+        return [(*entries, ...)]        # the ... gives a view even of a single element
+    first: list[Any] = []
+    then: list[Any] = []
+    for k in entries:
+        if isinstance(k, np.ndarray):
+            first += [slice(None)] * _dims_taken(k)
+            then.append(k)
+        else:
+            first.append(k)
+            then += [] if isinstance(k, int) else [slice(None)]
+    return [(*first, ...), tuple(then)]
+
+
+def _is_part(k: Any) -> bool:
+    """Whether a list that holds k is read as a tuple of indices, not as an array."""
+    return isinstance(k, list | tuple | slice | np.ndarray | autograd.Tensor) or k in (None, ...)
+
+
+def _entry(k: Any) -> Any:
+    """One part of an index as an int, a slice of ints, None, ... or an array of ints or bools."""
+    if k is None or k is ...:
+        return k
+    if isinstance(k, slice):
+        return slice(*map(_bound, (k.start, k.stop, k.step)))
+    if isinstance(k, int | np.integer) and not isinstance(k, bool):
+        return int(k)
+    if isinstance(k, list | tuple | range):
+        try:
+            k = np.asarray([place.data if isinstance(place, autograd.Tensor) else place
+                            for place in k], None if len(k) else np.int64)
+        except ValueError:
+            raise IndexError("indexing: the lists of an index are ragged") from None
+    if not isinstance(k, autograd.Tensor | np.ndarray | bool | np.bool_):
+        raise IndexError("indexing: needs ints, slices, None, ... or arrays of integers or "
+                         f"booleans; got {k!r}")
+    array = k.data if isinstance(k, autograd.Tensor) else np.asarray(k)
+    if array.dtype == np.uint8:
+        array = array.astype(np.bool_)
+    if array.dtype.kind not in "ib":
+        raise IndexError(f"indexing: an index must hold integers or booleans; got {array.dtype}")
+    return int(array) if array.ndim == 0 and array.dtype.kind == "i" else array
+
+
+def _bound(value: Any) -> int | None:
+    try:
+        return None if value is None else operator.index(value)
+    except (TypeError, RuntimeError):
+        raise TypeError(f"indexing: a slice needs ints or None; got {value!r}") from None
+
+
+def _dims_taken(k: Any) -> int:
+    if isinstance(k, np.ndarray) and k.dtype == np.bool_:
+        return k.ndim
+    return 0 if k is None or k is ... else 1
+
+
+def _check(entries: list[Any], shape: tuple[int, ...]) -> None:
+    d = 0
+    for k in entries:
+        dims = _dims_taken(k)
+        if isinstance(k, slice) and k.step is not None and k.step < 1:
+            raise ValueError(f"indexing: a slice's step must be positive; got {k.step}; "
+                             "flip() reverses")
+        if isinstance(k, np.ndarray) and k.dtype == np.bool_:
+            if k.shape != shape[d:d + dims]:
+                raise IndexError(f"indexing: a mask of shape {k.shape} does not fit dims "
+                                 f"{shape[d:d + dims]}; got shape {shape}")
+        elif isinstance(k, int) or (isinstance(k, np.ndarray) and k.size):
+            low, high = (k, k) if isinstance(k, int) else (int(k.min()), int(k.max()))
+            if not -shape[d] <= low <= high < shape[d]:
+                raise IndexError(f"indexing: index {high if high >= shape[d] else low} is out of "
+                                 f"range for dim {d} of size {shape[d]}; got shape {shape}")
+        d += dims
+    arrays = [k if k.dtype != np.bool_ else k[k] for k in entries if isinstance(k, np.ndarray)]
+    try:
+        np.broadcast_shapes(*(k.shape for k in arrays))
+    except ValueError:
+        raise IndexError("indexing: index arrays must broadcast; got shapes "
+                         + ", ".join(str(k.shape) for k in arrays)) from None
+
+
 @op
-def _getitem(x: Tensor, *, key: Any) -> Recorded:
+def _getitem(x: Tensor, *, key: tuple[Any, ...]) -> Recorded:
     shape = x.shape
     return x.data[key], lambda g: _put(g, shape=shape, key=key)
 
 
 @op
-def _put(x: Tensor, *, shape: tuple[int, ...], key: Any) -> Recorded:
+def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded:
     """Zeros of `shape`, to which x is added at [key]; where key repeats a place, all is summed"""
     y = np.zeros(shape, x.dtype)
-    if any(isinstance(k, np.ndarray) for k in (key if isinstance(key, tuple) else (key,))):
+    if any(isinstance(k, np.ndarray) for k in key):
         np.add.at(y, key, x.data)
     else:
         y[key] = x.data                 # slices never name a place twice
     return y, lambda g: _getitem(g, key=key)
 
 
-def index_select(x: Tensor, dim: int, index: Any) -> Tensor:
-    """y = the slices of x along `dim` at the positions in the 1-d `index`"""
+# ---- by an index tensor -------------------------------------------------------------------------
+
+def index_select(input: Any, dim: int, index: Any) -> Tensor:
+    """y = the slices of x along `dim` at the positions in the 1-d `index`.
+
+    A 0-d index counts as one position. Source: torch.index_select.
+    """
+    x = as_tensor("index_select", input)
     axis = normalize_dim("index_select", dim, x.ndim)
     places = _integers("index_select", index)
     if places.ndim > 1:
         raise IndexError(f"index_select: index must be 1-d; got {places.shape}")
-    _check_range("index_select", places, x.shape[axis] if x.ndim else 1, dim)
+    n = x.shape[axis] if x.ndim else 1
+    if places.size and not (places.min() >= 0 and places.max() < n):
+        raise IndexError(_out_of_range("index_select", places, dim, n))
     if x.ndim == 0:
-        return x
+        if places.size != 1:
+            raise RuntimeError("index_select: a 0-d tensor has one position to select; "
+                               f"got {places.size}")
+        return elementwise.clone(x)
     return _getitem(x, key=(slice(None),) * axis + (places.reshape(-1),))
 
 
@@ -93,29 +176,52 @@ def index_select(x: Tensor, dim: int, index: Any) -> Tensor:
 def gather(x: Tensor, *, dim: int, index: Any) -> Recorded:
     """y[i, j, …] = x[…, index[i, j, …], …]: index takes the place of `dim`'s coordinate.
 
-    Shapes: index has as many dims as x and is no larger in any but `dim`; y has index's shape.
+    Shapes: index has as many dims as x (0-d and 1-d are alike) and is no larger in any but `dim`,
+    or is empty; y has index's shape. Raises RuntimeError for others, and for an index out of range.
+    Source: torch.gather.
     """
     axis = normalize_dim("gather", dim, x.ndim)
-    places = _integers("gather", index)
-    if places.ndim != x.ndim or any(m > n for i, (m, n) in enumerate(
-            zip(places.shape, x.shape, strict=True)) if i != axis):
+    places, shape = _integers("gather", index), x.shape
+    full = shape or (1,)
+    sizes = places.shape or (1,)
+    fits = len(sizes) == len(full) and all(m <= n for i, (m, n) in enumerate(
+        zip(sizes, full, strict=True)) if i != axis)
+    if places.size and not fits:
         raise RuntimeError(f"gather: index must have x's number of dims and fit within x except "
-                           f"along dim {dim}; got x {x.shape}, index {places.shape}")
-    _check_range("gather", places, x.shape[axis] if x.ndim else 1, dim)
-    shape = x.shape
-    grids = np.ogrid[tuple(slice(n) for n in places.shape)]
-    key = tuple(places if i == axis else grid for i, grid in enumerate(grids))
-    return x.data[key], lambda g: _put(g, shape=shape, key=key)
+                           f"along dim {dim}; got x {shape}, index {places.shape}")
+    if places.size and not (places.min() >= 0 and places.max() < full[axis]):
+        raise RuntimeError(_out_of_range("gather", places, dim, full[axis]))
+    if not places.size:
+        return np.zeros(places.shape, x.dtype), lambda g: autograd.Tensor(np.zeros(shape, g.dtype))
+    grids = np.ogrid[tuple(slice(n) for n in sizes)]
+    key = tuple(places.reshape(sizes) if i == axis else grid for i, grid in enumerate(grids))
+    y = x.data.reshape(full)[key].reshape(places.shape)
+    return y, lambda g: _put(g.reshape(sizes), shape=full, key=key).reshape(shape)
+
+
+def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
+    """y = `value` (a number or 0-d tensor) where the boolean mask holds, x elsewhere, in x's dtype.
+
+    Raises RuntimeError for another mask or value. Source: torch.masked_fill.
+    """
+    x, holds, filler = (as_tensor("masked_fill", part) for part in (input, mask, value))
+    if holds.dtype != np.bool_:
+        raise RuntimeError(f"masked_fill: mask must be boolean; got {holds.dtype}")
+    if filler.ndim:
+        raise RuntimeError(f"masked_fill: value must be a number or 0-d; got {filler.shape}")
+    if not isinstance(value, autograd.Tensor):          # not by way of float32
+        filler = autograd.Tensor(np.asarray(value).astype(x.dtype))
+    return elementwise.where(holds, filler.to(x.dtype), x)
 
 
 def _integers(name: str, index: Any) -> Array:
-    places = index.data if isinstance(index, autograd.Tensor) else np.asarray(index)
-    if places.dtype.kind not in "iu":
-        raise RuntimeError(f"{name}: index must hold integers; got {places.dtype}")
-    return places
+    """An index as an array; of any dtype if it is empty."""
+    places: Array = as_tensor(name, index).data
+    if places.size and places.dtype not in (np.int64, np.int32):
+        raise RuntimeError(f"{name}: index must hold int64 or int32; got {places.dtype}")
+    return places if places.size else places.astype(np.int64)
 
 
-def _check_range(name: str, places: Array, n: int, dim: int) -> None:
-    if places.size and not (places.min() >= 0 and places.max() < n):
-        raise IndexError(f"{name}: index must lie in [0, {n - 1}] for dim {dim}; "
-                         f"got {places.min()} to {places.max()}")
+def _out_of_range(name: str, places: Array, dim: int, n: int) -> str:
+    return (f"{name}: index must lie in [0, {n - 1}] for dim {dim}; "
+            f"got {places.min()} to {places.max()}")

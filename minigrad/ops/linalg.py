@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from minigrad.tensor import Tensor
 
 
-def _as_tensors(name: str, *operands: Any) -> list[Tensor]:
+def of_one_dtype(name: str, *operands: Any) -> list[Tensor]:
+    """The operands as Tensors. Raises RuntimeError unless all are numbers of one dtype."""
     tensors = [x for x in operands if isinstance(x, autograd.Tensor)]
     like = tensors[0].dtype if tensors else None                # lists have no dtype of their own
     tensors = [x if isinstance(x, autograd.Tensor) else
@@ -23,6 +24,8 @@ def _as_tensors(name: str, *operands: Any) -> list[Tensor]:
     if len({x.dtype for x in tensors}) != 1:
         raise RuntimeError(f"{name}: operands must have one dtype; got "
                            + ", ".join(str(x.dtype) for x in tensors))
+    if tensors[0].dtype.kind == "b":
+        raise RuntimeError(f"{name}: operands must be numbers; got bool")
     return tensors
 
 
@@ -30,23 +33,20 @@ def _mismatch(name: str, a: Tensor, b: Tensor) -> RuntimeError:
     return RuntimeError(f"{name}: shapes do not fit; got {a.shape} and {b.shape}")
 
 
-def matmul(a: Any, b: Any) -> Tensor:
+def matmul(input: Any, other: Any) -> Tensor:
     """The product of two matrices, of stacks of matrices (their leading dims broadcast), or of
     vectors.
 
     Shapes: (…, n, k) @ (…, k, m) → (…, n, m); a 1-d operand is a row on the left, a column on the
-    right, and its dim is dropped from the result. Raises RuntimeError where sizes do not fit.
-    Source: torch.matmul.
+    right, and its dim is dropped from the result. Raises RuntimeError where sizes or dtypes do not
+    fit. Source: torch.matmul.
     """
-    a, b = _as_tensors("matmul", a, b)
+    a, b = of_one_dtype("matmul", input, other)
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise _mismatch("matmul", a, b)
     rows = a if a.ndim > 1 else a.reshape(1, -1)
     columns = b if b.ndim > 1 else b.reshape(-1, 1)
-    try:
-        y = _matmul(rows, columns)
-    except ValueError:
-        raise _mismatch("matmul", a, b) from None
+    y = _matmul(rows, columns)
     if a.ndim == 1:
         y = y.squeeze(-2)
     return y.squeeze(-1) if b.ndim == 1 else y
@@ -60,27 +60,33 @@ def _matmul(a: Tensor, b: Tensor) -> Recorded:
             lambda g: _matmul(a.transpose(-2, -1), g))
 
 
-def mm(a: Any, b: Any) -> Tensor:
-    """The product of two matrices, without broadcasting: (n, k) @ (k, m) → (n, m)"""
-    return _product_of_dims("mm", 2, a, b)
+def mm(input: Any, mat2: Any) -> Tensor:
+    """The product of two matrices, without broadcasting: (n, k) @ (k, m) → (n, m).
+
+    Source: torch.mm.
+    """
+    return _product_of_dims("mm", 2, input, mat2)
 
 
-def bmm(a: Any, b: Any) -> Tensor:
-    """The products of two stacks of matrices: (N, n, k) @ (N, k, m) → (N, n, m)"""
-    return _product_of_dims("bmm", 3, a, b)
+def bmm(input: Any, mat2: Any) -> Tensor:
+    """The products of two stacks of matrices: (N, n, k) @ (N, k, m) → (N, n, m).
+
+    Source: torch.bmm.
+    """
+    return _product_of_dims("bmm", 3, input, mat2)
 
 
 def _product_of_dims(name: str, ndim: int, a: Any, b: Any) -> Tensor:
-    a, b = _as_tensors(name, a, b)
+    a, b = of_one_dtype(name, a, b)
     fit = a.ndim == b.ndim == ndim and a.shape[-1] == b.shape[-2] and a.shape[:-2] == b.shape[:-2]
     if not fit:
         raise _mismatch(name, a, b)
     return _matmul(a, b)
 
 
-def dot(a: Any, b: Any) -> Tensor:
-    """Σ a·b of two vectors of one length"""
-    a, b = _as_tensors("dot", a, b)
+def dot(input: Any, tensor: Any) -> Tensor:
+    """Σ a·b of two vectors of one length. Source: torch.dot."""
+    a, b = of_one_dtype("dot", input, tensor)
     if a.ndim != 1 or a.shape != b.shape:
         raise _mismatch("dot", a, b)
     return matmul(a, b)
@@ -97,7 +103,7 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Recorded:
             b is not None and b.shape not in (w.shape[:-1], ())):
         raise RuntimeError(f"linear: shapes do not fit; got x {x.shape}, w {w.shape}"
                            + (f", b {b.shape}" if b is not None else ""))
-    _as_tensors("linear", *(t for t in (x, w, b) if t is not None))
+    of_one_dtype("linear", *(t for t in (x, w, b) if t is not None))
     y: Array = np.matmul(x.data, w.data.T)
     if b is not None:
         y = np.add(y, b.data, out=y if isinstance(y, np.ndarray) else None)

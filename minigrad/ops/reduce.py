@@ -1,24 +1,34 @@
 """Reductions: many numbers in, one out, along some or all dims.
 
 The gradient of a sum is a broadcast: every summand gets g. `dim` may be None (all dims), an int or
-a tuple, negative from the end; `keepdim` keeps the reduced dims with size 1.
+a tuple, negative from the end; `keepdim` keeps the reduced dims with size 1. `dtype` is what x is
+converted to first; without it integers and bools are summed and multiplied as int64.
 Source: torch.sum and its kin.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from minigrad import autograd
-from minigrad.autograd import Array, Recorded, op
+from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.ops import elementwise
-from minigrad.ops.shape import normalize_dim, normalize_dims
+from minigrad.ops.shape import Dims, normalize_dim, normalize_dims
 
 if TYPE_CHECKING:
-    from minigrad.tensor import Dims, Tensor
+    from minigrad.tensor import Tensor
+
+
+def _over(name: str, x: Tensor, dim: Dims, keepdim: bool = False) -> tuple[int, ...]:
+    """The dims to reduce, from the front."""
+    if not isinstance(keepdim, bool):           # such as in sum(x, 0, 1), which means dim=(0, 1)
+        raise TypeError(f"{name}: keepdim must be True or False; got {keepdim!r}")
+    return normalize_dims(name, dim, x.ndim)
 
 
 def _spread(g: Tensor, shape: tuple[int, ...], dims: tuple[int, ...]) -> Tensor:
@@ -27,92 +37,132 @@ def _spread(g: Tensor, shape: tuple[int, ...], dims: tuple[int, ...]) -> Tensor:
     return g.reshape(kept).expand(shape)
 
 
-def _require_float(name: str, x: Tensor) -> None:
+def _whole_as_int64(x: Tensor, dtype: DTypeLike | None) -> Tensor:
+    return x.to(dtype if dtype is not None else np.int64 if x.dtype.kind in "iub" else x.dtype)
+
+
+def _as_float(name: str, x: Tensor, dtype: DTypeLike | None = None) -> Tensor:
+    x = x if dtype is None else x.to(dtype)
     if x.dtype.kind != "f":
         raise RuntimeError(f"{name}: needs floating point input; got {x.dtype}")
+    return x
 
 
 def _require_elements(name: str, shape: tuple[int, ...], dims: tuple[int, ...]) -> None:
-    if any(shape[d] == 0 for d in dims):
+    if 0 in (shape[d] for d in dims):
         raise IndexError(f"{name}: cannot reduce over a dim of size 0; got shape {shape}")
 
 
 @op
-def sum(x: Tensor, *, dim: Dims = None, keepdim: bool = False) -> Recorded:
-    """y = Σ x; integers and bools are summed as int64"""
-    dims, shape = normalize_dims("sum", dim, x.ndim), x.shape
-    dtype = np.int64 if x.dtype.kind in "iub" else None
-    return x.data.sum(dims, dtype=dtype, keepdims=keepdim), lambda g: _spread(g, shape, dims)
+def sum(x: Tensor, *, dim: Dims = None, keepdim: bool = False,
+        dtype: DTypeLike | None = None) -> Recorded:
+    """y = Σ x"""
+    dims, shape = _over("sum", x, dim, keepdim), x.shape
+    x = _whole_as_int64(x, dtype)
+    return (x.data.sum(dims, dtype=x.dtype, keepdims=keepdim),
+            lambda g: _spread(g, shape, dims))
 
 
 @op
-def mean(x: Tensor, *, dim: Dims = None, keepdim: bool = False) -> Recorded:
+def mean(x: Tensor, *, dim: Dims = None, keepdim: bool = False,
+         dtype: DTypeLike | None = None) -> Recorded:
     """y = Σ x / n; NaN over no elements"""
-    _require_float("mean", x)
-    dims, shape = normalize_dims("mean", dim, x.ndim), x.shape
+    x = _as_float("mean", x, dtype)
+    dims, shape = _over("mean", x, dim, keepdim), x.shape
     n = math.prod(shape[d] for d in dims)
-    with np.errstate(all="ignore"):
-        y = x.data.sum(dims, keepdims=keepdim) / x.dtype.type(n)
-    return y, lambda g: _spread(g * (1 / n if n else math.nan), shape, dims)
+    return (x.data.sum(dims, keepdims=keepdim) / x.dtype.type(n),
+            lambda g: _spread(g * (1 / n if n else math.nan), shape, dims))
 
 
 @op
-def prod(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Recorded:
-    """y = Π x; integers and bools are multiplied as int64"""
+def prod(x: Tensor, *, dim: int | None = None, keepdim: bool = False,
+         dtype: DTypeLike | None = None) -> Recorded:
+    """y = Π x"""
+    if dim is None and keepdim:
+        raise TypeError("prod: keepdim needs a dim")
     axes = None if dim is None else (normalize_dim("prod", dim, x.ndim),)
-    dims, shape = normalize_dims("prod", axes, x.ndim), x.shape
-    dtype = np.int64 if x.dtype.kind in "iub" else None
+    dims, shape = _over("prod", x, axes, keepdim), x.shape
+    x = _whole_as_int64(x, dtype)
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
         if not (x.data == 0).any():
             return _spread(g * y, shape, dims) / x
         whole = len(dims) == len(shape)
-        rows = x.reshape(1, -1) if whole else x.transpose(dims[0], -1)
+        rows = x.reshape((1, -1)) if whole else x.transpose(dims[0], -1)
         n = rows.shape[-1]
         others = rows.unsqueeze(-2).expand((*rows.shape[:-1], n, n))
         others = elementwise.where(np.eye(n, dtype=bool), 1.0, others).prod(-1)     # all but x_i
         others = others.reshape(shape) if whole else others.transpose(dims[0], -1)
         return _spread(g, shape, dims) * others
 
-    return x.data.prod(dims, dtype=dtype, keepdims=keepdim), vjp
+    return x.data.prod(dims, dtype=x.dtype, keepdims=keepdim), vjp
 
 
 @op
-def var(x: Tensor, *, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Recorded:
-    """y = Σ (x - mean)² / (n - correction)"""
-    y, dims, freedom = _variance("var", x, dim, correction, keepdim)
-    shape = x.shape
+def cumsum(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
+    """y_i = x_0 + … + x_i.   The gradient is a cumsum from the other end."""
+    axis = normalize_dim("cumsum", dim, x.ndim)
+    x = _whole_as_int64(x, dtype)
+    if x.dtype.kind == "b":
+        raise RuntimeError("cumsum: needs a dtype of numbers; got bool")
+    if x.ndim == 0:
+        return x.data, lambda g: g
+    return (x.data.cumsum(axis, dtype=x.dtype),
+            lambda g: cumsum(g.flip(axis), dim=axis).flip(axis))
 
-    def vjp(g: Tensor) -> Tensor:
-        scale = 2 / freedom if freedom else math.nan
-        return _spread(g, shape, dims) * (x - x.mean(dims, keepdim=True)) * scale
+
+# ---- spread -------------------------------------------------------------------------------------
+
+@op
+def var(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
+        keepdim: bool = False, correction: float | None = None) -> Recorded:
+    """y = Σ (x - mean)² / max(0, n - correction)
+
+    correction: 1 unless given. unbiased: True is a correction of 1, False of 0; in the place of
+    `dim` as well, var(x, False). Raises TypeError where both are given. Source: torch.var.
+    """
+    y, vjp = _variance("var", x, dim, unbiased, keepdim, correction)
     return y, vjp
 
 
 @op
-def std(x: Tensor, *, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Recorded:
-    """y = √var(x); gradient 0 where all x are equal"""
-    y, dims, freedom = _variance("std", x, dim, correction, keepdim)
-    shape = x.shape
+def std(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
+        keepdim: bool = False, correction: float | None = None) -> Recorded:
+    """y = √var(x); gradient 0 where all x are equal. Arguments as for `var`. Source: torch.std."""
+    variance, variance_vjp = _variance("std", x, dim, unbiased, keepdim, correction)
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
-        scale = 1 / freedom if freedom else math.nan
-        by_y = elementwise.where(y == 0, 0.0, g * scale) / elementwise.where(y == 0, 1.0, y)
-        return _spread(by_y, shape, dims) * (x - x.mean(dims, keepdim=True))
-    return np.sqrt(y), vjp
+        by_variance = g / elementwise.where(y == 0, 1.0, y * 2)
+        return variance_vjp(elementwise.where(y == 0, 0.0, by_variance))
+    return np.sqrt(variance), vjp
 
 
-def _variance(name: str, x: Tensor, dim: Dims, correction: int,
-              keepdim: bool) -> tuple[Array, tuple[int, ...], int]:
-    """The variance, the dims it is over, and its degrees of freedom."""
-    _require_float(name, x)
-    dims = normalize_dims(name, dim, x.ndim)
-    n = math.prod(x.shape[d] for d in dims)
-    freedom = n - correction if n > correction else 0
-    with np.errstate(all="ignore"):
-        centred = x.data - x.data.sum(dims, keepdims=True) / x.dtype.type(n)
-        return (np.square(centred).sum(dims, keepdims=keepdim) / x.dtype.type(freedom),
-                dims, freedom)
+def _variance(name: str, x: Tensor, dim: Dims | bool, unbiased: bool | None, keepdim: bool,
+              correction: float | None) -> tuple[Array, Callable[[Tensor], Tensor]]:
+    if isinstance(dim, bool) and unbiased is None:
+        dim, unbiased = None, dim
+    if unbiased is not None:
+        if correction is not None or not isinstance(unbiased, bool):
+            raise TypeError(f"{name}: needs unbiased=True or False, or a correction; got "
+                            f"unbiased={unbiased!r}, correction={correction!r}")
+        correction = int(unbiased)
+    correction = 1 if correction is None else correction
+    if not isinstance(correction, int | float | np.number):
+        raise TypeError(f"{name}: correction must be a number; got {correction!r}")
+
+    x = _as_float(name, x)
+    dims, shape = _over(name, x, dim, keepdim), x.shape
+    n = math.prod(shape[d] for d in dims)
+    freedom = n - correction
+    centred = x.data - x.data.sum(dims, keepdims=True) / x.dtype.type(n)
+    total = np.square(centred).sum(dims, keepdims=keepdim)
+
+    def vjp(g: Tensor) -> Tensor:
+        distance = x - x.mean(dims, keepdim=True)
+        if freedom <= 0 and (dim is None or not shape):     # as torch: over all dims without signs
+            return _spread(g, shape, dims) * elementwise.where(distance == 0, math.nan, math.inf)
+        return _spread(g, shape, dims) * distance * (2 / freedom if freedom else math.inf)
+    return total / x.dtype.type(np.maximum(freedom, 0)), vjp
 
 
 # ---- extremes -----------------------------------------------------------------------------------
@@ -130,14 +180,13 @@ def amin(x: Tensor, *, dim: Dims = (), keepdim: bool = False) -> Recorded:
 
 
 def _extreme(name: str, find: Any, x: Tensor, dim: Dims, keepdim: bool) -> Recorded:
-    dims, shape = normalize_dims(name, dim, x.ndim), x.shape
+    dims, shape = _over(name, x, dim, keepdim), x.shape
     _require_elements(name, shape, dims)
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
         ties = x.data == _spread(y, shape, dims).data
-        with np.errstate(all="ignore"):                     # none, and NaN, where y is NaN
-            share = (ties / ties.sum(dims, keepdims=True)).astype(g.dtype)
-        return _spread(g, shape, dims) * autograd.Tensor(share)
+        share = ties / ties.sum(dims, keepdims=True)        # 0/0 where y is NaN: no tie, all NaN
+        return _spread(g, shape, dims) * autograd.Tensor(share.astype(g.dtype))
     return find(x.data, dims, keepdims=keepdim), vjp
 
 
@@ -148,87 +197,147 @@ class ValuesIndices(NamedTuple):
     indices: Tensor
 
 
-def max(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesIndices:
-    """The largest element; with `dim`, (values, indices), and those indices get the gradient."""
-    return amax(x) if dim is None else _pick("max", np.argmax, x, dim, keepdim)
+def max(input: Any, dim: Any = None, keepdim: bool = False, *,
+        other: Any = None) -> Tensor | ValuesIndices:
+    """The largest element; with `dim`, (values, indices), and those indices get the gradient; with
+    another tensor instead, max(x, other), the larger of the two elementwise (`maximum`).
+
+    Source: torch.max.
+    """
+    return _max_or_min("max", input, dim, keepdim, other)
 
 
-def min(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesIndices:
-    """The smallest element; with `dim`, (values, indices), and those indices get the gradient."""
-    return amin(x) if dim is None else _pick("min", np.argmin, x, dim, keepdim)
+def min(input: Any, dim: Any = None, keepdim: bool = False, *,
+        other: Any = None) -> Tensor | ValuesIndices:
+    """The smallest element; with `dim`, (values, indices), and those indices get the gradient; with
+    another tensor instead, min(x, other), the smaller of the two elementwise (`minimum`).
+
+    Source: torch.min.
+    """
+    return _max_or_min("min", input, dim, keepdim, other)
 
 
-def _pick(name: str, find: Any, x: Tensor, dim: int, keepdim: bool) -> ValuesIndices:
-    indices = _arg(name, find, x, dim, True)
+def _max_or_min(name: str, input: Any, dim: Any, keepdim: bool,
+                other: Any) -> Tensor | ValuesIndices:
+    if isinstance(dim, autograd.Tensor | np.ndarray) and other is None:
+        dim, other = None, dim
+    if other is not None:
+        if dim is not None or keepdim:
+            raise TypeError(f"{name}: takes either dim and keepdim or other")
+        return (elementwise.maximum if name == "max" else elementwise.minimum)(input, other)
+    x = as_tensor(name, input)
+    if dim is None:
+        if keepdim:
+            raise TypeError(f"{name}: keepdim needs a dim")
+        if not x.data.size:
+            raise RuntimeError(f"{name}: there is no element in shape {x.shape}")
+        return _of_all(x, find=np.max if name == "max" else np.min)
+    indices = _position(name, x, dim, True)
+    _over(name, x, dim, keepdim)
     values = x.gather(dim, indices)
     return ValuesIndices(*(t if keepdim else t.squeeze(dim) for t in (values, indices)))
 
 
-def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position of the largest element (the first of several); over all without dim."""
-    return _arg("argmax", np.argmax, x, dim, keepdim)
+@op
+def _of_all(x: Tensor, *, find: Any) -> Recorded:
+    """y = the largest or smallest x; tied elements, at NaN all NaNs, share the gradient evenly"""
+    def vjp(g: Tensor, y: Tensor) -> Tensor:
+        ties = np.isnan(x.data) if np.isnan(y.data) else x.data == y.data
+        return g * autograd.Tensor((ties / ties.sum()).astype(g.dtype))
+    return find(x.data), vjp
 
 
-def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position of the smallest element (the first of several); over all without dim."""
-    return _arg("argmin", np.argmin, x, dim, keepdim)
+def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The position of the largest element (the first of several); over all without dim.
+
+    Source: torch.argmax.
+    """
+    return _position("argmax", as_tensor("argmax", input), dim, keepdim)
 
 
-def _arg(name: str, find: Any, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The position of the smallest element (the first of several); over all without dim.
+
+    Source: torch.argmin.
+    """
+    return _position("argmin", as_tensor("argmin", input), dim, keepdim)
+
+
+def _position(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    if name in ("argmax", "argmin") and x.dtype.kind == "b":
+        raise RuntimeError(f"{name}: needs numbers; got bool")
     axis = None if dim is None else normalize_dim(name, dim, x.ndim)
-    _require_elements(name, x.shape, tuple(range(x.ndim)) if axis is None else (axis,)[:x.ndim])
+    _require_elements(name, x.shape, _over(name, x, axis, keepdim))
     if x.ndim == 0:
         return autograd.Tensor(np.zeros((), np.int64))
+    find = np.argmax if name.endswith("max") else np.argmin
     return autograd.Tensor(np.asarray(find(x.data, axis=axis, keepdims=keepdim)))
+
+
+# ---- truth --------------------------------------------------------------------------------------
+
+def any(input: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Whether some element is not 0; False over no elements. A dim of () leaves x as it is.
+
+    Shapes and dtype: as `sum`; bool (uint8 for uint8). Source: torch.any.
+    """
+    return _truth("any", np.any, input, dim, keepdim)
+
+
+def all(input: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Whether no element is 0; True over no elements. A dim of () leaves x as it is.
+
+    Shapes and dtype: as `sum`; bool (uint8 for uint8). Source: torch.all.
+    """
+    return _truth("all", np.all, input, dim, keepdim)
+
+
+def _truth(name: str, find: Any, input: Any, dim: Dims, keepdim: bool) -> Tensor:
+    x = as_tensor(name, input)
+    dims = _over(name, x, dim, keepdim)
+    if isinstance(dim, tuple | list) and not dim:
+        dims = ()
+    y = np.asarray(find(x.data, axis=dims, keepdims=keepdim))
+    return autograd.Tensor(y.astype(np.uint8 if x.dtype == np.uint8 else np.bool_))
 
 
 # ---- stable exponentials ------------------------------------------------------------------------
 
 @op
-def logsumexp(x: Tensor, *, dim: Dims, keepdim: bool = False) -> Recorded:
+def logsumexp(x: Tensor, *, dim: int | tuple[int, ...] | list[int],
+              keepdim: bool = False) -> Recorded:
     """y = log Σ e^x, computed as m + log Σ e^(x-m) with m = max x; integers become float32 first"""
+    if dim is None:
+        raise TypeError("logsumexp: dim must be an int or a tuple of ints; got None")
     x = x if x.dtype.kind == "f" else x.to(np.float32)
-    dims, shape = normalize_dims("logsumexp", dim, x.ndim), x.shape
+    dims, shape = _over("logsumexp", x, dim, keepdim), x.shape
     m = x.data.max(dims, keepdims=True, initial=-np.inf)
     m = np.where(np.isfinite(m), m, 0).astype(x.dtype)
-    with np.errstate(all="ignore"):
-        y = np.log(np.exp(x.data - m).sum(dims, keepdims=True)) + m
+    y = np.log(np.exp(x.data - m).sum(dims, keepdims=True)) + m
     return (y if keepdim else y.squeeze(dims),
             lambda g, y: _spread(g, shape, dims) * (x - _spread(y, shape, dims)).exp())
 
 
 @op
-def softmax(x: Tensor, *, dim: int) -> Recorded:
+def softmax(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
     """y = e^x / Σ e^x.   vjp: y·(g - Σ g·y)"""
-    axes, shifted = _below_max("softmax", x, dim)
-    with np.errstate(all="ignore"):
-        e = np.exp(shifted)
-        y = e / e.sum(axes, keepdims=True)
-    return y, lambda g, y: y * (g - (g * y).sum(axes, keepdim=True))
+    axes, shifted = _below_max("softmax", x, dim, dtype)
+    e = np.exp(shifted)
+    return (e / e.sum(axes, keepdims=True),
+            lambda g, y: y * (g - (g * y).sum(axes, keepdim=True)))
 
 
 @op
-def log_softmax(x: Tensor, *, dim: int) -> Recorded:
+def log_softmax(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
     """y = x - log Σ e^x.   vjp: g - softmax(x)·Σ g"""
-    axes, shifted = _below_max("log_softmax", x, dim)
-    with np.errstate(all="ignore"):
-        y = shifted - np.log(np.exp(shifted).sum(axes, keepdims=True))
-    return y, lambda g, y: g - y.exp() * g.sum(axes, keepdim=True)
+    axes, shifted = _below_max("log_softmax", x, dim, dtype)
+    return (shifted - np.log(np.exp(shifted).sum(axes, keepdims=True)),
+            lambda g, y: g - y.exp() * g.sum(axes, keepdim=True))
 
 
-def _below_max(name: str, x: Tensor, dim: int) -> tuple[tuple[int, ...], Array]:
+def _below_max(name: str, x: Tensor, dim: int,
+               dtype: DTypeLike | None) -> tuple[tuple[int, ...], Array]:
     """The axes to sum over, and x - max x, whose exponential cannot overflow."""
-    _require_float(name, x)
+    x = _as_float(name, x, dtype)
     axes = (normalize_dim(name, dim, x.ndim),)[:x.ndim]
-    with np.errstate(all="ignore"):
-        return axes, x.data - x.data.max(axes, keepdims=True, initial=-np.inf)
-
-
-@op
-def cumsum(x: Tensor, *, dim: int) -> Recorded:
-    """y_i = x_0 + … + x_i.   The gradient is a cumsum from the other end."""
-    axis = normalize_dim("cumsum", dim, x.ndim)
-    dtype = np.int64 if x.dtype.kind in "iub" else None
-    if x.ndim == 0:
-        return x.data.astype(dtype or x.dtype), lambda g: g
-    return x.data.cumsum(axis, dtype=dtype), lambda g: cumsum(g.flip(axis), dim=axis).flip(axis)
+    return axes, x.data - x.data.max(axes, keepdims=True, initial=-np.inf)

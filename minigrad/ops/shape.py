@@ -7,25 +7,44 @@ element was copied (expand), its gradients are summed.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.autograd import Recorded, op
+from minigrad.autograd import Recorded, as_tensor, op
 from minigrad.ops import elementwise
 
 if TYPE_CHECKING:
-    from minigrad.tensor import Dims, Tensor
+    from minigrad.tensor import Tensor
+
+Dims = int | tuple[int, ...] | list[int] | None
 
 
-# ---- dims ---------------------------------------------------------------------------------------
+# ---- arguments ----------------------------------------------------------------------------------
 
-def normalize_dim(name: str, dim: int, ndim: int) -> int:
+def to_int(name: str, argument: str, value: Any) -> int:
+    """An int, a NumPy integer or an integer tensor of one element as an int; TypeError for others,
+    bools among them."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except (TypeError, RuntimeError):
+        raise TypeError(f"{name}: {argument} must be an int; got {value!r}") from None
+
+
+def to_ints(name: str, argument: str, values: Any) -> tuple[int, ...]:
+    """A tuple or list of ints as a tuple. Raises TypeError for anything else, a single int too."""
+    if not isinstance(values, tuple | list):
+        raise TypeError(f"{name}: {argument} must be a tuple of ints; got {values!r}")
+    return tuple(to_int(name, argument, value) for value in values)
+
+
+def normalize_dim(name: str, dim: Any, ndim: int) -> int:
     """`dim` counted from the front. Raises IndexError out of range; 0-d tensors accept 0 and -1."""
-    n = ndim or 1
-    if not isinstance(dim, int | np.integer) or isinstance(dim, bool):
-        raise TypeError(f"{name}: dim must be an int; got {dim!r}")
+    n, dim = ndim or 1, to_int(name, "dim", dim)
     if not -n <= dim < n:
         raise IndexError(f"{name}: dim {dim} is out of range [-{n}, {n - 1}] for {ndim} dims")
     return int(dim) % n
@@ -51,9 +70,11 @@ def one_tuple(args: tuple[Any, ...]) -> tuple[int, ...]:
 
 @op
 def reshape(x: Tensor, *, shape: tuple[int, ...]) -> Recorded:
-    """The same elements in the same order in another shape; one size may be -1"""
-    before = x.shape
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    """The same elements in the same order in another shape; one size may be -1.
+
+    Raises RuntimeError where the number of elements differs. Source: torch.reshape.
+    """
+    before, shape = x.shape, to_ints("reshape", "shape", shape)
     known = math.prod(n for n in shape if n != -1)
     fits = (x.data.size == known if -1 not in shape
             else shape.count(-1) == 1 and known > 0 and x.data.size % known == 0)
@@ -63,9 +84,13 @@ def reshape(x: Tensor, *, shape: tuple[int, ...]) -> Recorded:
     return x.data.reshape(shape), lambda g: g.reshape(before)
 
 
-def view(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """`reshape` that refuses to copy: RuntimeError where x's strides do not allow a view"""
-    y = reshape(x, shape=shape)
+def view(input: Any, size: tuple[int, ...]) -> Tensor:
+    """`reshape` that refuses to copy: RuntimeError where x's strides do not allow a view.
+
+    Source: torch.Tensor.view; seeing the same bytes as another dtype is not supported.
+    """
+    x = as_tensor("view", input)
+    y = reshape(x, shape=to_ints("view", "size", size))
     if x.data.size and not np.shares_memory(x.data, y.data):
         raise RuntimeError(f"view: x {x.shape} is not contiguous enough to be seen as {y.shape}; "
                            "use reshape()")
@@ -74,16 +99,18 @@ def view(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 @op
 def permute(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
-    """y's dim i is x's dim dims[i]"""
-    order = normalize_dims("permute", dims, x.ndim)
+    """y's dim i is x's dim dims[i]. Source: torch.permute."""
+    dims = to_ints("permute", "dims", dims)
     if len(dims) != x.ndim:
         raise RuntimeError(f"permute: dims {dims} must name each of the {x.ndim} dims once")
+    order = normalize_dims("permute", dims, x.ndim)
     back = tuple(int(i) for i in np.argsort(order))
     return x.data.transpose(order), lambda g: g.permute(back)
 
 
-def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
-    """x with two dims exchanged"""
+def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
+    """x with two dims exchanged. Source: torch.transpose."""
+    x = as_tensor("transpose", input)
     i, j = normalize_dim("transpose", dim0, x.ndim), normalize_dim("transpose", dim1, x.ndim)
     order = list(range(x.ndim))
     if x.ndim:
@@ -91,38 +118,50 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     return permute(x, dims=tuple(order))
 
 
-def t(x: Tensor) -> Tensor:
-    """The transpose of a matrix; vectors and 0-d tensors as they are"""
+def t(input: Any) -> Tensor:
+    """The transpose of a matrix; vectors and 0-d tensors as they are. Source: torch.t."""
+    x = as_tensor("t", input)
     if x.ndim > 2:
         raise RuntimeError(f"t: needs at most 2 dims; got x {x.shape}")
     return permute(x, dims=tuple(range(x.ndim))[::-1])
 
 
 @op
-def expand(x: Tensor, *, shape: tuple[int, ...]) -> Recorded:
-    """Dims of size 1 repeated to `shape` (-1: as it is), new ones in front; a read-only view"""
-    lead = len(shape) - x.ndim
-    sizes = tuple(x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape))
+def expand(x: Tensor, *, size: tuple[int, ...]) -> Recorded:
+    """Dims of size 1 repeated to `size` (-1: as it is), new ones in front; a read-only view.
+
+    Source: torch.broadcast_to and torch.Tensor.expand.
+    """
+    size = to_ints("expand", "size", size)
+    lead = len(size) - x.ndim
+    sizes = tuple(x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(size))
     if lead < 0 or any(m not in (1, n) for m, n in zip(x.shape, sizes[lead:], strict=True)) \
             or any(n < 0 for n in sizes):
-        raise RuntimeError(f"expand: x {x.shape} cannot be expanded to {tuple(shape)}")
+        raise RuntimeError(f"expand: x {x.shape} cannot be expanded to {size}")
     return np.broadcast_to(x.data, sizes), lambda g: g      # the engine sums over broadcast dims
 
 
-def squeeze(x: Tensor, dim: Dims = None) -> Tensor:
-    """x without its dims of size 1, or without those of `dim` that have size 1"""
-    dims = normalize_dims("squeeze", dim, x.ndim)
+def squeeze(input: Any, dim: Dims = None) -> Tensor:
+    """x without its dims of size 1, or without those of `dim` that have size 1; () names none.
+
+    Source: torch.squeeze.
+    """
+    x = as_tensor("squeeze", input)
+    none = isinstance(dim, tuple | list) and not dim
+    dims = () if none else normalize_dims("squeeze", dim, x.ndim)
     return reshape(x, shape=tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in dims))
 
 
-def unsqueeze(x: Tensor, dim: int) -> Tensor:
-    """x with a new dim of size 1 at position `dim`"""
+def unsqueeze(input: Any, dim: int) -> Tensor:
+    """x with a new dim of size 1 at position `dim`. Source: torch.unsqueeze."""
+    x = as_tensor("unsqueeze", input)
     at = normalize_dim("unsqueeze", dim, x.ndim + 1)
     return reshape(x, shape=(*x.shape[:at], 1, *x.shape[at:]))
 
 
-def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """x with dims start_dim … end_dim as one"""
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """x with dims start_dim … end_dim as one; 0-d becomes 1-d. Source: torch.flatten."""
+    x = as_tensor("flatten", input)
     i, j = normalize_dim("flatten", start_dim, x.ndim), normalize_dim("flatten", end_dim, x.ndim)
     if i > j:
         raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
@@ -131,33 +170,44 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @op
 def flip(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
-    """The order of the elements reversed along dims"""
-    axes = normalize_dims("flip", dims, x.ndim) if dims not in ((), []) else ()
+    """The order of the elements reversed along dims; () names none. Source: torch.flip."""
+    dims = to_ints("flip", "dims", dims)
+    axes = normalize_dims("flip", dims, x.ndim) if dims else ()
     return np.flip(x.data, axes), lambda g: flip(g, dims=axes)
 
 
 @op
-def roll(x: Tensor, *, shifts: Dims, dims: Dims = None) -> Recorded:
-    """Elements moved by `shifts` places along `dims`, round the end; over flat x without dims"""
-    by = tuple(shifts) if isinstance(shifts, tuple | list) else (shifts,)
-    over = dims if dims is None or isinstance(dims, tuple | list) else (dims,)
-    axes = None if over is None else tuple(normalize_dim("roll", d, x.ndim) for d in over)
-    if len(by) != len(axes or by[:1]):
+def roll(x: Tensor, *, shifts: int | tuple[int, ...], dims: Dims = None) -> Recorded:
+    """Elements moved by `shifts` places along `dims`, round the end; over flat x without dims.
+
+    Raises RuntimeError where there are not as many shifts as dims. Source: torch.roll.
+    """
+    by = to_ints("roll", "shifts", shifts if isinstance(shifts, tuple | list) else (shifts,))
+    over = dims if isinstance(dims, tuple | list) else () if dims is None else (dims,)
+    if len(by) != max(len(over), 1):
         raise RuntimeError(f"roll: shifts {shifts} and dims {dims} must go together")
-    # Dims allows None, which means nothing for shifts: the minus sign raises TypeError on it
-    back = tuple(-s for s in by)        # type: ignore[operator]
-    rolled = np.roll(x.data, by if axes else by[0], axes)       # type: ignore[arg-type]
+    if over and not x.ndim:
+        raise IndexError(f"roll: dims {dims} are out of range for 0 dims")
+    axes = tuple(normalize_dim("roll", d, x.ndim) for d in over)
+    back = tuple(-s for s in by)
+    rolled = np.roll(x.data, by, axes) if axes else np.roll(x.data, by[0])
     return rolled, lambda g: roll(g, shifts=back, dims=axes)
 
 
-def tril(x: Tensor, diagonal: int = 0) -> Tensor:
-    """The lower triangle of each matrix, zeros above; diagonal > 0 keeps some above the main one"""
-    return _triangle("tril", x, lambda mask: np.tril(mask, diagonal))
+def tril(input: Any, diagonal: int = 0) -> Tensor:
+    """The lower triangle of each matrix, zeros above; diagonal > 0 keeps some above the main one.
+
+    Source: torch.tril.
+    """
+    return _triangle("tril", np.tril, input, diagonal)
 
 
-def triu(x: Tensor, diagonal: int = 0) -> Tensor:
-    """The upper triangle of each matrix, zeros below; diagonal > 0 drops some above the main one"""
-    return _triangle("triu", x, lambda mask: np.triu(mask, diagonal))
+def triu(input: Any, diagonal: int = 0) -> Tensor:
+    """The upper triangle of each matrix, zeros below; diagonal > 0 drops some above the main one.
+
+    Source: torch.triu.
+    """
+    return _triangle("triu", np.triu, input, diagonal)
 
 
 def _require_dims(name: str, n: int, x: Tensor) -> None:
@@ -165,25 +215,37 @@ def _require_dims(name: str, n: int, x: Tensor) -> None:
         raise RuntimeError(f"{name}: needs at least {n} dim{'s'[:n > 1]}; got x {x.shape}")
 
 
-def _triangle(name: str, x: Tensor, cut: Any) -> Tensor:
+def _triangle(name: str, cut: Any, input: Any, diagonal: int) -> Tensor:
+    x, k = as_tensor(name, input), to_int(name, "diagonal", diagonal)
     _require_dims(name, 2, x)
-    return elementwise.where(cut(np.ones(x.shape[-2:], bool)), x, False)
+    return elementwise.where(cut(np.ones(x.shape[-2:], bool), k), x, False)
 
 
 # ---- several tensors ----------------------------------------------------------------------------
 
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors joined along `dim`; all other sizes must agree. One of shape (0,) fits to any."""
+def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
+    """Tensors joined along `dim`; all other sizes must agree. One of shape (0,) fits to any.
+
+    Their dtypes are promoted to a common one. Source: torch.cat.
+    """
+    xs = elementwise.promote(*_sequence("cat", tensors))
+    if not all(x.ndim for x in xs):
+        raise RuntimeError("cat: 0-d tensors cannot be joined; use stack()")
+    like = next((x.shape for x in xs if x.shape != (0,)), (0,))
+    axis = normalize_dim("cat", dim, len(like))
+    xs = [x.reshape((*like[:axis], 0, *like[axis + 1:])) if x.shape == (0,) else x for x in xs]
+    if len({(x.ndim, x.shape[:axis], x.shape[axis + 1:]) for x in xs}) != 1:
+        raise RuntimeError(f"cat: sizes must agree except along dim {dim}; "
+                           f"got {[x.shape for x in xs]}")
+    return _cat(*xs, dim=axis)
+
+
+def _sequence(name: str, tensors: Any) -> Sequence[Any]:
+    if not isinstance(tensors, tuple | list):
+        raise TypeError(f"{name}: tensors must be a tuple or list; got {type(tensors).__name__}")
     if not tensors:
-        raise RuntimeError("cat: needs at least one tensor")
-    promoted = elementwise.promote(*tensors)
-    promoted = [x for x in promoted if x.shape != (0,)] or promoted[:1]
-    shapes = [x.shape for x in promoted]
-    axis = normalize_dim("cat", dim, promoted[0].ndim)
-    others = {(len(s), s[:axis], s[axis + 1:]) for s in shapes}
-    if len(others) != 1 or promoted[0].ndim == 0:
-        raise RuntimeError(f"cat: sizes must agree except along dim {dim}; got {shapes}")
-    return _cat(*promoted, dim=axis)
+        raise ValueError(f"{name}: needs at least one tensor")
+    return tensors
 
 
 @op
@@ -199,38 +261,43 @@ def _slice(x: Tensor, dim: int, start: int, stop: int) -> Tensor:
     return x[(slice(None),) * dim + (slice(start, stop),)]
 
 
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors of one shape along a new dim"""
-    shapes = [tuple(x.shape) for x in tensors]
-    if len(set(shapes)) != 1:
-        raise RuntimeError(f"stack: needs one or more tensors of one shape; got {shapes}")
-    at = normalize_dim("stack", dim, len(shapes[0]) + 1)
-    return cat([unsqueeze(x, at) for x in tensors], at)
+def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
+    """Tensors of one shape along a new dim. Source: torch.stack."""
+    xs = [as_tensor("stack", x) for x in _sequence("stack", tensors)]
+    if len({x.shape for x in xs}) != 1:
+        raise RuntimeError(f"stack: needs tensors of one shape; got {[x.shape for x in xs]}")
+    at = normalize_dim("stack", dim, xs[0].ndim + 1)
+    return cat([unsqueeze(x, at) for x in xs], at)
 
 
-def split(x: Tensor, split_size_or_sections: int | Sequence[int],
+def split(tensor: Any, split_size_or_sections: int | Sequence[int],
           dim: int = 0) -> tuple[Tensor, ...]:
-    """x in pieces of a size (the last may be smaller), or of the sizes listed"""
-    axis = normalize_dim("split", dim, x.ndim)
+    """x in pieces of a size (the last may be smaller), or of the sizes listed.
+
+    Source: torch.split.
+    """
+    x, given = as_tensor("split", tensor), split_size_or_sections
     _require_dims("split", 1, x)
+    axis = normalize_dim("split", dim, x.ndim)
     n = x.shape[axis]
-    if isinstance(split_size_or_sections, int):
-        size = split_size_or_sections
+    if isinstance(given, tuple | list):
+        sizes = to_ints("split", "split_size_or_sections", given)
+        if sum(sizes) != n or any(size < 0 for size in sizes):
+            raise RuntimeError(f"split: sizes {given} must add up to {n}, the size of dim {dim}; "
+                               f"got x {x.shape}")
+    else:
+        size = to_int("split", "split_size_or_sections", given)
         if size < 0 or (size == 0 and n):
             raise RuntimeError(f"split: the size of a piece must be positive; got {size}")
-        sizes = [min(size, n - i) for i in range(0, n, size)] if n else [0]
-    else:
-        sizes = list(split_size_or_sections)
-        if sum(sizes) != n or any(s < 0 for s in sizes):
-            raise RuntimeError(f"split: sizes {sizes} must add up to {n}, the size of dim {dim}; "
-                               f"got x {x.shape}")
-    stops = np.cumsum(sizes).tolist()
+        sizes = tuple(min(size, n - i) for i in range(0, n, size)) if n else (0,)
+    stops = np.cumsum(sizes, dtype=np.int64).tolist()
     return tuple(_slice(x, axis, stop - size, stop)
                  for size, stop in zip(sizes, stops, strict=True))
 
 
-def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """x in at most `chunks` pieces of equal size (the last may be smaller)"""
+def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """x in at most `chunks` pieces of equal size (the last may be smaller). Source: torch.chunk."""
+    x, chunks = as_tensor("chunk", input), to_int("chunk", "chunks", chunks)
     if chunks < 1:
         raise RuntimeError(f"chunk: needs at least 1 chunk; got {chunks}")
     _require_dims("chunk", 1, x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from domains import any_shapes, dim_of, real, seeds, shapes
+from domains import any_shapes, broadcastable, dim_of, real, seeds, shapes, special
 from hypothesis import strategies as st
 
 from minigrad.ops import index as ops
@@ -15,25 +15,31 @@ X = np.arange(6.0).reshape(2, 3)
 
 @st.composite
 def keys(draw, shape) -> object:
-    """Ints, slices, None, ..., integer arrays and masks, in any mixture that fits."""
+    """Ints, slices, None, ..., bools, lists, integer arrays and masks in any mixture that fits."""
     if draw(st.integers(0, 4)) == 0:
-        return np.asarray(draw(seeds).random(shape) < 0.5)
+        mask = np.asarray(draw(seeds).random(shape) < 0.5)
+        return mask.astype(np.uint8) if draw(st.booleans()) else mask
     key: list = []
     length = draw(st.sampled_from([None, 1, 3]))        # of the integer arrays
-    for n in shape[:draw(st.integers(0, len(shape)))]:
+    dims = draw(st.integers(0, len(shape)))
+    while len(key) < dims:
+        n = shape[len(key)]
         choices = [st.builds(slice, st.sampled_from([None, 0, 1, -2]),
                              st.sampled_from([None, 2, -1, 9]), st.sampled_from([None, 1, 2]))]
         if n:
             choices.append(st.integers(-n, n - 1))
         if n and length:
-            choices.append(st.lists(st.integers(-n, n - 1), min_size=length, max_size=length)
-                           .map(lambda places: np.array(places)))
+            places = st.lists(st.integers(-n, n - 1), min_size=length, max_size=length)
+            choices += [places, places.map(np.array), places.map(lambda p: np.array([p, p[::-1]]))]
+            trues = st.permutations([True] * min(length, n) + [False] * (n - length))
+            choices += [trues.map(np.array)] if length <= n else []
         key.append(draw(st.one_of(choices)))
     full = len(key) == len(shape)
     if draw(st.booleans()):
         key.insert(draw(st.integers(0, len(key))) if full else len(key), ...)
-    if draw(st.booleans()):
-        key.insert(draw(st.integers(0, len(key))), None)
+    for extra in (None, True, False):
+        if draw(st.integers(0, 3)) == 0 and (extra is not False or not length):
+            key.insert(draw(st.integers(0, len(key))), extra)
     return key[0] if len(key) == 1 and draw(st.booleans()) else tuple(key)
 
 
@@ -41,6 +47,15 @@ def keys(draw, shape) -> object:
 def getitem_calls(draw) -> Call:
     shape = draw(any_shapes())
     return Call(real(draw(seeds), shape), key=draw(keys(shape)))
+
+
+def torch_getitem(x, key):
+    """With masks as bool and lists of parts as tuples: torch warns of what it reads as such."""
+    def plain(k):
+        return k.bool() if isinstance(k, torch.Tensor) and k.dtype == torch.uint8 else k
+    if isinstance(key, list) and any(isinstance(k, list | slice) for k in key):
+        key = tuple(key)
+    return x[tuple(map(plain, key)) if isinstance(key, tuple) else plain(key)]
 
 
 @st.composite
@@ -59,29 +74,67 @@ def gathers(draw) -> Call:
     dim = draw(dim_of(len(shape)))
     axis = dim % max(len(shape), 1)
     size = tuple(draw(st.integers(0, 5 if i == axis else n)) for i, n in enumerate(shape))
+    if len(shape) < 2 and draw(st.booleans()):
+        size = () if shape else (draw(st.integers(0, 3)),)
     rng = draw(seeds)
     return Call(real(rng, shape), dim=dim,
                 index=rng.integers(0, shape[axis] if shape else 1, size))
 
 
+@st.composite
+def fillings(draw, domain=real) -> Call:
+    rng = draw(seeds)
+    shape, mask = draw(broadcastable(2))
+    return Call(domain(rng, shape), domain(rng, ()), mask=np.asarray(rng.random(mask) < 0.5))
+
+
 ROWS = np.array([0, 1, 1, 0])
 
 CASES = [
-    OpCase(ops.getitem, lambda x, key: x[key], getitem_calls(),
+    OpCase(ops.getitem, torch_getitem, getitem_calls(),
            (example(1, real, (3, 4), key=(slice(1, None), slice(None, None, 2))),
             example(2, real, (2, 3), key=ROWS), example(3, real, (2, 3), key=(1, ..., None)),
             example(4, real, (2, 3), key=np.array([[True, False, True], [False, True, True]])),
             example(5, real, (2, 3, 2), key=(ROWS, slice(None), np.array([1, 1, 0, 0]))),
             example(6, real, (2, 3, 4), key=(0, slice(None), ROWS)),
             example(7, real, (2, 3, 4), key=(ROWS[:2], ..., np.array(1))),
-            example(8, real, (2, 2, 3), key=(np.array([[True, False], [True, True]]), -1))),
-           (Error(Call(X, key=2), IndexError, "index 2 is out of bounds"),
-            Error(Call(X, key=(0, 0, 0)), IndexError, "too many indices"),
-            Error(Call(X, key=np.array([0, 5])), IndexError, "index 5 is out of bounds"),
-            Error(Call(X, key=np.ones((3, 2), bool)), IndexError, "boolean"))),
+            example(8, real, (2, 2, 3), key=(np.array([[True, False], [True, True]]), -1)),
+            example(12, real, (2, 3), key=[[0, 1, 1], [2, 0, 2]]),
+            example(13, real, (2, 3), key=[slice(None), [2, 0]]),
+            example(14, real, (2, 3), key=([[0, 1], [1, 0]], [2, 0])),
+            example(15, real, (2, 3), key=(0, True, [1, 2])), example(16, real, (2, 3), key=()),
+            example(17, real, (3, 2, 3), key=([0, 1], ..., [2, 0])),
+            example(18, real, (2, 3), key=([0, 1], ..., [2, 0])),
+            example(19, real, (2, 3), key=np.array([0, 1], np.uint8)),
+            example(20, real, (3,), key=np.array(1)), example(21, real, (2, 3), key=[])),
+           (*(Error(Call(X, key=key), IndexError,
+                    rf"indexing: index {k} is out of range for dim {dim} of size {n}; got shape")
+              for key, k, dim, n in ((2, 2, 0, 2), (-3, -3, 0, 2), ((0, 3), 3, 1, 3),
+                                     (np.array([0, 5]), 5, 0, 2), ([[0], [-4, 1]], -4, 1, 3),
+                                     ((..., [-4]), -4, 1, 3), ((None, 0, 3), 3, 1, 3))),
+            *(Error(Call(X, key=key), IndexError, rf"indexing: {n} indices are too many for shape")
+              for key, n in (((0, 0, 0), 3), (np.ones((2, 3, 1), bool), 3),
+                             ((np.ones((2, 3), bool), 0), 3))),
+            Error(Call(np.ones(()), key=0), IndexError, r"1 indices are too many for shape \(\)"),
+            Error(Call(np.ones(()), key=slice(None)), IndexError, "1 indices are too many"),
+            *(Error(Call(X, key=key), IndexError, "indexing: a mask of shape .* does not fit dims")
+              for key in (np.ones((3, 2), bool), np.ones((1, 3), bool), [True, False, True],
+                          (0, [True, False]), np.ones(3, np.uint8), np.zeros((2, 0), bool))),
+            Error(Call(X, key=([0, 1], [0, 1, 2])), IndexError,
+                  r"indexing: index arrays must broadcast; got shapes \(2,\), \(3,\)"),
+            Error(Call(X, key=slice(None, None, -1)), ValueError,
+                  "indexing: a slice's step must be positive; got -1"),
+            Error(Call(X, key=slice(None, None, 0)), ValueError, "step must be positive; got 0"),
+            Error(Call(X, key=slice(0, 1.5)), TypeError, "a slice needs ints or None; got 1.5"),
+            Error(Call(X, key=1.0), IndexError, "indexing: needs ints, .* or booleans; got 1.0"),
+            Error(Call(X, key="a"), IndexError, "indexing: needs ints, .* or booleans; got 'a'"),
+            Error(Call(X, key=np.array([0.0])), IndexError,
+                  "indexing: an index must hold integers or booleans; got float64"),
+            Error(Call(X, key=([[0, 1], [0]], 0)), IndexError, "lists of an index are ragged"))),
     OpCase(ops.index_select, torch.index_select, selections(),
            (example(8, real, (2, 3), dim=1, index=np.array([2, 0, 2])),
-            example(9, real, (3, 2), dim=-2, index=np.array([1]))),
+            example(9, real, (3, 2), dim=-2, index=np.array([1])),
+            example(9, real, (3, 2), dim=0, index=np.array(1, np.int32))),
            (Error(Call(X, dim=1, index=np.array([3])), IndexError,
                   r"index_select: index must lie in \[0, 2\] for dim 1; got 3 to 3"),
             Error(Call(X, dim=1, index=np.array([-1])), IndexError, "index_select: index must lie"),
@@ -89,11 +142,21 @@ CASES = [
                   r"index_select: index must be 1-d; got \(1, 1\)"),
             Error(Call(X, dim=5, index=np.array([0])), IndexError, "index_select: dim 5"),
             Error(Call(X, dim=0, index=np.array([0.0])), RuntimeError,
-                  "index_select: index must hold integers; got float64"))),
+                  "index_select: index must hold int64 or int32; got float64"),
+            Error(Call(X, dim=0, index=np.array([0, 1], np.uint8)), RuntimeError,
+                  "index_select: index must hold int64 or int32; got uint8"),
+            Error(Call(np.ones(()), dim=0, index=np.array([0, 0])), RuntimeError,
+                  "index_select: a 0-d tensor has one position to select; got 2"),
+            Error(Call(np.ones(()), dim=0, index=np.array([1])), IndexError,
+                  r"index must lie in \[0, 0\]"))),
     OpCase(ops.gather, torch.gather, gathers(),
            (example(10, real, (2, 3), dim=1, index=np.array([[2, 0], [1, 1]])),
-            example(11, real, (2, 3), dim=0, index=np.array([[1, 0, 1]]))),
-           (Error(Call(X, dim=1, index=np.array([[3], [0]])), (IndexError, RuntimeError),
+            example(11, real, (2, 3), dim=0, index=np.array([[1, 0, 1]])),
+            example(22, real, (), dim=0, index=np.array([0, 0])),
+            example(23, real, (3,), dim=0, index=np.array(2)),
+            example(24, real, (2, 3), dim=1, index=np.zeros((0, 7, 1), np.int64)),
+            example(25, real, (2, 3), dim=1, index=np.zeros((0, 2), np.uint8))),
+           (Error(Call(X, dim=1, index=np.array([[3], [0]])), RuntimeError,
                   r"gather: index must lie in \[0, 2\] for dim 1; got 0 to 3"),
             Error(Call(X, dim=1, index=np.array([0])), RuntimeError,
                   r"gather: index must have x's number of dims .*got x \(2, 3\), index \(1,\)"),
@@ -101,5 +164,18 @@ CASES = [
                   "gather: index must have .* fit within x except along dim 1"),
             Error(Call(X, dim=5, index=np.zeros((1, 1), int)), IndexError, "gather: dim 5"),
             Error(Call(X, dim=0, index=np.zeros((1, 1))), RuntimeError,
-                  "gather: index must hold integers"))),
+                  "gather: index must hold int64 or int32; got float64"),
+            Error(Call(X, dim=1, index=np.array([[0], [-1]])), RuntimeError,
+                  r"gather: index must lie in \[0, 2\] for dim 1; got -1 to 0"),
+            Error(Call(np.ones(()), dim=0, index=np.array([[0]])), RuntimeError,
+                  "gather: index must have x's number of dims"))),
+    OpCase(ops.masked_fill, lambda x, value, mask: x.masked_fill(mask, value), fillings(),
+           (Call(X, 7.0, mask=X % 2 == 1), Call(X + 0.5, -1.0, mask=np.array([True, False, True])),
+            Call(X[0], -1.0, mask=X % 2 == 1)),
+           (Error(Call(X, 1.0, mask=X), RuntimeError, "masked_fill: mask must be boolean; got flo"),
+            Error(Call(X, np.ones(3), mask=X > 1), RuntimeError,
+                  r"masked_fill: value must be a number or 0-d; got \(3,\)"),
+            Error(Call(X, 1.0, mask=np.ones((2, 2), bool)), RuntimeError, "do not broadcast")),
+           corners=fillings(special),
+           run=lambda x, value, mask: ops.masked_fill(x, mask, value)),
 ]

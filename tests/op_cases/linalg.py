@@ -48,6 +48,11 @@ def misfit(op, a, b) -> Error:
                  rf"{op.__name__}: shapes do not fit; got .*{re.escape(str(a))}")
 
 
+def bools(op, a, b) -> Error:
+    return Error(Call(np.ones(a, bool), np.ones(b, bool)), RuntimeError,
+                 f"{op.__name__}: operands must be numbers; got bool")
+
+
 def mixed(op, a, b) -> Error:
     return Error(Call(np.ones(a), np.ones(b, np.float32)), RuntimeError,
                  f"{op.__name__}: operands must have one dtype; got float64, float32")
@@ -59,18 +64,23 @@ CASES = [
             example(3, real, (2, 3), (3,)), example(4, real, (3,), (3, 2)),
             example(5, real, (3,), (3,)), example(6, real, (2, 1, 2, 3), (4, 3, 2))),
            (misfit(ops.matmul, (2, 3), (2, 3)), misfit(ops.matmul, (3,), (2,)),
-            misfit(ops.matmul, (), (2,)), misfit(ops.matmul, (2, 2, 3), (3, 3, 2)),
-            mixed(ops.matmul, (2, 3), (3, 2)))),
+            misfit(ops.matmul, (), (2,)),
+            Error(Call(np.ones((2, 2, 3)), np.ones((3, 3, 2))), RuntimeError,
+                  r"matmul: shapes \(2, 2, 3\) and \(3, 3, 2\) do not broadcast"),
+            misfit(ops.matmul, (2, 3), ()), mixed(ops.matmul, (2, 3), (3, 2)),
+            bools(ops.matmul, (2, 3), (3, 2)))),
     OpCase(ops.mm, torch.mm, stacks(0), (example(7, real, (2, 3), (3, 4)),),
            (misfit(ops.mm, (2, 3), (2, 3)), misfit(ops.mm, (3,), (3, 2)),
-            mixed(ops.mm, (2, 3), (3, 2)))),
+            misfit(ops.mm, (1, 2, 3), (1, 3, 2)), mixed(ops.mm, (2, 3), (3, 2)),
+            bools(ops.mm, (2, 3), (3, 2)))),
     OpCase(ops.bmm, torch.bmm, stacks(1), (example(8, real, (2, 2, 3), (2, 3, 4)),),
            (misfit(ops.bmm, (2, 2, 3), (3, 3, 2)), misfit(ops.bmm, (2, 3), (3, 2)),
-            misfit(ops.bmm, (1, 2, 3), (3, 3, 2)))),
+            misfit(ops.bmm, (1, 2, 3), (3, 3, 2)), bools(ops.bmm, (1, 2, 3), (1, 3, 2)))),
     OpCase(ops.dot, torch.dot,
            st.builds(lambda rng, n: Call(real(rng, (n,)), real(rng, (n,))), seeds, sides),
            (example(9, real, (3,), (3,)),),
-           (misfit(ops.dot, (3,), (2,)), misfit(ops.dot, (2, 2), (2, 2)))),
+           (misfit(ops.dot, (3,), (2,)), misfit(ops.dot, (2, 2), (2, 2)),
+            misfit(ops.dot, (), ()), mixed(ops.dot, (3,), (3,)), bools(ops.dot, (3,), (3,)))),
     OpCase(ops.linear, torch.nn.functional.linear, linear_calls(),
            (example(10, real, (4, 3), (2, 3), (2,)), example(11, real, (2, 2, 3), (4, 3), (4,)),
             Call(np.arange(6.0).reshape(2, 3), np.ones((3, 3)), None),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from domains import (
     Domain,
     any_shapes,
+    broadcastable,
     dim_of,
     dims_of,
     distinct,
@@ -21,7 +24,29 @@ from domains import (
 from hypothesis import strategies as st
 
 from minigrad.ops import reduce as ops
-from op_cases.case import Call, Error, OpCase, example
+from op_cases.case import Call, Error, OpCase, binary, example
+
+X = np.arange(6.0).reshape(2, 3)
+
+
+def whole(rng, shape):
+    """0 to 3, in one of several dtypes that are not floating point."""
+    dtype = rng.choice(["int64", "int32", "uint8", "bool"])
+    return np.asarray(rng.integers(0, 4, shape)).astype(dtype)
+
+
+def typed(f):
+    """torch's f, called with NumPy's dtypes."""
+    def call(x, dtype=None, **more):
+        if dtype is None:
+            return f(x, **more)
+        wanted = getattr(torch, np.dtype(dtype).name)       # torch fails to record one of integers
+        return f(x if wanted.is_floating_point else x.detach(), dtype=wanted, **more)
+    return call
+
+
+def dtypes(*names):
+    return st.sampled_from([np.dtype(name) for name in names])
 
 
 @st.composite
@@ -34,20 +59,27 @@ def over_dims(draw, domain: Domain, shape=None, none=True, **static) -> Call:
 
 
 @st.composite
-def over_dim(draw, domain: Domain, shape=None, none=False, keepdim=True) -> Call:
+def over_dim(draw, domain: Domain, shape=None, none=False, keepdim=True, **static) -> Call:
     """dim: one int (or None)."""
     drawn = draw(any_shapes() if shape is None else shape)
     dim = None if none and draw(st.booleans()) else draw(dim_of(len(drawn)))
     more = {"keepdim": draw(st.booleans())} if keepdim and dim is not None else {}
+    more |= {name: draw(s) for name, s in static.items()}
     return Call(domain(draw(seeds), drawn), dim=dim, **more)
 
 
 def out_of_range(op) -> tuple[Error, ...]:
-    x = np.ones((2, 3))
     name = op.__name__
-    return tuple(Error(Call(x, dim=dim), IndexError, rf"{name}: dim {dim} is out of range {span}")
-                 for x, dim, span in ((x, 2, r"\[-2, 1\]"), (x, -3, r"\[-2, 1\]"),
-                                      (np.ones(()), 1, r"\[-1, 0\]")))
+    return (*(Error(Call(x, dim=dim), IndexError, rf"{name}: dim {dim} is out of range {span}")
+              for x, dim, span in ((X, 2, r"\[-2, 1\]"), (X, -3, r"\[-2, 1\]"),
+                                   (np.ones(()), 1, r"\[-1, 0\]"))),
+            *(Error(Call(X, dim=dim), TypeError, f"{name}: dim must be an int; got {dim!r}")
+              for dim in (1.0, "0")))
+
+
+def no_bool(op, **static) -> Error:
+    return Error(Call(X, keepdim=1, **static), TypeError,
+                 f"{op.__name__}: keepdim must be True or False; got 1")
 
 
 def twice(op) -> Error:
@@ -67,14 +99,29 @@ def integers(op, **static) -> Error:
 
 def moment(op, reference) -> OpCase:
     """var and std: at least two elements, so that nothing is 0/0."""
-    wide = shapes(1, 3, min_side=3, max_side=4)
-    return OpCase(op, reference,
-                  over_dims(distinct, wide, correction=st.sampled_from([0, 1, 2])),
+    def quiet(x, dim=None, **more):
+        with warnings.catch_warnings():             # torch warns where n ≤ correction
+            warnings.simplefilter("ignore")
+            return reference(x, dim, **more)
+    wide, name = shapes(1, 3, min_side=3, max_side=4), op.__name__
+    corrections = st.sampled_from([0, 1, 2, 0.5, -1, None])
+    return OpCase(op, quiet,
+                  st.one_of(over_dims(distinct, wide, correction=corrections),
+                            over_dims(distinct, wide, unbiased=st.booleans())),
                   (example(1, real, (2, 4), dim=1), example(2, real, (3, 4)),
-                   example(3, real, (3, 2, 2), dim=(0, -1), keepdim=True, correction=0)),
-                  (*out_of_range(op), twice(op), integers(op)),
+                   example(3, real, (3, 2, 2), dim=(0, -1), keepdim=True, correction=0),
+                   example(25, real, (3, 4), dim=0, unbiased=False),
+                   example(26, real, (3, 4), dim=False), example(27, real, (3, 4), dim=True)),
+                  (*out_of_range(op), twice(op), integers(op), no_bool(op, dim=0),
+                   Error(Call(X, unbiased=True, correction=0), TypeError,
+                         f"{name}: needs unbiased=True or False, or a correction; got unbiased=Tr"),
+                   Error(Call(X, unbiased=1), TypeError, f"{name}: needs unbiased=True or False"),
+                   Error(Call(X, dim=True, unbiased=True), TypeError, f"{name}: dim must be"),
+                   Error(Call(X, correction="1"), TypeError,
+                         f"{name}: correction must be a number; got '1'")),
                   corners=st.one_of(over_dims(special, wide),
-                                    over_dims(tied, shapes(), correction=st.just(0))))
+                                    over_dims(tied, shapes(), correction=st.just(0)),
+                                    over_dims(real, any_shapes(), correction=st.integers(1, 4))))
 
 
 def picking(op, reference) -> OpCase:
@@ -84,15 +131,35 @@ def picking(op, reference) -> OpCase:
             return f(x) if dim is None else tuple(f(x, dim, keepdim))
         return call
     nonempty = shapes(0, 3)
+    name = op.__name__
     return OpCase(op, flat(reference), over_dim(distinct, nonempty, none=True),
                   (example(4, distinct, (2, 3), dim=1), example(5, distinct, (2, 3), dim=0,
                                                                 keepdim=True),
                    example(6, distinct, (2, 3), dim=None)),
-                  (*out_of_range(op), empty(op, 1)),
-                  # over all elements the gradient at NaN is NaN here, as for amax
-                  corners=st.one_of(over_dim(tied, nonempty, none=True),
-                                    over_dim(special, nonempty)),
+                  (*out_of_range(op), empty(op, 1), no_bool(op, dim=0),
+                   Error(Call(np.ones((2, 0)), dim=None), RuntimeError,
+                         rf"{name}: there is no element in shape \(2, 0\)")),
+                  corners=st.one_of(*(over_dim(domain, nonempty, none=True)
+                                      for domain in (tied, special, whole)),
+                                    over_dim(real, st.just((2, 0, 3)).map(tuple)).filter(
+                                        lambda call: call.static["dim"] not in (1, -2))),
                   run=flat(op))
+
+
+def of_two(op, reference) -> OpCase:
+    """max and min of two tensors: maximum and minimum by another name."""
+    def pair(rng, shapes):
+        values = distinct(rng, (int(np.prod(shapes[0])) + int(np.prod(shapes[1])),))
+        a, b = np.split(values, [int(np.prod(shapes[0]))])
+        return Call(a.reshape(shapes[0]), b.reshape(shapes[1]))
+    name, rng = op.__name__, np.random.default_rng(28)
+    return OpCase(op, reference, st.builds(pair, seeds, broadcastable(2)),
+                  (pair(rng, ((2, 3), (2, 3))), pair(rng, ((2, 3), (3,)))),
+                  (Error(Call(X, np.ones((2, 4))), RuntimeError, "do not broadcast"),
+                   Error(Call(X, X, keepdim=True), TypeError, f"{name}: takes either dim and"),
+                   Error(Call(X, dim=0, other=X), TypeError, f"{name}: takes either dim and"),
+                   Error(Call(X, keepdim=True), TypeError, f"{name}: keepdim needs a dim")),
+                  corners=binary(tied, tied), name=f"{name}_of_two")
 
 
 def extreme(op, reference) -> OpCase:
@@ -100,58 +167,97 @@ def extreme(op, reference) -> OpCase:
     return OpCase(op, reference, over_dims(distinct, nonempty, none=False),
                   (example(7, distinct, (2, 3), dim=1), example(8, distinct, (2, 3), dim=()),
                    example(9, distinct, (3, 2, 2), dim=(0, -1), keepdim=True)),
-                  (*out_of_range(op), twice(op), empty(op, 1)),
-                  corners=st.one_of(over_dims(tied, nonempty, none=False),
-                                    over_dims(special, nonempty, none=False)))
+                  (*out_of_range(op), twice(op), empty(op, 1), empty(op, (), (IndexError)),
+                   no_bool(op)),
+                  corners=st.one_of(*(over_dims(domain, nonempty)
+                                      for domain in (tied, special, whole))))
 
 
 def position(op, reference) -> OpCase:
     return OpCase(op, reference, over_dim(tied, shapes(0, 3), none=True),
-                  (example(10, tied, (2, 3), dim=1, keepdim=True), example(11, tied, (2, 3))),
-                  (*out_of_range(op), empty(op, 1)),
+                  (example(10, tied, (2, 3), dim=1, keepdim=True), example(11, tied, (2, 3)),
+                   example(11, tied, (2, 3), dim=None, keepdim=True)),
+                  (*out_of_range(op), empty(op, 1), empty(op, None), no_bool(op),
+                   Error(Call(X > 1), RuntimeError, f"{op.__name__}: needs numbers; got bool"),
+                   Error(Call(X, dim=(0,)), TypeError, f"{op.__name__}: dim must be an int")),
                   corners=over_dim(special, shapes(0, 3), none=True), differentiable=False)
 
 
+def truth(op, reference) -> OpCase:
+    def uint8s(rng, shape):
+        return tied(rng, shape).astype(np.uint8)
+    return OpCase(op, reference, over_dims(tied),
+                  (example(29, tied, (2, 3), dim=1), example(30, tied, (2, 3)),
+                   example(31, tied, (2, 3), dim=()), Call(np.zeros((2, 0)), keepdim=True)),
+                  (*out_of_range(op), twice(op), no_bool(op)),
+                  corners=st.one_of(*(over_dims(domain) for domain in (special, whole, uint8s))),
+                  differentiable=False)
+
+
 def exponential(op, reference) -> OpCase:
-    return OpCase(op, reference, over_dim(real, keepdim=False),
-                  (example(12, real, (2, 3), dim=1), example(13, real, (2, 3), dim=-2)),
-                  (*out_of_range(op), integers(op, dim=0)),
-                  corners=over_dim(special, keepdim=False))
+    return OpCase(op, typed(reference), over_dim(real, keepdim=False),
+                  (example(12, real, (2, 3), dim=1), example(13, real, (2, 3), dim=-2),
+                   example(13, real, (2, 3), dim=1, dtype=np.dtype("float64"))),
+                  (*out_of_range(op), integers(op, dim=0),
+                   Error(Call(X, dim=0, dtype="int64"), RuntimeError,
+                         f"{op.__name__}: needs floating point input; got int64")),
+                  corners=st.one_of(over_dim(special, keepdim=False),
+                                    over_dim(whole, keepdim=False, dtype=dtypes("float64"))))
 
 
 CASES = [
-    OpCase(ops.sum, torch.sum, over_dims(real),
+    OpCase(ops.sum, typed(torch.sum), over_dims(real),
            (example(14, real, (2, 3), dim=1), example(15, real, (3, 2, 2), dim=(0, -1),
-                                                      keepdim=True)),
-           (*out_of_range(ops.sum), twice(ops.sum)), corners=over_dims(special)),
-    OpCase(ops.mean, torch.mean, over_dims(real, shapes()),
+                                                      keepdim=True),
+            example(14, real, (2, 3), dim=(), dtype=np.dtype("float64"))),
+           (*out_of_range(ops.sum), twice(ops.sum), no_bool(ops.sum, dim=0)),
+           corners=st.one_of(over_dims(special), over_dims(whole),
+                             over_dims(tied, dtype=dtypes("float32", "int64", "bool")),
+                             over_dims(whole, dtype=dtypes("float64", "int64", "uint8")))),
+    OpCase(ops.mean, typed(torch.mean), over_dims(real, shapes()),
            (example(16, real, (2, 3), dim=1), example(17, real, (3, 2, 2), dim=(0, -1),
-                                                      keepdim=True)),
-           (*out_of_range(ops.mean), twice(ops.mean), integers(ops.mean)),
-           corners=over_dims(special)),
+                                                      keepdim=True),
+            example(16, real, (2, 3), dim=(), dtype=np.dtype("float64"))),
+           (*out_of_range(ops.mean), twice(ops.mean), integers(ops.mean), no_bool(ops.mean, dim=0),
+            Error(Call(X, dtype="int64"), RuntimeError, "mean: needs floating point input")),
+           corners=st.one_of(over_dims(special), over_dims(whole, dtype=dtypes("float64")))),
     OpCase(ops.prod,
-           lambda x, dim=None, **more: x.prod() if dim is None else x.prod(dim, **more),
+           typed(lambda x, dim=None, **more: x.prod(**more) if dim is None
+                 else x.prod(dim, **more)),
            over_dim(nonzero, none=True),
            (example(18, nonzero, (2, 3), dim=1, keepdim=True), example(19, nonzero, (2, 3)),
             Call([[0.0, 2.0, 3.0], [4.0, 5.0, 6.0]], dim=1), Call([[0.0, 2.0], [3.0, 0.0]])),
-           out_of_range(ops.prod),
-           corners=st.one_of(over_dim(tied, none=True), over_dim(finite_special, none=True))),
+           (*out_of_range(ops.prod), no_bool(ops.prod, dim=0),
+            Error(Call(X, keepdim=True), TypeError, "prod: keepdim needs a dim"),
+            Error(Call(X, dim=(0, 1)), TypeError, "prod: dim must be an int")),
+           corners=st.one_of(over_dim(tied, none=True), over_dim(finite_special, none=True),
+                             over_dim(whole, none=True),
+                             over_dim(tied, none=True, dtype=dtypes("float32", "int64", "bool")))),
     moment(ops.var, torch.var),
     moment(ops.std, torch.std),
     extreme(ops.amax, torch.amax),
     extreme(ops.amin, torch.amin),
     picking(ops.max, torch.max),
     picking(ops.min, torch.min),
+    of_two(ops.max, torch.max),
+    of_two(ops.min, torch.min),
     position(ops.argmax, torch.argmax),
     position(ops.argmin, torch.argmin),
+    truth(ops.any, torch.any),
+    truth(ops.all, torch.all),
     OpCase(ops.logsumexp, torch.logsumexp, over_dims(real, shapes(), none=False),
            (example(20, real, (2, 3), dim=1), example(21, real, (3, 2, 2), dim=(0, -1),
                                                       keepdim=True)),
-           (*out_of_range(ops.logsumexp), twice(ops.logsumexp)),
-           corners=over_dims(special, none=False)),
+           (*out_of_range(ops.logsumexp), twice(ops.logsumexp), no_bool(ops.logsumexp, dim=0),
+            Error(Call(X, dim=None), TypeError, "logsumexp: dim must be an int or a tuple")),
+           corners=st.one_of(over_dims(special, none=False), over_dims(real, none=False))),
     exponential(ops.softmax, torch.softmax),
     exponential(ops.log_softmax, torch.log_softmax),
-    OpCase(ops.cumsum, torch.cumsum, over_dim(real, keepdim=False),
-           (example(22, real, (2, 3), dim=1), example(23, real, (2, 3), dim=-2)),
-           out_of_range(ops.cumsum), corners=over_dim(special, keepdim=False)),
+    OpCase(ops.cumsum, typed(torch.cumsum), over_dim(real, keepdim=False),
+           (example(22, real, (2, 3), dim=1), example(23, real, (2, 3), dim=-2),
+            example(22, real, (2, 3), dim=1, dtype=np.dtype("float64"))),
+           (*out_of_range(ops.cumsum),
+            Error(Call(X, dim=0, dtype="bool"), RuntimeError, "cumsum: needs a dtype of numbers")),
+           corners=st.one_of(over_dim(special, keepdim=False), over_dim(whole, keepdim=False),
+                             over_dim(tied, keepdim=False, dtype=dtypes("int64")))),
 ]
