@@ -6,7 +6,6 @@ OMITTED = {
     "device": "there is only the CPU",
     "size_average": "deprecated by torch for `reduction`", "reduce": "the same",
     "min_value": "deprecated by torch for `min_val`", "max_value": "the same",
-    "sparse": "there are no sparse tensors",
     "foreach": "chooses among implementations; there is one", "fused": "the same",
     "capturable": "for CUDA graphs", "differentiable": "steps are not recorded",
     "assign": "parameters keep their identity", "always_call": "a hook runs where forward succeeds",

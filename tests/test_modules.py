@@ -270,6 +270,7 @@ def test_what_cannot_be_assigned(nets):
         for wrong in (lambda net=net, t=tensor: setattr(net, "scale", t),
                       lambda net=net, t=tensor: setattr(net, "body", t),
                       lambda net=net: setattr(net, "offset", 3),
+                      lambda net=net: setattr(net, "nothing", 3),
                       lambda net=net: net.register_buffer("b", 3),
                       lambda net=net, t=tensor: net.register_parameter("p", t),
                       lambda net=net: net.add_module("m", 3)):

@@ -12,7 +12,9 @@ from minigrad import nn
 
 # what torch says about empty weights, and about channels that nothing counts
 pytestmark = [pytest.mark.filterwarnings("ignore:Initializing zero-element"),
-              pytest.mark.filterwarnings("ignore:input's size at dim=1")]
+              pytest.mark.filterwarnings("ignore:input's size at dim=1"),
+              pytest.mark.filterwarnings("ignore:.*mplicit dimension choice"),
+              pytest.mark.filterwarnings("ignore:.*dim was not given")]
 
 
 def f(*shape):
@@ -105,6 +107,8 @@ CASES = [
     ("LogSigmoid", (), {}, [f(3, 4)]),
     ("Tanh", (), {}, [f(3, 4)]),
     ("Softmax", (1,), {}, [f(3, 4)]),
+    ("Softmax", (), {}, [f(3, 4, 2)]),
+    ("LogSoftmax", (None,), {}, [f(3, 4)]),
     ("LogSoftmax", (), {"dim": 0}, [f(3, 4)]),
     ("Dropout", (0.0, True), {}, [f(3, 4)]),
     ("Dropout", (1.0,), {}, [f(3, 4)]),
@@ -116,8 +120,20 @@ CASES = [
     ("Flatten", (0, 1), {}, [f(3, 4, 5)]),
     ("Unflatten", (1, (2, 3)), {}, [f(3, 6, 5)]),
     ("Unflatten", (-1, (2, -1, 2)), {}, [f(3, 12)]),
+    ("Unflatten", (1, (2, -1)), {}, [f(0, 6)]),
+    ("Upsample", ((5, 7),), {}, [f(2, 3, 4, 3)]),
+    ("Upsample", (), {"scale_factor": 2, "mode": "bilinear", "align_corners": True},
+     [f(2, 3, 4, 3)]),
+    ("Upsample", (None, (1.5, 2.0), "bilinear", False, True), {}, [f(2, 3, 5, 3)]),
+    ("Unfold", ((2, 3), 1, (1, 0)), {"stride": 2}, [f(2, 3, 5, 7)]),
+    ("Unfold", (3, 2), {}, [f(2, 6, 7)]),
+    ("Fold", ((5, 6), 2), {"padding": 1, "stride": (2, 1)}, [f(2, 12, 21)]),
+    ("Fold", ((5, 6), (3, 2), 2, 1, 1), {}, [f(2, 18, 18)]),
     ("Embedding", (7, 3), {}, [integers(7, 2, 4)]),
     ("Embedding", (7, 5), {"padding_idx": -2}, [integers(7, 20)]),
+    ("Embedding", (7, 5, 3, None, 2.0, True), {}, [integers(7, 20)]),
+    ("Embedding", (7, 3), {"max_norm": 1.0}, [integers(7, 6)]),
+    ("Embedding", (7, 3), {"max_norm": 1.5, "norm_type": 1.0, "padding_idx": 0}, [integers(7, 6)]),
     ("Embedding", (4, 2), {"_weight": np.arange(8, dtype=np.float32).reshape(4, 2),
                            "_freeze": True}, [integers(4, 6)]),
     ("CrossEntropyLoss", (), {}, [f(6, 4), integers(4, 6)]),
@@ -376,10 +392,19 @@ INVALID = [
     ("Embedding", (4, 2), {"padding_idx": 4}, None, "padding_idx 4 is outside the table of 4"),
     ("Embedding", (4, 2), {"padding_idx": -5}, None, "padding_idx -5 is outside the table of 4"),
     ("Embedding", (4, 2), {"padding_idx": 1.0}, None, "padding_idx must be an int; got 1.0"),
+    ("Embedding", (4, 2), {"sparse": 1.5}, lambda package: package.ones(2), "embedding"),
+    ("Upsample", (), {}, image(), "size"), ("Upsample", (3, 2.0), {}, image(), "size"),
+    ("Upsample", (3,), {"mode": "cube"}, image(), "mode must be one of"),
+    ("Unfold", (0,), {}, image(), "kernel_size must be"),
+    ("Fold", (5, 2), {}, image(), "fold: "),
     ("Unflatten", (1, 6), {}, None, "unflattened_size must be a tuple of ints; got 6"),
     ("Unflatten", (1, (2, "a")), {}, None, "unflattened_size must be an int; got 'a'"),
     ("Unflatten", (4, (1, 2)), {}, image(), "dim 4 is out of range for input"),
-    ("Unflatten", (1, (4, 2)), {}, image(), "reshape"),
+    ("Unflatten", (1, (4, 2)), {}, image(), "(4, 2) does not fit dim 1 of input (1, 2, 5, 5)"),
+    ("Unflatten", (-1, (4, -1)), {}, image(), "(4, -1) does not fit dim 3"),
+    ("Unflatten", (1, (-1, -1)), {}, image(), "(-1, -1) does not fit dim 1"),
+    ("Unflatten", (1, ()), {}, lambda package: package.ones(2, 1), "must be a tuple of ints"),
+    ("Dropout1d", (), {}, lambda package: package.ones(3), "at least 2 dims; got (3,)"),
 ]
 
 

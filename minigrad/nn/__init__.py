@@ -55,4 +55,10 @@ from minigrad.nn.pool import (
     AvgPool2d as AvgPool2d,
     MaxPool2d as MaxPool2d,
 )
-from minigrad.nn.shape import Flatten as Flatten, Unflatten as Unflatten
+from minigrad.nn.shape import (
+    Flatten as Flatten,
+    Fold as Fold,
+    Unflatten as Unflatten,
+    Unfold as Unfold,
+    Upsample as Upsample,
+)

@@ -139,16 +139,13 @@ class Tanh(Module):
 
 
 class _AlongDim(Module):
-    """dim None: torch's choice, 0 for an input of 0, 1 or 3 dims and 1 for others."""
+    """dim None: torch's choice, by the dims of the input, with a warning."""
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         if dim is not None and (isinstance(dim, bool) or not isinstance(dim, int)):
             raise TypeError(f"{type(self).__name__}: dim must be an int or None; got {dim!r}")
         self.dim = dim
-
-    def _dim_of(self, input: Tensor) -> int:
-        return self.dim if self.dim is not None else int(input.ndim not in (0, 1, 3))
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -158,14 +155,14 @@ class Softmax(_AlongDim):
     """y = e^x / Σ e^x along dim"""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.softmax(input, self._dim_of(input))
+        return F.softmax(input, self.dim)
 
 
 class LogSoftmax(_AlongDim):
     """y = x - log Σ e^x along dim"""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.log_softmax(input, self._dim_of(input))
+        return F.log_softmax(input, self.dim)
 
 
 def _shown(options: str, inplace: bool) -> str:

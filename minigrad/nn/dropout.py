@@ -37,9 +37,14 @@ class _ChannelDropout(Dropout):
     unbatched: int | None = None        # the dims of an input without a batch
 
     def forward(self, input: Tensor) -> Tensor:
+        if input.ndim < 2:
+            raise RuntimeError(f"{type(self).__name__}: input must have channels and at least 2 "
+                               f"dims; got {input.shape}")
+        if not self.training:
+            return input
         channels = input.shape[:1 if input.ndim == self.unbatched else 2]
         shape = channels + (1,) * (input.ndim - len(channels))
-        return input * F.dropout(Tensor(np.ones(shape, input.dtype)), self.p, self.training)
+        return input * F.dropout(Tensor(np.ones(shape, input.dtype)), self.p)
 
 
 class Dropout1d(_ChannelDropout):

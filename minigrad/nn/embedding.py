@@ -20,13 +20,15 @@ class Embedding(Module):
     padding_idx: a row that starts at 0 and gets no gradient; negative counts from the end.
     max_norm: a row that is longer, in the norm_type-norm, is cut to it when it is looked up.
     scale_grad_by_freq: a row's gradient is divided by how often the row was looked up.
-    w starts in N(0, 1). Raises ValueError for a padding_idx outside the table.
+    w starts in N(0, 1). Raises ValueError for a padding_idx outside the table; forward refuses
+    `sparse`, since gradients are dense.
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None,
                  max_norm: float | None = None, norm_type: float = 2.0,
-                 scale_grad_by_freq: bool = False, *, _weight: Tensor | None = None,
-                 _freeze: bool = False, dtype: DTypeLike | None = None) -> None:
+                 scale_grad_by_freq: bool = False, sparse: bool = False,
+                 _weight: Tensor | None = None, _freeze: bool = False, *,
+                 dtype: DTypeLike | None = None) -> None:
         super().__init__()
         shape = (whole(self, "num_embeddings", num_embeddings),
                  whole(self, "embedding_dim", embedding_dim))
@@ -40,7 +42,7 @@ class Embedding(Module):
             raise ValueError(f"Embedding: the weight must have shape {shape}; got {_weight.shape}")
         self.num_embeddings, self.embedding_dim = shape
         self.padding_idx, self.max_norm, self.norm_type = padding_idx, max_norm, norm_type
-        self.scale_grad_by_freq = scale_grad_by_freq
+        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
         self.weight = empty(*shape, dtype=dtype) if _weight is None else Parameter(_weight)
         if _weight is None:
             self.reset_parameters()
@@ -49,14 +51,15 @@ class Embedding(Module):
     @classmethod
     def from_pretrained(cls, embeddings: Tensor, freeze: bool = True,
                         padding_idx: int | None = None, max_norm: float | None = None,
-                        norm_type: float = 2.0, scale_grad_by_freq: bool = False) -> Self:
+                        norm_type: float = 2.0, scale_grad_by_freq: bool = False,
+                        sparse: bool = False) -> Self:
         """A layer around a given table (V, D), whose memory it shares; `freeze`: not learnt."""
         if embeddings.ndim != 2:
             raise ValueError("Embedding.from_pretrained: embeddings must have 2 dims; "
                              f"got {embeddings.shape}")
         rows, columns = embeddings.shape
-        return cls(rows, columns, padding_idx, max_norm, norm_type, scale_grad_by_freq,
-                   _weight=embeddings, _freeze=freeze)
+        return cls(rows, columns, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse,
+                   embeddings, freeze)
 
     def reset_parameters(self) -> None:
         init.normal_(self.weight)
@@ -64,7 +67,8 @@ class Embedding(Module):
             init.zeros_(self.weight.detach()[self.padding_idx])
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.embedding(input, self.weight, self.padding_idx)
+        return F.embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type,
+                           self.scale_grad_by_freq, self.sparse)
 
     def extra_repr(self) -> str:
         shown = f"{self.num_embeddings}, {self.embedding_dim}"

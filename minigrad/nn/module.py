@@ -74,12 +74,14 @@ class Module:
         if "_buffers" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning "
                                  f"{name!r}")
-        before = self.__dict__.get(name)
         if isinstance(value, Parameter):
             self._buffers.pop(name, None)
         elif value is not None:
-            for kind in (Parameter, Module, Tensor if name in self._buffers else Parameter):
-                if isinstance(before, kind) and not isinstance(value, kind):
+            before = self.__dict__.get(name)
+            for kind, fixed in ((Parameter, isinstance(before, Parameter)),
+                                (Module, isinstance(before, Module)),
+                                (Tensor, name in self._buffers)):
+                if fixed and not isinstance(value, kind):
                     raise TypeError(f"{type(self).__name__}: {name} is a {kind.__name__} and can "
                                     f"only become another or None; got {type(value).__name__}")
         super().__setattr__(name, value)

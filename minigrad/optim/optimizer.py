@@ -80,14 +80,18 @@ class Optimizer:
         if names:
             group["param_names"] = names
         if len(names) not in (0, len(tensors)) or any(
-                ("param_names" in other) != bool(names) for other in self.param_groups):
+                ("param_names" in other) != ("param_names" in group)
+                for other in self.param_groups):
             raise ValueError(f"{name}: all parameters must have names, or none of them")
         self._check(group)
         self.param_groups.append(group)
 
     def _check(self, group: Group) -> None:
         """Check the options; a learning rate given as a tensor becomes a number."""
-        if isinstance(group.get("lr"), Tensor) and group["lr"].numel() == 1:
+        if isinstance(group.get("lr"), Tensor):
+            if group["lr"].numel() != 1:
+                raise ValueError(f"{type(self).__name__}: lr must be a number or a Tensor of one "
+                                 f"element; got shape {group['lr'].shape}")
             group["lr"] = float(group["lr"])
         self.check(group)
 
@@ -210,7 +214,7 @@ def require(name: str, group: Group, **conditions: Condition) -> None:
         value = group[option]
         try:
             fine = holds(value)
-        except (TypeError, RuntimeError):
+        except TypeError:
             raise TypeError(f"{name}: {option} must be {text}; got {value!r}") from None
         if not fine:
             raise ValueError(f"{name}: {option} must be {text}; got {value}")
