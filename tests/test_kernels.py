@@ -144,9 +144,15 @@ def erf(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     return 3 * real(rng, n, dtype), junk(n, dtype)
 
 
+def relu_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    n = draw(st.integers(0, 40))
+    y = rng.choice([0, 1, 2.5, -1, np.nan, np.inf], n).astype(dtype)
+    return real(rng, n, dtype), y, junk(n, dtype)
+
+
 ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
     im2col, col2im, max_pool, scatter, gather, avg_pool,
-    avg_pool_grad, lrn, lrn_grad, adam, sgd, warp_affine, erf)}
+    avg_pool_grad, lrn, lrn_grad, adam, sgd, warp_affine, erf, relu_grad)}
 
 
 def test_every_kernel_is_tested() -> None:

@@ -1,8 +1,10 @@
-"""Functions that NumPy lacks."""
+"""Functions that NumPy lacks, or takes several passes for."""
 
 from __future__ import annotations
 
 import math
+
+import numpy as np
 
 from minigrad.kernels import Float1, kernel, prange
 
@@ -16,3 +18,14 @@ def erf_numpy(x: Float1, y: Float1) -> None:
 def erf(x: Float1, y: Float1) -> None:
     for i in prange(x.shape[0]):
         y[i] = math.erf(x[i])
+
+
+def relu_grad_numpy(g: Float1, y: Float1, dx: Float1) -> None:
+    """dx = 0 where y ≤ 0, g elsewhere: of a NaN, too"""
+    dx[:] = np.where(y <= 0, 0, g)
+
+
+@kernel(relu_grad_numpy, writes=("dx",))
+def relu_grad(g: Float1, y: Float1, dx: Float1) -> None:
+    for i in prange(g.shape[0]):
+        dx[i] = g.dtype.type(0) if y[i] <= 0 else g[i]

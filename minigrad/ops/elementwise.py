@@ -374,7 +374,15 @@ def sign(x: Tensor) -> Recorded:
 def relu(x: Tensor) -> Recorded:
     """y = max(x, 0); gradient 0 at 0"""
     _require_number("relu", x)
-    return np.maximum(x.data, 0), lambda g, y: where(y <= 0, 0.0, g)
+    return np.maximum(x.data, 0), lambda g, y: _relu_grad(g, y)
+
+
+@op
+def _relu_grad(g: Tensor, y: Tensor) -> Recorded:
+    """dx of y = relu(x): g where y > 0 or NaN, 0 elsewhere"""
+    dx = np.empty(y.shape, g.dtype)
+    kernels.relu_grad(g.data.reshape(-1), y.data.reshape(-1), dx.reshape(-1))
+    return dx, lambda c: _relu_grad(c, y), None
 
 
 @op
