@@ -2,7 +2,7 @@
 
     d(a·b) = da·b + a·db        d(1/x) = -1/x²·dx        d(e^x) = e^x·dx        …
 
-Operands of different dtypes are first brought to a common one by torch's rules (`promote`).
+Operands of different dtypes are first brought to a common one (`promotion`).
 At kinks and ties the subgradient is torch's: 0 for abs and relu at 0, half to each side for
 maximum and minimum at a tie, 0 for clamp on its boundary.
 """
@@ -19,100 +19,20 @@ import numpy as np
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.kernels import elementwise as kernels
+from minigrad.ops.promotion import (
+    NUMBERS,
+    binary_op,
+    float_op,
+    is_bool,
+    number,
+    number_op,
+    promote as promote,
+    tensors_to_common_dtype,
+    to_common_dtype,
+)
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
-
-
-# ---- type promotion -----------------------------------------------------------------------------
-
-_NUMBERS = (bool, int, float)
-
-
-def promote(*operands: Any, name: str = "promote") -> list[Tensor]:
-    """The operands as Tensors of one dtype.
-
-    A float beats an integer beats a bool; among equals the wider wins; tensors with dimensions
-    outrank 0-d tensors, and those outrank Python numbers, unless the lower rank has the higher
-    category. Raises TypeError for what is no number. Source: torch.result_type.
-    """
-    tensors: list[Any] = [x if type(x) in _NUMBERS else as_tensor(name, x) for x in operands]
-    ranks: list[np.dtype[Any] | None] = [None, None, None]      # dimensioned, 0-d, Python numbers
-    for x in tensors:
-        plain = type(x) in _NUMBERS
-        rank = 2 if plain else 1 if x.ndim == 0 else 0
-        dtype = np.dtype({bool: bool, int: np.int64, float: np.float32}[type(x)] if plain
-                         else x.dtype)
-        ranks[rank] = _wider(ranks[rank], dtype)
-    present = [dtype for dtype in ranks if dtype is not None]
-    common = max(present, key=_category)            # the first, so the highest rank, of several
-    return [_number(x, common) if type(x) in _NUMBERS else x.to(common) for x in tensors]
-
-
-def _number(x: float, dtype: np.dtype[Any]) -> Tensor:
-    """A Python number as a 0-d tensor; one too large for an integer dtype wraps around."""
-    return autograd.Tensor(np.asarray(x, dtype) if dtype.kind == "f" else
-                           np.asarray(x).astype(dtype))
-
-
-def _category(dtype: np.dtype[Any]) -> int:
-    return "buif".index(dtype.kind) - (dtype.kind == "i")     # bool 0, integers 1, floats 3
-
-
-def _wider(a: np.dtype[Any] | None, b: np.dtype[Any]) -> np.dtype[Any]:
-    if a is None:
-        return b
-    if _category(a) != _category(b):                # NumPy would make float64 of int64 and float32
-        return a if _category(a) > _category(b) else b
-    return np.promote_types(a, b)
-
-
-def _promote_all(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    a, b = inputs
-    if isinstance(a, autograd.Tensor):
-        if isinstance(b, autograd.Tensor) and a._data.dtype == b._data.dtype:
-            return inputs
-        if type(b) in _NUMBERS and a._data.dtype.kind == "f":       # the usual x * 2, made short
-            return a, _number(b, a._data.dtype)
-    return tuple(promote(a, b, name=name))
-
-
-def _promote_numbers(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    if any(map(_is_bool, inputs)):
-        raise RuntimeError(f"{name}: needs numbers, not bools; ^ and ~ invert a mask")
-    return _promote_all(name, inputs)
-
-
-def _is_bool(x: Any) -> bool:
-    return type(x) is bool or (isinstance(x, autograd.Tensor) and x.dtype.kind == "b")
-
-
-def _promote_tensors(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    for x in inputs:
-        if type(x) in _NUMBERS:
-            raise TypeError(f"{name}: needs two Tensors; got the number {x!r}: clamp() takes those")
-    return _promote_all(name, inputs)
-
-
-def _to_float(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    x, *others = inputs
-    x = as_tensor(name, x)
-    return (x if x._data.dtype.kind == "f" else x.to(np.float32), *others)
-
-
-def binary_op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
-    """An @op of two operands that are promoted to a common dtype first."""
-    return op(forward, _promote_all)
-
-
-def number_op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
-    """A binary_op that refuses bools."""
-    return op(forward, _promote_numbers)
-
-
-def float_op(forward: Callable[..., Recorded]) -> Callable[..., Tensor]:
-    """An @op of a float: integers and bools become float32 first."""
-    return op(forward, _to_float)
 
 
 @op
@@ -149,7 +69,7 @@ def sub(a: Tensor, b: Tensor, *, alpha: float = 1) -> Recorded:
 def _factor(name: str, alpha: float, x: Tensor) -> Any:
     if x.dtype.kind != "f" and not isinstance(alpha, int):
         raise RuntimeError(f"{name}: alpha must be an integer for {x.dtype}; got {alpha!r}")
-    return _number(alpha, x.dtype).data
+    return number(alpha, x.dtype).data
 
 
 @binary_op
@@ -212,13 +132,13 @@ def _zero(g: Tensor) -> Tensor:
 
 def _promote_power(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     a, b = inputs
-    if type(a) in _NUMBERS and type(b) in _NUMBERS:
+    if type(a) in NUMBERS and type(b) in NUMBERS:
         raise TypeError(f"pow: one of the two must be a Tensor; got {a!r} and {b!r}")
     if type(b) is int and b < 0 and isinstance(a, autograd.Tensor) and a.dtype.kind in "iub":
         raise RuntimeError(f"pow: an integer tensor cannot be raised to a negative power; got {b}")
-    if _is_bool(a) and _is_bool(b) and type(b) is not bool:
+    if is_bool(a) and is_bool(b) and type(b) is not bool:
         raise RuntimeError("pow: a bool cannot be raised to a bool tensor")
-    return _promote_all(name, inputs)
+    return to_common_dtype(name, inputs)
 
 
 @functools.partial(op, prepare=_promote_power)
@@ -245,11 +165,11 @@ def _integer_power(a: Array, b: Array) -> Array:
 @op
 def neg(x: Tensor) -> Recorded:
     """y = -x"""
-    _require_number("neg", x)
+    _requirenumber("neg", x)
     return -x.data, lambda g: -g
 
 
-def _require_number(name: str, x: Tensor) -> None:
+def _requirenumber(name: str, x: Tensor) -> None:
     if x.dtype.kind == "b":
         raise RuntimeError(f"{name}: needs numbers; got {x.dtype}")
 
@@ -360,7 +280,7 @@ def tan(x: Tensor) -> Recorded:
 @op
 def abs(x: Tensor) -> Recorded:
     """y = |x|; gradient 0 at 0"""
-    _require_number("abs", x)
+    _requirenumber("abs", x)
     return np.abs(x.data), lambda g: g * sign(x)
 
 
@@ -373,7 +293,7 @@ def sign(x: Tensor) -> Recorded:
 @op
 def relu(x: Tensor) -> Recorded:
     """y = max(x, 0); gradient 0 at 0"""
-    _require_number("relu", x)
+    _requirenumber("relu", x)
     return np.maximum(x.data, 0), lambda g, y: _relu_grad(g, y)
 
 
@@ -392,14 +312,14 @@ def leaky_relu(x: Tensor, *, negative_slope: float = 0.01) -> Recorded:
             lambda g: where(x > 0, g, g * negative_slope))
 
 
-@functools.partial(op, prepare=_promote_tensors)
+@functools.partial(op, prepare=tensors_to_common_dtype)
 def maximum(a: Tensor, b: Tensor) -> Recorded:
     """y = max(a, b); at a tie each side gets half the gradient"""
     return (np.maximum(a.data, b.data), lambda g: _share_of_greater(g, a, b),
             lambda g: _share_of_greater(g, b, a))
 
 
-@functools.partial(op, prepare=_promote_tensors)
+@functools.partial(op, prepare=tensors_to_common_dtype)
 def minimum(a: Tensor, b: Tensor) -> Recorded:
     """y = min(a, b); at a tie each side gets half the gradient"""
     return (np.minimum(a.data, b.data), lambda g: _share_of_greater(g, b, a),
