@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from minigrad import random
+from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.ops import elementwise as el, linalg, reduce, shape
-from minigrad.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from minigrad.ops.activation import (
+    elu,
+    gelu,
+    hardtanh,
+    leaky_relu,
+    logsigmoid,
+    relu,
+    silu,
+    softplus,
+)
+from minigrad.ops.arguments import refuse_inplace, require_float, require_number
+from minigrad.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d, fold, unfold
 from minigrad.ops.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -29,16 +43,19 @@ from minigrad.ops.norm import (
     local_response_norm,
 )
 from minigrad.ops.pool import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
+from minigrad.ops.resize import interpolate
+from minigrad.ops.shape import Dims, normalize_dim, normalize_dims, to_int, to_ints
 from minigrad.tensor import Tensor
 
 __all__ = [
     "adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "batch_norm",
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "conv1d", "conv2d",
-    "conv_transpose1d", "conv_transpose2d", "cosine_similarity", "cross_entropy", "dropout", "elu",
-    "embedding", "gelu", "group_norm", "hardtanh", "huber_loss", "instance_norm", "kl_div",
-    "l1_loss", "layer_norm", "leaky_relu", "linear", "local_response_norm", "log_softmax",
-    "logsigmoid", "max_pool2d", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "relu",
-    "sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus", "tanh",
+    "conv_transpose1d", "conv_transpose2d", "cosine_similarity", "cross_entropy", "dropout",
+    "elu", "embedding", "fold", "gelu", "group_norm", "hardtanh", "huber_loss", "instance_norm",
+    "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear",
+    "local_response_norm", "log_softmax", "logsigmoid", "max_pool2d", "mse_loss", "nll_loss",
+    "normalize", "one_hot", "pad", "relu", "sigmoid", "silu", "smooth_l1_loss", "softmax",
+    "softplus", "tanh", "unfold",
 ]
 
 
@@ -47,17 +64,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     return linalg.linear(input, weight, bias)
 
 
-# ---- activations ---------------------------------------------------------------------------------
-
-def relu(input: Any) -> Tensor:
-    """y = max(x, 0)"""
-    return el.relu(input)
-
-
-def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
-    """y = x for x > 0, negative_slope · x elsewhere"""
-    return el.leaky_relu(input, negative_slope=negative_slope)
-
+# ---- activations; the others stand in ops/activation.py -----------------------------------------
 
 def sigmoid(input: Any) -> Tensor:
     """y = 1 / (1 + e^-x)"""
@@ -69,72 +76,51 @@ def tanh(input: Any) -> Tensor:
     return el.tanh(input)
 
 
-def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """y = log(1 + e^(β·x)) / β, and x itself where β·x > threshold"""
-    return el.softplus(input, beta=beta, threshold=threshold)
+def softmax(input: Any, dim: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
+    """y = e^x / Σ e^x along dim; x is converted to `dtype` first, if that is given.
 
-
-def logsigmoid(input: Any) -> Tensor:
-    """y = log σ(x) = -log(1 + e^-x)"""
-    return -el.softplus(el.neg(input), threshold=math.inf)
-
-
-def silu(input: Any) -> Tensor:
-    """y = x · σ(x)"""
-    return el.mul(input, el.sigmoid(input))
-
-
-def elu(input: Any, alpha: float = 1.0) -> Tensor:
-    """y = x for x > 0, α·(e^x - 1) elsewhere"""
-    x = _tensor(input)
-    return el.where(x > 0, x, el.expm1(el.where(x > 0, 0.0, x)) * alpha)
-
-
-def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
-    """y = x held between min_val and max_val; gradient 0 on the boundary"""
-    x = _tensor(input)
-    if min_val >= max_val:
-        raise ValueError(f"hardtanh: min_val must be less than max_val; got {min_val}, {max_val}")
-    inside = (x > min_val) & (x < max_val)
-    return el.where(inside, x, x.detach().clamp(min_val, max_val).to(x.dtype))
-
-
-def gelu(input: Any, approximate: str = "none") -> Tensor:
-    """y = x · Φ(x), Φ the normal distribution; approximate="tanh": Hendrycks & Gimpel's formula.
-
-    Raises RuntimeError for another `approximate`. Source: arXiv 1606.08415.
+    Without dim, torch's guess: 0 for x of 0, 1 or 3 dims, else 1, with a warning.
     """
-    x = _tensor(input)
-    if approximate == "none":
-        return x * 0.5 * (el.erf(x * math.sqrt(0.5)) + 1)
-    if approximate == "tanh":
-        return x * 0.5 * (el.tanh((x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)) + 1)
-    raise RuntimeError(f"gelu: approximate must be 'none' or 'tanh'; got {approximate!r}")
+    x = _converted("softmax", input, dtype)
+    return reduce.softmax(x, dim=_guessed("softmax", x) if dim is None else dim)
 
 
-def softmax(input: Any, dim: int) -> Tensor:
-    """y = e^x / Σ e^x along dim"""
-    return reduce.softmax(input, dim=dim)
+def log_softmax(input: Any, dim: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
+    """y = x - log Σ e^x along dim; dim and dtype as in softmax."""
+    x = _converted("log_softmax", input, dtype)
+    return reduce.log_softmax(x, dim=_guessed("log_softmax", x) if dim is None else dim)
 
 
-def log_softmax(input: Any, dim: int) -> Tensor:
-    """y = x - log Σ e^x along dim"""
-    return reduce.log_softmax(input, dim=dim)
+def _converted(name: str, input: Any, dtype: DTypeLike | None) -> Tensor:
+    x = as_tensor(name, input)
+    x = x if dtype is None else x.to(dtype)
+    require_float(name, x)
+    return x
+
+
+def _guessed(name: str, x: Tensor) -> int:
+    dim = 0 if x.ndim in (0, 1, 3) else 1
+    warnings.warn(f"{name}: dim was not given; {dim} is guessed from x {x.shape}", stacklevel=3)
+    return dim
 
 
 # ---- randomness ----------------------------------------------------------------------------------
 
-def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """In training, each x is 0 with probability p and x / (1 - p) otherwise.
 
     Draws from `minigrad.random.default_generator`. Raises ValueError unless 0 ≤ p ≤ 1.
     Source: Srivastava et al. 2014; torch draws other numbers for the same seed.
     """
-    x = _tensor(input)
+    x = as_tensor("dropout", input)
+    refuse_inplace("dropout", inplace)
+    require_number("dropout", p=p)
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p must lie in [0, 1]; got {p}")
     if not training or p == 0:
         return x
+    if p < 1:
+        require_float("dropout", x)
     kept = random.default_generator.uniform(x.shape) >= p
     return x * (kept / np.float64(max(1 - p, np.finfo(np.float64).tiny))).astype(x.dtype)
 
@@ -149,33 +135,50 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
     for the last dims of x only. Raises ValueError or RuntimeError where sizes do not fit.
     Source: torch.nn.functional.pad.
     """
-    x, sizes = _tensor(input), [int(n) for n in pad]
-    if len(sizes) % 2 or len(sizes) > 2 * x.ndim:
-        raise RuntimeError(f"pad: needs two sizes a dim, for at most {x.ndim} dims; got {sizes}")
+    x = as_tensor("pad", input)
     if mode not in ("constant", "reflect", "replicate", "circular"):
         raise ValueError(f"pad: mode must be 'constant', 'reflect', 'replicate' or 'circular'; "
                          f"got {mode!r}")
-    if mode != "constant" and value is not None:
-        raise ValueError(f"pad: mode {mode!r} takes no value; got {value}")
-    for i in range(0, len(sizes), 2):
-        before, after = sizes[i:i + 2]
+    pad = to_ints("pad", "pad", pad)
+    if len(pad) % 2 or len(pad) > 2 * x.ndim:
+        raise RuntimeError(f"pad: needs two sizes a dim, for at most {x.ndim} dims; got {pad}")
+    if mode != "constant":
+        if value:
+            raise ValueError(f"pad: mode {mode!r} takes no value; got {value}")
+        if len(pad) not in (2, 4, 6) or x.ndim - len(pad) // 2 not in (1, 2):
+            raise RuntimeError(f"pad: mode {mode!r} pads all dims but the first one or two; got "
+                               f"{len(pad)} sizes, x {x.shape}")
+    if mode in ("reflect", "replicate") and (0 in x.shape[x.ndim - len(pad) // 2 - 1:]
+                                             or x.dtype.kind == "b"):
+        raise RuntimeError(f"pad: mode {mode!r} needs numbers to repeat; got x {x.shape}, "
+                           f"{x.dtype}")
+    fill = 0 if value is None else value
+    require_number("pad", value=fill)
+    if x.dtype.kind in "iu" and not math.isfinite(fill):
+        raise RuntimeError(f"pad: {x.dtype} cannot hold the value {fill}")
+    for i in range(0, len(pad), 2):
+        before, after = pad[i:i + 2]
         if before or after:
-            x = _pad_dim(x, x.ndim - 1 - i // 2, before, after, mode, value or 0)
+            x = _pad_dim(x, x.ndim - 1 - i // 2, before, after, mode, fill)
     return x
 
 
 def _pad_dim(x: Tensor, dim: int, before: int, after: int, mode: str, value: float) -> Tensor:
     n = x.shape[dim]
-    most = {"constant": math.inf, "replicate": math.inf, "reflect": n - 1, "circular": n}[mode]
-    if n + before + after < 0 or max(before, after) > most or (n == 0 and mode != "constant"):
+    most = {"reflect": n - 1, "circular": n}.get(mode, math.inf)
+    cuts = mode in ("constant", "circular")         # there negative sizes cut before others add
+    least = -min(before, 0) - min(after, 0) if cuts else 1 - before - after
+    if n < least or max(before, after) > most:
         raise RuntimeError(f"pad: {before} and {after} do not fit dim {dim} of x {x.shape} in mode "
                            f"{mode!r}")
-    place = np.arange(-before, n + after)
-    if mode == "constant":
+    if cuts:
         x = x[(slice(None),) * dim + (slice(max(-before, 0), n - max(-after, 0)),)]
-        ends = [np.full((*x.shape[:dim], max(m, 0), *x.shape[dim + 1:]), value, x.dtype)
+        before, after, n = max(before, 0), max(after, 0), x.shape[dim]
+    if mode == "constant":
+        ends = [np.full((*x.shape[:dim], m, *x.shape[dim + 1:]), value, x.dtype)
                 for m in (before, after)]
         return shape.cat([Tensor(ends[0]), x, Tensor(ends[1])], dim)
+    place = np.arange(-before, n + after)
     if mode == "reflect":
         place = np.abs(place)
         place = np.where(place >= n, 2 * (n - 1) - place, place)
@@ -183,29 +186,71 @@ def _pad_dim(x: Tensor, dim: int, before: int, after: int, mode: str, value: flo
     return x[(slice(None),) * dim + (place,)]
 
 
-def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor:
-    """y[…] = weight[input[…]]; the row padding_idx gets no gradient.
+# ---- tables --------------------------------------------------------------------------------------
 
-    Shapes: input (…) of integers, weight (V, D) → (…, D). Raises IndexError for a row out of range.
-    Source: torch.nn.functional.embedding.
+def embedding(input: Any, weight: Any, padding_idx: int | None = None,
+              max_norm: float | None = None, norm_type: float = 2.0,
+              scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:
+    """y[…] = weight[input[…]].
+
+    padding_idx: a row that gets no gradient. max_norm: rows that are looked up and whose norm (with
+    p = norm_type) is greater are first scaled to it, in weight itself. scale_grad_by_freq: each
+    row's gradient is divided by how often it was looked up.
+
+    Shapes: input (…) of integers, weight (V, D) → (…, D). Raises IndexError for a row out of range,
+    RuntimeError for sparse=True: gradients are dense. Source: torch.nn.functional.embedding.
     """
-    table, rows = _tensor(weight), _tensor(input).data
-    if rows.dtype.kind not in "iu" or table.ndim != 2:
-        raise RuntimeError(f"embedding: needs integers and a weight (V, D); got {rows.dtype}, "
-                           f"weight {table.shape}")
+    table, rows = as_tensor("embedding", weight), as_tensor("embedding", input).data
+    if rows.dtype not in (np.int64, np.int32) or table.ndim != 2:
+        raise RuntimeError("embedding: needs int64 or int32 and a weight (V, D); got "
+                           f"{rows.dtype}, weight {table.shape}")
+    if sparse:
+        raise RuntimeError("embedding: sparse=True is not supported: gradients are dense")
+    if padding_idx is not None and not (
+            -len(table) <= to_int("embedding", "padding_idx", padding_idx) < len(table)):
+        raise ValueError(f"embedding: padding_idx must lie in [-{len(table)}, {len(table) - 1}]; "
+                         f"got {padding_idx}")
     if rows.size and not (rows.min() >= 0 and rows.max() < len(table)):
         raise IndexError(f"embedding: input must lie in [0, {len(table) - 1}]; "
                          f"got {rows.min()} to {rows.max()}")
+    if max_norm is not None:
+        _shorten_rows(table.detach(), np.unique(rows), max_norm, norm_type)
     y = table[rows]
+    if scale_grad_by_freq:
+        _, position, counts = np.unique(rows, return_inverse=True, return_counts=True)
+        y = _with_gradient_times(y, 1 / counts[position].reshape(*rows.shape, 1).astype(y.dtype))
     if padding_idx is None:
         return y
     frozen = (rows == padding_idx % len(table))[..., None]
     return el.where(frozen, y.detach(), y)
 
 
+def _shorten_rows(table: Tensor, rows: Array, max_norm: float, norm_type: float) -> None:
+    require_float("embedding", table)
+    require_number("embedding", max_norm=max_norm, norm_type=norm_type)
+    norms = _norm(table[rows], norm_type, 1).data
+    long = norms[:, 0] > max_norm
+    table[rows[long]] = table.data[rows[long]] * (max_norm / (norms[long] + 1e-7))
+
+
+@op
+def _with_gradient_times(x: Tensor, *, factor: Array) -> Recorded:
+    return x.data, lambda g: g * Tensor(factor)
+
+
 def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
-    """Zeros, and a 1 at each class number, in a new last dim. Source: torch's function."""
-    classes = _tensor(tensor).data
+    """Zeros, and a 1 at each class number, in a new last dim.
+
+    num_classes: one more than the greatest number unless given. Raises RuntimeError for numbers out
+    of range, or not int64. Source: torch's function.
+    """
+    classes = as_tensor("one_hot", tensor).data
+    num_classes = to_int("one_hot", "num_classes", num_classes)
+    if classes.dtype != np.int64:
+        raise RuntimeError(f"one_hot: needs int64; got {classes.dtype}")
+    if not classes.size and num_classes < 1:
+        raise RuntimeError("one_hot: num_classes must be given where there is no class; "
+                           f"got {num_classes}")
     n = int(classes.max()) + 1 if num_classes == -1 else num_classes
     if classes.size and not (classes.min() >= 0 and classes.max() < n):
         raise RuntimeError(f"one_hot: classes must lie in [0, {n - 1}]; "
@@ -215,33 +260,61 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
 
 # ---- distances -----------------------------------------------------------------------------------
 
-def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """y = x / max(‖x‖_p, eps) along dim. Source: torch.nn.functional.normalize."""
-    x = _tensor(input)
+def normalize(input: Any, p: float = 2.0, dim: Dims = 1, eps: float = 1e-12) -> Tensor:
+    """y = x / max(‖x‖_p, eps) along dim.
+
+    p: any number; 0 counts the elements that are not 0, ±∞ gives the largest or smallest |x|.
+    Source: torch.nn.functional.normalize.
+    """
+    x = as_tensor("normalize", input)
+    require_float("normalize", x)
+    require_number("normalize", p=p, eps=eps)
+    normalize_dims("normalize", dim, x.ndim)
     return x / _norm(x, p, dim).clamp(min=eps)
 
 
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """y = Σ x1·x2 / (max(‖x1‖, eps) · max(‖x2‖, eps)) along dim, after broadcasting.
 
+    The gradient is that of ‖x‖ even where eps takes its place, as in torch.
+    Raises RuntimeError where shapes do not broadcast, or for eps < 0.
     Source: torch.nn.functional.cosine_similarity.
     """
-    pair = el.promote(_tensor(x1), _tensor(x2))
-    common = np.broadcast_shapes(*(t.shape for t in pair))
-    a, b = (t / _norm(t, 2, dim).clamp(min=eps) for t in (t.expand(common) for t in pair))
-    return (a * b).sum(dim)
+    name = "cosine_similarity"
+    pair = el.promote(x1, x2, name=name)
+    require_float(name, *pair)
+    require_number(name, eps=eps)
+    if eps < 0:
+        raise RuntimeError(f"{name}: eps must not be negative; got {eps}")
+    try:
+        common = np.broadcast_shapes(*(t.shape for t in pair))
+    except ValueError:
+        raise RuntimeError(f"{name}: shapes {pair[0].shape} and {pair[1].shape} do not broadcast"
+                           ) from None
+    axis = normalize_dim(name, dim, len(common))
+
+    def direction(x: Tensor) -> Tensor:
+        norm = _norm(x, 2, axis)
+        return x / (norm + (norm.clamp(min=eps) - norm).detach())
+
+    a, b = (direction(x.expand(common)) for x in pair)
+    return (a * b).sum(axis)
 
 
-def _norm(x: Tensor, p: float, dim: int) -> Tensor:
-    """(Σ |x|^p)^(1/p), kept as a dim of size 1; the gradient is 0 where it is 0"""
-    if p == math.inf:
-        return x.abs().amax(dim, keepdim=True)
-    powers = x.square() if p == 2 else x.abs() if p == 1 else x.abs() ** p
-    total = powers.sum(dim, keepdim=True)
+def _norm(x: Tensor, p: float, dim: Dims) -> Tensor:
+    """(Σ |x|^p)^(1/p), kept as dims of size 1; what is 0 adds nothing to the gradient"""
+    if math.isinf(p):
+        return x.abs().amax(dim, keepdim=True) if p > 0 else x.abs().amin(dim, keepdim=True)
+    if p == 0:
+        return (x != 0).to(x.dtype).sum(dim, keepdim=True)
+    if p == 1:
+        return x.abs().sum(dim, keepdim=True)
+    if p == 2:
+        total = x.square().sum(dim, keepdim=True)
+    else:
+        zero = x.data == 0
+        powers = el.where(zero, 1.0, x.abs()) ** p
+        total = el.where(zero, 0.0 if p > 0 else math.inf, powers).sum(dim, keepdim=True)
     zero = total.data == 0
     root = el.where(zero, 1.0, total)
-    return el.where(zero, 0.0, root.sqrt() if p == 2 else root if p == 1 else root ** (1 / p))
-
-
-def _tensor(x: Any) -> Tensor:
-    return x if isinstance(x, Tensor) else Tensor(x)
+    return el.where(zero, 0.0, root.sqrt() if p == 2 else root ** (1 / p))

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -17,8 +18,6 @@ import minigrad
 from minigrad import functional as F
 from minigrad.tensor import Tensor
 
-NOT_OURS = {"inplace", "out", "_stacklevel", "dtype", "max_norm", "norm_type", "scale_grad_by_freq",
-            "sparse"}      # in-place results, output arrays, sparse tables
 WITH_INDICES = {"max_pool2d": "max_pool2d_with_indices",
                 "adaptive_max_pool2d": "adaptive_max_pool2d_with_indices"}
 
@@ -27,12 +26,14 @@ def real(seed: int, *shape: int) -> Any:
     return np.random.default_rng(seed).standard_normal(shape)
 
 
+# ---- signatures ----------------------------------------------------------------------------------
+
 def torch_parameters(name: str) -> dict[str, Any]:
     """Names and defaults in order, from the signature or, for built-ins, the docstring."""
     function = getattr(TF, WITH_INDICES.get(name, name))
     try:
         parameters = inspect.signature(function).parameters.values()
-        return {p.name: p.default for p in parameters if p.name not in NOT_OURS}
+        return {p.name: p.default for p in parameters if p.name != "_stacklevel"}   # private
     except ValueError:
         listed = re.search(r"\((.*?)\) ->", function.__doc__).group(1)
         pairs = [argument.partition("=") for argument in listed.replace(" ", "").split(",")]
@@ -43,12 +44,43 @@ def torch_parameters(name: str) -> dict[str, Any]:
 def test_signatures_are_torchs(name: str) -> None:
     ours = {p.name: p.default for p in inspect.signature(getattr(F, name)).parameters.values()}
     theirs = torch_parameters(name)
-    if name in ("softmax", "log_softmax"):
-        assert theirs["dim"] is None        # torch guesses, and warns; here it is asked for
-        theirs["dim"] = inspect.Parameter.empty
+    theirs.pop("out", None)             # normalize's: results are new tensors, everywhere
     if name in WITH_INDICES:
         ours["return_indices"] = theirs["return_indices"]       # what picks the variant looked at
     assert list(ours.items()) == list(theirs.items())
+
+
+def test_inplace_is_refused() -> None:
+    taking = [name for name in F.__all__ if "inplace" in torch_parameters(name)]
+    assert set(taking) == {"dropout", "elu", "hardtanh", "leaky_relu", "relu", "silu"}
+    for name in taking:
+        assert getattr(F, name)(minigrad.ones(2), inplace=False).shape == (2,)
+        with pytest.raises(RuntimeError, match=f"{name}: inplace=True is not supported"):
+            getattr(F, name)(minigrad.ones(2), inplace=True)
+
+
+@pytest.mark.parametrize("name", F.__all__)
+def test_what_is_no_array_is_refused_by_name(name: str) -> None:
+    more = {"kernel_size": 2, "output_size": 2, "pad": (1, 1), "num_groups": 1, "size": 2,
+            "normalized_shape": (2,), "dim": 0, "running_mean": None, "running_var": None}
+    function = getattr(F, name)
+    arguments = {p.name: more.get(p.name, np.ones((2, 2, 2, 2)))
+                 for p in [*inspect.signature(function).parameters.values()][1:]
+                 if p.default is p.empty}
+    with pytest.raises(TypeError, match=f"{name}: needs a Tensor, an array or numbers; got 'x'"):
+        function("x", **arguments)
+
+
+@pytest.mark.parametrize("name", ["conv2d", "max_pool2d", "gelu", "batch_norm", "cross_entropy",
+                                  "unfold", "interpolate", "local_response_norm", "normalize"])
+def test_float16_is_refused(name: str) -> None:
+    x = np.ones((2, 2, 2, 2), np.float16)
+    more = {"conv2d": {"weight": x}, "max_pool2d": {"kernel_size": 2}, "unfold": {"kernel_size": 2},
+            "batch_norm": {"running_mean": None, "running_var": None},
+            "cross_entropy": {"target": np.zeros((2, 2, 2), np.int64)}, "interpolate": {"size": 3},
+            "local_response_norm": {"size": 2}}
+    with pytest.raises(RuntimeError, match=rf"{name}: .*float32 or float64; got float16"):
+        getattr(F, name)(x, **more.get(name, {}))
 
 
 # ---- second gradients ----------------------------------------------------------------------------
@@ -96,6 +128,38 @@ def test_second_gradients_are_torchs(net: Callable[..., Any]) -> None:
         np.testing.assert_allclose(g.data, want, rtol=1e-8, atol=1e-9 * max(1, np.abs(want).max()))
 
 
+@pytest.mark.parametrize(("name", "options"), [
+    ("elu", {}), ("elu", {"alpha": -0.5}), ("hardtanh", {}), ("silu", {}), ("gelu", {}),
+    ("gelu", {"approximate": "tanh"}), ("logsigmoid", {}), ("softplus", {}), ("leaky_relu", {}),
+    ("normalize", {"p": 0, "dim": 0}), ("normalize", {"p": np.inf, "dim": 0}),
+    ("mse_loss", {}), ("l1_loss", {}), ("smooth_l1_loss", {}), ("smooth_l1_loss", {"beta": 2}),
+    ("huber_loss", {}), ("huber_loss", {"delta": 0.5}), ("kl_div", {"reduction": "sum"})])
+def test_second_gradients_at_kinks_are_torchs(name: str, options: dict[str, Any]) -> None:
+    x = np.array([0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -30.0, 700.0, -700.0])
+    rng = np.random.default_rng(8)
+    first, second, target = rng.uniform(0.5, 2, (3, *x.shape))
+    is_loss = "loss" in name or name == "kl_div"
+
+    def both(f: Any, make: Any, grad: Any) -> list[Any]:
+        xs, g = make(x), make(first)
+        if name == "kl_div":
+            y = f(make(target), xs.abs() + 0.5, reduction="none")
+        elif is_loss:
+            y = f(xs, make(np.zeros_like(x)), reduction="none", **options)
+        else:
+            y = f(xs, **options)
+        by_x = grad([y], [xs], [g], create_graph=True)[0]
+        return [by_x, *grad([by_x], [xs, g], [make(second)], allow_unused=True)]
+
+    ours = both(getattr(F, name), lambda a: minigrad.tensor(a, requires_grad=True), minigrad.grad)
+    theirs = both(getattr(TF, name), lambda a: torch.tensor(a, requires_grad=True),
+                  torch.autograd.grad)
+    for a, b in zip(ours, theirs, strict=True):
+        found = np.zeros_like(x) if a is None else a.data
+        expected = np.zeros_like(x) if b is None else b.numpy(force=True)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
 # ---- state ---------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("momentum", [0.1, 0.7])
@@ -110,6 +174,15 @@ def test_running_statistics_are_torchs(name: str, momentum: float) -> None:
         getattr(TF, name)(*theirs, momentum=momentum, **training)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a.data, b.numpy(), rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["batch_norm", "instance_norm"])
+def test_an_empty_batch_leaves_running_statistics_alone(name: str) -> None:
+    mean, var = minigrad.tensor([1.0, 2.0]), minigrad.tensor([3.0, 4.0])
+    training = {"training": True} if name == "batch_norm" else {}
+    y = getattr(F, name)(minigrad.zeros(0, 2, 3), mean, var, **training)
+    assert y.shape == (0, 2, 3)
+    assert (mean.tolist(), var.tolist()) == ([1, 2], [3, 4])
 
 
 def test_evaluation_leaves_running_statistics_alone() -> None:
@@ -152,7 +225,123 @@ def test_dropout_at_its_ends() -> None:
         F.dropout(x, 1.5)
 
 
+def test_dropout_takes_floats_and_a_number() -> None:
+    assert F.dropout(np.arange(3), 0.5, training=False).tolist() == [0, 1, 2]
+    assert F.dropout(np.arange(3), 1.0).tolist() == [0, 0, 0]
+    with pytest.raises(RuntimeError, match=r"dropout: needs floating point input.* got int64"):
+        F.dropout(np.arange(3))
+    with pytest.raises(TypeError, match="dropout: p must be a number; got None"):
+        F.dropout(minigrad.ones(3), None)
+
+
+# ---- embedding -----------------------------------------------------------------------------------
+
+ROWS = np.array([[0, 2], [2, 1]])
+
+
+@pytest.mark.parametrize("norm_type", [2.0, 1, 3, np.inf, 0])
+@pytest.mark.parametrize("max_norm", [1.0, 0.5, 0, 9])
+def test_max_norm_shortens_the_rows_in_place(max_norm: float, norm_type: float) -> None:
+    table = real(1, 4, 3)
+    ours, theirs = (new(table, requires_grad=True) for new in (minigrad.tensor, torch.tensor))
+    y = F.embedding(ROWS, ours, 1, max_norm, norm_type)
+    expected = TF.embedding(torch.tensor(ROWS), theirs, 1, max_norm, norm_type)
+    np.testing.assert_allclose(y.data, expected.detach().numpy(), rtol=1e-13)
+    np.testing.assert_allclose(ours.data, theirs.detach().numpy(), rtol=1e-13)
+    for t in (y, expected):
+        (t * t).sum().backward()
+    np.testing.assert_allclose(ours.grad.data, theirs.grad.numpy(), rtol=1e-13)
+
+
+@pytest.mark.parametrize("padding_idx", [None, 2])
+def test_gradients_can_be_scaled_by_how_often_a_row_was_used(padding_idx: int | None) -> None:
+    table = real(1, 4, 3)
+    ours, theirs = (new(table, requires_grad=True) for new in (minigrad.tensor, torch.tensor))
+    more = {"padding_idx": padding_idx, "scale_grad_by_freq": True}
+    y, expected = F.embedding(ROWS, ours, **more), TF.embedding(torch.tensor(ROWS), theirs, **more)
+    np.testing.assert_array_equal(y.data, expected.detach().numpy())
+    for t in (y, expected):
+        (t * t).sum().backward()
+    np.testing.assert_allclose(ours.grad.data, theirs.grad.numpy(), rtol=1e-13)
+
+
+def test_sparse_gradients_are_refused() -> None:
+    with pytest.raises(RuntimeError, match="embedding: sparse=True is not supported"):
+        F.embedding(ROWS, minigrad.ones(4, 3), sparse=True)
+
+
+@pytest.mark.parametrize("padding_idx", [4, -5])
+def test_a_padding_row_outside_the_table_is_refused(padding_idx: int) -> None:
+    with pytest.raises(ValueError, match=rf"padding_idx must lie in \[-4, 3\]; got {padding_idx}"):
+        F.embedding(ROWS, minigrad.ones(4, 3), padding_idx)
+
+
 # ---- corners -------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax_converts_first_and_guesses_a_dim(name: str) -> None:
+    ours, theirs = getattr(F, name), getattr(TF, name)
+    x = np.array([[1, 2, 4]])
+    y = ours(x, 1, dtype=np.float64)
+    np.testing.assert_allclose(y.data, theirs(torch.tensor(x), 1, dtype=torch.float64), rtol=1e-13)
+    with pytest.raises(RuntimeError, match=f"{name}: needs floating point input"):
+        ours(minigrad.ones(2), 0, dtype=np.int64)
+    for shape in ((), (3,), (2, 3), (2, 3, 4), (2, 3, 4, 5)):
+        x = real(1, *shape)
+        with pytest.warns(UserWarning, match=f"{name}: dim was not given; . is guessed"):
+            y = ours(x)
+        with pytest.warns(UserWarning, match="Implicit dimension choice"):
+            expected = theirs(torch.tensor(x))
+        np.testing.assert_allclose(y.data, expected.numpy(), rtol=1e-12, atol=1e-15)
+
+
+@pytest.fixture
+def all_threads() -> Iterator[None]:
+    before = numba.get_num_threads()
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    yield
+    numba.set_num_threads(before)
+
+
+def test_a_convolution_is_a_matrix_product_of_what_unfold_gives() -> None:
+    x, w = minigrad.tensor(real(1, 2, 3, 5, 6)), minigrad.tensor(real(2, 4, 3, 3, 2))
+    y = w.reshape(4, -1) @ F.unfold(x, (3, 2), padding=1)
+    np.testing.assert_allclose(y.data, F.conv2d(x, w, padding=1).data.reshape(2, 4, -1), atol=1e-12)
+
+
+def test_masks_can_be_unfolded() -> None:
+    x = real(1, 2, 3, 4) > 0
+    expected = TF.unfold(torch.tensor(x), 2, padding=1).numpy()
+    y = F.unfold(x, 2, padding=1)
+    assert y.dtype == np.bool_
+    np.testing.assert_array_equal(y.data, expected)
+
+
+def test_infinities_pass_through_convolutions_in_silence(all_threads: None) -> None:
+    x, w = real(1, 9, 2, 4, 4), real(2, 3, 2, 2, 2)
+    x[:, 0, 1, 1], x[:, 1, 2, 2], x[3] = np.inf, np.nan, -np.inf
+    ours, theirs = minigrad.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    ours_w, theirs_w = minigrad.tensor(w, requires_grad=True), torch.tensor(w, requires_grad=True)
+    y, expected = F.conv2d(ours, ours_w, padding=1), TF.conv2d(theirs, theirs_w, padding=1)
+    np.testing.assert_allclose(y.data, expected.detach().numpy(), rtol=1e-12, atol=1e-12)
+    g = np.where(real(3, *y.shape) > 0, 1.0, np.inf)
+    y.backward(minigrad.tensor(g))
+    expected.backward(torch.tensor(g))
+    np.testing.assert_allclose(ours.grad.data, theirs.grad.numpy(), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(ours_w.grad.data, theirs_w.grad.numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_images_of_bytes_keep_their_values_at_the_nearest_place() -> None:
+    x = np.arange(24, dtype=np.uint8).reshape(1, 2, 3, 4)
+    y = F.interpolate(x, (5, 3))
+    assert y.dtype == np.uint8
+    np.testing.assert_array_equal(y.data, TF.interpolate(torch.tensor(x), (5, 3)).numpy())
+
+
+def test_an_average_over_no_channels_is_empty() -> None:
+    assert F.adaptive_avg_pool2d(minigrad.zeros(2, 0, 3, 4), (2, 1)).shape == (2, 0, 2, 1)
+
+
 
 def test_padding_same_puts_an_odd_rest_behind() -> None:
     x, w = real(1, 2, 3, 5, 6), real(2, 4, 3, 2, 4)
@@ -174,8 +363,15 @@ def test_one_hot() -> None:
     for n in (-1, 4):
         expected = TF.one_hot(torch.tensor(classes), n).numpy()
         np.testing.assert_array_equal(F.one_hot(classes, n).data, expected)
-    with pytest.raises(RuntimeError, match=r"one_hot: classes must lie in \[0, 1\]; got 0 to 2"):
-        F.one_hot(classes, 2)
+    assert F.one_hot(np.zeros((2, 0), np.int64), 3).shape == (2, 0, 3)
+    for bad, n, kind, message in (
+            (classes, 2, RuntimeError, r"classes must lie in \[0, 1\]; got 0 to 2"),
+            (np.array([-1]), -1, RuntimeError, r"classes must lie in \[0, -1\]; got -1 to -1"),
+            (np.array([], np.int64), -1, RuntimeError, "num_classes must be given"),
+            (np.array([1], np.int32), -1, RuntimeError, "needs int64; got int32"),
+            (classes, 3.0, TypeError, "num_classes must be an int; got 3.0")):
+        with pytest.raises(kind, match=f"one_hot: {message}"):
+            F.one_hot(bad, n)
 
 
 def test_gradient_of_an_embedding_skips_the_padding_row() -> None:
@@ -229,9 +425,23 @@ def test_weighted_losses_are_torchs(name: str, options: dict[str, Any], reductio
 
 
 def test_a_mean_over_no_item_is_nan_as_in_torch() -> None:
-    with np.errstate(invalid="ignore"):
-        loss = F.cross_entropy(np.ones((2, 3)), np.array([-100, -100]))
-    assert np.isnan(loss.item())
+    for smoothing in (0.0, 0.1):
+        loss = F.cross_entropy(np.ones((2, 3)), np.array([-100, -100]), label_smoothing=smoothing)
+        assert np.isnan(loss.item())
+
+
+def test_losses_of_shapes_that_do_not_broadcast_are_refused() -> None:
+    for name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div"):
+        with pytest.raises(RuntimeError, match=rf"{name}: x \(2, 3\) and target \(2, 4\) do not"):
+            getattr(F, name)(np.ones((2, 3)), np.ones((2, 4)))
+
+
+def test_the_divergence_of_one_distribution() -> None:
+    x, t = np.log([0.2, 0.8]), np.array([0.5, 0.5])
+    for reduction in ("sum", "batchmean"):
+        expected = TF.kl_div(torch.tensor(x), torch.tensor(t), reduction=reduction).item()
+        assert F.kl_div(x, t, reduction=reduction).item() == pytest.approx(expected, rel=1e-13)
+    assert F.kl_div(x[0], t[0], reduction="batchmean").shape == ()
 
 
 def test_results_are_tensors_whatever_the_arguments_are() -> None:
@@ -260,5 +470,5 @@ def test_cross_entropy_of_no_probabilities_is_nan() -> None:
 
 
 def test_convolutions_of_nothing_are_refused() -> None:
-    with pytest.raises(TypeError, match="cannot hold data"):
+    with pytest.raises(TypeError, match="conv2d: needs a Tensor, an array or numbers; got None"):
         F.conv2d(None, minigrad.ones(1, 1, 1, 1))

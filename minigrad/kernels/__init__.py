@@ -28,6 +28,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from contextvars import copy_context
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -215,7 +216,8 @@ def in_lanes(work: Callable[[slice], T], n: int) -> list[T]:
         return [work(s) for s in slices[k::threads]]
 
     with _running, _blas().limit(limits=1):
-        others = [_pool().submit(share, k) for k in range(1, threads)]
+        # each in a copy of this context: NumPy's warnings are off there as here
+        others = [_pool().submit(copy_context().run, share, k) for k in range(1, threads)]
         shares = [share(0), *(other.result() for other in others)] if slices else []
     return [shares[i % threads][i // threads] for i in range(len(slices))]
 

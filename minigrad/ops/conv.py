@@ -9,20 +9,19 @@ y is linear in x and in w. So are the two gradients, and each of the three is ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad import autograd
-from minigrad.autograd import Recorded, op
+from minigrad.autograd import Recorded, as_tensor, op
 from minigrad.kernels import conv as kernels
 from minigrad.kernels.conv import Geometry, Pair
+from minigrad.ops.arguments import Size, require_float, sizes_of
+from minigrad.ops.shape import to_int
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
-
-Size = int | Sequence[int]      # one for all dims, or one each
 
 
 # ---- the ops -------------------------------------------------------------------------------------
@@ -59,6 +58,19 @@ def _conv2d_weight_grad(x: Tensor, g: Tensor, *, shape: tuple[int, ...], geometr
     return (kernels.conv2d_weight_grad(x.data, g.data, shape, geometry),
             lambda gw: _conv2d_input_grad(g, gw, None, shape=x_shape, geometry=geometry),
             lambda gw: _conv2d(x, gw, None, geometry=geometry))
+
+
+@op
+def _unfold(x: Tensor, *, geometry: Geometry) -> Recorded:
+    """Each window as a column: x (N, C, H, W) → y (N, C·KH·KW, OH·OW)"""
+    shape = x.shape
+    return kernels.unfold(x.data, geometry), lambda g: _fold(g, shape=shape, geometry=geometry)
+
+
+@op
+def _fold(x: Tensor, *, shape: tuple[int, ...], geometry: Geometry) -> Recorded:
+    """Each column's values added where its window lies in y of `shape`: the adjoint of _unfold"""
+    return kernels.fold(x.data, shape, geometry), lambda g: _unfold(g, geometry=geometry)
 
 
 # ---- torch's functions ---------------------------------------------------------------------------
@@ -108,6 +120,48 @@ def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Size = 1
                                output_padding, groups, dilation)
 
 
+def unfold(input: Any, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1
+           ) -> Tensor:
+    """The windows of x side by side: each column holds what one place of the window sees (im2col).
+
+    Shapes: x (N, C, H, W) or (C, H, W) → y (N, C·KH·KW, L), L = OH·OW with OH as in conv2d. So
+    conv2d is w.reshape(O, -1) @ unfold(x). Raises RuntimeError where no window fits, ValueError for
+    arguments out of range. Source: torch.nn.functional.unfold.
+    """
+    x, batched = _batched("unfold", input, 3)
+    given = x.dtype
+    x = x.float() if given == np.bool_ else x
+    require_float("unfold", x)
+    geometry = _windows("unfold", x.shape[2:], kernel_size, dilation, padding, stride)
+    if 0 in x.shape[1:] or min(geometry.out_size) < 1:
+        raise RuntimeError(f"unfold: no window fits; got x {x.shape}, kernel_size {kernel_size}, "
+                           f"dilation {dilation}, padding {padding}, stride {stride}")
+    y = _unfold(x, geometry=geometry).to(given)
+    return y if batched else y.squeeze(0)
+
+
+def fold(input: Any, output_size: Size, kernel_size: Size, dilation: Size = 1, padding: Size = 0,
+         stride: Size = 1) -> Tensor:
+    """Columns put back as windows of an image of output_size, overlaps added: the gradient of
+    unfold.
+
+    Shapes: x (N, C·KH·KW, L) or (C·KH·KW, L) → y (N, C, H, W), (H, W) = output_size, L as in
+    unfold. Raises RuntimeError where sizes do not fit, ValueError for arguments out of range.
+    Source: torch.nn.functional.fold.
+    """
+    x, batched = _batched("fold", input, 2)
+    require_float("fold", x)
+    size = sizes_of("fold", "output_size", output_size, 2, 1)
+    geometry = _windows("fold", size, kernel_size, dilation, padding, stride)
+    places, windows = math.prod(geometry.kernel), math.prod(geometry.out_size)
+    if x.shape[1] % places or 0 in x.shape[1:] or min(geometry.out_size) < 1 \
+            or x.shape[2] != windows:
+        raise RuntimeError(f"fold: x must be (N, C·{places}, {geometry.out_size[0]}·"
+                           f"{geometry.out_size[1]}) for output_size {size}; got {x.shape}")
+    y = _fold(x, shape=(x.shape[0], x.shape[1] // places, *size), geometry=geometry)
+    return y if batched else y.squeeze(0)
+
+
 def _convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
               dilation: Any, groups: int) -> Tensor:
     x, w, b, batched = _checked(name, dims, input, weight, bias, groups)
@@ -148,9 +202,9 @@ def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any
                         padding: Any, output_padding: Any, groups: int, dilation: Any) -> Tensor:
     x, w, b, batched = _checked(name, dims, input, weight, bias, groups)
     got = f"got x {x.shape}, w {w.shape}"
-    if x.shape[1] != w.shape[0] or w.shape[0] % groups:
-        raise RuntimeError(f"{name}: x has {x.shape[1]} channels but w expects {w.shape[0]}, "
-                           f"which groups {groups} must divide; {got}")
+    if x.shape[1] != w.shape[0] or w.shape[0] % groups or 0 in w.shape:
+        raise RuntimeError(f"{name}: x has {x.shape[1]} channels but w expects {w.shape[0]}, which "
+                           f"groups {groups} must divide, and none may be 0; {got}")
     channels = w.shape[1] * groups
     if b is not None and b.shape != (channels,):
         raise RuntimeError(f"{name}: b must have shape ({channels},); got {b.shape}")
@@ -175,29 +229,40 @@ def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any
 
 def _checked(name: str, dims: int, input: Any, weight: Any, bias: Any, groups: int
              ) -> tuple[Tensor, Tensor, Tensor | None, bool]:
-    x, w = (t if isinstance(t, autograd.Tensor) else autograd.Tensor(t) for t in (input, weight))
-    b = bias if bias is None or isinstance(bias, autograd.Tensor) else autograd.Tensor(bias)
+    x, w = as_tensor(name, input), as_tensor(name, weight)
+    b = None if bias is None else as_tensor(name, bias)
     if x.ndim not in (dims + 1, dims + 2) or w.ndim != dims + 2:
         raise RuntimeError(f"{name}: x must have {dims + 1} or {dims + 2} dims and w {dims + 2}; "
                            f"got x {x.shape}, w {w.shape}")
-    if len({t.dtype for t in (x, w, b) if t is not None}) != 1 or x.dtype.kind == "b":
-        raise RuntimeError(f"{name}: x, w and b must be numbers of one dtype; got "
-                           + ", ".join(str(t.dtype) for t in (x, w, b) if t is not None))
-    if not isinstance(groups, int) or groups < 1:
-        raise ValueError(f"{name}: groups must be a positive int; got {groups!r}")
+    if len({t.dtype for t in (x, w, b) if t is not None}) != 1 or x.dtype in (bool, np.float16):
+        raise RuntimeError(f"{name}: x, w and b must be numbers of one dtype, float32 or float64; "
+                           "got " + ", ".join(str(t.dtype) for t in (x, w, b) if t is not None))
+    if to_int(name, "groups", groups) < 1:
+        raise ValueError(f"{name}: groups must be positive; got {groups}")
     if 0 in x.shape[-dims:] or 0 in w.shape[2:]:
         raise RuntimeError(f"{name}: no size may be 0 but the batch; got x {x.shape}, w {w.shape}")
     batched = x.ndim == dims + 2
     return x if batched else x.unsqueeze(0), w, b, batched
 
 
-def sizes_of(name: str, argument: str, value: Any, dims: int, least: int) -> list[int]:
-    sizes = list(value) if isinstance(value, tuple | list) else [value] * dims
-    sizes = sizes * dims if len(sizes) == 1 else sizes
-    if len(sizes) != dims or any(not isinstance(n, int | np.integer) or n < least for n in sizes):
-        raise ValueError(f"{name}: {argument} must be {dims} int{'s' * (dims > 1)} of at least "
-                         f"{least}; got {value!r}")
-    return [int(n) for n in sizes]
+def _batched(name: str, input: Any, dims: int) -> tuple[Tensor, bool]:
+    """x with a batch dim, and whether it had one"""
+    x = as_tensor(name, input)
+    if x.ndim not in (dims, dims + 1):
+        raise RuntimeError(f"{name}: x must have {dims} or {dims + 1} dims; got {x.shape}")
+    return (x, True) if x.ndim == dims + 1 else (x.unsqueeze(0), False)
+
+
+def _windows(name: str, size: Any, kernel_size: Any, dilation: Any, padding: Any, stride: Any
+             ) -> Geometry:
+    """The geometry of windows over an image of `size`; how many there are is not yet checked"""
+    kernel = sizes_of(name, "kernel_size", kernel_size, 2, 1)
+    holes = sizes_of(name, "dilation", dilation, 2, 1)
+    before = sizes_of(name, "padding", padding, 2, 0)
+    steps = sizes_of(name, "stride", stride, 2, 1)
+    out = [(n + 2 * p - d * (k - 1) - 1) // s + 1
+           for n, p, d, k, s in zip(size, before, holes, kernel, steps, strict=True)]
+    return _geometry(kernel, steps, before, holes, 1, size, out)
 
 
 def _geometry(kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int, in_size: Any,

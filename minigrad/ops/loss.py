@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad import autograd
-from minigrad.autograd import Array, Recorded, op
+from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.ops import elementwise as el
+from minigrad.ops.arguments import require_bool, require_float, require_number
+from minigrad.ops.shape import to_int
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -40,11 +41,17 @@ def _clamped_cross_entropy(x: Tensor, target: Tensor) -> Recorded:
     ∂y/∂x = (x - t) / max(x·(1 - x), 1e-12),   ∂y/∂t = log(1 - x) - log x
     """
     least = float(np.float32(1e-12))            # as in torch, whatever the dtype
-    with np.errstate(divide="ignore"):
-        log, log_rest = np.maximum(np.log(x.data), -100), np.maximum(np.log1p(-x.data), -100)
+    log, log_rest = np.maximum(np.log(x.data), -100), np.maximum(np.log1p(-x.data), -100)
     return (target.data * (log_rest - log) - log_rest,
             lambda g: g * (x - target) / (x * (1 - x)).clamp(min=least),
             lambda g: g * ((1 - x).log() - x.log()))
+
+
+@op
+def _t_log_t(t: Tensor) -> Recorded:
+    """y = t·log t, 0 at 0.   ∂y/∂t = log t + t/t, with log 0 taken as 0 but 0/0 as NaN"""
+    y = np.where(t.data == 0, 0, t.data * np.log(t.data)).astype(t.dtype)
+    return y, lambda g: g * el.where(t == 0, 0.0, t.log()) + g * t / t
 
 
 # ---- classes -------------------------------------------------------------------------------------
@@ -61,28 +68,36 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Non
     where shapes do not fit, IndexError for a class out of range.
     Source: torch.nn.functional.cross_entropy.
     """
-    _no_legacy("cross_entropy", size_average, reduce)
-    x, t = _tensor(input), _tensor(target)
+    name = "cross_entropy"
+    _check(name, reduction, size_average, reduce)
+    x, t = as_tensor(name, input), as_tensor(name, target)
+    require_float(name, x)
+    require_number(name, label_smoothing=label_smoothing)
+    to_int(name, "ignore_index", ignore_index)
     if not 0 <= label_smoothing <= 1:
-        raise RuntimeError("cross_entropy: label_smoothing must lie in [0, 1]; "
-                           f"got {label_smoothing}")
+        raise RuntimeError(f"{name}: label_smoothing must lie in [0, 1]; got {label_smoothing}")
+    if x.ndim == 0:
+        raise ValueError(f"{name}: x must be (C,), (N, C) or (N, C, d1, …); got ()")
     log_p = x.log_softmax(1 if x.ndim > 1 else 0)
     if t.dtype.kind == "f":
+        if ignore_index >= 0:
+            raise RuntimeError(f"{name}: ignore_index is for class numbers; got {ignore_index} and "
+                               f"a target of {t.dtype}")
         return _soft_cross_entropy(log_p, t, weight, reduction, label_smoothing)
-    loss = _nll("cross_entropy", log_p, t, weight, ignore_index, reduction)
+    loss = _nll(name, log_p, t, weight, ignore_index, reduction)
     if label_smoothing == 0:
         return loss
-    batch, classes = _by_item("cross_entropy", log_p, t)
+    batch, classes = _by_item(name, log_p, t)
     counts = classes.data != ignore_index
-    w = _class_weights("cross_entropy", weight, batch)
+    w = _class_weights(name, weight, batch)
     spread = -(batch if w is None else batch * w.reshape(-1, *[1] * (batch.ndim - 2))).sum(1)
     spread = el.where(counts, spread, 0.0)
     if reduction == "mean":
         own = counts if w is None else w.data[np.where(counts, classes.data, 0)]
         each = np.where(counts, own, 0)
-        spread = spread.sum() / each.sum(dtype=batch.dtype)
+        spread = el.div(spread.sum(), each.sum(dtype=batch.dtype))
     else:
-        spread = _reduce("cross_entropy", spread, reduction).reshape(loss.shape)
+        spread = _reduce(spread, reduction).reshape(loss.shape)
     return loss * (1 - label_smoothing) + spread * (label_smoothing / batch.shape[1])
 
 
@@ -92,8 +107,12 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: None = N
 
     Shapes, ignore_index, "mean" and errors as cross_entropy. Source: torch.nn.functional.nll_loss.
     """
-    _no_legacy("nll_loss", size_average, reduce)
-    return _nll("nll_loss", _tensor(input), _tensor(target), weight, ignore_index, reduction)
+    name = "nll_loss"
+    _check(name, reduction, size_average, reduce)
+    x, t = as_tensor(name, input), as_tensor(name, target)
+    require_float(name, x)
+    to_int(name, "ignore_index", ignore_index)
+    return _nll(name, x, t, weight, ignore_index, reduction)
 
 
 def _nll(name: str, x: Tensor, given: Tensor, weight: Any, ignore_index: int, reduction: str
@@ -114,8 +133,8 @@ def _nll(name: str, x: Tensor, given: Tensor, weight: Any, ignore_index: int, re
         losses = el.where(counts, losses, 0.0)
     if reduction == "mean":
         return el.div(losses.sum(), each.sum())
-    return _reduce(name, losses, reduction).reshape(
-        given.shape if reduction == "none" else ())
+    return _reduce(losses, reduction).reshape(
+        given.shape if reduction == "none" and x.ndim > 1 else ())
 
 
 def _soft_cross_entropy(log_p: Tensor, t: Tensor, weight: Any, reduction: str, smoothing: float
@@ -125,22 +144,22 @@ def _soft_cross_entropy(log_p: Tensor, t: Tensor, weight: Any, reduction: str, s
                            f"{log_p.shape}, target {t.shape}")
     axis = 1 if log_p.ndim > 1 else 0
     if smoothing:
-        t = t * (1 - smoothing) + smoothing / log_p.shape[axis]
+        t = t * (1 - smoothing) + smoothing / max(log_p.shape[axis], 1)
     w = _class_weights("cross_entropy", weight, log_p)
     losses = -(log_p * t if w is None
                else log_p * t * w.reshape(-1, *[1] * max(log_p.ndim - 2, 0))).sum(axis)
     if reduction == "mean":
         return losses.sum() / losses.numel()
-    return _reduce("cross_entropy", losses, reduction)
+    return _reduce(losses, reduction)
 
 
 def _by_item(name: str, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """x as (N, C, …) and the classes as (N, …)"""
-    if t.dtype.kind not in "iu":
-        raise RuntimeError(f"{name}: target must hold class numbers; got {t.dtype}")
+    if t.dtype not in (np.int64, np.uint8):
+        raise RuntimeError(f"{name}: target must hold class numbers, int64 or uint8; got {t.dtype}")
     if x.ndim == 1:
         x, t = x.unsqueeze(0), t.unsqueeze(0) if t.ndim == 0 else t
-    if x.ndim < 1 or t.shape != (x.shape[0], *x.shape[2:]):
+    if x.ndim < 2 or t.shape != (x.shape[0], *x.shape[2:]):
         raise ValueError(f"{name}: target must have x's shape without the classes in dim 1; "
                          f"got x {x.shape}, target {t.shape}")
     return x, t
@@ -150,10 +169,10 @@ def _class_weights(name: str, weight: Any, x: Tensor) -> Tensor | None:
     classes = x.shape[1 if x.ndim > 1 else 0]
     if weight is None:
         return None
-    w = _tensor(weight)
-    if w.shape != (classes,):
-        raise RuntimeError(f"{name}: weight must have one entry for each of {classes} classes; "
-                           f"got {w.shape}")
+    w = as_tensor(name, weight)
+    if w.shape != (classes,) or w.dtype != x.dtype:
+        raise RuntimeError(f"{name}: weight must have one entry for each of {classes} classes and "
+                           f"x's dtype {x.dtype}; got {w.shape}, {w.dtype}")
     return w
 
 
@@ -165,9 +184,11 @@ def mse_loss(input: Any, target: Any, size_average: None = None, reduce: None = 
 
     Source: torch.nn.functional.mse_loss.
     """
-    _no_legacy("mse_loss", size_average, reduce)
-    x, t = _pair("mse_loss", input, target)
-    return _averaged("mse_loss", (x - t).square(), _like("mse_loss", input, weight), reduction)
+    name = "mse_loss"
+    _check(name, reduction, size_average, reduce)
+    x, t = _pair(name, input, target)
+    require_float(name, x)
+    return _averaged((x - t).square(), _like(name, input, weight), reduction)
 
 
 def l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
@@ -176,42 +197,55 @@ def l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = N
 
     Source: torch.nn.functional.l1_loss.
     """
-    _no_legacy("l1_loss", size_average, reduce)
-    x, t = _pair("l1_loss", input, target)
-    return _averaged("l1_loss", (x - t).abs(), _like("l1_loss", input, weight), reduction)
+    name = "l1_loss"
+    _check(name, reduction, size_average, reduce)
+    x, t = _pair(name, input, target)
+    if "b" in (as_tensor(name, input).dtype.kind, as_tensor(name, target).dtype.kind):
+        raise RuntimeError(f"{name}: needs numbers, not bools")
+    if reduction == "mean":
+        require_float(name, x)
+    return _averaged((x - t).abs(), _like(name, input, weight), reduction)
 
 
 def smooth_l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
                    reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """d²/(2β) where d = |x - t| < β, d - β/2 elsewhere.
 
-    Source: torch.nn.functional.smooth_l1_loss.
+    Raises RuntimeError for β < 0. Source: torch.nn.functional.smooth_l1_loss.
     """
-    _no_legacy("smooth_l1_loss", size_average, reduce)
-    if beta < 0:
-        raise RuntimeError(f"smooth_l1_loss: beta must not be negative; got {beta}")
+    name = "smooth_l1_loss"
+    _check(name, reduction, size_average, reduce)
+    require_number(name, beta=beta)
+    if not beta >= 0:
+        raise RuntimeError(f"{name}: beta must not be negative; got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    x, t = _pair("smooth_l1_loss", input, target)
-    d = (x - t).abs()
-    return _reduce("smooth_l1_loss", el.where(d < beta, d.square() * (0.5 / beta), d - beta / 2),
-                   reduction)
+    x, t = _pair(name, input, target)
+    require_float(name, x)
+    d = x - t
+    near = (np.abs(d.data) < beta) | np.isnan(d.data)       # of NaN the gradient is NaN
+    square = el.where(near, d, 0.0).square() * (0.5 / beta)
+    return _reduce(el.where(near, square, d.abs() - beta / 2), reduction)
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0,
                weight: Any = None) -> Tensor:
     """d²/2 where d = |x - t| ≤ δ, δ·(d - δ/2) elsewhere, times `weight`.
 
-    Source: torch.nn.functional.huber_loss.
+    Raises RuntimeError for δ ≤ 0. Source: torch.nn.functional.huber_loss.
     """
-    if delta <= 0:
-        raise RuntimeError(f"huber_loss: delta must be positive; got {delta}")
-    x, t = _pair("huber_loss", input, target)
-    d = (x - t).abs()
-    losses = el.where(d <= delta, d.square() * 0.5, (d - delta / 2) * delta)
-    own = _tensor(input).dtype                  # of mixed dtypes torch takes x's
-    return _weighted("huber_loss", losses.to(own if own.kind == "f" else losses.dtype),
-                     _like("huber_loss", input, weight), reduction)
+    name = "huber_loss"
+    _check(name, reduction)
+    require_number(name, delta=delta)
+    if not delta > 0:
+        raise RuntimeError(f"{name}: delta must be positive; got {delta}")
+    own = as_tensor(name, input)                # of mixed dtypes torch takes x's
+    require_float(name, own)
+    x, t = _pair(name, own, target)
+    d = x - t
+    near = (np.abs(d.data) < delta) | np.isnan(d.data)
+    losses = el.where(near, el.where(near, d, 0.0).square() * 0.5, (d.abs() - delta / 2) * delta)
+    return _weighted(losses.to(own.dtype), _like(name, own, weight), reduction)
 
 
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_average: None = None,
@@ -222,11 +256,15 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_avera
     for x out of range. Source: torch.nn.functional.binary_cross_entropy.
     """
     name = "binary_cross_entropy"
-    _no_legacy(name, size_average, reduce)
+    _check(name, reduction, size_average, reduce)
     x, t = _equal_shapes(name, input, target)
-    if x.data.size and not (x.data.min() >= 0 and x.data.max() <= 1):
-        raise RuntimeError(f"{name}: x must lie in [0, 1]; got {x.data.min()} to {x.data.max()}")
-    return _weighted(name, _clamped_cross_entropy(x, t.to(x.dtype)), weight, reduction)
+    if t.dtype != x.dtype:
+        raise RuntimeError(f"{name}: x and target must have one dtype; got {x.dtype}, {t.dtype}")
+    for argument, values in (("x", x.data), ("target", t.data)):
+        if values.size and not (values.min() >= 0 and values.max() <= 1):
+            raise RuntimeError(f"{name}: {argument} must lie in [0, 1]; got {values.min()} to "
+                               f"{values.max()}")
+    return _weighted(_clamped_cross_entropy(x, t), _broadcast(name, "weight", weight, x), reduction)
 
 
 def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None,
@@ -238,85 +276,101 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None
     where shapes differ. Source: torch.nn.functional.binary_cross_entropy_with_logits.
     """
     name = "binary_cross_entropy_with_logits"
-    _no_legacy(name, size_average, reduce)
+    _check(name, reduction, size_average, reduce)
     x, t = _equal_shapes(name, input, target)
+    require_float(name, t)
+    w, p = _broadcast(name, "weight", weight, x), _broadcast(name, "pos_weight", pos_weight, x)
     minus_log_sigmoid = el.softplus(-x, threshold=np.inf)
-    if pos_weight is not None:
-        minus_log_sigmoid = minus_log_sigmoid * ((_tensor(pos_weight) - 1) * t + 1)
+    if p is not None:
+        minus_log_sigmoid = minus_log_sigmoid * ((p - 1) * t + 1)
     losses = (1 - t) * x + minus_log_sigmoid
-    # of mixed dtypes torch takes the target's
-    return _weighted(name, losses.to(t.dtype if t.dtype.kind == "f" else losses.dtype), weight,
-                     reduction)
+    return _weighted(losses.to(t.dtype), w, reduction)          # of mixed dtypes torch takes t's
 
 
 def kl_div(input: Any, target: Any, size_average: None = None, reduce: None = None,
            reduction: str = "mean", log_target: bool = False) -> Tensor:
-    """t·(log t - x), x a logarithm of probabilities; 0 where t is 0, and there the gradient to t is
-    -x (torch: NaN). log_target: t is a logarithm as well.
+    """t·(log t - x), x a logarithm of probabilities; 0 where t is 0, but there the gradient to t is
+    NaN, as in torch. log_target: t is a logarithm as well.
 
     reduction may also be "batchmean": the sum divided by the number of items.
     Source: torch.nn.functional.kl_div.
     """
-    _no_legacy("kl_div", size_average, reduce)
-    x, t = el.promote(_tensor(input), _tensor(target))
-    if log_target:
-        losses = t.exp() * (t - x)
-    else:
-        positive = t.data > 0
-        own = el.where(positive, t * el.where(positive, t, 1.0).log(), t * 0)      # t·log t
-        losses = own - t * x
-    if reduction == "batchmean":
-        return losses.sum() / x.shape[0]
-    return _reduce("kl_div", losses, reduction)
+    name = "kl_div"
+    if reduction != "batchmean":
+        _check(name, reduction, size_average, reduce)
+    require_bool(name, log_target=log_target)
+    require_float(name, as_tensor(name, input), as_tensor(name, target))
+    x, t = _promoted(name, input, target)
+    losses = t.exp() * (t - x) if log_target else _t_log_t(t) - t * x
+    if reduction != "batchmean":
+        return _reduce(losses, reduction)
+    return losses.sum() / x.shape[0] if x.ndim else losses.sum()
 
 
 # ---- what they share -----------------------------------------------------------------------------
 
-def _tensor(x: Any) -> Tensor:
-    return x if isinstance(x, autograd.Tensor) else autograd.Tensor(x)
-
-
-def _reduce(name: str, losses: Tensor, reduction: str) -> Tensor:
+def _check(name: str, reduction: str, size_average: None = None, reduce: None = None) -> None:
+    if size_average is not None or reduce is not None:
+        raise TypeError(f"{name}: size_average and reduce went out of use in torch; pass reduction")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum'; got {reduction!r}")
+
+
+def _reduce(losses: Tensor, reduction: str) -> Tensor:
     return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
 
-def _weighted(name: str, losses: Tensor, weight: Any, reduction: str) -> Tensor:
-    return _reduce(name, losses if weight is None else losses * _tensor(weight), reduction)
+def _weighted(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    return _reduce(losses if weight is None else losses * weight, reduction)
 
 
-def _averaged(name: str, losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+def _averaged(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     """As _weighted, but "mean" is the weighted average."""
     if weight is None or reduction != "mean":
-        return _weighted(name, losses, weight, reduction)
+        return _weighted(losses, weight, reduction)
     return (losses * weight).sum() / weight.sum()
 
 
 def _like(name: str, input: Any, weight: Any) -> Tensor | None:
     if weight is None:
         return None
-    x, w = _tensor(input), _tensor(weight)
+    x, w = as_tensor(name, input), as_tensor(name, weight)
     if w.shape != x.shape:
         raise ValueError(f"{name}: weight must have x's shape; got x {x.shape}, weight {w.shape}")
     return w
 
 
+def _broadcast(name: str, argument: str, weight: Any, x: Tensor) -> Tensor | None:
+    if weight is None:
+        return None
+    w = as_tensor(name, weight)
+    if w.ndim > x.ndim or any(n not in (1, m) for n, m in zip(w.shape[::-1], x.shape[::-1],
+                                                              strict=False)):
+        raise RuntimeError(f"{name}: {argument} {w.shape} does not broadcast to x {x.shape}")
+    return w
+
+
 def _pair(name: str, input: Any, target: Any) -> list[Tensor]:
-    x, t = _tensor(input), _tensor(target)
+    x, t = _promoted(name, input, target)
     if x.shape != t.shape:
         warnings.warn(f"{name}: target {t.shape} and x {x.shape} differ in shape and are broadcast,"
                       " which is seldom meant", stacklevel=3)
-    return el.promote(x, t)
+    return [x, t]
+
+
+def _promoted(name: str, input: Any, target: Any) -> list[Tensor]:
+    """x and target in one dtype, once they are known to broadcast"""
+    x, t = as_tensor(name, input), as_tensor(name, target)
+    try:
+        np.broadcast_shapes(x.shape, t.shape)
+    except ValueError:
+        raise RuntimeError(f"{name}: x {x.shape} and target {t.shape} do not broadcast") from None
+    return el.promote(x, t, name=name)
 
 
 def _equal_shapes(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
-    x, t = _tensor(input), _tensor(target)
+    x, t = as_tensor(name, input), as_tensor(name, target)
+    require_float(name, x)
     if x.shape != t.shape:
         raise ValueError(f"{name}: target must have x's shape; got x {x.shape}, target {t.shape}")
     return x, t
-
-
-def _no_legacy(name: str, size_average: None, reduce: None) -> None:
-    if size_average is not None or reduce is not None:
-        raise TypeError(f"{name}: size_average and reduce went out of use in torch; pass reduction")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad import autograd
-from minigrad.autograd import Array, Recorded, op
+from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.kernels import norm as kernels
+from minigrad.ops.arguments import require_bool, require_float, require_number
 from minigrad.ops.linalg import matmul
+from minigrad.ops.pool import avg_pool2d
+from minigrad.ops.shape import cat, to_int, to_ints
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -90,12 +94,26 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
     sum is divided by size all the same. Shapes: (N, C, …) → the same. Raises ValueError for fewer
     than 3 dims or size < 1. Source: Krizhevsky et al. 2012, §3.3; torch's function of this name.
     """
-    x = _float("local_response_norm", input)
+    name, x = "local_response_norm", as_tensor("local_response_norm", input)
+    require_number(name, alpha=alpha, beta=beta, k=k)
     if x.ndim < 3:
-        raise ValueError(f"local_response_norm: x must have at least 3 dims; got {x.shape}")
-    if size < 1:
-        raise ValueError(f"local_response_norm: size must be at least 1; got {size}")
+        raise ValueError(f"{name}: x must have at least 3 dims; got {x.shape}")
+    if to_int(name, "size", size) < 1:
+        raise ValueError(f"{name}: size must be at least 1; got {size}")
+    if x.dtype == np.int64:
+        return _integer_response_norm(x, size, alpha, beta, k)
+    require_float(name, x)
     return _response_norm(x, size=size, alpha=alpha, beta=beta, k=k)
+
+
+def _integer_response_norm(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    """As torch has it: the mean square is an integer, too"""
+    squares = (x * x).reshape(x.shape[0], 1, x.shape[1], -1)
+    around = [autograd.Tensor(np.zeros((*squares.shape[:2], n, squares.shape[3]), np.int64))
+              for n in (size // 2, (size - 1) // 2)]
+    padded = cat([around[0], squares, around[1]], 2)
+    mean = avg_pool2d(padded, (size, 1), 1).reshape(x.shape) if x.data.size else x
+    return x / (mean * alpha + k) ** beta
 
 
 def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | None,
@@ -108,45 +126,46 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
     Shapes: x (N, C, …), all others (C,). Raises ValueError for one value a channel in training,
     RuntimeError where shapes do not fit. Source: torch.nn.functional.batch_norm.
     """
-    x = _float("batch_norm", input)
+    name, x = "batch_norm", as_tensor("batch_norm", input)
+    require_float(name, x)
+    require_bool(name, training=training)
+    require_number(name, momentum=momentum, eps=eps)
+    if training and x.ndim > 1 and x.shape[0] * math.prod(x.shape[2:]) == 1:
+        raise ValueError(f"{name}: needs more than one value a channel in training; "
+                         f"got x {x.shape}")
+    if x.numel() == 0:
+        return _nothing(x, weight, bias)
     if x.ndim < 2:
-        raise RuntimeError(f"batch_norm: x must be (N, C, …); got {x.shape}")
-    for name, t in (("running_mean", running_mean), ("running_var", running_var),
-                    ("weight", weight), ("bias", bias)):
-        if t is not None and tuple(np.shape(t.data)) != (x.shape[1],):
-            raise RuntimeError(f"batch_norm: {name} must have shape ({x.shape[1]},); got "
-                               f"{tuple(t.shape)}, x {x.shape}")
+        raise RuntimeError(f"{name}: x must be (N, C, …); got {x.shape}")
+    mean, var = _statistics(name, x, running_mean, running_var, needed=not training)
+    weight, bias = _parameters(name, x, x.shape[1:2], weight=weight, bias=bias)
+    if eps < 0 or (training and eps == 0):
+        raise ValueError(f"{name}: eps must be positive, in evaluation at least 0; got {eps}")
     dims = (0, *range(2, x.ndim))
-    n = math.prod(x.shape[d] for d in dims)
-    if training:
-        if n <= 1:
-            raise ValueError(f"batch_norm: needs more than one value a channel in training; "
-                             f"got x {x.shape}")
-        if running_mean is not None:
-            _move(running_mean, x.data.mean(dims), momentum)
-        if running_var is not None:
-            _move(running_var, x.data.var(dims, ddof=1), momentum)
-        return _affine(_standardize(x, dims=dims, eps=eps), weight, bias, 1)
-    if running_mean is None or running_var is None:
-        raise ValueError("batch_norm: without training, running_mean and running_var are needed")
-    mean, var = (_along_channels(t, x.ndim) for t in (running_mean, running_var))
-    return _affine((x - mean) * (var + eps).rsqrt(), weight, bias, 1)
+    if not training:
+        assert mean is not None
+        assert var is not None
+        centred = x - _along_channels(mean, x.ndim)
+        return _affine(centred * (_along_channels(var, x.ndim) + eps).rsqrt(), weight, bias)
+    _move(mean, x.data.mean(dims), momentum)
+    _move(var, x.data.var(dims, ddof=1), momentum)
+    return _affine(_standardize(x, dims=dims, eps=eps), weight, bias)
 
 
-def layer_norm(input: Any, normalized_shape: int | tuple[int, ...], weight: Any = None,
+def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None,
                bias: Any = None, eps: float = 1e-5) -> Tensor:
     """y = (x - mean) / √(var + eps) · weight + bias over the last dims, those of normalized_shape.
 
     Shapes: x (…, *normalized_shape), weight and bias normalized_shape. Raises RuntimeError where
     they do not fit. Source: torch.nn.functional.layer_norm.
     """
-    x = _float("layer_norm", input)
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    name, x = "layer_norm", as_tensor("layer_norm", input)
+    require_float(name, x)
+    require_number(name, eps=eps)
+    shape = to_ints(name, "normalized_shape", normalized_shape)
     if not shape or x.shape[-len(shape):] != shape:
-        raise RuntimeError(f"layer_norm: x must end in normalized_shape {shape}; got x {x.shape}")
-    for name, t in (("weight", weight), ("bias", bias)):
-        if t is not None and tuple(t.shape) != shape:
-            raise RuntimeError(f"layer_norm: {name} must have shape {shape}; got {tuple(t.shape)}")
+        raise RuntimeError(f"{name}: x must end in normalized_shape {shape}; got x {x.shape}")
+    weight, bias = _parameters(name, x, shape, weight=weight, bias=bias)
     y = _standardize(x, dims=tuple(range(x.ndim - len(shape), x.ndim)), eps=eps)
     y = y if weight is None else y * weight
     return y if bias is None else y + bias
@@ -159,12 +178,18 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     Shapes: x (N, C, …), weight and bias (C,). Raises RuntimeError unless num_groups divides C.
     Source: torch.nn.functional.group_norm.
     """
-    x = _float("group_norm", input)
-    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
-        raise RuntimeError(f"group_norm: num_groups {num_groups} must divide the channels of x; "
-                           f"got x {x.shape}")
+    name, x = "group_norm", as_tensor("group_norm", input)
+    require_float(name, x)
+    require_number(name, eps=eps)
+    if x.ndim < 2 or to_int(name, "num_groups", num_groups) < 1 or x.shape[1] % num_groups \
+            or 0 in x.shape[1:]:
+        raise RuntimeError(f"{name}: num_groups {num_groups} must divide the channels of x, and "
+                           f"only N can be 0; got x {x.shape}")
+    if x.numel() == num_groups:
+        raise ValueError(f"{name}: needs more than one value a group; got x {x.shape}")
+    weight, bias = _parameters(name, x, x.shape[1:2], weight=weight, bias=bias)
     groups = x.reshape(x.shape[0], num_groups, math.prod(x.shape[1:]) // num_groups)
-    return _affine(_standardize(groups, dims=(2,), eps=eps).reshape(x.shape), weight, bias, 1)
+    return _affine(_standardize(groups, dims=(2,), eps=eps).reshape(x.shape), weight, bias)
 
 
 def instance_norm(input: Any, running_mean: Tensor | None = None,
@@ -176,35 +201,64 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
     Shapes: x (N, C, …), all others (C,). Raises ValueError for one value a channel.
     Source: torch.nn.functional.instance_norm.
     """
-    x = _float("instance_norm", input)
+    name, x = "instance_norm", as_tensor("instance_norm", input)
+    require_float(name, x)
+    require_bool(name, use_input_stats=use_input_stats)
+    require_number(name, momentum=momentum, eps=eps)
+    if x.ndim < 2:
+        raise RuntimeError(f"{name}: x must be (N, C, …); got {x.shape}")
+    mean, var = _statistics(name, x, running_mean, running_var, needed=not use_input_stats)
     if not use_input_stats:
-        return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
-    if x.ndim < 3 or math.prod(x.shape[2:]) <= 1:
-        raise ValueError(f"instance_norm: needs more than one value a channel; got x {x.shape}")
+        return batch_norm(x, mean, var, weight, bias, False, momentum, eps)
+    weight, bias = _parameters(name, x, x.shape[1:2], weight=weight, bias=bias)
+    if math.prod(x.shape[2:]) == 1:
+        raise ValueError(f"{name}: needs more than one value a channel; got x {x.shape}")
+    if x.numel() == 0:
+        return _nothing(x, weight, bias)
     dims = tuple(range(2, x.ndim))
-    if running_mean is not None:
-        _move(running_mean, x.data.mean(dims).mean(0), momentum)
-    if running_var is not None:
-        _move(running_var, x.data.var(dims, ddof=1).mean(0), momentum)
-    return _affine(_standardize(x, dims=dims, eps=eps), weight, bias, 1)
+    _move(mean, x.data.mean(dims).mean(0), momentum)
+    _move(var, x.data.var(dims, ddof=1).mean(0), momentum)
+    return _affine(_standardize(x, dims=dims, eps=eps), weight, bias)
 
 
-def _float(name: str, input: Any) -> Tensor:
-    x = input if isinstance(input, autograd.Tensor) else autograd.Tensor(input)
-    if x.dtype.kind != "f":
-        raise RuntimeError(f"{name}: needs floating point input; got {x.dtype}")
-    return x
+# ---- what they share -----------------------------------------------------------------------------
+
+def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
+                ) -> tuple[Tensor | None, ...]:
+    """Each of those given as a Tensor, once it is known to fit"""
+    tensors = {k: t if t is None else as_tensor(name, t) for k, t in given.items()}
+    for argument, t in tensors.items():
+        if t is not None and t.shape != shape:
+            raise RuntimeError(f"{name}: {argument} must have shape {shape}; got {t.shape}, "
+                               f"x {x.shape}")
+        if t is not None and t.dtype != x.dtype:
+            raise RuntimeError(f"{name}: {argument} must have x's dtype {x.dtype}; got {t.dtype}")
+    return tuple(tensors.values())
 
 
-def _along_channels(t: Any, ndim: int) -> Tensor:
-    tensor: Tensor = t if isinstance(t, autograd.Tensor) else autograd.Tensor(t)
-    return tensor.reshape(-1, *[1] * (ndim - 2))
+def _statistics(name: str, x: Tensor, mean: Any, var: Any, *, needed: bool
+                ) -> tuple[Tensor | None, ...]:
+    if (mean is None) != (var is None) or (needed and mean is None):
+        raise ValueError(f"{name}: running_mean and running_var go together, and are needed where "
+                         "x's own statistics are not used")
+    return _parameters(name, x, x.shape[1:2], running_mean=mean, running_var=var)
 
 
-def _affine(y: Tensor, weight: Any, bias: Any, dim: int) -> Tensor:
+def _nothing(x: Tensor, weight: Any, bias: Any) -> Tensor:
+    """x without elements, still depending on weight and bias; running statistics stay"""
+    y = x.clone() if weight is None else x * as_tensor("batch_norm", weight)[0]
+    return y if bias is None else y + as_tensor("batch_norm", bias)[0]
+
+
+def _along_channels(t: Tensor, ndim: int) -> Tensor:
+    return t.reshape(-1, *[1] * (ndim - 2))
+
+
+def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     y = y if weight is None else y * _along_channels(weight, y.ndim)
     return y if bias is None else y + _along_channels(bias, y.ndim)
 
 
-def _move(running: Tensor, value: Array, momentum: float) -> None:
-    running[...] = running.data * (1 - momentum) + value * momentum
+def _move(running: Tensor | None, value: Array, momentum: float) -> None:
+    if running is not None:
+        running[...] = running.data * (1 - momentum) + value * momentum

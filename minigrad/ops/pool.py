@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minigrad import autograd
-from minigrad.autograd import Array, Recorded, op
+from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.kernels import pool as kernels
 from minigrad.kernels.conv import Pair
-from minigrad.ops.conv import Size, sizes_of
+from minigrad.ops.arguments import Size, require_bool, require_float, sizes_of
+from minigrad.ops.shape import to_int
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -94,6 +95,7 @@ def max_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
     """
     name = "max_pool2d"
     x, batched = _images(name, input)
+    require_bool(name, ceil_mode=ceil_mode, return_indices=return_indices)
     kernel, steps, before, holes = _arguments(name, kernel_size, stride, padding, dilation)
     inside = []
     for n, k, s, p, d in zip(x.shape[2:], kernel, steps, before, holes, strict=True):
@@ -112,7 +114,10 @@ def avg_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
     """
     name = "avg_pool2d"
     x, batched = _images(name, input)
-    if divisor_override == 0:
+    if x.dtype != np.int64:
+        require_float(name, x)
+    require_bool(name, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
+    if divisor_override is not None and to_int(name, "divisor_override", divisor_override) == 0:
         raise RuntimeError(f"{name}: divisor_override must not be 0")
     kernel, steps, before, _ = _arguments(name, kernel_size, stride, padding, 1)
     inside, counts = [], []
@@ -134,9 +139,11 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     Shapes: x (N, C, H, W) or (C, H, W) → y (N, C, OH, OW); output_size an int or two (None: as in
     x). Raises ValueError for other sizes. Source: torch.nn.functional.adaptive_max_pool2d.
     """
-    x, batched = _images("adaptive_max_pool2d", input)
-    return _max(x, _even_windows("adaptive_max_pool2d", x, output_size), (1, 1), return_indices,
-                batched)
+    name = "adaptive_max_pool2d"
+    x, batched = _images(name, input)
+    require_float(name, x)
+    require_bool(name, return_indices=return_indices)
+    return _max(x, _even_windows(name, x, output_size), (1, 1), return_indices, batched)
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
@@ -144,8 +151,10 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
 
     Source: torch.nn.functional.adaptive_avg_pool2d.
     """
-    x, batched = _images("adaptive_avg_pool2d", input)
-    windows = _even_windows("adaptive_avg_pool2d", x, output_size)
+    name = "adaptive_avg_pool2d"
+    x, batched = _images(name, input, no_channels=True)
+    require_float(name, x)
+    windows = _even_windows(name, x, output_size)
     divisor = np.multiply.outer(windows.h_stop - windows.h_start,
                                 windows.w_stop - windows.w_start).astype(np.float64)
     return _as_given(_window_mean(x, windows=windows, divisor=divisor), batched)
@@ -153,20 +162,22 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
 
 # ---- windows -------------------------------------------------------------------------------------
 
-def _images(name: str, input: Any) -> tuple[Tensor, bool]:
-    x = input if isinstance(input, autograd.Tensor) else autograd.Tensor(input)
-    if x.ndim not in (3, 4) or 0 in x.shape[1 if x.ndim == 4 else 0:]:
+def _images(name: str, input: Any, *, no_channels: bool = False) -> tuple[Tensor, bool]:
+    """x as (N, C, H, W), and whether it was; N may be 0, and C with `no_channels`"""
+    x = as_tensor(name, input)
+    batched = x.ndim == 4
+    if x.ndim not in (3, 4) or 0 in x.shape[-2 if no_channels else -3:]:
         raise RuntimeError(f"{name}: x must be (N, C, H, W) or (C, H, W), no size but N being 0; "
                            f"got {x.shape}")
-    if x.dtype.kind == "b":
-        raise RuntimeError(f"{name}: needs numbers; got {x.dtype}")
-    return (x, True) if x.ndim == 4 else (x.unsqueeze(0), False)
+    if x.dtype in (bool, np.float16):
+        raise RuntimeError(f"{name}: needs numbers, float32 or float64; got {x.dtype}")
+    return (x, True) if batched else (x.unsqueeze(0), False)
 
 
 def _arguments(name: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any
                ) -> tuple[list[int], list[int], list[int], list[int]]:
     kernel = sizes_of(name, "kernel_size", kernel_size, 2, 1)
-    steps = kernel if stride is None else sizes_of(name, "stride", stride, 2, 1)
+    steps = kernel if stride in (None, (), []) else sizes_of(name, "stride", stride, 2, 1)
     before = sizes_of(name, "padding", padding, 2, 0)
     holes = sizes_of(name, "dilation", dilation, 2, 1)
     if any(2 * p > d * (k - 1) + 1 for p, k, d in zip(before, kernel, holes, strict=True)):
@@ -190,8 +201,10 @@ def _windows(name: str, n: int, kernel: int, stride: int, padding: int, dilation
 
 
 def _even_windows(name: str, x: Tensor, output_size: Any) -> Windows:
-    wanted = list(output_size) if isinstance(output_size, tuple | list) else [output_size] * 2
-    wanted = [n if m is None else m for m, n in zip(wanted, x.shape[2:], strict=False)]
+    wanted = output_size if isinstance(output_size, tuple | list) else [output_size] * 2
+    if output_size is None or len(wanted) != 2:
+        raise TypeError(f"{name}: output_size must be an int or two; got {output_size!r}")
+    wanted = [n if m is None else m for m, n in zip(wanted, x.shape[2:], strict=True)]
     out = sizes_of(name, "output_size", wanted, 2, 0)
     bounds = []
     for n, m in zip(x.shape[2:], out, strict=True):

@@ -1,7 +1,9 @@
 """The table of ops: one `OpCase` each, by family. A new op needs an entry here and nothing else."""
 
 from op_cases import (
+    activation,
     conv,
+    einsum,
     elementwise,
     functional,
     index,
@@ -10,10 +12,11 @@ from op_cases import (
     norm,
     pool,
     reduce,
+    resize,
     shape,
 )
 from op_cases.case import Call as Call, Error as Error, OpCase as OpCase
 
-CASES: list[OpCase] = [case for family in (elementwise, reduce, shape, index, linalg,
-                                                 conv, pool, norm, loss, functional)
+CASES: list[OpCase] = [case for family in (elementwise, reduce, shape, index, linalg, einsum,
+                                           conv, pool, norm, activation, loss, resize, functional)
                        for case in family.CASES]

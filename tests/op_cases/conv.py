@@ -61,16 +61,20 @@ def call(*shapes, **static) -> Call:
 def errors(name: str, x, w) -> tuple[Error, ...]:
     deep = (*x[:1], x[1] + 1, *x[2:])
     return (
+        Error(call(x, w, groups=1.0), TypeError, f"{name}: groups must be an int; got 1.0"),
+        Error(call(x, w, stride=True), TypeError, f"{name}: stride must be an int; got True"),
+        Error(call(x, w, padding=None), TypeError, f"{name}: padding must be an int; got None"),
+        Error(Call(np.ones(x) > 0, np.ones(w) > 0), RuntimeError, f"{name}: .*; got bool, bool"),
         Error(call(deep, w), RuntimeError,
               rf"{name}: x has {x[1] + 1} channels but w expects {x[1]}.*; got x \({x[0]}, "),
         Error(call(x, w, (99,)), RuntimeError, rf"{name}: b must have shape .*; got \(99,\)"),
         Error(call(x, w, stride=0), ValueError, rf"{name}: stride must be .* at least 1; got 0"),
         Error(call(x, w, padding=-1), ValueError, f"{name}: padding must be .*; got -1"),
         Error(call(x, w, dilation=(1, 1, 1)), ValueError, f"{name}: dilation must be"),
-        Error(call(x, w, groups=0), ValueError, f"{name}: groups must be a positive int; got 0"),
+        Error(call(x, w, groups=0), ValueError, f"{name}: groups must be positive; got 0"),
         Error(call(x[2:], w), RuntimeError, f"{name}: x must have .* dims"),
         Error(Call(np.ones(x), np.ones(w, np.float32)), RuntimeError,
-              f"{name}: x, w and b must be numbers of one dtype; got float64, float32"),
+              f"{name}: x, w and b must be .* of one dtype, .*; got float64, float32"),
     )
 
 
@@ -92,6 +96,50 @@ def transposed_errors(name: str, x, w) -> tuple[Error, ...]:
         *errors(name, x, w),
         Error(call(x, w, output_padding=1), RuntimeError, f"{name}: output_padding 1 must be"),
         Error(call(x, w, padding=9), RuntimeError, f"{name}: the output would have size"),
+        Error(call(x, w, padding="same"), TypeError, f"{name}: padding must be an int; got 'same'"),
+        Error(call(x, (x[1], 0, *w[2:])), RuntimeError, "none may be 0"),
+    )
+
+
+@st.composite
+def unfold_calls(draw) -> Call:
+    def pair(low: int, high: int):
+        one = st.integers(low, high)
+        return draw(st.one_of(one, st.tuples(one, one)))
+
+    static = {"kernel_size": pair(1, 3), "dilation": pair(1, 2), "padding": pair(0, 2),
+              "stride": pair(1, 3)}
+    kernel, holes, before = ([n, n] if isinstance(n, int) else n for n in
+                             [*static.values()][:3])
+    sides = [max(1, d * (k - 1) + 1 - 2 * p) + draw(st.integers(0, 3))
+             for k, d, p in zip(kernel, holes, before, strict=True)]
+    batch = draw(st.sampled_from([(), (0,), (1,), (2,)]))
+    return Call(real(draw(seeds), (*batch, draw(small), *sides)), **static)
+
+
+@st.composite
+def fold_calls(draw) -> Call:
+    unfolded = draw(unfold_calls())
+    *batch, channels, height, width = unfolded.arrays[0].shape
+    k, d, p, s = ([n, n] if isinstance(n, int) else n for n in unfolded.static.values())
+    windows = [(n + 2 * p[i] - d[i] * (k[i] - 1) - 1) // s[i] + 1
+               for i, n in enumerate((height, width))]
+    return Call(real(draw(seeds), (*batch, channels * k[0] * k[1], windows[0] * windows[1])),
+                output_size=(height, width), **unfolded.static)
+
+
+def window_errors(name: str, shape, **static) -> tuple[Error, ...]:
+    """What unfold and fold refuse alike"""
+    def refused(kind: type[Exception], message: str, shape=shape, **more) -> Error:
+        return Error(call(shape, **static | more), kind, f"{name}: {message}")
+    return (
+        refused(ValueError, "kernel_size must be 2 ints of at least 1; got 0", kernel_size=0),
+        refused(TypeError, "kernel_size must be an int; got 2.0", kernel_size=2.0),
+        refused(ValueError, r"stride must be .* got \(1, 2, 3\)", stride=(1, 2, 3)),
+        refused(ValueError, "padding must be 2 ints of at least 0; got -1", padding=-1),
+        refused(ValueError, "dilation must be 2 ints of at least 1; got 0", dilation=0),
+        refused(RuntimeError, r"x must have . or . dims; got \(3,\)", (3,)),
+        Error(Call(np.ones(shape, np.int64), **static), RuntimeError, f"{name}: needs floating"),
     )
 
 
@@ -114,4 +162,23 @@ CASES = [
            (example(7, real, (2, 4, 5), (4, 3, 3), (6,), stride=2, padding=1, output_padding=1,
                     groups=2),),
            transposed_errors("conv_transpose1d", (2, 4, 5), (4, 4, 3))),
+    OpCase(ops.unfold, F.unfold, unfold_calls(),
+           (example(8, real, (2, 3, 5, 6), kernel_size=(3, 2), dilation=(1, 2), padding=(1, 0),
+                    stride=(2, 1)),
+            example(9, real, (3, 4, 5), kernel_size=2)),
+           (*window_errors("unfold", (2, 3, 5, 6), kernel_size=2),
+            Error(call((2, 3, 5, 6), kernel_size=7), RuntimeError,
+                  r"unfold: no window fits; got x \(2, 3, 5, 6\), kernel_size 7"),
+            Error(call((2, 3, 0, 6), kernel_size=1), RuntimeError, "unfold: no window fits"))),
+    OpCase(ops.fold, F.fold, fold_calls(),
+           (example(10, real, (2, 12, 9), output_size=(4, 5), kernel_size=(2, 3)),
+            example(11, real, (8, 6), output_size=(6, 4), kernel_size=2, dilation=(1, 2),
+                    stride=2, padding=(0, 1))),
+           (*window_errors("fold", (2, 8, 6), output_size=(3, 4), kernel_size=2),
+            Error(call((2, 8, 6), output_size=(3, 5), kernel_size=2), RuntimeError,
+                  r"fold: x must be \(N, C·4, 2·4\) for output_size \[3, 5\]; got \(2, 8, 6\)"),
+            Error(call((2, 9, 6), output_size=(3, 4), kernel_size=2), RuntimeError,
+                  "fold: x must be"),
+            Error(call((2, 8, 6), output_size=None, kernel_size=2), TypeError,
+                  "output_size must be an int; got None"))),
 ]

@@ -35,14 +35,9 @@ def lrn_calls(draw) -> Call:
                 k=draw(st.sampled_from([1.0, 2.0])))
 
 
-def floats_only(norm):
-    """Of integers torch truncates the mean square, and some layouts its view() refuses: neither is
-    an answer to compare with."""
-    def run(x, **static):
-        if not x.is_floating_point():
-            raise TypeError
-        return norm(x.contiguous(), **static)
-    return run
+def contiguous(norm):
+    """Some layouts torch's view() refuses, which is no answer to compare with."""
+    return lambda x, **static: norm(x.contiguous(), **static)
 
 
 def running(rng, channels):
@@ -112,15 +107,24 @@ def instance_norm_calls(draw) -> Call:
                 statistics=None if own else running(rng, channels))
 
 
+def nothing() -> st.SearchStrategy[Call]:
+    """No element to normalise"""
+    empty = st.sampled_from([(4, 3, 0), (2, 3, 0, 2)])
+    return st.builds(lambda shape, affine: Call(np.ones(shape), *affine, statistics=None), empty,
+                     st.sampled_from([(None, None), (np.ones(3), np.ones(3)), (np.ones(3), None)]))
+
+
 X = np.ones((2, 3, 4))
 
 CASES = [
-    OpCase(ops.local_response_norm, floats_only(F.local_response_norm), lrn_calls(),
+    OpCase(ops.local_response_norm, contiguous(F.local_response_norm), lrn_calls(),
            (example(1, real, (2, 6, 3, 2), size=5, alpha=0.5, beta=0.75, k=1.0),
             example(2, real, (2, 6, 3), size=4, alpha=0.5, beta=0.6, k=2.0)),
            (Error(Call(np.ones((2, 3)), size=3), ValueError, "at least 3 dims; got \\(2, 3\\)"),
             Error(Call(X, size=0), ValueError, "size must be at least 1; got 0"),
-            Error(Call(np.ones((2, 3, 4), int), size=3), RuntimeError, "floating point"))),
+            Error(Call(X, size=3.0), TypeError, "size must be an int; got 3.0"),
+            Error(Call(X, size=3, alpha="1"), TypeError, "alpha must be a number; got '1'"),
+            Error(Call(X > 0, size=3), RuntimeError, "floating point"))),
     OpCase(ops.batch_norm, with_statistics(F.batch_norm), batch_norm_calls(),
            (example(3, real, (4, 3, 2), (3,), (3,), training=True, statistics=None),
             Call(np.arange(24.0).reshape(4, 3, 2) ** 2, np.array([1.0, 2, -1]), np.ones(3),
@@ -130,22 +134,43 @@ CASES = [
                   "more than one value a channel"),
             Error(Call(X, np.ones(2), training=True, statistics=None), RuntimeError,
                   r"weight must have shape \(3,\); got \(2,\)"),
-            Error(Call(X, statistics=None), ValueError, "running_mean and running_var are needed")),
-           run=with_statistics(ops.batch_norm), tolerance=SHARP),
+            Error(Call(X, statistics=None), ValueError, "running_mean and running_var go together"),
+            Error(Call(X, training=True, statistics=([0.0], [1.0])), RuntimeError,
+                  r"running_mean must have shape \(3,\); got \(1,\)"),
+            Error(Call(X, training=True, statistics=None, eps=0), ValueError,
+                  "eps must be positive, in evaluation at least 0; got 0"),
+            Error(Call(X, training=True, statistics=None, momentum=None), TypeError,
+                  "momentum must be a number; got None"),
+            Error(Call(X, training=1, statistics=None), TypeError,
+                  "training must be True or False; got 1"),
+            Error(Call(X, np.ones(3, np.float32), training=True, statistics=None), RuntimeError,
+                  "weight must have x's dtype float64; got float32")),
+           run=with_statistics(ops.batch_norm), tolerance=SHARP, corners=nothing()),
     OpCase(ops.layer_norm, named_shape(F.layer_norm), layer_norm_calls(),
            (example(5, real, (2, 3, 4), (3, 4), (3, 4), normalized_shape=(3, 4)),),
            (Error(Call(X, normalized_shape=(3,)), RuntimeError,
                   r"x must end in normalized_shape \(3,\); got x \(2, 3, 4\)"),
             Error(Call(X, np.ones(3), normalized_shape=(4,)), RuntimeError,
-                  r"weight must have shape \(4,\); got \(3,\)")),
+                  r"weight must have shape \(4,\); got \(3,\)"),
+            Error(Call(X, normalized_shape=()), RuntimeError, "x must end in normalized_shape"),
+            Error(Call(X, normalized_shape=(4,), eps="0"), TypeError, "eps must be a number")),
            run=named_shape(ops.layer_norm), tolerance=SHARP),
     OpCase(ops.group_norm, named_groups(F.group_norm), group_norm_calls(),
            (example(6, real, (2, 6, 3), (6,), (6,), num_groups=2),),
-           (Error(Call(X, num_groups=2), RuntimeError, "num_groups 2 must divide the channels"),),
+           (Error(Call(X, num_groups=2), RuntimeError, "num_groups 2 must divide the channels"),
+            Error(Call(np.ones((2, 0, 3)), num_groups=1), RuntimeError, "only N can be 0"),
+            Error(Call(np.ones((2, 3, 0)), num_groups=1), RuntimeError, "only N can be 0"),
+            Error(Call(np.ones((1, 3)), num_groups=3), ValueError, "more than one value a group"),
+            Error(Call(X, np.ones(1), num_groups=3), RuntimeError,
+                  r"weight must have shape \(3,\); got \(1,\)")),
            run=named_groups(ops.group_norm), tolerance=SHARP),
     OpCase(ops.instance_norm, with_statistics(F.instance_norm), instance_norm_calls(),
            (example(8, real, (2, 3, 4), (3,), (3,), statistics=None),),
            (Error(Call(np.ones((2, 3, 1)), statistics=None), ValueError,
-                  "more than one value a channel"),),
-           run=with_statistics(ops.instance_norm), tolerance=SHARP),
+                  "more than one value a channel"),
+            Error(Call(X, np.ones(1), statistics=None), RuntimeError,
+                  r"instance_norm: weight must have shape \(3,\); got \(1,\)"),
+            Error(Call(X, use_input_stats=False, statistics=None), ValueError,
+                  "instance_norm: running_mean and running_var go together")),
+           run=with_statistics(ops.instance_norm), tolerance=SHARP, corners=nothing()),
 ]

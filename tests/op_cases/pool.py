@@ -29,7 +29,7 @@ def pool_calls(draw, domain, *, maximum: bool) -> Call:
         return (value, value) if isinstance(value, int) else value
 
     kernel = pair(1, 3)
-    static = {"kernel_size": kernel, "stride": draw(st.one_of(st.none(), st.just(pair(1, 4)))),
+    static = {"kernel_size": kernel, "stride": draw(st.sampled_from([None, (), pair(1, 4)])),
               "padding": tuple(draw(st.integers(0, k // 2)) for k in both(kernel)),
               "ceil_mode": draw(st.booleans())}
     if maximum:
@@ -62,17 +62,33 @@ def errors(name: str, **static) -> tuple[Error, ...]:
                   rf"{name}: x must be \(N, C, H, W\) or \(C, H, W\).*got \(3, 4\)"),
             Error(Call(np.ones((2, 3, 0, 4)), **static), RuntimeError, f"{name}: x must be"),
             Error(Call(np.ones((2, 3, 4, 4), bool), **static), RuntimeError,
-                  f"{name}: needs numbers; got bool"))
+                  f"{name}: needs numbers, .* got bool"))
 
 
 def window_errors(name: str) -> tuple[Error, ...]:
     x = np.ones((2, 3, 4, 5))
     return (*errors(name, kernel_size=2),
+            Error(Call(x, kernel_size=True), TypeError, f"{name}: kernel_size must be an int"),
+            Error(Call(x, kernel_size=2, stride=1.0), TypeError, f"{name}: stride must be an int"),
+            Error(Call(x, kernel_size=2, ceil_mode=1), TypeError,
+                  f"{name}: ceil_mode must be True or False; got 1"),
+            Error(Call(x, kernel_size=(2,) * 3), ValueError, f"{name}: kernel_size must be 2 ints"),
             Error(Call(x, kernel_size=0), ValueError, f"{name}: kernel_size must be .* got 0"),
             Error(Call(x, kernel_size=2, stride=0), ValueError, f"{name}: stride must be"),
             Error(Call(x, kernel_size=2, padding=2), RuntimeError,
                   f"{name}: padding must be at most half the window; got padding 2"),
             Error(Call(x, kernel_size=6), RuntimeError, "a window of 6 does not fit into 4"))
+
+
+def adaptive_errors(name: str) -> tuple[Error, ...]:
+    x = np.ones((1, 3, 4))
+    return (*errors(name, output_size=2),
+            Error(Call(x, output_size=-1), ValueError, f"{name}: output_size must be 2 ints"),
+            Error(Call(x, output_size=2.0), TypeError, f"{name}: output_size must be an int"),
+            Error(Call(x, output_size=None), TypeError, "output_size must be an int or two"),
+            Error(Call(x, output_size=(2,)), TypeError, "must be an int or two; got .*2"),
+            Error(Call(x.astype(np.int64), output_size=2), RuntimeError,
+                  f"{name}: needs floating point"))
 
 
 CASES = [
@@ -87,15 +103,17 @@ CASES = [
                     count_include_pad=False)),
            (*window_errors("avg_pool2d"),
             Error(Call(np.ones((1, 3, 4)), kernel_size=2, divisor_override=0), RuntimeError,
-                  "avg_pool2d: divisor_override must not be 0"))),
+                  "avg_pool2d: divisor_override must not be 0"),
+            Error(Call(np.ones((1, 3, 4)), kernel_size=2, divisor_override=1.5), TypeError,
+                  "avg_pool2d: divisor_override must be an int; got 1.5"),
+            Error(Call(np.ones((1, 3, 4), np.int32), kernel_size=2), RuntimeError,
+                  "avg_pool2d: needs floating point"))),
     OpCase(ops.adaptive_max_pool2d, both_results(F.adaptive_max_pool2d), adaptive_calls(distinct),
            (example(5, distinct, (2, 3, 5, 6), output_size=(3, 4)),),
-           (*errors("adaptive_max_pool2d", output_size=2),
-            Error(Call(np.ones((1, 3, 4)), output_size=-1), ValueError, "output_size must be")),
+           adaptive_errors("adaptive_max_pool2d"),
            run=both_results(ops.adaptive_max_pool2d), corners=adaptive_calls(with_nan)),
     OpCase(ops.adaptive_avg_pool2d, F.adaptive_avg_pool2d, adaptive_calls(real),
            (example(6, real, (2, 3, 5, 6), output_size=(3, 4)),
             example(7, real, (3, 5, 6), output_size=(None, 2))),
-           (*errors("adaptive_avg_pool2d", output_size=2),
-            Error(Call(np.ones((1, 3, 4)), output_size=-1), ValueError, "output_size must be"))),
+           adaptive_errors("adaptive_avg_pool2d")),
 ]
