@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from minigrad.testing.mutation import LEGEND, Report
+from minigrad.testing.mutation import LEGEND, Report, Row
 
 TESTS = Path(__file__).resolve().parents[2] / "tests"
 
@@ -72,16 +72,22 @@ def choose(names: Sequence[str], cases: Sequence[Any]) -> list[Any]:
 def summary(cases: Sequence[Any], lab: Any) -> list[Report]:
     """A line for each op: how many of its mutants each check catches. What escapes, in full."""
     width = max(len(case.id) for case in cases)
+    checks: list[str] = []
     reports: list[Report] = []
+
+    def line(name: str, rows: Sequence[Row]) -> str:
+        counts = "".join(f"  {sum(row.caught.get(check, False) for row in rows):{len(check)}}"
+                         for check in checks)
+        return f"{name:{width}}  {len(rows):7}{counts}"
+
     for case in cases:
         report = lab(case)
-        checks = report.checks
         if not reports:
+            checks = report.checks
             print(f"{'op':{width}}  mutants  {'  '.join(checks)}")
-        counts = "".join(f"  {sum(row.caught.get(name, False) for row in report.rows):{len(name)}}"
-                         for name in checks)
-        print(f"{case.id:{width}}  {len(report.rows):7}{counts}", flush=True)
+        print(line(case.id, report.rows), flush=True)
         reports.append(report)
+    print(line("all", [row for report in reports for row in report.rows]))
     reasons: dict[str, list[str]] = {}
     for report in reports:
         for row in report.rows:
