@@ -5,8 +5,8 @@ written over."""
 from __future__ import annotations
 
 from minigrad import functional as F
-from minigrad.nn.checks import numbers
 from minigrad.nn.module import Module
+from minigrad.ops.arguments import require_number
 from minigrad.tensor import Tensor
 
 
@@ -29,7 +29,7 @@ class LeakyReLU(Module):
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
-        numbers(self, negative_slope=negative_slope)
+        require_number(type(self).__name__, negative_slope=negative_slope)
         self.negative_slope, self.inplace = negative_slope, inplace
 
     def forward(self, input: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class ELU(Module):
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
-        numbers(self, alpha=alpha)
+        require_number(type(self).__name__, alpha=alpha)
         self.alpha, self.inplace = alpha, inplace
 
     def forward(self, input: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class Softplus(Module):
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
-        numbers(self, beta=beta, threshold=threshold)
+        require_number(type(self).__name__, beta=beta, threshold=threshold)
         self.beta, self.threshold = beta, threshold
 
     def forward(self, input: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class Hardtanh(Module):
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0,
                  inplace: bool = False) -> None:
         super().__init__()
-        numbers(self, min_val=min_val, max_val=max_val)
+        require_number(type(self).__name__, min_val=min_val, max_val=max_val)
         if max_val <= min_val:
             raise ValueError("Hardtanh: max_val must be larger than min_val; "
                              f"got {min_val} and {max_val}")

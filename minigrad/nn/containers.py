@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
-from minigrad.nn.checks import whole
+from minigrad.nn.checks import size_of
 from minigrad.nn.module import Module
+from minigrad.ops.shape import to_int
 
 Named = Mapping[str, Module] | Iterable[tuple[str, Module]]
 
@@ -28,7 +29,7 @@ class _Ordered(Module):
 
     def _name(self, idx: int) -> str:
         names = [name for name, _ in self._items()]
-        place = whole(self, "an index", idx, None)
+        place = to_int(type(self).__name__, "an index", idx)
         if not -len(names) <= place < len(names):
             raise IndexError(f"{type(self).__name__}: index {place} is out of range for "
                              f"{len(names)} modules")
@@ -118,12 +119,12 @@ class Sequential(_Ordered):
 
     def __mul__(self, other: int) -> Self:
         """The same modules `other` times in a row."""
-        return type(self)(*list(self) * whole(self, "a factor", other, 1))
+        return type(self)(*list(self) * size_of(self, "a factor", other, 1))
 
     __rmul__ = __mul__
 
     def __imul__(self, other: int) -> Self:
-        return self.extend(list(self) * (whole(self, "a factor", other, 1) - 1))
+        return self.extend(list(self) * (size_of(self, "a factor", other, 1) - 1))
 
     def forward(self, input: Any) -> Any:
         for module in self:

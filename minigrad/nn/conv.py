@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from numpy.typing import DTypeLike
 
 from minigrad import functional as F
-from minigrad.nn.checks import sizes, whole
+from minigrad.nn.checks import size_of
 from minigrad.nn.linear import reset_affine
 from minigrad.nn.module import Module, Parameter, empty
+from minigrad.ops.arguments import sizes_of
 from minigrad.tensor import Tensor
 
 Sizes = int | tuple[int, ...]
@@ -27,9 +28,9 @@ class _Conv(Module):
                  bias: bool, padding_mode: str, dtype: DTypeLike | None) -> None:
         super().__init__()
         name, n = type(self).__name__, self.ndim
-        groups = whole(self, "groups", groups, 1)
+        groups = size_of(self, "groups", groups, 1)
         for label, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if whole(self, label, channels) % groups:
+            if size_of(self, label, channels) % groups:
                 raise ValueError(f"{name}: {label} must be divisible by groups; "
                                  f"got {channels} and {groups}")
         modes = ("zeros",) if self.transposed else MODES
@@ -37,13 +38,13 @@ class _Conv(Module):
             raise ValueError(f"{name}: padding_mode must be one of {', '.join(modes)}; "
                              f"got {padding_mode!r}")
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = sizes(self, "kernel_size", kernel_size, n, 1)
-        self.stride = sizes(self, "stride", stride, n, 1)
+        self.kernel_size = tuple(sizes_of(name, "kernel_size", kernel_size, n, 1))
+        self.stride = tuple(sizes_of(name, "stride", stride, n, 1))
         self.padding: tuple[int, ...] | str = (
             padding if isinstance(padding, str) and not self.transposed
-            else sizes(self, "padding", padding, n))
-        self.output_padding = sizes(self, "output_padding", output_padding, n)
-        self.dilation = sizes(self, "dilation", dilation, n, 1)
+            else tuple(sizes_of(name, "padding", padding, n, 0)))
+        self.output_padding = tuple(sizes_of(name, "output_padding", output_padding, n, 0))
+        self.dilation = tuple(sizes_of(name, "dilation", dilation, n, 1))
         self.groups, self.padding_mode = groups, padding_mode
         if isinstance(padding, str):
             if padding not in ("same", "valid"):

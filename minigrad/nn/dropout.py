@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from minigrad import functional as F
-from minigrad.nn.checks import numbers
 from minigrad.nn.module import Module
+from minigrad.ops.arguments import require_number
 from minigrad.tensor import Tensor
 
 
@@ -19,7 +19,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        numbers(self, p=p)
+        require_number(type(self).__name__, p=p)
         if not 0 <= p <= 1:
             raise ValueError(f"{type(self).__name__}: p must be between 0 and 1; got {p}")
         self.p, self.inplace = p, inplace

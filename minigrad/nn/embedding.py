@@ -8,8 +8,9 @@ from numpy.typing import DTypeLike
 
 from minigrad import functional as F
 from minigrad.nn import init
-from minigrad.nn.checks import whole
+from minigrad.nn.checks import size_of
 from minigrad.nn.module import Module, Parameter, empty
+from minigrad.ops.shape import to_int
 from minigrad.tensor import Tensor
 
 
@@ -30,10 +31,10 @@ class Embedding(Module):
                  _weight: Tensor | None = None, _freeze: bool = False, *,
                  dtype: DTypeLike | None = None) -> None:
         super().__init__()
-        shape = (whole(self, "num_embeddings", num_embeddings),
-                 whole(self, "embedding_dim", embedding_dim))
+        shape = (size_of(self, "num_embeddings", num_embeddings),
+                 size_of(self, "embedding_dim", embedding_dim))
         if padding_idx is not None:
-            padding_idx = whole(self, "padding_idx", padding_idx, None)
+            padding_idx = to_int("Embedding", "padding_idx", padding_idx)
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ValueError(f"Embedding: padding_idx {padding_idx} is outside the table of "
                                  f"{num_embeddings}")

@@ -14,6 +14,7 @@ import numpy as np
 
 from minigrad import random
 from minigrad.autograd import Array, no_grad
+from minigrad.ops.arguments import require_number
 from minigrad.random import Generator
 from minigrad.tensor import Tensor
 
@@ -68,8 +69,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """The same value everywhere"""
-    if not isinstance(val, int | float):
-        raise TypeError(f"constant_: val must be a number; got {val!r}")
+    require_number("constant_", val=val)
     return _fill(tensor, val)
 
 
@@ -200,9 +200,7 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
 def _need_floats(name: str, tensor: Tensor, **numbers: float) -> None:
     if tensor.dtype.kind != "f":
         raise TypeError(f"{name}: needs a floating point tensor; got {tensor.dtype}")
-    for label, value in numbers.items():
-        if not isinstance(value, int | float):
-            raise TypeError(f"{name}: {label} must be a number; got {value!r}")
+    require_number(name, **numbers)
 
 
 def _fill(tensor: Tensor, value: Array | float) -> Tensor:

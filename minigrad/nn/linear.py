@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from minigrad import functional as F
 from minigrad.nn import init
-from minigrad.nn.checks import whole
+from minigrad.nn.checks import size_of
 from minigrad.nn.module import Module, Parameter, empty
 from minigrad.tensor import Tensor
 
@@ -34,8 +34,8 @@ class Linear(Module):
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *,
                  dtype: DTypeLike | None = None) -> None:
         super().__init__()
-        self.in_features = whole(self, "in_features", in_features)
-        self.out_features = whole(self, "out_features", out_features)
+        self.in_features = size_of(self, "in_features", in_features)
+        self.out_features = size_of(self, "out_features", out_features)
         self.weight = empty(self.out_features, self.in_features, dtype=dtype)
         self.bias: Parameter | None = empty(self.out_features, dtype=dtype) if bias else None
         self.reset_parameters()

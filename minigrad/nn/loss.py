@@ -7,8 +7,8 @@ reduction: "mean", "sum", or "none" for one value an element.
 from __future__ import annotations
 
 from minigrad import functional as F
-from minigrad.nn.checks import numbers
 from minigrad.nn.module import Module
+from minigrad.ops.arguments import require_number
 from minigrad.tensor import Tensor
 
 
@@ -36,7 +36,7 @@ class CrossEntropyLoss(_WeightedLoss):
     def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100,
                  reduction: str = "mean", label_smoothing: float = 0.0) -> None:
         super().__init__(weight, reduction=reduction)
-        numbers(self, label_smoothing=label_smoothing)
+        require_number(type(self).__name__, label_smoothing=label_smoothing)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class SmoothL1Loss(_Loss):
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
-        numbers(self, beta=beta)
+        require_number(type(self).__name__, beta=beta)
         self.beta = beta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class HuberLoss(_Loss):
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
-        numbers(self, delta=delta)
+        require_number(type(self).__name__, delta=delta)
         self.delta = delta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ from numpy.typing import DTypeLike
 
 from minigrad import functional as F
 from minigrad.nn import init
-from minigrad.nn.checks import numbers, whole
+from minigrad.nn.checks import size_of
 from minigrad.nn.module import Module, Parameter, empty
+from minigrad.ops.arguments import require_number
 from minigrad.tensor import Tensor
 
 
@@ -37,8 +38,8 @@ class _RunningNorm(Module):
     def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool,
                  track_running_stats: bool, dtype: DTypeLike | None, bias: bool) -> None:
         super().__init__()
-        self.num_features = whole(self, "num_features", num_features)
-        numbers(self, eps=eps, momentum=0.0 if momentum is None else momentum)
+        self.num_features = size_of(self, "num_features", num_features)
+        require_number(type(self).__name__, eps=eps, momentum=0.0 if momentum is None else momentum)
         self.eps, self.momentum = eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight, self.bias = _affine(affine, bias, (num_features,), dtype)
@@ -158,8 +159,8 @@ class LayerNorm(Module):
         super().__init__()
         given = (normalized_shape if isinstance(normalized_shape, tuple | list)
                  else (normalized_shape,))
-        self.normalized_shape = tuple(whole(self, "normalized_shape", n) for n in given)
-        numbers(self, eps=eps)
+        self.normalized_shape = tuple(size_of(self, "normalized_shape", n) for n in given)
+        require_number(type(self).__name__, eps=eps)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         self.weight, self.bias = _affine(elementwise_affine, bias, self.normalized_shape, dtype)
         self.reset_parameters()
@@ -185,12 +186,12 @@ class GroupNorm(Module):
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
                  *, dtype: DTypeLike | None = None, bias: bool = True) -> None:
         super().__init__()
-        whole(self, "num_groups", num_groups, 1)
-        if whole(self, "num_channels", num_channels) % num_groups:
+        size_of(self, "num_groups", num_groups, 1)
+        if size_of(self, "num_channels", num_channels) % num_groups:
             raise ValueError("GroupNorm: num_channels must be divisible by num_groups; "
                              f"got {num_channels} and {num_groups}")
         self.num_groups, self.num_channels = num_groups, num_channels
-        numbers(self, eps=eps)
+        require_number(type(self).__name__, eps=eps)
         self.eps, self.affine = eps, affine
         self.weight, self.bias = _affine(affine, bias, (num_channels,), dtype)
         self.reset_parameters()
@@ -215,8 +216,8 @@ class LocalResponseNorm(Module):
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
-        self.size = whole(self, "size", size, 1)
-        numbers(self, alpha=alpha, beta=beta, k=k)
+        self.size = size_of(self, "size", size, 1)
+        require_number(type(self).__name__, alpha=alpha, beta=beta, k=k)
         self.alpha, self.beta, self.k = alpha, beta, k
 
     def forward(self, input: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 from minigrad import functional as F
-from minigrad.nn.checks import whole
+from minigrad.nn.checks import size_of
 from minigrad.nn.module import Module
+from minigrad.ops.shape import to_int
 from minigrad.tensor import Tensor
 
 Size = int | tuple[int, ...]
@@ -38,8 +39,8 @@ class Unflatten(Module):
         if not isinstance(unflattened_size, tuple | list) or not unflattened_size:
             raise TypeError("Unflatten: unflattened_size must be a tuple of ints; "
                             f"got {unflattened_size!r}")
-        self.dim = whole(self, "dim", dim, None)
-        self.unflattened_size = tuple(whole(self, "unflattened_size", n, -1)
+        self.dim = to_int("Unflatten", "dim", dim)
+        self.unflattened_size = tuple(size_of(self, "unflattened_size", n, -1)
                                       for n in unflattened_size)
 
     def forward(self, input: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from minigrad.ops.arguments import require_number
 from minigrad.optim.optimizer import Group, Optimizer
 
 Rates = float | Sequence[float]
@@ -114,7 +115,7 @@ class StepLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1,
                  last_epoch: int = -1) -> None:
-        _require_numbers("StepLR", step_size=step_size, gamma=gamma)
+        require_number("StepLR", step_size=step_size, gamma=gamma)
         if step_size <= 0:
             raise ValueError(f"StepLR: step_size must be positive; got {step_size}")
         self.step_size, self.gamma = step_size, gamma
@@ -135,7 +136,7 @@ class CosineAnnealingLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0,
                  last_epoch: int = -1) -> None:
-        _require_numbers("CosineAnnealingLR", T_max=T_max, eta_min=eta_min)
+        require_number("CosineAnnealingLR", T_max=T_max, eta_min=eta_min)
         if T_max == 0:
             raise ValueError("CosineAnnealingLR: T_max must not be 0")
         self.T_max, self.eta_min = T_max, eta_min
@@ -179,7 +180,7 @@ class OneCycleLR(LRScheduler):
         if not (isinstance(pct_start, float) and 0 <= pct_start <= 1):
             raise ValueError("OneCycleLR: pct_start must be a float between 0 and 1; "
                              f"got {pct_start!r}")
-        _require_numbers("OneCycleLR", div_factor=div_factor, final_div_factor=final_div_factor)
+        require_number("OneCycleLR", div_factor=div_factor, final_div_factor=final_div_factor)
         if div_factor == 0 or final_div_factor == 0:
             raise ValueError("OneCycleLR: div_factor and final_div_factor must not be 0; "
                              f"got {div_factor} and {final_div_factor}")
@@ -205,7 +206,7 @@ class OneCycleLR(LRScheduler):
         if last_epoch == -1:
             tops = _per_group("OneCycleLR", "max_lr", max_lr, optimizer)
             for group, top in zip(optimizer.param_groups, tops, strict=True):
-                _require_numbers("OneCycleLR", max_lr=top)
+                require_number("OneCycleLR", max_lr=top)
                 group["initial_lr"], group["max_lr"] = top / div_factor, top
                 group["min_lr"] = group["initial_lr"] / final_div_factor
             if cycle_momentum:
@@ -266,7 +267,7 @@ class ReduceLROnPlateau(LRScheduler):
                  patience: int = 10, threshold: float = 1e-4, threshold_mode: str = "rel",
                  cooldown: int = 0, min_lr: Rates = 0, eps: float = 1e-8) -> None:
         self._attach(optimizer)
-        _require_numbers("ReduceLROnPlateau", factor=factor, patience=patience,
+        require_number("ReduceLROnPlateau", factor=factor, patience=patience,
                          threshold=threshold, cooldown=cooldown, eps=eps)
         if factor >= 1:
             raise ValueError(f"ReduceLROnPlateau: factor must be below 1; got {factor}")
@@ -321,12 +322,6 @@ class ReduceLROnPlateau(LRScheduler):
         if self.threshold_mode == "rel":
             return sign * value > sign * self.best * (1 + sign * self.threshold)
         return sign * value > sign * self.best + self.threshold
-
-
-def _require_numbers(name: str, **arguments: Any) -> None:
-    for argument, value in arguments.items():
-        if not isinstance(value, int | float):
-            raise TypeError(f"{name}: {argument} must be a number; got {value!r}")
 
 
 def _per_group(name: str, what: str, value: Any, optimizer: Optimizer) -> list[Any]:
