@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any, Self, overload
 
 from minigrad.nn.checks import size_of
@@ -138,6 +139,17 @@ class ModuleList(_Ordered):
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
         self.extend(modules or ())
+
+    def _children_shown(self) -> list[str]:
+        """Neighbours that look alike in one line."""
+        shown: list[str] = []
+        first = 0
+        for text, alike in groupby(map(repr, self)):
+            n = len(list(alike))
+            shown.append(f"({first}): {text}" if n == 1
+                         else f"({first}-{first + n - 1}): {n} x {text}")
+            first += n
+        return shown
 
 
 class ModuleDict(Module):

@@ -99,7 +99,7 @@ class Module:
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Name a Tensor that is part of the module's state but not learnt, e.g. a running mean."""
-        self._check_new(name)
+        self._check_name(name, name in self._buffers)
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"register_buffer: {name!r} must be a Tensor or None; "
                             f"got {type(tensor).__name__}")
@@ -107,28 +107,30 @@ class Module:
         setattr(self, name, tensor)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """The same as `self.<name> = param`, for a name that is new."""
-        self._check_new(name)
+        """The same as `self.<name> = param`, for a name that is new or a parameter's."""
+        self._check_name(name, isinstance(self.__dict__.get(name), Parameter))
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"register_parameter: {name!r} must be a Parameter or None; "
                             f"got {type(param).__name__}")
         setattr(self, name, param)
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """The same as `self.<name> = module`, for a name that is new."""
-        self._check_new(name)
+        """The same as `self.<name> = module`, for a name that is new or a module's."""
+        self._check_name(name, isinstance(self.__dict__.get(name), Module))
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"add_module: {name!r} must be a Module or None; "
                             f"got {type(module).__name__}")
         setattr(self, name, module)
 
-    def _check_new(self, name: str) -> None:
+    register_module = add_module
+
+    def _check_name(self, name: str, replaces: bool) -> None:
         if not isinstance(name, str):
             raise TypeError(f"{type(self).__name__}: a name must be a string; got {name!r}")
         if not name or "." in name:
             raise KeyError(f"{type(self).__name__}: a name must not be empty or contain a dot; "
                            f"got {name!r}")
-        if hasattr(self, name):
+        if hasattr(self, name) and not replaces:
             raise KeyError(f"{type(self).__name__}: attribute {name!r} already exists")
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -355,10 +357,13 @@ class Module:
         """The arguments that `repr` shows."""
         return ""
 
+    def _children_shown(self) -> list[str]:
+        return [f"({name}): {module!r}" for name, module in self.__dict__.items()
+                if isinstance(module, Module)]
+
     def __repr__(self) -> str:
         extra = self.extra_repr().splitlines()
-        children = [f"({name}): {module!r}".replace("\n", "\n  ")
-                    for name, module in self.__dict__.items() if isinstance(module, Module)]
+        children = [line.replace("\n", "\n  ") for line in self._children_shown()]
         if not children and len(extra) <= 1:
             return f"{type(self).__name__}({''.join(extra)})"
         return f"{type(self).__name__}(\n  " + "\n  ".join(extra + children) + "\n)"
