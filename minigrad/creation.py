@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.autograd import Array, as_tensor
-from minigrad.ops.shape import to_ints
+from minigrad.ops.shape import to_dtype, to_ints
 from minigrad.random import default_generator
 from minigrad.tensor import Scalar, Tensor, to_array
 
@@ -30,7 +30,9 @@ def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = F
     that do not fit `dtype`, RuntimeError where an integer is to require grad.
     Source: torch.tensor.
     """
-    if dtype is None and isinstance(data, list | tuple | int | float):
+    if dtype is not None:
+        dtype = to_dtype("tensor", dtype)
+    elif isinstance(data, list | tuple | int | float):
         dtype = _common_dtype(_dtypes_in(data))
     try:
         with np.errstate(over="ignore"):            # 1e40 is infinite in float32
@@ -76,6 +78,10 @@ def _size(name: str, sizes: tuple[Any, ...], size: Any) -> tuple[int, ...]:
     return shape
 
 
+def _dtype(name: str, dtype: DTypeLike | None) -> np.dtype[Any]:
+    return float32 if dtype is None else to_dtype(name, dtype)
+
+
 def _number(name: str, argument: str, value: Any) -> Scalar:
     """A Python number; also from a NumPy one or a Tensor of one element."""
     if isinstance(value, Tensor | np.generic | np.ndarray) and value.ndim == 0:
@@ -88,7 +94,7 @@ def _number(name: str, argument: str, value: Any) -> Scalar:
 def _filled(name: str, shape: tuple[int, ...], fill_value: Any, dtype: DTypeLike | None,
             requires_grad: bool) -> Tensor:
     value = _number(name, "fill_value", fill_value)
-    dtype = _DEFAULT[type(value)] if dtype is None else np.dtype(dtype)
+    dtype = _DEFAULT[type(value)] if dtype is None else to_dtype(name, dtype)
     try:
         value = int(value) if dtype.kind in "iu" else value         # NaN would become some integer
         with np.errstate(over="ignore"):
@@ -100,13 +106,13 @@ def _filled(name: str, shape: tuple[int, ...], fill_value: Any, dtype: DTypeLike
 def zeros(*sizes: Any, size: Any = None, dtype: DTypeLike | None = None,
           requires_grad: bool = False) -> Tensor:
     """A tensor of zeros: zeros(2, 3) or zeros((2, 3)). float32 unless another dtype is given."""
-    return Tensor(np.zeros(_size("zeros", sizes, size), dtype or float32), requires_grad)
+    return Tensor(np.zeros(_size("zeros", sizes, size), _dtype("zeros", dtype)), requires_grad)
 
 
 def ones(*sizes: Any, size: Any = None, dtype: DTypeLike | None = None,
          requires_grad: bool = False) -> Tensor:
     """A tensor of ones: ones(2, 3) or ones((2, 3)). float32 unless another dtype is given."""
-    return Tensor(np.ones(_size("ones", sizes, size), dtype or float32), requires_grad)
+    return Tensor(np.ones(_size("ones", sizes, size), _dtype("ones", dtype)), requires_grad)
 
 
 def full(size: tuple[int, ...], fill_value: Any, *, dtype: DTypeLike | None = None,
@@ -120,21 +126,25 @@ def full(size: tuple[int, ...], fill_value: Any, *, dtype: DTypeLike | None = No
 def zeros_like(input: Any, *, dtype: DTypeLike | None = None,
                requires_grad: bool = False) -> Tensor:
     """A tensor of zeros in the shape of another, and in its dtype unless one is given."""
-    return full_like(input, 0, dtype=dtype, requires_grad=requires_grad)
+    return _like("zeros_like", input, 0, dtype, requires_grad)
 
 
 def ones_like(input: Any, *, dtype: DTypeLike | None = None,
               requires_grad: bool = False) -> Tensor:
     """A tensor of ones in the shape of another, and in its dtype unless one is given."""
-    return full_like(input, 1, dtype=dtype, requires_grad=requires_grad)
+    return _like("ones_like", input, 1, dtype, requires_grad)
 
 
 def full_like(input: Any, fill_value: Any, *, dtype: DTypeLike | None = None,
               requires_grad: bool = False) -> Tensor:
     """A tensor of one value in the shape of another, and in its dtype unless one is given."""
-    x = as_tensor("full_like", input)
-    return _filled("full_like", x.shape, fill_value, x.dtype if dtype is None else dtype,
-                   requires_grad)
+    return _like("full_like", input, fill_value, dtype, requires_grad)
+
+
+def _like(name: str, input: Any, fill_value: Any, dtype: DTypeLike | None,
+          requires_grad: bool) -> Tensor:
+    x = as_tensor(name, input)
+    return _filled(name, x.shape, fill_value, x.dtype if dtype is None else dtype, requires_grad)
 
 
 def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: DTypeLike | None = None,
@@ -149,10 +159,11 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: DTypeLik
         start, end = 0, start
     start, end, step = (_number("arange", name, value) for name, value in
                         (("start", 0 if start is None else start), ("end", end), ("step", step)))
-    if step == 0 or not (math.isfinite(start) and math.isfinite(end)) or (end - start) * step < 0:
+    if step == 0 or not (math.isfinite(start) and math.isfinite(end)
+                         and (end - start) * step >= 0):
         raise RuntimeError(f"arange: no way from {start} to {end} in steps of {step}")
     whole = all(isinstance(v, int) for v in (start, end, step))
-    dtype = np.dtype((int64 if whole else float32) if dtype is None else dtype)
+    dtype = (int64 if whole else float32) if dtype is None else to_dtype("arange", dtype)
     if dtype.kind == "b":
         raise RuntimeError("arange: needs a dtype of numbers; got bool")
     n = -(-(end - start) // step) if whole else math.ceil((end - start) / step)
@@ -166,7 +177,7 @@ def eye(n: int, m: int | None = None, *, dtype: DTypeLike | None = None,
         requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal of an n × m matrix (n × n without m), zeros elsewhere."""
     rows, columns = _size("eye", (n, n if m is None else m), None)
-    return Tensor(np.eye(rows, columns, dtype=dtype or float32), requires_grad)
+    return Tensor(np.eye(rows, columns, dtype=_dtype("eye", dtype)), requires_grad)
 
 
 # ---- random numbers -----------------------------------------------------------------------------
@@ -204,7 +215,7 @@ def randn_like(input: Any, *, dtype: DTypeLike | None = None,
 
 
 def _float(name: str, dtype: DTypeLike | None) -> np.dtype[Any]:
-    kind = float32 if dtype is None else np.dtype(dtype)
+    kind = _dtype(name, dtype)
     if kind.kind != "f":
         raise RuntimeError(f"{name}: needs a floating point dtype; got {kind}")
     return kind

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
+import minigrad as mg
 from minigrad import creation
 from minigrad.tensor import Tensor
 
@@ -162,6 +163,19 @@ def test_bad_eye(args: Any, kind: type[Exception], message: str) -> None:
         creation.eye(*args)
     with pytest.raises(BAD_INPUT):
         torch.eye(*args)
+
+
+@pytest.mark.parametrize("dtype", ["float", "U5", object, 3.5, "no such", {"a": 1}], ids=str)
+def test_what_is_no_dtype(dtype: Any) -> None:
+    calls = {"zeros": ((2,),), "full": ((2,), 1), "eye": (2,), "arange": (3,), "rand": ((2,),),
+             "tensor": ([1.0],), "ones_like": (Tensor(F8),), "sum": (Tensor(F8),),
+             "mean": (Tensor(F8),), "softmax": (Tensor(F8), 0)}
+    for name, args in calls.items():
+        if dtype == "float":
+            assert getattr(mg, name)(*args, dtype=float).dtype == np.float64
+            continue
+        with pytest.raises(TypeError, match=f"{name}: dtype must be one of floats, integers or"):
+            getattr(mg, name)(*args, dtype=dtype)
 
 
 # ---- ranges --------------------------------------------------------------------------------------

@@ -209,6 +209,11 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
         raise RuntimeError(f"masked_fill: mask must be boolean; got {holds.dtype}")
     if filler.ndim:
         raise RuntimeError(f"masked_fill: value must be a number or 0-d; got {filler.shape}")
+    try:
+        np.broadcast_shapes(x.shape, holds.shape)
+    except ValueError:
+        raise RuntimeError(f"masked_fill: a mask of shape {holds.shape} does not broadcast with x "
+                           f"{x.shape}") from None
     if not isinstance(value, autograd.Tensor):          # not by way of float32
         filler = autograd.Tensor(np.asarray(value).astype(x.dtype))
     return elementwise.where(holds, filler.to(x.dtype), x)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad import autograd
-from minigrad.autograd import Array, Recorded, op
+from minigrad.autograd import Array, Recorded, as_tensor, op
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 def of_one_dtype(name: str, *operands: Any) -> list[Tensor]:
     """The operands as Tensors. Raises RuntimeError unless all are numbers of one dtype."""
-    tensors = [x for x in operands if isinstance(x, autograd.Tensor)]
-    like = tensors[0].dtype if tensors else None                # lists have no dtype of their own
-    tensors = [x if isinstance(x, autograd.Tensor) else
-               autograd.Tensor(np.asarray(x, like) if isinstance(x, list | tuple) else x)
-               for x in operands]
+    given = [x.dtype for x in operands if isinstance(x, autograd.Tensor | np.ndarray)]
+    tensors = [as_tensor(name, x) for x in operands]
+    for i, x in enumerate(operands):
+        if given and isinstance(x, list | tuple):               # lists have no dtype of their own
+            tensors[i] = autograd.Tensor(np.asarray(x, given[0]))
     if len({x.dtype for x in tensors}) != 1:
         raise RuntimeError(f"{name}: operands must have one dtype; got "
                            + ", ".join(str(x.dtype) for x in tensors))

@@ -18,7 +18,8 @@ from numpy.typing import DTypeLike
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.ops import elementwise
-from minigrad.ops.shape import Dims, normalize_dim, normalize_dims
+from minigrad.ops.arguments import require_bool
+from minigrad.ops.shape import Dims, normalize_dim, normalize_dims, to_dtype
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 
 def _over(name: str, x: Tensor, dim: Dims, keepdim: bool = False) -> tuple[int, ...]:
     """The dims to reduce, from the front."""
-    if not isinstance(keepdim, bool):           # such as in sum(x, 0, 1), which means dim=(0, 1)
-        raise TypeError(f"{name}: keepdim must be True or False; got {keepdim!r}")
+    require_bool(name, keepdim=keepdim)         # sum(x, 0, 1) is meant to be sum(x, (0, 1))
     return normalize_dims(name, dim, x.ndim)
 
 
@@ -37,20 +37,22 @@ def _spread(g: Tensor, shape: tuple[int, ...], dims: tuple[int, ...]) -> Tensor:
     return g.reshape(kept).expand(shape)
 
 
-def _whole_as_int64(x: Tensor, dtype: DTypeLike | None) -> Tensor:
-    return x.to(dtype if dtype is not None else np.int64 if x.dtype.kind in "iub" else x.dtype)
+def _whole_as_int64(name: str, x: Tensor, dtype: DTypeLike | None) -> Tensor:
+    default = x.dtype if x.dtype.kind == "f" else np.int64
+    return x.to(default if dtype is None else to_dtype(name, dtype))
 
 
 def _as_float(name: str, x: Tensor, dtype: DTypeLike | None = None) -> Tensor:
-    x = x if dtype is None else x.to(dtype)
+    x = x if dtype is None else x.to(to_dtype(name, dtype))
     if x.dtype.kind != "f":
         raise RuntimeError(f"{name}: needs floating point input; got {x.dtype}")
     return x
 
 
-def _require_elements(name: str, shape: tuple[int, ...], dims: tuple[int, ...]) -> None:
+def _require_elements(name: str, shape: tuple[int, ...], dims: tuple[int, ...],
+                      kind: type[Exception] = IndexError) -> None:
     if 0 in (shape[d] for d in dims):
-        raise IndexError(f"{name}: cannot reduce over a dim of size 0; got shape {shape}")
+        raise kind(f"{name}: cannot reduce over a dim of size 0; got shape {shape}")
 
 
 @op
@@ -58,7 +60,7 @@ def sum(x: Tensor, *, dim: Dims = None, keepdim: bool = False,
         dtype: DTypeLike | None = None) -> Recorded:
     """y = Σ x"""
     dims, shape = _over("sum", x, dim, keepdim), x.shape
-    x = _whole_as_int64(x, dtype)
+    x = _whole_as_int64("sum", x, dtype)
     return (x.data.sum(dims, dtype=x.dtype, keepdims=keepdim),
             lambda g: _spread(g, shape, dims))
 
@@ -71,20 +73,23 @@ def mean(x: Tensor, *, dim: Dims = None, keepdim: bool = False,
     dims, shape = _over("mean", x, dim, keepdim), x.shape
     n = math.prod(shape[d] for d in dims)
     return (x.data.sum(dims, keepdims=keepdim) / x.dtype.type(n),
-            lambda g: _spread(g * (1 / n if n else math.nan), shape, dims))
+            lambda g: _spread(g * (1 / (n or 1)), shape, dims))
 
 
 @op
 def prod(x: Tensor, *, dim: int | None = None, keepdim: bool = False,
          dtype: DTypeLike | None = None) -> Recorded:
     """y = Π x"""
+    require_bool("prod", keepdim=keepdim)
     if dim is None and keepdim:
         raise TypeError("prod: keepdim needs a dim")
     axes = None if dim is None else (normalize_dim("prod", dim, x.ndim),)
     dims, shape = _over("prod", x, axes, keepdim), x.shape
-    x = _whole_as_int64(x, dtype)
+    x = _whole_as_int64("prod", x, dtype)
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
+        if x.ndim == 0:
+            return g
         if not (x.data == 0).any():
             return _spread(g * y, shape, dims) / x
         whole = len(dims) == len(shape)
@@ -102,7 +107,7 @@ def prod(x: Tensor, *, dim: int | None = None, keepdim: bool = False,
 def cumsum(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
     """y_i = x_0 + … + x_i.   The gradient is a cumsum from the other end."""
     axis = normalize_dim("cumsum", dim, x.ndim)
-    x = _whole_as_int64(x, dtype)
+    x = _whole_as_int64("cumsum", x, dtype)
     if x.dtype.kind == "b":
         raise RuntimeError("cumsum: needs a dtype of numbers; got bool")
     if x.ndim == 0:
@@ -158,11 +163,12 @@ def _variance(name: str, x: Tensor, dim: Dims | bool, unbiased: bool | None, kee
     total = np.square(centred).sum(dims, keepdims=keepdim)
 
     def vjp(g: Tensor) -> Tensor:
-        distance = x - x.mean(dims, keepdim=True)
+        middle = x.mean(dims, keepdim=True)
         if freedom <= 0 and (dim is None or not shape):     # as torch: over all dims without signs
-            return _spread(g, shape, dims) * elementwise.where(distance == 0, math.nan, math.inf)
-        return _spread(g, shape, dims) * distance * (2 / freedom if freedom else math.inf)
-    return total / x.dtype.type(np.maximum(freedom, 0)), vjp
+            return _spread(g, shape, dims) * elementwise.where(x == middle, math.nan, math.inf)
+        return _spread(g, shape, dims) * (x - middle) * (2 / freedom if freedom else math.inf)
+    divisor = freedom if n and freedom > 0 else 0
+    return total / x.dtype.type(divisor), vjp
 
 
 # ---- extremes -----------------------------------------------------------------------------------
@@ -181,7 +187,7 @@ def amin(x: Tensor, *, dim: Dims = (), keepdim: bool = False) -> Recorded:
 
 def _extreme(name: str, find: Any, x: Tensor, dim: Dims, keepdim: bool) -> Recorded:
     dims, shape = _over(name, x, dim, keepdim), x.shape
-    _require_elements(name, shape, dims)
+    _require_elements(name, shape, dims, IndexError if dim not in (None, (), []) else RuntimeError)
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
         ties = x.data == _spread(y, shape, dims).data
@@ -219,6 +225,7 @@ def min(input: Any, dim: Any = None, keepdim: bool = False, *,
 
 def _max_or_min(name: str, input: Any, dim: Any, keepdim: bool,
                 other: Any) -> Tensor | ValuesIndices:
+    require_bool(name, keepdim=keepdim)
     if isinstance(dim, autograd.Tensor | np.ndarray) and other is None:
         dim, other = None, dim
     if other is not None:
@@ -229,11 +236,9 @@ def _max_or_min(name: str, input: Any, dim: Any, keepdim: bool,
     if dim is None:
         if keepdim:
             raise TypeError(f"{name}: keepdim needs a dim")
-        if not x.data.size:
-            raise RuntimeError(f"{name}: there is no element in shape {x.shape}")
+        _require_elements(name, x.shape, tuple(range(x.ndim)), RuntimeError)
         return _of_all(x, find=np.max if name == "max" else np.min)
     indices = _position(name, x, dim, True)
-    _over(name, x, dim, keepdim)
     values = x.gather(dim, indices)
     return ValuesIndices(*(t if keepdim else t.squeeze(dim) for t in (values, indices)))
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from minigrad.autograd import Recorded, as_tensor, op
 from minigrad.ops import elementwise
@@ -25,14 +26,17 @@ Dims = int | tuple[int, ...] | list[int] | None
 # ---- arguments ----------------------------------------------------------------------------------
 
 def to_int(name: str, argument: str, value: Any) -> int:
-    """An int, a NumPy integer or an integer tensor of one element as an int; TypeError for others,
-    bools among them."""
+    """An int, a NumPy integer or an integer tensor of one element as an int. Raises TypeError for
+    others, bools among them, ValueError for an int of more than 64 bits."""
     try:
         if isinstance(value, bool):
             raise TypeError
-        return operator.index(value)
+        n = operator.index(value)
     except (TypeError, RuntimeError):
         raise TypeError(f"{name}: {argument} must be an int; got {value!r}") from None
+    if not -2**63 <= n < 2**63:
+        raise ValueError(f"{name}: {argument} must fit in 64 bits; got {n}")
+    return n
 
 
 def to_ints(name: str, argument: str, values: Any) -> tuple[int, ...]:
@@ -42,12 +46,23 @@ def to_ints(name: str, argument: str, values: Any) -> tuple[int, ...]:
     return tuple(to_int(name, argument, value) for value in values)
 
 
-def normalize_dim(name: str, dim: Any, ndim: int) -> int:
+def to_dtype(name: str, dtype: DTypeLike) -> np.dtype[Any]:
+    """`dtype` as NumPy's; TypeError for what is none, or no numbers'."""
+    try:
+        found = np.dtype(dtype)
+    except (TypeError, ValueError):
+        found = np.dtype(object)
+    if found.kind not in "fiub":
+        raise TypeError(f"{name}: dtype must be one of floats, integers or bool; got {dtype!r}")
+    return found
+
+
+def normalize_dim(name: str, dim: int, ndim: int) -> int:
     """`dim` counted from the front. Raises IndexError out of range; 0-d tensors accept 0 and -1."""
     n, dim = ndim or 1, to_int(name, "dim", dim)
     if not -n <= dim < n:
         raise IndexError(f"{name}: dim {dim} is out of range [-{n}, {n - 1}] for {ndim} dims")
-    return int(dim) % n
+    return dim % n
 
 
 def normalize_dims(name: str, dim: Dims, ndim: int) -> tuple[int, ...]:
@@ -218,7 +233,9 @@ def _require_dims(name: str, n: int, x: Tensor) -> None:
 def _triangle(name: str, cut: Any, input: Any, diagonal: int) -> Tensor:
     x, k = as_tensor(name, input), to_int(name, "diagonal", diagonal)
     _require_dims(name, 2, x)
-    return elementwise.where(cut(np.ones(x.shape[-2:], bool), k), x, False)
+    rows, columns = x.shape[-2:]
+    k = max(-rows, min(k, columns))                     # beyond, all or nothing; NumPy overflows
+    return elementwise.where(cut(np.ones((rows, columns), bool), k), x, False)
 
 
 # ---- several tensors ----------------------------------------------------------------------------
@@ -228,7 +245,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
 
     Their dtypes are promoted to a common one. Source: torch.cat.
     """
-    xs = elementwise.promote(*_sequence("cat", tensors))
+    xs = elementwise.promote(*(as_tensor("cat", x) for x in _sequence("cat", tensors)))
     if not all(x.ndim for x in xs):
         raise RuntimeError("cat: 0-d tensors cannot be joined; use stack()")
     like = next((x.shape for x in xs if x.shape != (0,)), (0,))

@@ -175,7 +175,8 @@ CASES = [
            (Error(Call(X, 1.0, mask=X), RuntimeError, "masked_fill: mask must be boolean; got flo"),
             Error(Call(X, np.ones(3), mask=X > 1), RuntimeError,
                   r"masked_fill: value must be a number or 0-d; got \(3,\)"),
-            Error(Call(X, 1.0, mask=np.ones((2, 2), bool)), RuntimeError, "do not broadcast")),
+            Error(Call(X, 1.0, mask=np.ones((2, 2), bool)), RuntimeError,
+                  r"masked_fill: a mask of shape \(2, 2\) does not broadcast with x \(2, 3\)")),
            corners=fillings(special),
            run=lambda x, value, mask: ops.masked_fill(x, mask, value)),
 ]

@@ -113,7 +113,9 @@ def triangle(op, reference) -> OpCase:
                   (Error(Call(np.ones(3)), RuntimeError,
                          rf"{op.__name__}: needs at least 2 dims; got x \(3,\)"),
                    Error(Call(X, diagonal=1.5), TypeError,
-                         f"{op.__name__}: diagonal must be an int; got 1.5")),
+                         f"{op.__name__}: diagonal must be an int; got 1.5"),
+                   Error(Call(X, diagonal=10**20), ValueError,
+                         f"{op.__name__}: diagonal must fit in 64 bits; got 10000")),
                   corners=st.builds(lambda rng, k: Call(special(rng, (3, 3)), diagonal=k),
                                     seeds, st.integers(-100, 100)))
 
