@@ -154,7 +154,7 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
                            f"{x.dtype}")
     fill = 0 if value is None else value
     require_number("pad", value=fill)
-    if x.dtype.kind in "iu" and not math.isfinite(fill):
+    if x.dtype.kind in "iu" and not np.iinfo(x.dtype).min <= fill <= np.iinfo(x.dtype).max:
         raise RuntimeError(f"pad: {x.dtype} cannot hold the value {fill}")
     for i in range(0, len(pad), 2):
         before, after = pad[i:i + 2]
@@ -228,9 +228,8 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None,
 def _shorten_rows(table: Tensor, rows: Array, max_norm: float, norm_type: float) -> None:
     require_float("embedding", table)
     require_number("embedding", max_norm=max_norm, norm_type=norm_type)
-    norms = _norm(table[rows], norm_type, 1).data
-    long = norms[:, 0] > max_norm
-    table[rows[long]] = table.data[rows[long]] * (max_norm / (norms[long] + 1e-7))
+    norms = _norm(table[rows], norm_type, 1)
+    table[rows] = table[rows] * el.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
 
 
 @op

@@ -177,6 +177,17 @@ def test_running_statistics_are_torchs(name: str, momentum: float) -> None:
 
 
 @pytest.mark.parametrize("name", ["batch_norm", "instance_norm"])
+def test_running_statistics_of_infinities_are_torchs_in_silence(name: str) -> None:
+    x, more = real(1, 3, 2, 4), {"training": True} if name == "batch_norm" else {}
+    x[0, 0, 0], x[1, 1, 1] = np.inf, np.nan
+    ours, theirs = ([new(np.ones(2)) for _ in range(2)] for new in (minigrad.tensor, torch.tensor))
+    getattr(F, name)(x, *ours, **more)
+    getattr(TF, name)(torch.tensor(x), *theirs, **more)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a.data, b.numpy())
+
+
+@pytest.mark.parametrize("name", ["batch_norm", "instance_norm"])
 def test_an_empty_batch_leaves_running_statistics_alone(name: str) -> None:
     mean, var = minigrad.tensor([1.0, 2.0]), minigrad.tensor([3.0, 4.0])
     training = {"training": True} if name == "batch_norm" else {}

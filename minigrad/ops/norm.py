@@ -98,6 +98,8 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
     require_number(name, alpha=alpha, beta=beta, k=k)
     if x.ndim < 3:
         raise ValueError(f"{name}: x must have at least 3 dims; got {x.shape}")
+    if x.numel() == 0:
+        return x
     if to_int(name, "size", size) < 1:
         raise ValueError(f"{name}: size must be at least 1; got {size}")
     if x.dtype == np.int64:
@@ -112,7 +114,7 @@ def _integer_response_norm(x: Tensor, size: int, alpha: float, beta: float, k: f
     around = [autograd.Tensor(np.zeros((*squares.shape[:2], n, squares.shape[3]), np.int64))
               for n in (size // 2, (size - 1) // 2)]
     padded = cat([around[0], squares, around[1]], 2)
-    mean = avg_pool2d(padded, (size, 1), 1).reshape(x.shape) if x.data.size else x
+    mean = avg_pool2d(padded, (size, 1), 1).reshape(x.shape)
     return x / (mean * alpha + k) ** beta
 
 
@@ -147,8 +149,8 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
         assert var is not None
         centred = x - _along_channels(mean, x.ndim)
         return _affine(centred * (_along_channels(var, x.ndim) + eps).rsqrt(), weight, bias)
-    _move(mean, x.data.mean(dims), momentum)
-    _move(var, x.data.var(dims, ddof=1), momentum)
+    _move(mean, x.detach().mean(dims), momentum)
+    _move(var, x.detach().var(dims), momentum)
     return _affine(_standardize(x, dims=dims, eps=eps), weight, bias)
 
 
@@ -216,8 +218,8 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
     if x.numel() == 0:
         return _nothing(x, weight, bias)
     dims = tuple(range(2, x.ndim))
-    _move(mean, x.data.mean(dims).mean(0), momentum)
-    _move(var, x.data.var(dims, ddof=1).mean(0), momentum)
+    _move(mean, x.detach().mean(dims).mean(0), momentum)
+    _move(var, x.detach().var(dims).mean(0), momentum)
     return _affine(_standardize(x, dims=dims, eps=eps), weight, bias)
 
 
@@ -259,6 +261,6 @@ def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     return y if bias is None else y + _along_channels(bias, y.ndim)
 
 
-def _move(running: Tensor | None, value: Array, momentum: float) -> None:
+def _move(running: Tensor | None, value: Tensor, momentum: float) -> None:
     if running is not None:
-        running[...] = running.data * (1 - momentum) + value * momentum
+        running[...] = running.detach() * (1 - momentum) + value * momentum
