@@ -87,7 +87,7 @@ WRONG_FILLS = [
     (lambda i, w: i.uniform_(w, "a"), "uniform_: a must be a number; got 'a'"),
     (lambda i, w: i.normal_(w, 0.0, -1.0), "normal_: std must be at least 0; got -1.0"),
     (lambda i, w: i.normal_(w, None), "normal_: mean must be a number; got None"),
-    (lambda i, w: i.trunc_normal_(w, a=2.0, b=-2.0), "trunc_normal_: needs std > 0 and a < b"),
+    (lambda i, w: i.trunc_normal_(w, a=2.0, b=-2.0), "needs std > 0 and finite a < b"),
     (lambda i, w: i.xavier_normal_(w, -1.0), "normal_: std must be at least 0"),
     (lambda i, w: i.constant_(w, None), "constant_: val must be a number; got None"),
     (lambda i, w: i.constant_(w, "a"), "constant_: val must be a number; got 'a'"),

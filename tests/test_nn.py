@@ -269,6 +269,21 @@ def test_signatures_are_torchs(name):
     assert_signature(ours.forward, theirs.forward)
 
 
+@pytest.mark.parametrize(("name", "args"), [
+    ("Linear", (3, 4)), ("Conv1d", (2, 3, 2)), ("Conv2d", (2, 3, 2)),
+    ("ConvTranspose2d", (2, 3, 2)),
+    ("BatchNorm1d", (3,)), ("BatchNorm2d", (3,)), ("InstanceNorm2d", (3, 1e-5, 0.1, True, True)),
+    ("LayerNorm", (3,)), ("GroupNorm", (2, 4)), ("Embedding", (4, 5))])
+def test_a_dtype_may_be_given(name, args):
+    mg.manual_seed(1)
+    torch.manual_seed(1)
+    ours = getattr(nn, name)(*args, dtype=mg.float64).state_dict()
+    theirs = getattr(torch.nn, name)(*args, dtype=torch.float64).state_dict()
+    for key, value in theirs.items():
+        assert ours[key].dtype == value.numpy().dtype
+        np.testing.assert_allclose(ours[key].numpy(), value.numpy(), rtol=1e-12, atol=1e-14)
+
+
 @each_case
 def test_state_moves_both_ways(name, args, kwargs, inputs):
     ours, theirs = pair(name, args, kwargs)

@@ -47,8 +47,9 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     density instead. Source: torch's function.
     """
     _need_floats("trunc_normal_", tensor, mean=mean, std=std, a=a, b=b)
-    if std <= 0 or a >= b:
-        raise RuntimeError(f"trunc_normal_: needs std > 0 and a < b; got std {std}, a {a}, b {b}")
+    if not (std > 0 and -math.inf < a < b < math.inf):
+        raise RuntimeError("trunc_normal_: needs std > 0 and finite a < b; "
+                           f"got std {std}, a {a}, b {b}")
     generator, shape, dtype = generator or random.default_generator, tensor.shape, tensor.dtype
     inside = (math.erf((b - mean) / (std * math.sqrt(2)))
               - math.erf((a - mean) / (std * math.sqrt(2)))) / 2

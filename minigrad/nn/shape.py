@@ -8,6 +8,7 @@ from typing import Any
 from minigrad import functional as F
 from minigrad.nn.checks import size_of
 from minigrad.nn.module import Module
+from minigrad.ops.arguments import require_number
 from minigrad.ops.shape import to_int
 from minigrad.tensor import Tensor
 
@@ -68,7 +69,10 @@ class Upsample(Module):
                  ) -> None:
         super().__init__()
         self.size, self.mode, self.align_corners = size, mode, align_corners
-        self.scale_factor = (tuple(map(float, scale_factor)) if isinstance(scale_factor, tuple)
+        factors = scale_factor if isinstance(scale_factor, tuple) else (scale_factor or 1.0,)
+        for factor in factors:
+            require_number("Upsample", scale_factor=factor)
+        self.scale_factor = (tuple(map(float, factors)) if isinstance(scale_factor, tuple)
                              else float(scale_factor) if scale_factor else None)
         self.recompute_scale_factor = recompute_scale_factor
 
