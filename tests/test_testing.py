@@ -14,6 +14,7 @@ from minigrad import functional as F
 from minigrad.autograd import no_grad, op
 from minigrad.tensor import Tensor
 from minigrad.testing import GradcheckError, gradcheck, gradgradcheck
+from minigrad.testing.mutation import MUTATIONS, mutant
 
 RNG = np.random.default_rng(0)
 
@@ -136,6 +137,36 @@ WRONG: list[tuple[Callable[..., Any], list[Tensor], str]] = [
 def test_wrong_gradients_are_reported_with_their_cause(fn: Any, inputs: Any, report: str) -> None:
     with pytest.raises(GradcheckError, match=report):
         gradcheck(fn, inputs)
+
+
+def mul_rows(x: Tensor, w: Tensor) -> Tensor:
+    return (x * w).exp()
+
+
+CAUSES = {
+    "negated": "the sign: analytic = -numeric everywhere",
+    "scaled": "a factor: analytic = 1.01 × numeric everywhere",
+    "zeroed": "no gradient arrives",
+    "dropped": "no gradient arrives",
+    "rolled": "the right values in the wrong places",
+    "reversed": "the right values in the wrong places",
+    "transposed": "the right values in the wrong places",
+    "shifted": r"an offset: analytic = numeric \+ 0.01 everywhere",
+    "g ignored": "g is not used: this is the gradient of the outputs' plain sum",
+    "unsummed": "a missing sum over the broadcast axis 0",
+}
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_the_cause_of_each_mutant_is_named(name: str) -> None:
+    i = int(name == "unsummed")
+    with pytest.raises(GradcheckError, match=rf"inputs\[{i}\](.|\n)*likely cause: {CAUSES[name]}"):
+        gradcheck(mutant(mul_rows, MUTATIONS[name], i), [leaf(2, 3), leaf(3)])
+
+
+def test_gradcheck_sees_all_mutants_but_two() -> None:
+    unseen = {m.name for m in MUTATIONS.values() if "gradcheck" not in m.seen_by}
+    assert unseen == MUTATIONS.keys() - CAUSES.keys() == {"detached", "float32"}
 
 
 def test_the_report_shows_both_values_at_the_worst_index() -> None:

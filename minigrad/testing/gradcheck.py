@@ -82,10 +82,12 @@ def check(name: str, fn: Callable[..., Any], arguments: list[Any], cotangent: Co
     cotangents = [cotangent(y.shape) for y in values]
     analytic = gradients_of(outputs, cotangents, [leaves[i] for i in checked])
 
+    weights = np.concatenate([np.zeros(0), *(u.ravel() for u in cotangents)])
+
     def weighed() -> Array:
         ys = float_outputs(name, fn, leaves)
-        return np.concatenate([np.zeros(0), *((u * y.data).ravel() for u, y in
-                                              zip(cotangents, ys, strict=True))])
+        values = np.concatenate([np.zeros(0), *(y.data.ravel() for y in ys)])
+        return np.asarray(weights * values)
 
     base = weighed()
     if not np.array_equal(base, weighed()):
@@ -96,7 +98,7 @@ def check(name: str, fn: Callable[..., Any], arguments: list[Any], cotangent: Co
         """The k-th input's gradient (or only some elements of it), and where it is wrong."""
         x = leaves[checked[k]].data
         n = np.arange(x.size) if elements is None else np.asarray(elements)
-        it = _compare(names[checked[k]], weighed, base, x, analytic[k], n, eps, atol, rtol)
+        it = _compare(names[checked[k]], weighed, base, weights, x, analytic[k], n, eps, atol, rtol)
         wrong = ~(it.excess <= 0)                                   # NaN is wrong, too
         for row in np.flatnonzero(wrong):
             wrong[row] = not _jumps(weighed, base, x, int(n[row]), eps, it.left[row], it.right[row])
@@ -209,10 +211,15 @@ class _Comparison:
     right: Array
     atol: float                         # with what rounding alone may add to a slope
     rtol: float
+    weights: Array                      # u, (outputs,)
+
+    @property
+    def slopes(self) -> Array:
+        return np.asarray((self.left + self.right) / 2)
 
     @property
     def numeric(self) -> Array:
-        return np.asarray(((self.left + self.right) / 2).sum(1))
+        return np.asarray(self.slopes.sum(1))
 
     @property
     def low(self) -> Array:
@@ -244,8 +251,8 @@ def _step(x: Array, n: int, eps: float) -> float:
     return eps * max(1.0, abs(float(x.reshape(-1)[n])))
 
 
-def _compare(name: str, weighed: Callable[[], Array], base: Array, x: Array, analytic: Array,
-             elements: Array, eps: float, atol: float, rtol: float) -> _Comparison:
+def _compare(name: str, weighed: Callable[[], Array], base: Array, weights: Array, x: Array,
+             analytic: Array, elements: Array, eps: float, atol: float, rtol: float) -> _Comparison:
     left, right = np.empty((elements.size, base.size)), np.empty((elements.size, base.size))
     for row, n in enumerate(elements):
         h = _step(x, n, eps)
@@ -255,7 +262,7 @@ def _compare(name: str, weighed: Callable[[], Array], base: Array, x: Array, ana
     rounding = 8 * float(np.spacing(np.abs(base).sum())) / eps
     if elements.size < x.size:
         analytic = analytic.ravel()[elements]
-    return _Comparison(name, analytic, left, right, atol + rounding, rtol)
+    return _Comparison(name, analytic, left, right, atol + rounding, rtol, weights)
 
 
 def _jumps(weighed: Callable[[], Array], base: Array, x: Array, n: int, eps: float,
@@ -315,6 +322,10 @@ def _cause(it: _Comparison, comparisons: list[_Comparison], wrong: Array,
         return "the vjps are in the wrong order: this is the gradient of another input"
     if g.size > 1 and same(np.sort(g, None), np.sort(numeric, None)):
         return "the right values in the wrong places: rolled, flipped or reshaped in another order"
+    if same(g.ravel(), (it.slopes / it.weights).sum(1)):
+        return "g is not used: this is the gradient of the outputs' plain sum"
+    if g.size > 1 and same(g - numeric, np.full(g.shape, offset := float((g - numeric).mean()))):
+        return f"an offset: analytic = numeric {'+-'[offset < 0]} {abs(offset):.6g} everywhere"
     if not wrong.all() and (there := _multiple(g.ravel()[wrong], numeric.ravel()[wrong], same)):
         return f"{there} where it is wrong, and right elsewhere"
     if g.size == 1 and numeric.any():
@@ -335,7 +346,7 @@ def _multiple(g: Array, numeric: Array, same: Callable[[Array, Array], bool]) ->
 def _unsummed_axis(it: _Comparison, shape: tuple[int, ...],
                    same: Callable[[Array, Array], bool]) -> int | None:
     lead = len(shape) - it.analytic.ndim
-    by_output = ((it.left + it.right) / 2).reshape(it.analytic.size, *shape)
+    by_output = it.slopes.reshape(it.analytic.size, *shape)
     for axis, n in enumerate(shape):
         if lead >= 0 and n > 1 and (axis < lead or it.analytic.shape[axis - lead] == 1):
             for position in (0, -1):
