@@ -174,8 +174,9 @@ def _optimizer(saved: dict[str, Any] | None, tensors: dict[str, Array]) -> dict[
     for name, array in _under("optimizer.", tensors).items():
         i, key = name.split(".", 1)
         state[int(i)][key] = array
-    groups = [{key: tuple(value) if isinstance(value, list) and key != "params" else value
-               for key, value in group.items()} for group in saved["param_groups"]]
+    groups = [{key: value if key in ("params", "param_names") or not isinstance(value, list)
+               else tuple(value) for key, value in group.items()}
+              for group in saved["param_groups"]]         # betas are a tuple, which JSON has not
     return {"state": state, "param_groups": groups}
 
 

@@ -167,6 +167,16 @@ def test_a_plateau_scheduler_and_its_infinity(tmp_path):
     assert scheduler.best == math.inf
 
 
+def test_names_and_betas_come_back_as_they_were(tmp_path):
+    path = tmp_path / "x.safetensors"
+    model = nn.Linear(2, 2)
+    optimizer = optim.Adam(model.named_parameters(), betas=(0.5, 0.6))
+    checkpoint.save(path, model=model, optimizer=optimizer)
+    other = optim.Adam(model.named_parameters())
+    checkpoint.restore(path, optimizer=other)
+    assert other.state_dict() == optimizer.state_dict()
+
+
 def test_arrays_come_back_whatever_their_layout(tmp_path):
     """safetensors by itself writes a transposed array wrongly, and says nothing."""
     path = tmp_path / "x.safetensors"
