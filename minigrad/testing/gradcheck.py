@@ -70,49 +70,17 @@ def check(name: str, fn: Callable[..., Any], arguments: list[Any], cotangent: Co
 
     brief: stop at the first wrong element, without a report.
     """
-    names = names or [f"inputs[{i}]" for i in range(len(arguments))]
-    checked = _checked(name, arguments)
-    leaves = [Tensor(x.data.copy(), True) if i in checked else x for i, x in enumerate(arguments)]
-
-    outputs = float_outputs(name, fn, leaves)
-    values = [y.data for y in outputs]
-    if any(not np.isfinite(y).all() for y in values):
-        raise ValueError(f"{name}: an output is infinite or NaN; choose inputs well inside the "
-                         "function's domain")
-    cotangents = [cotangent(y.shape) for y in values]
-    analytic = gradients_of(outputs, cotangents, [leaves[i] for i in checked])
-
-    weights = np.concatenate([np.zeros(0), *(u.ravel() for u in cotangents)])
-
-    def weighed() -> Array:
-        ys = float_outputs(name, fn, leaves)
-        values = np.concatenate([np.zeros(0), *(y.data.ravel() for y in ys)])
-        return np.asarray(weights * values)
-
-    base = weighed()
-    if not np.array_equal(base, weighed()):
-        raise ValueError(f"{name}: fn gives different values for the same inputs; "
-                         "fix its random numbers, or call eval() on its modules")
-
-    def compare(k: int, elements: Sequence[int] | None = None) -> tuple[_Comparison, Array]:
-        """The k-th input's gradient (or only some elements of it), and where it is wrong."""
-        x = leaves[checked[k]].data
-        n = np.arange(x.size) if elements is None else np.asarray(elements)
-        it = _compare(names[checked[k]], weighed, base, weights, x, analytic[k], n, eps, atol, rtol)
-        wrong = ~(it.excess <= 0)                                   # NaN is wrong, too
-        for row in np.flatnonzero(wrong):
-            wrong[row] = not _jumps(weighed, base, x, int(n[row]), eps, it.left[row], it.right[row])
-        return it, wrong
-
+    probe = _Probe(name, fn, arguments, cotangent, eps, names)
     if brief:
-        for n in range(max(g.size for g in analytic)):
-            for k, g in enumerate(analytic):
-                if n < g.size and compare(k, [n])[1].any():
-                    raise GradcheckError(f"{name}: the gradient by {names[checked[k]]} is wrong")
+        for n in range(max(g.size for g in probe.analytic)):
+            for k, g in enumerate(probe.analytic):
+                if n < g.size and probe.wrong(probe.compare(k, atol, rtol, [n])).any():
+                    raise GradcheckError(f"{name}: the gradient by {probe.names[k]} is wrong")
         return True
-    found = [compare(k) for k in range(len(checked))]
-    comparisons, shapes = [it for it, _ in found], [y.shape for y in values]
-    reports = [_report(name, it, comparisons, wrong, shapes) for it, wrong in found if wrong.any()]
+    comparisons = [probe.compare(k, atol, rtol) for k in range(len(probe.leaves))]
+    wrong = [probe.wrong(it) for it in comparisons]
+    reports = [_report(name, it, comparisons, places, probe.shapes)
+               for it, places in zip(comparisons, wrong, strict=True) if places.any()]
     if reports:
         raise GradcheckError("\n".join(reports))
     return True
@@ -205,8 +173,10 @@ def gradients_of(outputs: Sequence[Tensor], cotangents: Sequence[Array],
 class _Comparison:
     """The gradient by one input, and how L = Σ u·y changes when each of its elements moves."""
 
+    k: int                              # which of the inputs
     name: str
-    analytic: Array                     # the input's shape
+    elements: Array                     # of it, (elements,)
+    analytic: Array                     # the input's shape, if these are all of its elements
     left: Array                         # slopes, (elements, outputs)
     right: Array
     atol: float                         # with what rounding alone may add to a slope
@@ -237,47 +207,89 @@ class _Comparison:
         return np.asarray(beyond - self.atol - self.rtol * np.abs(self.numeric))
 
 
-def _moved(weighed: Callable[[], Array], x: Array, n: int, h: float) -> Array:
-    flat = x.reshape(-1)                # a view: x is C-contiguous
-    before = flat[n]
-    flat[n] = before + h
-    try:
-        return weighed()
-    finally:
-        flat[n] = before
+class _Probe:
+    """The outputs weighed, u·y, whichever element of the inputs is moved; and their gradients."""
+
+    def __init__(self, name: str, fn: Callable[..., Any], arguments: list[Any],
+                 cotangent: Cotangent, eps: float, names: Sequence[str] | None) -> None:
+        checked = _checked(name, arguments)
+        self.inputs = [Tensor(x.data.copy(), True) if i in checked else x
+                       for i, x in enumerate(arguments)]
+        self.leaves = [self.inputs[i] for i in checked]
+        self.names = [names[i] if names else f"inputs[{i}]" for i in checked]
+        self.name, self.fn, self.eps = name, fn, eps
+
+        ys = self.outputs()
+        if any(not np.isfinite(y.data).all() for y in ys):
+            raise ValueError(f"{name}: an output is infinite or NaN; choose inputs well inside the "
+                             "function's domain")
+        self.shapes = [y.shape for y in ys]
+        cotangents = [cotangent(shape) for shape in self.shapes]
+        self.analytic = gradients_of(ys, cotangents, self.leaves)
+        self.weights = _flat(cotangents)
+        self.base = self.weighed()
+        if not np.array_equal(self.base, self.weighed()):
+            raise ValueError(f"{name}: fn gives different values for the same inputs; "
+                             "fix its random numbers, or call eval() on its modules")
+
+    def outputs(self) -> list[Tensor]:
+        return float_outputs(self.name, self.fn, self.inputs)
+
+    def weighed(self) -> Array:
+        return self.weights * _flat([y.data for y in self.outputs()])
+
+    def moved(self, k: int, n: int, h: float) -> Array:
+        flat = self.leaves[k].data.reshape(-1)          # a view: leaves are C-contiguous
+        before = flat[n]
+        flat[n] = before + h
+        try:
+            return self.weighed()
+        finally:
+            flat[n] = before
+
+    def step(self, k: int, n: int) -> float:
+        return self.eps * max(1.0, abs(float(self.leaves[k].data.reshape(-1)[n])))
+
+    def compare(self, k: int, atol: float, rtol: float, elements: Sequence[int] | None = None
+                ) -> _Comparison:
+        """The slopes to either side of the elements (all of them for None) of the k-th input."""
+        analytic, every = self.analytic[k], elements is None
+        chosen = np.arange(analytic.size) if every else np.asarray(elements)
+        left, right = np.empty((2, chosen.size, self.base.size))
+        with np.errstate(invalid="ignore"):             # inf - inf, beyond the domain
+            for row, n in enumerate(chosen):
+                h = self.step(k, n)
+                left[row] = (self.base - self.moved(k, n, -h)) / h
+                right[row] = (self.moved(k, n, h) - self.base) / h
+        rounding = 8 * float(np.spacing(np.abs(self.base).sum())) / self.eps
+        return _Comparison(k, self.names[k], chosen, analytic if every else analytic.flat[chosen],
+                           left, right, atol + rounding, rtol, self.weights)
+
+    def wrong(self, it: _Comparison) -> Array:
+        """Which elements have a wrong gradient."""
+        places = ~(it.excess <= 0)                      # NaN is wrong, too
+        for row in np.flatnonzero(places):
+            places[row] = not self.jumps(it, int(row))
+        return np.asarray(places)
+
+    def jumps(self, it: _Comparison, row: int) -> bool:
+        """Whether an output jumps, or its domain ends, where the element moves: a step 16 times
+        smaller then changes it by (nearly) as much, where a differentiable one changes by a 16th.
+        """
+        n = int(it.elements[row])
+        h = self.step(it.k, n)
+        noise = 1e3 * np.spacing(np.abs(self.base).max(initial=1.0))
+        for side, slope in ((-1, it.left[row]), (1, it.right[row])):
+            with np.errstate(invalid="ignore"):
+                change = np.abs(self.moved(it.k, n, side * h / 16) - self.base)
+            beyond = ~np.isfinite(change) | ~np.isfinite(slope)
+            if (beyond | ((change > np.abs(slope) * h / 8) & (change > noise))).any():
+                return True
+        return False
 
 
-def _step(x: Array, n: int, eps: float) -> float:
-    return eps * max(1.0, abs(float(x.reshape(-1)[n])))
-
-
-def _compare(name: str, weighed: Callable[[], Array], base: Array, weights: Array, x: Array,
-             analytic: Array, elements: Array, eps: float, atol: float, rtol: float) -> _Comparison:
-    left, right = np.empty((elements.size, base.size)), np.empty((elements.size, base.size))
-    for row, n in enumerate(elements):
-        h = _step(x, n, eps)
-        with np.errstate(invalid="ignore"):
-            left[row] = (base - _moved(weighed, x, n, -h)) / h
-            right[row] = (_moved(weighed, x, n, h) - base) / h
-    rounding = 8 * float(np.spacing(np.abs(base).sum())) / eps
-    if elements.size < x.size:
-        analytic = analytic.ravel()[elements]
-    return _Comparison(name, analytic, left, right, atol + rounding, rtol, weights)
-
-
-def _jumps(weighed: Callable[[], Array], base: Array, x: Array, n: int, eps: float,
-           left: Array, right: Array) -> bool:
-    """Whether an output jumps, or its domain ends, where x[n] moves: a step 16 times smaller then
-    changes it by (nearly) as much, where a differentiable one changes by a 16th."""
-    h = _step(x, n, eps)
-    noise = 1e3 * np.spacing(np.abs(base).max(initial=1.0))
-    for side, slope in ((-1, left), (1, right)):
-        with np.errstate(invalid="ignore"):
-            change = np.abs(_moved(weighed, x, n, side * h / 16) - base)
-        beyond = ~np.isfinite(change) | ~np.isfinite(slope)
-        if (beyond | ((change > np.abs(slope) * h / 8) & (change > noise))).any():
-            return True
-    return False
+def _flat(arrays: Sequence[Array]) -> Array:
+    return np.concatenate([np.zeros(0), *(a.ravel() for a in arrays)])
 
 
 # ---- the report ----------------------------------------------------------------------------------
