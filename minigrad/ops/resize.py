@@ -45,7 +45,25 @@ def interpolate(input: Any, size: Size | None = None, scale_factor: Any = None,
     do not go together, RuntimeError for sizes of 0. Source: torch.nn.functional.interpolate,
     without the modes "area" and "bicubic".
     """
-    name, x = "interpolate", as_tensor("interpolate", input)
+    x = as_tensor("interpolate", input)
+    _check("interpolate", x, mode, align_corners, antialias)
+    before = x.shape[2:]
+    after, scales = _grid("interpolate", before, size, scale_factor, recompute_scale_factor)
+    if 0 in x.shape[1:] or min(after) < 1:
+        raise RuntimeError(f"interpolate: no size may be 0 but the batch; got x {x.shape}, "
+                           f"output size {tuple(after)}")
+    # torch takes some sizes for exact multiples, whatever scale_factor says
+    exact = (1,) if mode in LINEAR else (1, 2) if (mode, x.ndim) == ("nearest", 4) else ()
+    for dim, (n, m, scale) in enumerate(zip(before, after, scales, strict=True), 2):
+        if align_corners:
+            scale = (n - 1) / (m - 1) if m > 1 else 0.0
+        elif m / n in exact:
+            scale = n / m
+        x = _resample(x, dim, _taps(n, m, scale, mode, bool(align_corners), antialias, x.dtype))
+    return x
+
+
+def _check(name: str, x: Tensor, mode: str, align_corners: bool | None, antialias: bool) -> None:
     if mode not in (*LINEAR, *NEAREST):
         raise ValueError(f"{name}: mode must be one of {', '.join((*NEAREST, *LINEAR))}; "
                          f"got {mode!r}")
@@ -59,22 +77,6 @@ def interpolate(input: Any, size: Size | None = None, scale_factor: Any = None,
     require_bool(name, align_corners=align_corners or False, antialias=antialias)
     if antialias and mode != "bilinear":
         raise ValueError(f"{name}: antialias is for mode 'bilinear'; got mode {mode!r}")
-    sizes, scales = _grid(name, x.shape[2:], size, scale_factor, recompute_scale_factor)
-    if 0 in x.shape[1:] or min(sizes) < 1:
-        raise RuntimeError(f"{name}: no size may be 0 but the batch; got x {x.shape}, "
-                           f"output size {tuple(sizes)}")
-    number = x.dtype.type if x.dtype.kind == "f" else np.float32
-    for dim, (n, m, scale) in enumerate(zip(x.shape[2:], sizes, scales, strict=True), 2):
-        exact = (n,) if mode in LINEAR else (n, 2 * n) if (mode, x.ndim) == ("nearest", 4) else ()
-        if m in exact:
-            scale = n / m                           # as in torch, whatever scale_factor says
-        if mode in LINEAR and align_corners:
-            scale = (n - 1) / (m - 1) if m > 1 else 0.0
-        i, step = np.arange(m).astype(number), number(scale)
-        taps = (_nearest(n, i, step, mode) if mode in NEAREST else _triangles(n, i, step)
-                if antialias else _neighbours(n, i, step, bool(align_corners)))
-        x = _resample(x, dim, taps)
-    return x
 
 
 def _grid(name: str, before: tuple[int, ...], size: Any, scale_factor: Any,
@@ -105,7 +107,14 @@ def _grid(name: str, before: tuple[int, ...], size: Any, scale_factor: Any,
 
 # ---- taps ----------------------------------------------------------------------------------------
 
-# i: 0, 1, … of y, and scale: the step in x, both in the precision of x
+def _taps(n: int, m: int, scale: float, mode: str, align_corners: bool, antialias: bool,
+          dtype: np.dtype[Any]) -> Taps:
+    number = dtype.type if dtype.kind == "f" else np.float32    # as precise as x, as in torch
+    i, step = np.arange(m).astype(number), number(scale)
+    if mode in NEAREST:
+        return _nearest(n, i, step, mode)
+    return _triangles(n, i, step) if antialias else _neighbours(n, i, step, align_corners)
+
 
 def _nearest(n: int, i: Array, scale: Any, mode: str) -> Taps:
     place = (i + i.dtype.type(0.5)) * scale if mode == "nearest-exact" else i * scale
