@@ -153,8 +153,13 @@ def test_checks_of_ones_own() -> None:
 
 # ---- the report ----------------------------------------------------------------------------------
 
-def test_the_table() -> None:
-    lines = str(mutate(mul, [A, B])).splitlines()
+@pytest.mark.parametrize("name", ["mul", "a name that is longer than the columns below it"])
+def test_the_table(name: str) -> None:
+    report = mutate(mul, [A, B])
+    report.name = name
+    lines = str(report).replace(name, "mul".ljust(len(name))).splitlines()
+    assert lines[0].index("gradcheck") < lines[1].replace("✓", " ", 1).index("✓") < (
+        lines[0].index("adjoint"))
     assert lines[0].split() == ["mul", *mutation.CHECKS]
     assert lines[1].split() == ["inputs[0]", "negated", "✓", "✓", "✓", "✓", "·", "the", "sign",
                                 "is", "wrong"]

@@ -32,10 +32,12 @@ dtypes and gradients, on its pinned examples and on inputs that hypothesis choos
 PUBLIC = """\
 ## What to call
 
-**Made of**: the primitives that are recorded, forward. **2nd order**: ✓ where `gradgradcheck` has
-passed on every pinned example while this page was written; 0 where the gradient is zero everywhere;
-– where there is none, as the results are integers or bools. **Corners**: also drawn at kinks, ties,
-infinities and NaN. **Errors**: the calls that must be refused, with their messages.
+**PyTorch**: what it is compared with; `F` is `torch.nn.functional`. **Made of**: the primitives
+that are recorded, forward. **2nd order**: ✓ where `gradgradcheck` has passed on every pinned
+example while this page was written; 0 where the gradient is zero everywhere; – where there is
+none, as the results are integers or bools. **Examples**: pinned calls. **Corners**: whether it is
+also compared at kinks, ties, infinities and NaN. **Errors**: calls that must be refused, with
+their messages.
 
 """
 PRIMITIVE = """\

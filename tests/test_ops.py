@@ -330,5 +330,8 @@ def test_every_registered_op_is_recorded_by_some_case() -> None:
     assert sorted(registered - seen) == []
 
 
-def test_case_names_are_unique() -> None:
+def test_names_are_unique() -> None:
+    """Errors and graphs show an op's short name."""
     assert len({case.id for case in CASES}) == len(CASES)
+    names = [name.rpartition(".")[2] for name in autograd.registry if name.startswith("minigrad.")]
+    assert sorted(set(names)) == sorted(names)

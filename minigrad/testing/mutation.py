@@ -271,12 +271,13 @@ class Report:
     def table(self) -> str:
         """A line for each mutant, a column for each check."""
         width = max((len(row.input) for row in self.rows), default=0)
-        head = f"{self.name:{width + 13}}" + "".join(f"  {name}" for name in self.checks)
+        last = max(len(self.name) - width - 2, 11)
+        head = f"{self.name:{width + 2 + last}}" + "".join(f"  {name}" for name in self.checks)
         lines, before = [head], ""
         for row in self.rows:
             marks = "".join("  " + self._mark(row, name).center(len(name)) for name in self.checks)
             first = "" if row.input == before else row.input
-            lines.append(f"{first:{width}}  {row.mutation.name:11}{marks}  "
+            lines.append(f"{first:{width}}  {row.mutation.name:{last}}{marks}  "
                          f"{row.reason or row.mutation.mistake}")
             before = row.input
         lines += [f"{name}: the op as it is does not pass: {error}"
@@ -284,7 +285,7 @@ class Report:
         return "\n".join(lines)
 
     def _mark(self, row: Row, check: str) -> str:
-        return ("✓" if row.caught[check] else "✗" if check in row.missed
+        return ("✓" if row.caught.get(check) else "✗" if check in row.missed
                 else "=" if row.reason else "·")
 
 
@@ -333,7 +334,8 @@ def survey(name: str, trials: Sequence[Trial], equivalent: Mapping[str, str] | N
             try:
                 run(trial.fn, trial.inputs)
             except (AssertionError, RuntimeError) as error:
-                failing.setdefault(check_name, str(error).strip().split("\n")[0])
+                lines = str(error).strip().splitlines()
+                failing.setdefault(check_name, lines[0] if lines else type(error).__name__)
     checks = [check_name for check_name in checks if check_name not in failing]
     report = Report(name, checks, [], failing)
     for i in range(max((len(trial.inputs) for trial in trials), default=0)):
