@@ -183,13 +183,17 @@ def _product(a: Tensor, a_names: list[Label], b: Tensor, b_names: list[Label],
     columns = [label for label in b_names if label not in a_names]
 
     size = dict(zip((*a_names, *b_names), (*a.shape, *b.shape), strict=True))
-    b_, i_, r_, c_ = ([size[label] for label in part] for part in (batch, inner, rows, columns))
+
+    def sizes(*parts: list[Label]) -> tuple[int, ...]:
+        return tuple(size[label] for part in parts for label in part)
+
     a = a.permute(tuple(a_names.index(label) for label in (*batch, *rows, *inner)))
     b = b.permute(tuple(b_names.index(label) for label in (*batch, *inner, *columns)))
-    if not inner:
-        return a.reshape((*b_, *r_, *[1] * len(c_))) * b.reshape((*b_, *[1] * len(r_), *c_)), [
-            *batch, *rows, *columns]
-    a, b = of_one_dtype("einsum", a, b)
-    n, k, m = math.prod(r_), math.prod(i_), math.prod(c_)
-    y = matmul(a.reshape((*b_, n, k)), b.reshape((*b_, k, m)))
-    return y.reshape((*b_, *r_, *c_)), [*batch, *rows, *columns]
+    if inner:
+        a, b = of_one_dtype("einsum", a, b)
+        n, k, m = (math.prod(sizes(part)) for part in (rows, inner, columns))
+        y = matmul(a.reshape((*sizes(batch), n, k)), b.reshape((*sizes(batch), k, m)))
+    else:
+        y = (a.reshape((*sizes(batch, rows), *[1] * len(columns)))
+             * b.reshape((*sizes(batch), *[1] * len(rows), *sizes(columns))))
+    return y.reshape(sizes(batch, rows, columns)), [*batch, *rows, *columns]

@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.ops import elementwise
-from minigrad.ops.arguments import require_bool
+from minigrad.ops.arguments import require_bool, require_number
 from minigrad.ops.shape import Dims, normalize_dim, normalize_dims, to_dtype
 
 if TYPE_CHECKING:
@@ -126,8 +126,7 @@ def var(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
     correction: 1 unless given. unbiased: True is a correction of 1, False of 0; in the place of
     `dim` as well, var(x, False). Raises TypeError where both are given. Source: torch.var.
     """
-    y, vjp = _variance("var", x, dim, unbiased, keepdim, correction)
-    return y, vjp
+    return _variance("var", x, dim, unbiased, keepdim, correction)
 
 
 @op
@@ -146,19 +145,10 @@ def _variance(name: str, x: Tensor, dim: Dims | bool, unbiased: bool | None, kee
               correction: float | None) -> tuple[Array, Callable[[Tensor], Tensor]]:
     if isinstance(dim, bool) and unbiased is None:
         dim, unbiased = None, dim
-    if unbiased is not None:
-        if correction is not None or not isinstance(unbiased, bool):
-            raise TypeError(f"{name}: needs unbiased=True or False, or a correction; got "
-                            f"unbiased={unbiased!r}, correction={correction!r}")
-        correction = int(unbiased)
-    correction = 1 if correction is None else correction
-    if not isinstance(correction, int | float | np.number):
-        raise TypeError(f"{name}: correction must be a number; got {correction!r}")
-
     x = _as_float(name, x)
     dims, shape = _over(name, x, dim, keepdim), x.shape
     n = math.prod(shape[d] for d in dims)
-    freedom = n - correction
+    freedom = n - _correction(name, unbiased, correction)
     centred = x.data - x.data.sum(dims, keepdims=True) / x.dtype.type(n)
     total = np.square(centred).sum(dims, keepdims=keepdim)
 
@@ -169,6 +159,19 @@ def _variance(name: str, x: Tensor, dim: Dims | bool, unbiased: bool | None, kee
         return _spread(g, shape, dims) * (x - middle) * (2 / freedom if freedom else math.inf)
     divisor = freedom if n and freedom > 0 else 0
     return total / x.dtype.type(divisor), vjp
+
+
+def _correction(name: str, unbiased: bool | None, correction: float | None) -> float:
+    """What is taken from n. Raises TypeError where both are given."""
+    if unbiased is not None:
+        if correction is not None or not isinstance(unbiased, bool):
+            raise TypeError(f"{name}: needs unbiased=True or False, or a correction; got "
+                            f"unbiased={unbiased!r}, correction={correction!r}")
+        return int(unbiased)
+    if correction is None:
+        return 1
+    require_number(name, correction=correction)
+    return correction
 
 
 # ---- extremes -----------------------------------------------------------------------------------
