@@ -294,7 +294,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
 
     def direction(x: Tensor) -> Tensor:
         norm = _norm(x, 2, axis)
-        return x / (norm + (norm.clamp(min=eps) - norm).detach())
+        return x / (norm + (eps - norm).detach().clamp(min=0))
 
     a, b = (direction(x.expand(common)) for x in pair)
     return (a * b).sum(axis)

@@ -187,6 +187,12 @@ def test_the_divergence_of_one_distribution() -> None:
     assert F.kl_div(x[0], t[0], reduction="batchmean").shape == ()
 
 
+def test_a_length_beyond_all_numbers_makes_a_cosine_of_0_as_in_torch() -> None:
+    a, b = np.array([[1e200, 1e200]]), np.array([[1.0, 2.0]])
+    assert TF.cosine_similarity(torch.tensor(a), torch.tensor(b)).item() == 0
+    assert F.cosine_similarity(a, b).item() == 0
+
+
 def test_results_are_tensors_whatever_the_arguments_are() -> None:
     x, w = real(1, 2, 3).astype(np.float32), real(2, 4, 3).astype(np.float32)
     assert isinstance(F.linear(x, w), Tensor)
