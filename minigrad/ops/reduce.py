@@ -19,7 +19,7 @@ from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.ops import elementwise
 from minigrad.ops.arguments import require_bool, require_number
-from minigrad.ops.shape import Dims, normalize_dim, normalize_dims, to_dtype
+from minigrad.ops.shape import Dims, cat, normalize_dim, normalize_dims, stack, to_dtype
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -92,15 +92,29 @@ def prod(x: Tensor, *, dim: int | None = None, keepdim: bool = False,
             return g
         if not (x.data == 0).any():
             return _spread(g * y, shape, dims) / x
-        whole = len(dims) == len(shape)
-        rows = x.reshape((1, -1)) if whole else x.transpose(dims[0], -1)
-        n = rows.shape[-1]
-        others = rows.unsqueeze(-2).expand((*rows.shape[:-1], n, n))
-        others = elementwise.where(np.eye(n, dtype=bool), 1.0, others).prod(-1)     # all but x_i
-        others = others.reshape(shape) if whole else others.transpose(dims[0], -1)
+        if dim is None:
+            others = _product_of_others(x.reshape((-1,))).reshape(shape)
+        else:
+            others = _product_of_others(x.transpose(dim, -1)).transpose(dim, -1)
         return _spread(g, shape, dims) * others
 
     return x.data.prod(dims, dtype=x.dtype, keepdims=keepdim), vjp
+
+
+def _product_of_others(x: Tensor) -> Tensor:
+    """The product of all elements along the last dim but the one in that place.
+
+    Without a division, which fails at 0: neighbours become pairs, and to the product of the other
+    pairs an element adds its neighbour. A recursion of depth log2 n.
+    """
+    lead, n = x.shape[:-1], x.shape[-1]
+    if n < 2:
+        return autograd.Tensor(np.ones(x.shape, x.dtype))
+    if n % 2:
+        x = cat([x, autograd.Tensor(np.ones((*lead, 1), x.dtype))], -1)
+    even, odd = x[..., ::2], x[..., 1::2]
+    pairs = _product_of_others(even * odd)
+    return stack([pairs * odd, pairs * even], -1).reshape((*lead, n + n % 2))[..., :n]
 
 
 @op
