@@ -17,7 +17,7 @@ from op_cases import CASES, Call, OpCase
 from op_checks import bound, gradient_of, names_in_graph, run, tensors
 
 from minigrad.autograd import registry
-from minigrad.testing.gradcheck import check_second
+from minigrad.testing import gradgradcheck
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "ops.md"
 
@@ -121,7 +121,7 @@ def second_order(case: OpCase) -> str:
         return "–"
     for call in case.examples:
         try:
-            check_second(bound(case, call), tensors(call), brief=True)
+            gradgradcheck(bound(case, call), tensors(call))
         except RuntimeError as error:
             if not re.match(rf"_?{case.op.__name__}\w*: ", str(error)):
                 raise AssertionError(f"{case.id}: the error does not name the op") from error

@@ -50,12 +50,12 @@ def check_sum(fn: Function, inputs: Sequence[Any]) -> None:
 
 
 def check_gradient(fn: Function, inputs: Sequence[Any]) -> None:
-    """`gradcheck`, without its report."""
+    """`gradcheck` in brief: at up to 16 elements of each input, without its report."""
     check("gradcheck", fn, list(inputs), random_cotangent(0), brief=True)
 
 
 def check_second_gradient(fn: Function, inputs: Sequence[Any]) -> None:
-    """`gradgradcheck`, without its report."""
+    """`gradgradcheck` in brief."""
     check_second(fn, list(inputs), brief=True)
 
 
