@@ -74,6 +74,7 @@ TENSORS: list[tuple[str, dict[str, Any]]] = [
 
 METHODS: list[tuple[str, dict[str, Any]]] = [
     ("view", {"input": X, "size": (2, 8)}), ("expand", {"input": V, "size": (3, 4)}),
+    ("split", {"input": X, "split_size": 3, "dim": 1}),
     *each("contiguous clone float double bool", input=X), ("long", {"input": P}),
 ]
 

@@ -142,10 +142,10 @@ def _getitem(x: Tensor, *, key: tuple[Any, ...]) -> Recorded:
 def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded:
     """Zeros of `shape`, to which x is added at [key]; where key repeats a place, all is summed"""
     y = np.zeros(shape, x.dtype)
-    if any(isinstance(k, np.ndarray) for k in key):
+    if any(isinstance(k, np.ndarray) and k.dtype != np.bool_ for k in key):
         np.add.at(y, key, x.data)
     else:
-        y[key] = x.data                 # slices never name a place twice
+        y[key] = x.data                 # slices and masks never name a place twice
     return y, lambda g: _getitem(g, key=key)
 
 
