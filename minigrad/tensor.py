@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -303,14 +303,18 @@ class Tensor:
     argmax, argmin, any, all = reduce.argmax, reduce.argmin, reduce.any, reduce.all
 
     transpose, t, squeeze, unsqueeze = shapes.transpose, shapes.t, shapes.squeeze, shapes.unsqueeze
-    flatten, roll, split, chunk = shapes.flatten, shapes.roll, shapes.split, shapes.chunk
-    tril, triu, broadcast_to = shapes.tril, shapes.triu, shapes.expand
+    flatten, roll, chunk = shapes.flatten, shapes.roll, shapes.chunk
+    tril, triu = shapes.tril, shapes.triu
     index_select, gather, masked_fill = index.index_select, index.gather, index.masked_fill
     __getitem__ = index.getitem
 
     def where(self, condition: Operand, other: Operand) -> Tensor:
         """self where condition holds, other elsewhere."""
         return el.where(condition, self, other)
+
+    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+        """`split`, whose argument torch names otherwise in the method."""
+        return shapes.split(self, split_size, dim)
 
     # sizes and dims may be given one by one: x.reshape(2, 3) is x.reshape((2, 3))
 
@@ -322,6 +326,8 @@ class Tensor:
 
     def expand(self, *size: Any, **named: Any) -> Tensor:
         return shapes.expand(self, *_one(size, named), **named)
+
+    broadcast_to = expand
 
     def permute(self, *dims: Any, **named: Any) -> Tensor:
         return shapes.permute(self, *_one(dims, named), **named)
