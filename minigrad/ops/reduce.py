@@ -150,8 +150,7 @@ def std(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
     variance, variance_vjp = _variance("std", x, dim, unbiased, keepdim, correction)
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
-        by_variance = g / elementwise.where(y == 0, 1.0, y * 2)
-        return variance_vjp(elementwise.where(y == 0, 0.0, by_variance))
+        return variance_vjp(elementwise.where(y == 0, 0.0, g / (y * 2)))
     return np.sqrt(variance), vjp
 
 
