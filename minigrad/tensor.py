@@ -18,7 +18,6 @@ from minigrad.ops import elementwise as el, index, linalg, reduce, shape as shap
 
 Scalar = bool | int | float
 Operand = Any       # what mixes into operators: Tensor, array, list or scalar
-Dims = int | tuple[int, ...] | list[int] | None
 
 Method = Callable[..., "Tensor"]
 
