@@ -377,6 +377,18 @@ def test_any_callable_will_do_for_an_op_and_its_vjps() -> None:
         assert gradgradcheck(fn, leaf(3))
 
 
+def test_a_function_that_uses_other_tensors_than_its_arguments_is_refused() -> None:
+    x, layer = leaf(3), mg.nn.Linear(3, 2).double()
+    for check in (gradcheck, gradgradcheck):
+        with pytest.raises(ValueError, match=f"^{check.__name__}: fn does not depend on its in"):
+            check(lambda _: x * x, x)
+        with pytest.raises(ValueError, match="make it use its arguments"):
+            check(lambda *_: layer(x.detach()), list(layer.parameters()))
+        assert check(lambda x: layer(x), x)
+        assert check(lambda w, b: F.linear(x.detach(), w, b), list(layer.parameters()))
+        assert check(lambda x: x.sign(), x)
+
+
 def test_inputs_are_left_as_they_were() -> None:
     x, other = leaf(3), leaf(3)
     x.grad = Tensor(np.ones(3))

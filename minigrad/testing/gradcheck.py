@@ -22,6 +22,10 @@ from minigrad.tensor import Tensor
 Cotangent = Callable[[tuple[int, ...]], Array]      # from an output's shape
 
 
+USES_OTHERS = ("fn does not depend on its inputs, but on other tensors that require grad: make it "
+               "use its arguments")
+
+
 class GradcheckError(AssertionError):
     """A gradient is wrong; the message says where, by how much, and the likely cause."""
 
@@ -45,7 +49,7 @@ def gradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: f
     fn is called twice for each element of the inputs; inputs × outputs slopes are held in memory.
     Raises GradcheckError with a report; TypeError for float32 or what is no function or number;
     ValueError where nothing can be checked: no input requires grad, inputs or outputs that are not
-    finite, a fn that is not deterministic.
+    finite, a fn that is not deterministic or that does not use its arguments.
     Source: as torch.autograd.gradcheck, but along a random cotangent and aware of kinks.
     """
     _require_options("gradcheck", fn, eps, atol, rtol)
@@ -84,6 +88,8 @@ def check(name: str, fn: Callable[..., Any], arguments: list[Any], cotangent: Co
                for it, places in zip(comparisons, wrong, strict=True) if places.any()]
     if reports:
         raise GradcheckError("\n".join(reports))
+    if probe.uses_others:
+        raise ValueError(f"{name}: {USES_OTHERS}")
     return True
 
 
@@ -92,8 +98,12 @@ def check_second(fn: Callable[..., Any], arguments: list[Any], seed: int = 0, ep
     """What `gradgradcheck` does; brief as in `check`."""
     checked = _checked("gradgradcheck", arguments)
     rng = np.random.default_rng(seed + 1)
-    cotangents = [Tensor(rng.standard_normal(y.shape), True)
-                  for y in float_outputs("gradgradcheck", fn, arguments)]
+    leaves = leaves_of(arguments)
+    outputs = float_outputs("gradgradcheck", fn, leaves)
+    cotangents = [Tensor(rng.standard_normal(y.shape), True) for y in outputs]
+    if _use_others(outputs, _arriving(outputs, [g.data for g in cotangents],
+                                      [leaves[i] for i in checked])):
+        raise ValueError(f"gradgradcheck: {USES_OTHERS}")
 
     def gradients(*args: Any) -> list[Tensor]:
         xs, gs = args[:len(arguments)], args[len(arguments):]
@@ -117,6 +127,15 @@ def arguments_of(inputs: Any) -> list[Any]:
     return list(inputs) if isinstance(inputs, list | tuple) else [inputs]
 
 
+def wants_gradient(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.requires_grad
+
+
+def leaves_of(arguments: Sequence[Any]) -> list[Any]:
+    """Copies of those that want a gradient, the others as they are."""
+    return [Tensor(x.data.copy(), True) if wants_gradient(x) else x for x in arguments]
+
+
 def _require_options(name: str, fn: Any, eps: float, atol: float, rtol: float) -> None:
     if not callable(fn):
         raise TypeError(f"{name}: fn must be a function; got {type(fn).__name__}")
@@ -130,7 +149,7 @@ def _require_options(name: str, fn: Any, eps: float, atol: float, rtol: float) -
 
 def _checked(name: str, arguments: Sequence[Any]) -> list[int]:
     """Which arguments have a gradient to check."""
-    checked = [i for i, x in enumerate(arguments) if isinstance(x, Tensor) and x.requires_grad]
+    checked = [i for i, x in enumerate(arguments) if wants_gradient(x)]
     if not checked:
         kinds = ", ".join(type(x).__name__ for x in arguments) or "nothing"
         raise ValueError(f"{name}: none of the inputs is a Tensor that requires grad; got {kinds}")
@@ -160,12 +179,21 @@ def float_outputs(name: str, fn: Callable[..., Any], arguments: Sequence[Any]) -
 def gradients_of(outputs: Sequence[Tensor], cotangents: Sequence[Array],
                  leaves: Sequence[Tensor], *, retain_graph: bool = False) -> list[Array]:
     """The gradients of Σ u·y by each leaf, zeros where none arrives."""
+    found = _arriving(outputs, cotangents, leaves, retain_graph)
+    return [np.zeros(x.shape) if g is None else g.data for x, g in zip(leaves, found, strict=True)]
+
+
+def _arriving(outputs: Sequence[Tensor], cotangents: Sequence[Array], leaves: Sequence[Tensor],
+              retain_graph: bool = False) -> Sequence[Tensor | None]:
     recorded = [(y, Tensor(u)) for y, u in zip(outputs, cotangents, strict=True) if y.requires_grad]
     if not recorded:
-        return [np.zeros(x.shape) for x in leaves]
+        return [None] * len(leaves)
     ys, us = zip(*recorded, strict=True)
-    found = grad(ys, leaves, us, retain_graph=retain_graph, allow_unused=True)
-    return [np.zeros(x.shape) if g is None else g.data for x, g in zip(leaves, found, strict=True)]
+    return grad(ys, leaves, us, retain_graph=retain_graph, allow_unused=True)
+
+
+def _use_others(outputs: Sequence[Tensor], arriving: Sequence[Tensor | None]) -> bool:
+    return any(y.requires_grad for y in outputs) and all(g is None for g in arriving)
 
 
 # ---- finite differences --------------------------------------------------------------------------
@@ -214,8 +242,7 @@ class _Probe:
     def __init__(self, name: str, fn: Callable[..., Any], arguments: list[Any],
                  cotangent: Cotangent, eps: float, names: Sequence[str] | None) -> None:
         checked = _checked(name, arguments)
-        self.inputs = [Tensor(x.data.copy(), True) if i in checked else x
-                       for i, x in enumerate(arguments)]
+        self.inputs = leaves_of(arguments)
         self.leaves = [self.inputs[i] for i in checked]
         self.names = [names[i] if names else f"inputs[{i}]" for i in checked]
         self.name, self.fn, self.eps = name, fn, eps
@@ -226,7 +253,10 @@ class _Probe:
                              "function's domain")
         self.shapes = [y.shape for y in ys]
         cotangents = [cotangent(shape) for shape in self.shapes]
-        self.analytic = gradients_of(ys, cotangents, self.leaves)
+        arriving = _arriving(ys, cotangents, self.leaves)
+        self.analytic = [np.zeros(x.shape) if g is None else g.data
+                         for x, g in zip(self.leaves, arriving, strict=True)]
+        self.uses_others = _use_others(ys, arriving)
         self.weights = _flat(cotangents)
         self.base = self.weighed()
         if not np.array_equal(self.base, self.weighed()):

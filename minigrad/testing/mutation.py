@@ -33,7 +33,9 @@ from minigrad.testing.gradcheck import (
     check_second,
     float_outputs,
     gradients_of,
+    leaves_of,
     random_cotangent,
+    wants_gradient,
 )
 
 Shape = tuple[int, ...]
@@ -61,18 +63,18 @@ def check_second_gradient(fn: Function, inputs: Sequence[Any]) -> None:
 
 def check_adjoint(fn: Function, inputs: Sequence[Any]) -> None:
     """⟨u, Jv⟩ = ⟨Jᵀu, v⟩ for random u and v: Jv by a central difference, Jᵀu by the vjps."""
-    leaves = _leaves(inputs)
+    leaves = leaves_of(inputs)
     ys = float_outputs("adjoint", fn, leaves)
     rng, cotangent = np.random.default_rng(11), random_cotangent(7)
     us = [cotangent(y.shape) for y in ys]
-    wanted = [x for x in leaves if _wants_gradient(x)]
+    wanted = [x for x in leaves if wants_gradient(x)]
     vs = [rng.standard_normal(x.shape) for x in wanted]
     arrived = sum(float((g * v).sum()) for g, v in zip(gradients_of(ys, us, wanted), vs,
                                                        strict=True))
 
     def along(h: float) -> list[Array]:
         step = iter(vs)
-        moved = [Tensor(x.data + h * next(step)) if _wants_gradient(x) else x for x in leaves]
+        moved = [Tensor(x.data + h * next(step)) if wants_gradient(x) else x for x in leaves]
         return [y.data for y in float_outputs("adjoint", fn, moved)]
 
     h = 1e-6
@@ -85,9 +87,9 @@ def check_adjoint(fn: Function, inputs: Sequence[Any]) -> None:
 
 def check_linearity(fn: Function, inputs: Sequence[Any]) -> None:
     """The gradient for 2.3·u - 0.7·w is 2.3 times that for u less 0.7 times that for w."""
-    leaves = _leaves(inputs)
+    leaves = leaves_of(inputs)
     ys = float_outputs("linearity", fn, leaves)
-    wanted = [x for x in leaves if _wants_gradient(x)]
+    wanted = [x for x in leaves if wants_gradient(x)]
     us, ws = ([draw(y.shape) for y in ys] for draw in map(random_cotangent, (1, 2)))
     both = [2.3 * u - 0.7 * w for u, w in zip(us, ws, strict=True)]
     by_u, by_w, by_both = (gradients_of(ys, c, wanted, retain_graph=True) for c in (us, ws, both))
@@ -103,14 +105,6 @@ CHECKS: dict[str, Check] = {
     "gradgradcheck": check_second_gradient,
     "linearity": check_linearity,
 }
-
-
-def _wants_gradient(x: Any) -> bool:
-    return isinstance(x, Tensor) and x.requires_grad
-
-
-def _leaves(inputs: Sequence[Any]) -> list[Any]:
-    return [Tensor(x.data.copy(), True) if _wants_gradient(x) else x for x in inputs]
 
 
 # ---- the mutants ---------------------------------------------------------------------------------
@@ -352,7 +346,7 @@ def _caught_by(checks: Sequence[str], trials: Sequence[Trial], mutation: Mutatio
     """Which checks notice at one of the points; None where the mutation applies at none."""
     caught: dict[str, bool] = {}
     for trial in trials:
-        if i >= len(trial.inputs) or not _wants_gradient(trial.inputs[i]):
+        if i >= len(trial.inputs) or not wants_gradient(trial.inputs[i]):
             continue
         shapes = [y.shape for y in float_outputs("mutate", trial.fn, trial.inputs)]
         if not any(mutation.applies(trial.inputs[i].shape, shape) for shape in shapes):
