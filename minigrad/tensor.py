@@ -86,7 +86,9 @@ class Tensor:
         return self._data.ndim
 
     def size(self, dim: int | None = None) -> tuple[int, ...] | int:
-        return self._data.shape if dim is None else self._data.shape[dim]
+        if dim is None:
+            return self._data.shape
+        return self._data.shape[shapes.normalize_dim("size", dim, self.ndim)]
 
     def dim(self) -> int:
         return self._data.ndim
@@ -249,14 +251,19 @@ class Tensor:
         if self._requires_grad and autograd.is_grad_enabled():
             raise RuntimeError("a leaf that requires grad can only be changed in place under "
                                "no_grad()")
-        if isinstance(value, Tensor) and value._requires_grad and autograd.is_grad_enabled():
+        value = autograd.as_tensor("item assignment", value)
+        if value._requires_grad and autograd.is_grad_enabled():
             raise RuntimeError("the assigned value requires grad, and assignment is not recorded; "
                                "build a new tensor, for example with where() or cat()")
         *before, last = index.steps(key, self.shape)
         view = self._data
         for step in before:
             view = view[step]
-        view[last] = value._data if isinstance(value, Tensor) else value
+        try:
+            view[last] = value._data
+        except ValueError:
+            raise RuntimeError(f"item assignment: a value of shape {value.shape} does not fit the "
+                               f"place of shape {view[last].shape}") from None
         mark_changed(self._data)
 
     def copy_(self, source: Operand) -> Tensor:

@@ -220,6 +220,26 @@ def test_in_place_methods_refuse_what_torch_refuses() -> None:
         assert x.add_(1.0, alpha=2).tolist() == [3.0, 4.0]
 
 
+@pytest.mark.parametrize(("key", "value", "kind", "message"), [
+    (0, np.ones(3), RuntimeError, r"a value of shape \(3,\) does not fit the place of shape \(4,\)"),
+    (..., np.ones((5, 4)), RuntimeError, r"does not fit the place of shape \(3, 4\)"),
+    (0, "a", TypeError, "item assignment: needs a Tensor, an array or numbers; got 'a'"),
+    (0, None, TypeError, "item assignment: needs a Tensor"),
+    (3, 1.0, IndexError, "index 3 is out of range for dim 0 of size 3")])
+def test_what_does_not_fit_is_not_assigned(key: Any, value: Any, kind: Any, message: str) -> None:
+    x = mg.zeros(3, 4)
+    with pytest.raises(kind, match=message):
+        x[key] = value
+    assert not x.data.any()
+
+
+def test_size_of_a_dim() -> None:
+    x = mg.zeros(3, 4)
+    assert (x.size(), x.size(-1), x.size(dim=0)) == ((3, 4), 4, 3)
+    with pytest.raises(IndexError, match="size: dim 2 is out of range"):
+        x.size(2)
+
+
 # ---- vjps that are no plain functions ------------------------------------------------------------
 
 def test_a_vjp_may_be_a_partial_or_a_method() -> None:
