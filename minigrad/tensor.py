@@ -86,9 +86,8 @@ class Tensor:
         return self._data.ndim
 
     def size(self, dim: int | None = None) -> tuple[int, ...] | int:
-        if dim is None:
-            return self._data.shape
-        return self._data.shape[shapes.normalize_dim("size", dim, self.ndim)]
+        return self.shape if dim is None else \
+            self.shape[shapes.normalize_dim("size", dim, self.ndim)]
 
     def dim(self) -> int:
         return self._data.ndim

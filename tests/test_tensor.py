@@ -221,7 +221,7 @@ def test_in_place_methods_refuse_what_torch_refuses() -> None:
 
 
 @pytest.mark.parametrize(("key", "value", "kind", "message"), [
-    (0, np.ones(3), RuntimeError, r"a value of shape \(3,\) does not fit the place of shape \(4,\)"),
+    (0, np.ones(3), RuntimeError, r"shape \(3,\) does not fit the place of shape \(4,\)"),
     (..., np.ones((5, 4)), RuntimeError, r"does not fit the place of shape \(3, 4\)"),
     (0, "a", TypeError, "item assignment: needs a Tensor, an array or numbers; got 'a'"),
     (0, None, TypeError, "item assignment: needs a Tensor"),
