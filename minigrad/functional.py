@@ -22,7 +22,7 @@ from minigrad.ops.activation import (
     silu,
     softplus,
 )
-from minigrad.ops.arguments import refuse_inplace, require_float, require_number
+from minigrad.ops.arguments import require_float, require_number
 from minigrad.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d, fold, unfold
 from minigrad.ops.loss import (
     binary_cross_entropy,
@@ -43,6 +43,7 @@ from minigrad.ops.norm import (
     local_response_norm,
 )
 from minigrad.ops.pool import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
+from minigrad.ops.promotion import promote
 from minigrad.ops.resize import interpolate
 from minigrad.ops.shape import Dims, normalize_dim, normalize_dims, to_int, to_ints
 from minigrad.tensor import Tensor
@@ -109,11 +110,11 @@ def _guessed(name: str, x: Tensor) -> int:
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """In training, each x is 0 with probability p and x / (1 - p) otherwise.
 
-    Draws from `minigrad.random.default_generator`. Raises ValueError unless 0 ≤ p ≤ 1.
+    Draws from `minigrad.random.default_generator`. `inplace=True` leaves x as it was.
+    Raises ValueError unless 0 ≤ p ≤ 1.
     Source: Srivastava et al. 2014; torch draws other numbers for the same seed.
     """
     x = as_tensor("dropout", input)
-    refuse_inplace("dropout", inplace)
     require_number("dropout", p=p)
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p must lie in [0, 1]; got {p}")
@@ -280,7 +281,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
     Source: torch.nn.functional.cosine_similarity.
     """
     name = "cosine_similarity"
-    pair = el.promote(x1, x2, name=name)
+    pair = promote(x1, x2, name=name)
     require_float(name, *pair)
     require_number(name, eps=eps)
     if eps < 0:

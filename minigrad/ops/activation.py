@@ -1,8 +1,8 @@
 """Non-linearities between layers, under torch's names: elementwise, one number in, one out.
 
-At kinks the gradient is torch's: that of the branch x ≤ 0, and 0 where hardtanh saturates. Source:
-torch.nn.functional's functions of the same names, without `inplace=True`: a gradient may still need
-the values that it would write over.
+At kinks the gradient is torch's: that of the branch x ≤ 0, and 0 where hardtanh saturates.
+`inplace=True` gives the same result and leaves x as it was: a gradient may still need its values.
+Source: torch.nn.functional's functions of the same names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from minigrad.autograd import Recorded, as_tensor, op
 from minigrad.ops import elementwise as el
-from minigrad.ops.arguments import refuse_inplace, require_float, require_number
+from minigrad.ops.arguments import require_float, require_number
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -22,19 +22,18 @@ if TYPE_CHECKING:
 
 def relu(input: Any, inplace: bool = False) -> Tensor:
     """y = max(x, 0)"""
-    refuse_inplace("relu", inplace)
     return el.relu(input)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """y = x for x > 0, negative_slope · x elsewhere"""
-    x = _floats("leaky_relu", input, inplace, negative_slope=negative_slope)
+    x = _floats("leaky_relu", input, negative_slope=negative_slope)
     return el.leaky_relu(x, negative_slope=negative_slope)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """y = x for x > 0, α·(e^x - 1) elsewhere.  Source: Clevert et al. 2016"""
-    return _elu(_floats("elu", input, inplace, alpha=alpha), alpha=alpha)
+    return _elu(_floats("elu", input, alpha=alpha), alpha=alpha)
 
 
 @op
@@ -60,7 +59,7 @@ def gelu(input: Any, approximate: str = "none") -> Tensor:
 
 def silu(input: Any, inplace: bool = False) -> Tensor:
     """y = x · σ(x)"""
-    x = _floats("silu", input, inplace)
+    x = _floats("silu", input)
     return x * el.sigmoid(x)
 
 
@@ -77,7 +76,6 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     Raises ValueError if min_val is greater than max_val.
     """
     x = as_tensor("hardtanh", input)
-    refuse_inplace("hardtanh", inplace)
     require_number("hardtanh", min_val=min_val, max_val=max_val)
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val must not be greater than max_val; got {min_val}, "
@@ -96,10 +94,9 @@ def logsigmoid(input: Any) -> Tensor:
     return -el.softplus(-_floats("logsigmoid", input), threshold=math.inf)
 
 
-def _floats(name: str, input: Any, inplace: bool = False, **numbers: Any) -> Tensor:
+def _floats(name: str, input: Any, **numbers: Any) -> Tensor:
     """x, once it and the other arguments have been checked"""
     x = as_tensor(name, input)
     require_float(name, x)
-    refuse_inplace(name, inplace)
     require_number(name, **numbers)
     return x

@@ -47,9 +47,3 @@ def require_bool(name: str, **arguments: Any) -> None:
     for argument, value in arguments.items():
         if not isinstance(value, bool | np.bool_):
             raise TypeError(f"{name}: {argument} must be True or False; got {value!r}")
-
-
-def refuse_inplace(name: str, inplace: bool) -> None:
-    if inplace:
-        raise RuntimeError(f"{name}: inplace=True is not supported, as it would write over values "
-                           f"that a gradient may need; use x = {name}(x)")

@@ -26,7 +26,7 @@ from minigrad.ops.promotion import (
     is_bool,
     number,
     number_op,
-    promote as promote,
+    promote,
     tensors_to_common_dtype,
     to_common_dtype,
 )

@@ -10,6 +10,7 @@ import numpy as np
 from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.ops import elementwise as el
 from minigrad.ops.arguments import require_bool, require_float, require_number
+from minigrad.ops.promotion import promote
 from minigrad.ops.shape import to_int
 
 if TYPE_CHECKING:
@@ -365,7 +366,7 @@ def _promoted(name: str, input: Any, target: Any) -> list[Tensor]:
         np.broadcast_shapes(x.shape, t.shape)
     except ValueError:
         raise RuntimeError(f"{name}: x {x.shape} and target {t.shape} do not broadcast") from None
-    return el.promote(x, t, name=name)
+    return promote(x, t, name=name)
 
 
 def _equal_shapes(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike
 
 from minigrad.autograd import Recorded, as_tensor, op
 from minigrad.ops import elementwise
+from minigrad.ops.promotion import promote
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -245,7 +246,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
 
     Their dtypes are promoted to a common one. Source: torch.cat.
     """
-    xs = elementwise.promote(*(as_tensor("cat", x) for x in _sequence("cat", tensors)))
+    xs = promote(*(as_tensor("cat", x) for x in _sequence("cat", tensors)))
     if not all(x.ndim for x in xs):
         raise RuntimeError("cat: 0-d tensors cannot be joined; use stack()")
     like = next((x.shape for x in xs if x.shape != (0,)), (0,))
