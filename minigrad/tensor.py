@@ -250,8 +250,10 @@ class Tensor:
         if self._requires_grad and autograd.is_grad_enabled():
             raise RuntimeError("a leaf that requires grad can only be changed in place under "
                                "no_grad()")
-        value = autograd.as_tensor("item assignment", value)
-        if value._requires_grad and autograd.is_grad_enabled():
+        array = np.asarray(value._data if isinstance(value, Tensor) else _without_tensors(value))
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"item assignment: needs a Tensor, an array or numbers; got {value!r}")
+        if isinstance(value, Tensor) and value._requires_grad and autograd.is_grad_enabled():
             raise RuntimeError("the assigned value requires grad, and assignment is not recorded; "
                                "build a new tensor, for example with where() or cat()")
         *before, last = index.steps(key, self.shape)
@@ -259,9 +261,9 @@ class Tensor:
         for step in before:
             view = view[step]
         try:
-            view[last] = value._data
+            view[last] = array
         except ValueError:
-            raise RuntimeError(f"item assignment: a value of shape {value.shape} does not fit the "
+            raise RuntimeError(f"item assignment: a value of shape {array.shape} does not fit the "
                                f"place of shape {view[last].shape}") from None
         mark_changed(self._data)
 

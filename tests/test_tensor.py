@@ -233,6 +233,14 @@ def test_what_does_not_fit_is_not_assigned(key: Any, value: Any, kind: Any, mess
     assert not x.data.any()
 
 
+def test_assigned_numbers_keep_their_precision() -> None:
+    x = mg.zeros(2, dtype=mg.float64)
+    x[0] = 0.3
+    x[1:] = [0.1]
+    assert x.tolist() == [0.3, 0.1]
+    assert mg.zeros(2, dtype=mg.float64).fill_(0.3).tolist() == [0.3, 0.3]
+
+
 def test_size_of_a_dim() -> None:
     x = mg.zeros(3, 4)
     assert (x.size(), x.size(-1), x.size(dim=0)) == ((3, 4), 4, 3)
