@@ -96,11 +96,13 @@ def dot(input: Any, tensor: Any) -> Tensor:
 def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Recorded:
     """y = x @ wᵀ + b
 
-    Shapes: x (…, I), w (O, I) or (I,), b (O,) or () → y (…, O) or (…). Raises RuntimeError where
-    they do not fit. Source: torch.nn.functional.linear.
+    Shapes: x (…, I), w (O, I) or (I,), b (O,), or what broadcasts to y's → y (…, O) or (…). Raises
+    RuntimeError where they do not fit. Source: torch.nn.functional.linear.
     """
+    out = (*x.shape[:-1], *w.shape[:-1])
     if w.ndim not in (1, 2) or x.ndim == 0 or x.shape[-1] != w.shape[-1] or (
-            b is not None and b.shape not in (w.shape[:-1], ())):
+            b is not None and (b.ndim > len(out) * (w.ndim - 1) or any(
+                n not in (1, m) for n, m in zip(b.shape[::-1], out[::-1], strict=False)))):
         raise RuntimeError(f"linear: shapes do not fit; got x {x.shape}, w {w.shape}"
                            + (f", b {b.shape}" if b is not None else ""))
     of_one_dtype("linear", *(t for t in (x, w, b) if t is not None))

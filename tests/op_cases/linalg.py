@@ -38,7 +38,7 @@ def linear_calls(draw) -> Call:
     lead = draw(st.lists(sides, max_size=2))
     inputs, outputs = draw(sides), draw(sides)
     rng = draw(seeds)
-    b = draw(st.sampled_from([None, (outputs,)]))
+    b = draw(st.sampled_from([None, (outputs,), (1,), (*lead, outputs)]))
     return Call(real(rng, (*lead, inputs)), real(rng, (outputs, inputs)),
                 None if b is None else real(rng, b))
 
@@ -84,8 +84,11 @@ CASES = [
     OpCase(ops.linear, torch.nn.functional.linear, linear_calls(),
            (example(10, real, (4, 3), (2, 3), (2,)), example(11, real, (2, 2, 3), (4, 3), (4,)),
             Call(np.arange(6.0).reshape(2, 3), np.ones((3, 3)), None),
-            example(12, real, (3,), (2, 3), (2,)), example(13, real, (2, 3), (3,))),
+            example(12, real, (3,), (2, 3), (2,)), example(13, real, (2, 3), (3,)),
+            example(14, real, (2, 3), (4, 3), (2, 1))),
            (misfit(ops.linear, (4, 3), (2, 4)),
             Error(Call(np.ones((4, 3)), np.ones((2, 3)), np.ones(3)), RuntimeError,
-                  r"linear: shapes do not fit; got x \(4, 3\), w \(2, 3\), b \(3,\)"))),
+                  r"linear: shapes do not fit; got x \(4, 3\), w \(2, 3\), b \(3,\)"),
+            Error(Call(np.ones((4, 3)), np.ones((2, 3)), np.ones((1, 4, 2))), RuntimeError,
+                  r"linear: shapes do not fit; got .* b \(1, 4, 2\)"))),
 ]
