@@ -29,7 +29,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ContextDecorator
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Vjp = Callable[..., "Tensor"]
+F = TypeVar("F", bound=Callable[..., Any])
 Recorded = tuple[Any, ...]
 """What an op returns: its value, an array, and one vjp (or None) for each positional input."""
 
@@ -54,13 +55,14 @@ class Node:
     backward pass `edges` is None: the node has been freed.
     """
 
-    __slots__ = ("clock", "dtype", "edges", "hooks", "name", "output", "shape")
+    __slots__ = ("clock", "dtype", "edges", "hooks", "name", "output", "retaining", "shape")
 
     def __init__(self, name: str, edges: list[tuple[Vertex, Vjp]], y: Array) -> None:
         self.name, self.clock = name, inplace.clock
         self.edges: Sequence[tuple[Vertex, Vjp]] | None = edges
         self.shape, self.dtype = y.shape, y.dtype
         self.hooks: dict[RemovableHandle, Callable[[Tensor], Tensor | None]] | None = None
+        self.retaining: Callable[[], Tensor | None] | None = None       # whose .grad to set as well
         self.output: Array | None = None
         for _, vjp in edges:
             if _asks_for_output(vjp):
@@ -98,8 +100,19 @@ def is_grad_enabled() -> bool:
 class _set_grad_mode(ContextDecorator):
     enabled: bool
 
-    def __init__(self) -> None:
-        self._before: list[bool] = []
+    _before: list[bool]
+
+    def __new__(cls, function: Any = None) -> Self:
+        mode = super().__new__(cls)
+        mode._before = []
+        # @no_grad without parentheses: what comes out is the decorated function
+        return mode if function is None else mode(function)
+
+    def __call__(self, function: F) -> F:
+        if inspect.isgeneratorfunction(function):
+            raise TypeError(f"{type(self).__name__}: {function.__name__} is a generator, and runs "
+                            "after the call; write `with` inside it")
+        return super().__call__(function)
 
     def __enter__(self) -> None:
         self._before.append(_mode.enabled)
@@ -248,6 +261,10 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
     roots = [y.node or y for y in outputs]
     order = _topological_order(roots)
     targets = None if inputs is None else {x.node or x for x in inputs}
+    for vertex in order:
+        if vertex.edges is None and vertex not in (targets or ()):
+            raise RuntimeError(f"backward: the graph through {vertex.name} was already freed; "
+                               "call the first backward() with retain_graph=True")
     if targets is not None:
         needed = set(targets)
         for vertex in reversed(order):
@@ -255,9 +272,6 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
                 needed.add(vertex)
         order = [vertex for vertex in order if vertex in needed]
     for vertex in order:
-        if vertex.edges is None:
-            raise RuntimeError(f"backward: the graph through {vertex.name} was already freed; "
-                               "call the first backward() with retain_graph=True")
         if vertex.edges and vertex.clock != inplace.clock:
             _raise_if_changed(vertex)
 
@@ -272,13 +286,17 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
             if vertex not in pending:
                 continue
             g = pending.pop(vertex)
+            if targets is not None and vertex in targets:
+                finished[vertex] = g                    # before its own hooks, as in torch
             for hook in tuple((vertex.hooks or {}).values()):
                 seen_outside.add(id(g._data))
                 g = _replaced(g, hook(g))
                 seen_outside.add(id(g._data))
-            if not vertex.edges or (targets is not None and vertex in targets):
+            if not vertex.edges:
                 finished[vertex] = g
-            for parent, vjp in vertex.edges:
+            if vertex.retaining is not None and (tensor := vertex.retaining()) is not None:
+                tensor.grad = g if tensor.grad is None else tensor.grad + g
+            for parent, vjp in vertex.edges or ():
                 if targets is not None and parent not in needed:
                     continue
                 gx = vjp(g, _output_of(vertex)) if _asks_for_output(vjp) else vjp(g)
@@ -288,7 +306,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
                 if gx._data.shape != parent.shape or gx._data.dtype != parent.dtype:
                     gx = unbroadcast(gx, parent.shape, vertex.name).to(parent.dtype)
                 pending[parent] = pending[parent] + gx if parent in pending else gx
-            if vertex.edges and not (retain_graph or create_graph):
+            if vertex.edges and not retain_graph:
                 vertex.edges = vertex.output = None
 
     if inputs is not None:
@@ -380,11 +398,9 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
     not depend on, unless `allow_unused=True`: then its gradient is None.
     Source: torch.autograd.grad.
     """
-    ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    gs: list[Tensor | None] = ([grad_outputs] if grad_outputs is None
-                               or isinstance(grad_outputs, Tensor) else list(grad_outputs))
-    gs = gs * len(ys) if grad_outputs is None else gs
+    ys, xs = _tensors("outputs", outputs), _tensors("inputs", inputs)
+    gs: list[Any] = ([None] * len(ys) if grad_outputs is None else list(grad_outputs)
+                     if isinstance(grad_outputs, tuple | list) else [grad_outputs])
     if len(gs) != len(ys):
         raise ValueError(f"grad: got {len(gs)} grad_outputs for {len(ys)} outputs")
     for i, x in enumerate(xs):
@@ -400,6 +416,15 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
     return tuple(result)
 
 
+def _tensors(name: str, given: Any) -> list[Tensor]:
+    tensors = list(given) if isinstance(given, tuple | list) else [given]
+    wrong = [t for t in tensors if not isinstance(t, Tensor)]
+    if wrong or not tensors:
+        raise TypeError(f"grad: {name} must be a Tensor or several; got "
+                        + (repr(wrong[0]) if wrong else "none"))
+    return tensors
+
+
 def seed_gradient(y: Tensor, gradient: Any, name: str) -> Tensor:
     """The gradient to start from at output `y`: the one given, or 1 for a scalar."""
     if not y.requires_grad:
@@ -410,7 +435,7 @@ def seed_gradient(y: Tensor, gradient: Any, name: str) -> Tensor:
             raise RuntimeError(f"{name}: an output of shape {y.shape} needs a gradient of that "
                                "shape; only a scalar may leave it out")
         return Tensor(np.ones_like(y._data))
-    g = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
+    g = as_tensor(name, gradient)
     if g.shape != y.shape:
         raise RuntimeError(f"{name}: the gradient has shape {g.shape}, the output {y.shape}")
     return g.to(y.dtype)

@@ -53,7 +53,8 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_data", "_grad", "_requires_grad", "hooks", "node")
     __array_ufunc__ = None          # `ndarray * tensor` is left to Tensor.__rmul__
-    edges = ()                      # in the graph a leaf is a vertex from which nothing leads on
+    # in the graph a leaf is a vertex from which nothing leads on, and whose .grad is set anyway
+    edges, retaining = (), None
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         as_it_is = type(data) is np.ndarray and data.dtype in _DTYPES
@@ -157,6 +158,8 @@ class Tensor:
     # ---- autograd --------------------------------------------------------------------------------
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        if not isinstance(requires_grad, bool):
+            raise TypeError(f"requires_grad must be True or False; got {requires_grad!r}")
         if requires_grad and self.dtype.kind != "f":
             raise RuntimeError(f"only floating point tensors can require grad; got {self.dtype}")
         if not requires_grad and self.node is not None:
@@ -194,7 +197,8 @@ class Tensor:
         Source: torch.Tensor.backward.
         """
         seed = autograd.seed_gradient(self, gradient, "backward")
-        autograd.backward([self], [seed], retain_graph=retain_graph, create_graph=create_graph)
+        autograd.backward([self], [seed], retain_graph=retain_graph or create_graph,
+                          create_graph=create_graph)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call `hook(g)` once the whole gradient of this tensor is known; what it returns, if not
@@ -211,12 +215,7 @@ class Tensor:
         if not self._requires_grad:
             raise RuntimeError("retain_grad: this tensor does not require grad")
         if self.node is not None:
-            this = weakref.ref(self)            # the node must not keep the tensor alive
-
-            def keep(g: Tensor) -> None:
-                if (tensor := this()) is not None:
-                    tensor.grad = g if tensor.grad is None else tensor.grad + g
-            self.register_hook(keep)
+            self.node.retaining = weakref.ref(self)     # the node must not keep the tensor alive
 
     def detach(self) -> Tensor:
         """The same memory, outside the graph."""
@@ -226,7 +225,7 @@ class Tensor:
         return el.clone(self)
 
     def to(self, dtype: DTypeLike) -> Tensor:
-        dtype = np.dtype(dtype)
+        dtype = shapes.to_dtype("to", dtype)
         return self if dtype == self._data.dtype else el.cast(self, dtype=dtype)
 
     def contiguous(self) -> Tensor:
@@ -250,6 +249,9 @@ class Tensor:
         if self._requires_grad and autograd.is_grad_enabled():
             raise RuntimeError("a leaf that requires grad can only be changed in place under "
                                "no_grad()")
+        if not self._data.flags.writeable:
+            raise RuntimeError("item assignment: this memory is read-only, or shared by expand(); "
+                               "clone() it first")
         array = np.asarray(value._data if isinstance(value, Tensor) else _without_tensors(value))
         if array.dtype.kind not in "fiub":
             raise TypeError(f"item assignment: needs a Tensor, an array or numbers; got {value!r}")

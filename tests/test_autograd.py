@@ -197,6 +197,20 @@ def test_grad_modes_as_decorators() -> None:
         assert not autograd.is_grad_enabled()
 
 
+def test_grad_modes_as_decorators_without_parentheses() -> None:
+    @no_grad
+    def double(x: Tensor) -> Tensor:
+        """Twice x"""
+        return x * 2.0
+
+    assert not double(leaf(1.0)).requires_grad
+    assert double.__doc__ == "Twice x"
+    with pytest.raises(TypeError, match="no_grad: numbers is a generator"):
+        @no_grad()
+        def numbers() -> Any:
+            yield 1
+
+
 def test_threads_have_their_own_mode_and_graphs() -> None:
     @no_grad()
     def plain(x: Tensor) -> bool:

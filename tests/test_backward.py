@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import minigrad as mg
 from minigrad import autograd
@@ -211,12 +212,45 @@ def test_hooks_replace_in_turn_and_can_be_removed() -> None:
     assert x.grad.item() == 1 * 2 * 3 * 10
 
 
-def test_hooks_run_in_grad_too() -> None:
+@pytest.mark.parametrize("hooked", ["x", "y"])
+def test_hooks_run_in_grad_too(hooked: str) -> None:
+    """A target's own gradient is what arrives, as in torch; what goes on from there is the hook's."""
+    x, t = leaf(2.0), torch.tensor([2.0], dtype=torch.float64, requires_grad=True)
+    y, s = x * 3.0, t * 3.0
+    {"x": x, "y": y}[hooked].register_hook(lambda g: g * 2.0)
+    {"x": t, "y": s}[hooked].register_hook(lambda g: g * 2.0)
+    ours, torchs = grad(y * 5.0, [y, x], Tensor(np.ones(1))), torch.autograd.grad(s * 5.0, [s, t])
+    assert [g.item() for g in ours] == [g.item() for g in torchs]
+
+
+def test_grad_through_a_freed_graph_says_so() -> None:
+    x, w = leaf(2.0), leaf(3.0)
+    h = x ** 3
+    grad(h, x)
+    for y in (h, h * 2.0, h * w):
+        for options in ({}, {"allow_unused": True}):
+            with pytest.raises(RuntimeError, match="already freed; .*retain_graph=True"):
+                grad(y, x, **options)
+    assert grad(h * 2.0, h)[0].item() == 2.0            # not gone through: h is the target
+
+
+def test_grad_frees_the_graph_where_asked_to() -> None:
     x = leaf(2.0)
-    y = x * 3.0
-    y.register_hook(lambda g: g * 2.0)
-    gy, gx = grad(y * 1.0, [y, x], Tensor(np.ones(1)))
-    assert (gy.item(), gx.item()) == (2.0, 6.0)
+    y = x ** 3
+    grad(y, x, create_graph=True, retain_graph=False)
+    with pytest.raises(RuntimeError, match="already freed"):
+        grad(y, x)
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda x: grad(x.sum(), []), "grad: inputs must be a Tensor or several; got none"),
+    (lambda x: grad(x.sum(), [1.0]), "grad: inputs must be a Tensor or several; got 1.0"),
+    (lambda x: grad(None, x), "grad: outputs must be a Tensor or several; got None"),
+    (lambda x: grad(x.sum(), None), "grad: inputs must be a Tensor or several; got None"),
+    (lambda x: x.sum().backward("a"), "backward: needs a Tensor, an array or numbers; got 'a'")])
+def test_what_is_no_tensor_is_refused_by_name(call: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call(leaf(1.0, 2.0))
 
 
 def test_a_hook_of_the_wrong_shape_or_place_is_refused() -> None:

@@ -179,6 +179,13 @@ def test_retain_grad_keeps_the_gradient_of_an_interior_tensor() -> None:
             (tensor * tensor).sum().backward(retain_graph=True)
     assert y.grad.tolist() == s.grad.tolist() == [4.0, 16.0]
     x.retain_grad()                                     # a leaf keeps its own in any case
+    y, s = x * 3.0, t * 3.0
+    for tensor in (y, s):
+        tensor.retain_grad()
+        tensor.retain_grad()                            # again: no difference
+        tensor.register_hook(lambda g: g * 10.0)        # even after it: what arrives is the hook's
+        (tensor * tensor).sum().backward()
+    assert y.grad.tolist() == s.grad.tolist()
     with pytest.raises(RuntimeError, match="does not require grad"):
         mg.ones(1).retain_grad()
 
@@ -231,6 +238,11 @@ def test_what_does_not_fit_is_not_assigned(key: Any, value: Any, kind: Any, mess
     with pytest.raises(kind, match=message):
         x[key] = value
     assert not x.data.any()
+
+
+def test_memory_that_is_shared_or_read_only_is_not_assigned_to() -> None:
+    with pytest.raises(RuntimeError, match=r"read-only, or shared by expand\(\); clone\(\) it first"):
+        mg.zeros(1).expand(3)[0] = 1.0
 
 
 def test_assigned_numbers_keep_their_precision() -> None:
