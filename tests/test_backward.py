@@ -214,7 +214,7 @@ def test_hooks_replace_in_turn_and_can_be_removed() -> None:
 
 @pytest.mark.parametrize("hooked", ["x", "y"])
 def test_hooks_run_in_grad_too(hooked: str) -> None:
-    """A target's own gradient is what arrives, as in torch; what goes on from there is the hook's."""
+    """A target's gradient is what arrives, as in torch; what goes on from there is the hook's."""
     x, t = leaf(2.0), torch.tensor([2.0], dtype=torch.float64, requires_grad=True)
     y, s = x * 3.0, t * 3.0
     {"x": x, "y": y}[hooked].register_hook(lambda g: g * 2.0)
@@ -229,7 +229,7 @@ def test_grad_through_a_freed_graph_says_so() -> None:
     grad(h, x)
     for y in (h, h * 2.0, h * w):
         for options in ({}, {"allow_unused": True}):
-            with pytest.raises(RuntimeError, match="already freed; .*retain_graph=True"):
+            with pytest.raises(RuntimeError, match=r"already freed; .*retain_graph=True"):
                 grad(y, x, **options)
     assert grad(h * 2.0, h)[0].item() == 2.0            # not gone through: h is the target
 

@@ -113,6 +113,16 @@ def test_operators_between_all_kinds_are_torchs(symbol: str, a: Any, b: Any) -> 
     np.testing.assert_allclose(y.data, expected.numpy(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("number", [np.float64(2.5), np.float64(2.0)])
+def test_a_numpy_float_is_a_python_number(number: Any) -> None:
+    """np.float64 is a float: as in torch, it widens no float32 and makes float32 of integers."""
+    for a in (np.array([1, 2]), np.array([1.5], np.float32), np.array([1.5])):
+        for f in (lambda x: x * number, lambda x: number * x, lambda x: x.clamp(number)):
+            y, expected = f(Tensor(a)), f(torch.tensor(a))
+            assert str(y.dtype) == str(expected.dtype).removeprefix("torch.")
+            np.testing.assert_array_equal(y.data, expected.numpy())
+
+
 def test_unary_operators_and_membership() -> None:
     x, whole, mask = mg.tensor([1.5, -2.0]), mg.tensor([1, -2]), mg.tensor([True, False])
     assert (+x).tolist() == [1.5, -2.0]
@@ -241,7 +251,7 @@ def test_what_does_not_fit_is_not_assigned(key: Any, value: Any, kind: Any, mess
 
 
 def test_memory_that_is_shared_or_read_only_is_not_assigned_to() -> None:
-    with pytest.raises(RuntimeError, match=r"read-only, or shared by expand\(\); clone\(\) it first"):
+    with pytest.raises(RuntimeError, match=r"read-only, or shared by expand\(\); clone"):
         mg.zeros(1).expand(3)[0] = 1.0
 
 

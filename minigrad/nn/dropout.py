@@ -40,6 +40,9 @@ class _ChannelDropout(Dropout):
         if input.ndim < 2:
             raise RuntimeError(f"{type(self).__name__}: input must have channels and at least 2 "
                                f"dims; got {input.shape}")
+        if self.unbatched is not None and input.ndim not in (self.unbatched, self.unbatched + 1):
+            raise RuntimeError(f"{type(self).__name__}: input must have {self.unbatched} or "
+                               f"{self.unbatched + 1} dims; got {input.shape}")
         if not self.training:
             return input
         channels = input.shape[:1 if input.ndim == self.unbatched else 2]

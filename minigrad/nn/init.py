@@ -116,6 +116,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     """
     if tensor.ndim < 2:
         raise ValueError(f"orthogonal_: needs at least 2 dims; got shape {tensor.shape}")
+    _need_floats("orthogonal_", tensor, gain=gain)
     if not tensor.data.size:
         return tensor
     rows = len(tensor)

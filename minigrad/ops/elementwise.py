@@ -339,13 +339,13 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
     bounds = [bound for bound in (min, max) if bound is not None]
     if not bounds:
         raise RuntimeError("clamp: at least one of min and max must be given")
+    x, *limits = promote(input, *bounds, name="clamp")
     if all(isinstance(bound, int | float | np.number) for bound in bounds):
-        x, *_ = promote(input, *bounds, name="clamp")
-        return _clamp(x, min=min, max=max)
-    tensors = promote(input, *bounds, name="clamp")
+        return _clamp(x, min=None if min is None else limits[0].item(),
+                      max=None if max is None else limits[-1].item())
     if len(bounds) == 2:
-        return _clamp_between(*tensors)
-    return minimum(*tensors) if min is None else maximum(*tensors)
+        return _clamp_between(x, *limits)
+    return minimum(x, *limits) if min is None else maximum(x, *limits)
 
 
 @op

@@ -209,6 +209,8 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
         raise RuntimeError(f"masked_fill: mask must be boolean; got {holds.dtype}")
     if filler.ndim:
         raise RuntimeError(f"masked_fill: value must be a number or 0-d; got {filler.shape}")
+    if x.dtype.kind != "f" and not np.isfinite(filler.data):
+        raise RuntimeError(f"masked_fill: {x.dtype} has no {value!r}")
     try:
         np.broadcast_shapes(x.shape, holds.shape)
     except ValueError:

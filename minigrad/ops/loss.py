@@ -99,7 +99,7 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Non
         spread = el.div(spread.sum(), each.sum(dtype=batch.dtype))
     else:
         spread = _reduce(spread, reduction).reshape(loss.shape)
-    return loss * (1 - label_smoothing) + spread * (label_smoothing / batch.shape[1])
+    return loss * (1 - label_smoothing) + spread * (label_smoothing / max(batch.shape[1], 1))
 
 
 def nll_loss(input: Any, target: Any, weight: Any = None, size_average: None = None,
@@ -245,7 +245,8 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     x, t = _pair(name, own, target)
     d = x - t
     near = (np.abs(d.data) < delta) | np.isnan(d.data)
-    losses = el.where(near, el.where(near, d, 0.0).square() * 0.5, (d.abs() - delta / 2) * delta)
+    far = (el.where(near, 0.0, d.abs()) - delta / 2) * delta    # 0: δ may be infinite
+    losses = el.where(near, el.where(near, d, 0.0).square() * 0.5, far)
     return _weighted(losses.to(own.dtype), _like(name, own, weight), reduction)
 
 

@@ -180,9 +180,9 @@ def _arguments(name: str, kernel_size: Any, stride: Any, padding: Any, dilation:
     steps = kernel if stride in (None, (), []) else sizes_of(name, "stride", stride, 2, 1)
     before = sizes_of(name, "padding", padding, 2, 0)
     holes = sizes_of(name, "dilation", dilation, 2, 1)
-    if any(2 * p > d * (k - 1) + 1 for p, k, d in zip(before, kernel, holes, strict=True)):
+    if any(2 * p > k for p, k in zip(before, kernel, strict=True)):
         raise RuntimeError(f"{name}: padding must be at most half the window; got padding {padding}"
-                           f", kernel_size {kernel_size}, dilation {dilation}")
+                           f", kernel_size {kernel_size}")
     return kernel, steps, before, holes
 
 

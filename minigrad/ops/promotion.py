@@ -14,7 +14,7 @@ from minigrad.autograd import Recorded, as_tensor, op
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
 
-NUMBERS = (bool, int, float)
+NUMBERS = (bool, int, float, np.float64)        # the last is a Python float as well
 
 
 def promote(*operands: Any, name: str = "promote") -> list[Tensor]:
@@ -29,8 +29,8 @@ def promote(*operands: Any, name: str = "promote") -> list[Tensor]:
     for x in tensors:
         plain = type(x) in NUMBERS
         rank = 2 if plain else 1 if x.ndim == 0 else 0
-        dtype = np.dtype({bool: bool, int: np.int64, float: np.float32}[type(x)] if plain
-                         else x.dtype)
+        dtype = np.dtype(bool if x is True or x is False else np.int64 if type(x) is int
+                         else np.float32) if plain else x.dtype
         ranks[rank] = _wider(ranks[rank], dtype)
     present = [dtype for dtype in ranks if dtype is not None]
     common = max(present, key=_category)            # the first, so the highest rank, of several

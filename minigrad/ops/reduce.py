@@ -162,7 +162,10 @@ def _variance(name: str, x: Tensor, dim: Dims | bool, unbiased: bool | None, kee
     dims, shape = _over(name, x, dim, keepdim), x.shape
     n = math.prod(shape[d] for d in dims)
     freedom = n - _correction(name, unbiased, correction)
-    centred = x.data - x.data.sum(dims, keepdims=True) / x.dtype.type(n)
+    # off the first element, not off 0: of equal numbers the variance is then 0 to the last bit
+    first = x.data[tuple(slice(0, 1) if d in dims else slice(None) for d in range(x.ndim))]
+    centred = x.data - first
+    centred = centred - centred.sum(dims, keepdims=True) / x.dtype.type(n)
     total = np.square(centred).sum(dims, keepdims=keepdim)
 
     def vjp(g: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -144,7 +146,7 @@ CASES = [
            (*errors("huber_loss"),
             Error(Call(X, X, delta=0), RuntimeError, "delta must be positive; got 0"),
             Error(Call(X, X, delta=None), TypeError, "delta must be a number; got None")),
-           corners=numbers(kinks, zeros, delta=st.sampled_from([0.5, 1, 2.0]))),
+           corners=numbers(kinks, zeros, delta=st.sampled_from([0.5, 1, 2.0, math.inf]))),
     OpCase(ops.binary_cross_entropy, weight_static(F.binary_cross_entropy),
            numbers(probability, probability),
            (example(8, probability, (2, 3), (2, 3)),),
