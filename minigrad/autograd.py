@@ -178,20 +178,19 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
     static_names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
 
     def bind(args: Inputs, given: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
-        inputs, rest = list(args[:n_inputs]), args[n_inputs:]
-        for i, parameter in enumerate(input_parameters[len(inputs):], len(inputs)):
+        for i, parameter in enumerate(input_parameters[len(args):], len(args)):
             torch_name = ("input", "other")[i] if i < 2 else ""
             keyword = torch_name if torch_name in given else parameter.name
-            inputs.append(given.pop(keyword, parameter.default))
-            if inputs[-1] is parameter.empty:
+            args = (*args, given.pop(keyword, parameter.default))
+            if args[-1] is parameter.empty:
                 raise TypeError(f"{name}: missing input {parameter.name!r}")
-        if len(rest) > len(static_names):
+        if len(args) > n_inputs + len(static_names):
             raise TypeError(f"{name}: takes at most {n_inputs + len(static_names)} arguments; got "
                             f"{len(args)}")
-        static = dict(zip(static_names, rest, strict=False))
+        static = dict(zip(static_names, args[n_inputs:], strict=False))
         if twice := (static.keys() & given.keys()):
             raise TypeError(f"{name}: got {', '.join(sorted(twice))} by position and by name")
-        return tuple(inputs), static | given
+        return args[:n_inputs], static | given
 
     def compute(args: Inputs, static: dict[str, Any]) -> tuple[Inputs, Recorded]:
         if prepare is not None:

@@ -328,21 +328,21 @@ class Tensor:
     # sizes and dims may be given one by one: x.reshape(2, 3) is x.reshape((2, 3))
 
     def reshape(self, *shape_: Any, **named: Any) -> Tensor:
-        return shapes.reshape(self, *_one(shape_, named), **named)
+        return shapes.reshape(self, **(named or {"shape": _one(shape_)}))
 
     def view(self, *size: Any, **named: Any) -> Tensor:
-        return shapes.view(self, *_one(size, named), **named)
+        return shapes.view(self, **(named or {"size": _one(size)}))
 
     def expand(self, *size: Any, **named: Any) -> Tensor:
-        return shapes.expand(self, *_one(size, named), **named)
+        return shapes.expand(self, **(named or {"size": _one(size)}))
 
     broadcast_to = expand
 
     def permute(self, *dims: Any, **named: Any) -> Tensor:
-        return shapes.permute(self, *_one(dims, named), **named)
+        return shapes.permute(self, **(named or {"dims": _one(dims)}))
 
     def flip(self, *dims: Any, **named: Any) -> Tensor:
-        return shapes.flip(self, *_one(dims, named), **named)
+        return shapes.flip(self, **(named or {"dims": _one(dims)}))
 
     @property
     def T(self) -> Tensor:
@@ -419,10 +419,9 @@ class Tensor:
         return self.to(np.bool_)
 
 
-def _one(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
-    """The numbers (2, 3), or none, as one argument ((2, 3),); what is one already as it is."""
-    several = not args or isinstance(args[0], int | np.integer)
-    return (args,) if several and not named else args
+def _one(args: tuple[Any, ...]) -> Any:
+    """(2, 3), or none, as it is; of ((2, 3),) what stands in it, a tuple or a mistake."""
+    return args[0] if len(args) == 1 and not isinstance(args[0], int | np.integer) else args
 
 
 def to_array(data: Any, dtype: DTypeLike | None = None) -> Array:

@@ -110,13 +110,15 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Recorded:
     if b is not None:
         y = np.add(y, b.data, out=y if isinstance(y, np.ndarray) else None)
 
-    rows, shape = math.prod(x.shape[:-1]), w.shape
+    shape = w.shape
 
     def by_input(g: Tensor) -> Tensor:
         return matmul(g, w) if w.ndim == 2 else g.unsqueeze(-1) * w
 
     def by_weight(g: Tensor) -> Tensor:
-        outputs_by_rows = g.reshape(rows, math.prod(shape[:-1])).t()
-        return _matmul(outputs_by_rows, x.reshape(rows, shape[-1])).reshape(shape)
+        if x.ndim == w.ndim == 2:
+            return _matmul(g.t(), x)
+        rows, outputs = math.prod(x.shape[:-1]), math.prod(shape[:-1])
+        return _matmul(g.reshape(rows, outputs).t(), x.reshape(rows, shape[-1])).reshape(shape)
 
     return y, by_input, by_weight, lambda g: g

@@ -363,11 +363,13 @@ def _pair(name: str, input: Any, target: Any) -> list[Tensor]:
 def _promoted(name: str, input: Any, target: Any) -> list[Tensor]:
     """x and target in one dtype, once they are known to broadcast"""
     x, t = as_tensor(name, input), as_tensor(name, target)
-    try:
-        np.broadcast_shapes(x.shape, t.shape)
-    except ValueError:
-        raise RuntimeError(f"{name}: x {x.shape} and target {t.shape} do not broadcast") from None
-    return promote(x, t, name=name)
+    if x.shape != t.shape:
+        try:
+            np.broadcast_shapes(x.shape, t.shape)
+        except ValueError:
+            raise RuntimeError(f"{name}: x {x.shape} and target {t.shape} do not broadcast"
+                               ) from None
+    return [x, t] if x.dtype == t.dtype else promote(x, t, name=name)
 
 
 def _equal_shapes(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:

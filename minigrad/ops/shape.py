@@ -44,6 +44,11 @@ def to_ints(name: str, argument: str, values: Any) -> tuple[int, ...]:
     """A tuple or list of ints as a tuple. Raises TypeError for anything else, a single int too."""
     if not isinstance(values, tuple | list):
         raise TypeError(f"{name}: {argument} must be a tuple of ints; got {values!r}")
+    for n in values:                            # the usual case, made short
+        if type(n) is not int or not -2**63 <= n < 2**63:
+            break
+    else:
+        return tuple(values)
     return tuple(to_int(name, argument, value) for value in values)
 
 
@@ -77,11 +82,6 @@ def normalize_dims(name: str, dim: Dims, ndim: int) -> tuple[int, ...]:
     return dims if ndim else ()
 
 
-def one_tuple(args: tuple[Any, ...]) -> tuple[int, ...]:
-    """`f(2, 3)` and `f((2, 3))` alike."""
-    return tuple(args[0]) if len(args) == 1 and isinstance(args[0], tuple | list) else args
-
-
 # ---- one tensor ---------------------------------------------------------------------------------
 
 @op
@@ -91,10 +91,10 @@ def reshape(x: Tensor, *, shape: tuple[int, ...]) -> Recorded:
     Raises RuntimeError where the number of elements differs. Source: torch.reshape.
     """
     before, shape = x.shape, to_ints("reshape", "shape", shape)
-    known = math.prod(n for n in shape if n != -1)
-    fits = (x.data.size == known if -1 not in shape
-            else shape.count(-1) == 1 and known > 0 and x.data.size % known == 0)
-    if not fits or any(n < -1 for n in shape):
+    size, unknown = math.prod(shape), shape.count(-1)
+    fits = (x.data.size == size if unknown == 0
+            else unknown == 1 and size < 0 and x.data.size % size == 0)
+    if not fits or min(shape, default=0) < -1:
         raise RuntimeError(f"reshape: shape {shape} is invalid for {x.data.size} elements; "
                            f"got x {before}")
     return x.data.reshape(shape), lambda g: g.reshape(before)

@@ -38,7 +38,7 @@ def linear_calls(draw) -> Call:
     lead = draw(st.lists(sides, max_size=2))
     inputs, outputs = draw(sides), draw(sides)
     rng = draw(seeds)
-    b = draw(st.sampled_from([None, (outputs,), (1,), (*lead, outputs)]))
+    b = draw(st.sampled_from([None, (outputs,), (1,), (*lead[:len(lead) == 1], outputs)]))
     return Call(real(rng, (*lead, inputs)), real(rng, (outputs, inputs)),
                 None if b is None else real(rng, b))
 
