@@ -110,13 +110,13 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Recorded:
     if b is not None:
         y = np.add(y, b.data, out=y if isinstance(y, np.ndarray) else None)
 
-    shape = w.shape
+    shape, flat = w.shape, x.ndim == w.ndim == 2            # the vjp of w must not hold w itself
 
     def by_input(g: Tensor) -> Tensor:
         return matmul(g, w) if w.ndim == 2 else g.unsqueeze(-1) * w
 
     def by_weight(g: Tensor) -> Tensor:
-        if x.ndim == w.ndim == 2:
+        if flat:
             return _matmul(g.t(), x)
         rows, outputs = math.prod(x.shape[:-1]), math.prod(shape[:-1])
         return _matmul(g.reshape(rows, outputs).t(), x.reshape(rows, shape[-1])).reshape(shape)
