@@ -99,7 +99,6 @@ def is_grad_enabled() -> bool:
 
 class _set_grad_mode(ContextDecorator):
     enabled: bool
-
     _before: list[bool]
 
     def __new__(cls, function: Any = None) -> Self:
@@ -163,7 +162,7 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
     """Make a differentiable op of a function that returns `(value, vjp of input 0, ...)`.
 
     Positional arguments are differentiable: each arrives in `forward` as a Tensor, whatever the
-    caller gave (None stays None). Keyword-only arguments are static. A caller may give an input by
+    caller gave (None where that is its default). Keyword-only arguments are static. A caller may give an input by
     name (its own, or torch's `input` and `other` for the first two), leave out one that defaults to
     None, and give static arguments by position after the inputs, as torch's signatures do. A vjp is
     None where an input has no gradient. It may return a gradient of the shape to which its input
