@@ -162,12 +162,12 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
     """Make a differentiable op of a function that returns `(value, vjp of input 0, ...)`.
 
     Positional arguments are differentiable: each arrives in `forward` as a Tensor, whatever the
-    caller gave (None where that is its default). Keyword-only arguments are static. A caller may give an input by
-    name (its own, or torch's `input` and `other` for the first two), leave out one that defaults to
-    None, and give static arguments by position after the inputs, as torch's signatures do. A vjp is
-    None where an input has no gradient. It may return a gradient of the shape to which its input
-    was broadcast: the engine sums it back. `prepare(name, inputs)` may change the inputs before
-    they are recorded: bring them to one dtype, say.
+    caller gave (None where that is its default). Keyword-only arguments are static. A caller may
+    give an input by name (its own, or torch's `input` and `other` for the first two), leave out one
+    that defaults to None, and give static arguments by position after the inputs, as torch's
+    signatures do. A vjp is None where an input has no gradient. It may return a gradient of the
+    shape to which its input was broadcast: the engine sums it back. `prepare(name, inputs)` may
+    change the inputs before they are recorded: bring them to one dtype, say.
     """
     name = forward.__name__
     parameters = inspect.signature(forward).parameters.values()
