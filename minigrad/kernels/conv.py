@@ -1,31 +1,30 @@
 """Convolution as matrix products (Chellapilla et al. 2006), over so little of the output at a time
 that what is unfolded stays in cache.
 
-With `columns[c·i·j, n, oh·ow]` the input values under each place (i, j) of the window (im2col):
+With `columns[c·i·j, oh·ow·n]` the input values under each place (i, j) of the window (im2col):
 
     y  = w @ columns            w as a matrix (O, C·KH·KW)
     dw = g @ columnsᵀ
     dx = fold(wᵀ @ g)           each value added back to where it was unfolded from (col2im)
 
-Images are padded with zeros first: then an output row reads, for each place of the window, one run
-of a padded row, and the loops need no tests at the edges.
+All arrays lie batch last: x (C, H, W, N), y and g (O, OH, OW, N). Then a row of columns is a stretch
+of a row of x for all images, and a map of 7×7 fills a matrix product as well as a large one does.
+
+`sizes` are (SH, SW, DH, DW, PH, PW, groups). A block is a few output rows, or a part of one. Each
+thread takes every so many blocks, and works in a row of `scratch`, which has one for each thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
-from minigrad.kernels import Array, Float4, Workspace, in_lanes, kernel
+from minigrad.kernels import Array, Float1, Float2, Float4, inline, kernel, prange
 
 Pair = tuple[int, int]
-Sizes = tuple[int, int, int, int, int, int]
-workspace = Workspace()
-
-CACHED_BYTES = 2**20        # of columns at a time: a core's second cache holds about that
+Sizes = tuple[int, int, int, int, int, int, int]
 
 
 class Geometry(NamedTuple):
@@ -42,256 +41,230 @@ class Geometry(NamedTuple):
 
     @property
     def sizes(self) -> Sizes:
-        return (*self.kernel, *self.stride, *self.dilation)
+        return (*self.stride, *self.dilation, *self.padding, self.groups)
 
-    @property
-    def padded_size(self) -> Pair:
-        """The rows and columns that the windows reach, from the padding in front on."""
-        (kh, kw), (sh, sw), (dh, dw), (oh, ow) = (self.kernel, self.stride, self.dilation,
-                                                  self.out_size)
-        return (oh - 1) * sh + (kh - 1) * dh + 1, (ow - 1) * sw + (kw - 1) * dw + 1
-
-    @property
-    def is_matrix_product(self) -> bool:
-        """Whether each output position sees just the input at the same position."""
-        return (self.kernel, self.stride, self.padding) == ((1, 1), (1, 1), (0, 0)) \
-            and self.in_size == self.out_size
+    def transposed(self) -> Geometry:
+        """The convolution that computes dx from g, with w flipped, where the stride is 1."""
+        before = [d * (k - 1) - p for d, k, p in zip(self.dilation, self.kernel, self.padding,
+                                                     strict=True)]
+        return self._replace(padding=(before[0], before[1]), in_size=self.out_size,
+                             out_size=self.in_size)
 
 
-# ---- the kernels ---------------------------------------------------------------------------------
+def places(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Iterator[tuple[Pair, Array]]:
+    """((i, j), what place (i, j) of the windows sees of x: a view (C, OH, OW, N))
 
-def im2col_numpy(planes: Float4, sizes: Sizes, first: int, columns: Float4) -> None:
-    """columns[(c,i,j), n, r, ow] = planes[n, c, (first + r)·SH + i·DH, ow·SW + j·DW]"""
-    for k, places in enumerate(_places(planes, sizes, first, columns)):
-        columns[k] = places
-
-
-def _places(planes: Float4, sizes: Sizes, first: int, columns: Float4) -> Iterator[Array]:
-    """What each place of the window sees of each channel: views (N, R, OW) of the planes"""
-    kh, kw, sh, sw, dh, dw = sizes
-    _, _, rows, ow = columns.shape
-    for c in range(planes.shape[1]):
-        for i in range(kh):
-            for j in range(kw):
-                top, left = first * sh + i * dh, j * dw
-                yield planes[:, c, top:top + (rows - 1) * sh + 1:sh,
-                             left:left + (ow - 1) * sw + 1:sw]
+    x: padded, so that every window lies within it.
+    """
+    (oh, ow), (sh, sw, dh, dw, *_) = out_size, sizes
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            yield (i, j), x[:, i * dh:i * dh + (oh - 1) * sh + 1:sh,
+                            j * dw:j * dw + (ow - 1) * sw + 1:sw]
 
 
-@kernel(im2col_numpy, writes=("columns",), parallel=False)
-def im2col(planes: Float4, sizes: Sizes, first: int, columns: Float4) -> None:
-    images, channels, height, width = planes.shape
-    kh, kw, sh, sw, dh, dw = sizes
-    _, _, rows, ow = columns.shape
-    source, target = planes.reshape(-1), columns.reshape(-1)
-    at = 0
-    for c in range(channels):
-        for i in range(kh):
-            for j in range(kw):
-                for n in range(images):
-                    start = ((n * channels + c) * height + first * sh + i * dh) * width + j * dw
-                    for _ in range(rows):
-                        run = target[at:at + ow]            # as slices of flat arrays LLVM makes
-                        if sw == 1:                         # them vectors
-                            seen = source[start:start + ow]
-                            for o in range(ow):
-                                run[o] = seen[o]
-                        else:
-                            for o in range(ow):
-                                run[o] = source[start + o * sw]
-                        at += ow
-                        start += sh * width
+def padded(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Array:
+    """x (C, H, W, N) with the zeros that windows reach, and without what none reaches"""
+    inside, around = [slice(None)], [(0, 0)]
+    for n, k, o, s, d, p in zip(x.shape[1:3], kernel, out_size, sizes[:2], sizes[2:4], sizes[4:6],
+                                strict=True):
+        stop = (o - 1) * s + (k - 1) * d + 1 - p            # the first place that none reaches
+        first, last = min(max(-p, 0), n), min(max(stop, 0), n)
+        inside.append(slice(first, max(first, last)))
+        around.append((max(p, 0), max(stop - n, 0)))
+    return np.pad(x[tuple(inside)], [*around, (0, 0)])
 
 
-def col2im_numpy(columns: Float4, sizes: Sizes, first: int, planes: Float4) -> None:
-    """planes[n, c, (first + r)·SH + i·DH, ow·SW + j·DW] += columns[(c,i,j), n, r, ow]"""
-    for k, places in enumerate(_places(planes, sizes, first, columns)):
-        places += columns[k]
+def fold_places(values: Callable[[int, int], Array], kernel: Pair, sizes: Sizes, out_size: Pair,
+                x: Array) -> None:
+    """x = the sum of values(i, j) (C, OH, OW, N), each put where `places` found place (i, j)"""
+    (height, width), (top, left) = x.shape[1:3], sizes[4:6]
+    reach = [(o - 1) * s + (k - 1) * d + 1
+             for o, s, k, d in zip(out_size, sizes[:2], kernel, sizes[2:4], strict=True)]
+    canvas = np.zeros((len(x), max(top + height, reach[0]), max(left + width, reach[1]),
+                       x.shape[3]), x.dtype)
+    for (i, j), seen in places(canvas, kernel, sizes, out_size):
+        seen += values(i, j)
+    x[:] = canvas[:, top:top + height, left:left + width]
 
 
-@kernel(col2im_numpy, writes=("planes",), parallel=False)
-def col2im(columns: Float4, sizes: Sizes, first: int, planes: Float4) -> None:
-    images, channels, height, width = planes.shape
-    kh, kw, sh, sw, dh, dw = sizes
-    _, _, rows, ow = columns.shape
-    source, target = columns.reshape(-1), planes.reshape(-1)
-    at = 0
-    for c in range(channels):
-        for i in range(kh):
-            for j in range(kw):
-                for n in range(images):
-                    start = ((n * channels + c) * height + first * sh + i * dh) * width + j * dw
-                    for _ in range(rows):
-                        run = source[at:at + ow]
-                        if sw == 1:
-                            seen = target[start:start + ow]
-                            for o in range(ow):
-                                seen[o] += run[o]
-                        else:
-                            for o in range(ow):
-                                target[start + o * sw] += run[o]
-                        at += ow
-                        start += sh * width
+# ---- columns -------------------------------------------------------------------------------------
+
+@inline
+def unfold_block(x: Float4, first: int, channels: int, kernel: Pair, sizes: Sizes, row: int,
+                 rows: int, start: int, width: int, columns: Float2) -> None:
+    """columns of `channels` channels from `first` on, for `rows` output rows from `row` on, in them
+    `width` places from `start` on"""
+    _, height, in_width, images = x.shape
+    sh, sw, dh, dw, ph, pw, _ = sizes
+    run = width * images
+    k = 0
+    for c in range(first, first + channels):
+        for i in range(kernel[0]):
+            for j in range(kernel[1]):
+                left = start * sw + j * dw - pw                     # of the first place
+                low = min(max(0, -(left // sw)), width)             # places before x, and within
+                high = max(low, min(width, (in_width - left + sw - 1) // sw))
+                for r in range(rows):
+                    h = (row + r) * sh + i * dh - ph
+                    seen = columns[k, r * run:(r + 1) * run]
+                    if h < 0 or h >= height:
+                        seen[:] = 0
+                        continue
+                    seen[:low * images] = 0
+                    seen[high * images:] = 0
+                    if sw == 1:
+                        source = x[c, h, left + low:left + high].reshape(-1)
+                        target = seen[low * images:high * images]
+                        for p in range(target.shape[0]):
+                            target[p] = source[p]
+                    else:
+                        for o in range(low, high):
+                            seen[o * images:(o + 1) * images] = x[c, h, left + o * sw]
+                k += 1
 
 
-# ---- what the ops call ---------------------------------------------------------------------------
-
-def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
-    """x (N, C, H, W), w (O, C/groups, KH, KW), b (O,) → y (N, O, OH, OW)"""
-    y, matrices = np.empty((len(x), len(w), *geometry.out_size), x.dtype), _matrices(w, geometry)
-    bias = None if b is None else b.reshape(geometry.groups, -1, 1)
-
-    def images(s: slice) -> None:
-        by_group = _grouped(y[s], geometry)                                     # (N, G, O/G, OH·OW)
-        for n, positions, columns in _columns(x[s], geometry):
-            part = by_group[n, :, :, positions]
-            np.matmul(matrices, columns.transpose(2, 0, 1, 3), out=part)
-            if bias is not None:
-                part += bias
-
-    in_lanes(images, len(x))
-    return y
+def conv_numpy(x: Float4, w: Float4, b: Float1, sizes: Sizes, block: Pair, scratch: Float2,
+               y: Float4) -> None:
+    """y[o, oh, ow, n] = b[o] + Σ_cij w[o, c, i, j] · x[c, oh·SH + i·DH - PH, ow·SW + j·DW - PW, n]
+    """
+    kernel, out_size, groups = w.shape[2:], y.shape[1:3], sizes[6]
+    by_group = w.reshape(groups, -1, *w.shape[1:])
+    y[:] = b[:, None, None, None]
+    for (i, j), seen in places(padded(x, kernel, sizes, out_size), kernel, sizes, out_size):
+        channels = seen.reshape(groups, -1, *seen.shape[1:])
+        y += np.einsum("goc, gchwn -> gohwn", by_group[..., i, j], channels).reshape(y.shape)
 
 
-def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: Geometry) -> Array:
-    """dw of y = conv2d(x, w): x (N, C, H, W), g (N, O, OH, OW) → (O, C/groups, KH, KW)"""
-    g, shape = np.ascontiguousarray(g), (geometry.groups, prod(w_shape[1:]),
-                                         w_shape[0] // geometry.groups)         # (G, K, O/G)
-
-    def images(s: slice) -> Array:
-        dw, product = np.zeros(shape, x.dtype), np.empty(shape, x.dtype)
-        by_group = _grouped(g[s], geometry)
-        for n, positions, columns in _columns(x[s], geometry):
-            lines = by_group[n, :, :, positions].transpose(1, 2, 0, 3)          # as the columns
-            # columns @ gᵀ: the BLAS likes the long side first, and is a quarter faster
-            dw += np.matmul(columns.reshape(*shape[:2], -1),
-                            lines.reshape(shape[0], shape[2], -1).swapaxes(1, 2), out=product)
-        return dw
-
-    dw = sum(in_lanes(images, len(x)), np.zeros(shape, x.dtype))
-    return np.ascontiguousarray(dw.swapaxes(1, 2)).reshape(w_shape)
-
-
-def conv2d_input_grad(g: Array, w: Array, x_shape: tuple[int, ...], geometry: Geometry) -> Array:
-    """dx of y = conv2d(x, w): g (N, O, OH, OW), w (O, C/groups, KH, KW) → (N, C, H, W)"""
-    g, dx = np.ascontiguousarray(g), np.zeros(x_shape, g.dtype)
-    transposed = _matrices(w, geometry).swapaxes(1, 2)                          # (G, K, O/G)
-
-    def images(s: slice) -> None:
-        by_group = _grouped(g[s], geometry)
-
-        def multiply(n: slice, positions: slice, columns: Array) -> None:
-            np.matmul(transposed, by_group[n, :, :, positions],
-                      out=columns.transpose(2, 0, 1, 3))
-        _fold(multiply, dx[s], geometry)
-
-    in_lanes(images, len(g))
-    return dx
+@kernel(conv_numpy, writes=("scratch", "y"), multiplies=True)
+def conv(x: Float4, w: Float4, b: Float1, sizes: Sizes, block: Pair, scratch: Float2, y: Float4
+         ) -> None:
+    outs, height, width, images = y.shape
+    groups = sizes[6]
+    channels, kernel = w.shape[1], (w.shape[2], w.shape[3])
+    k, o = channels * kernel[0] * kernel[1], outs // groups
+    matrices = w.reshape(groups, o, k)
+    down, across = (height + block[0] - 1) // block[0], (width + block[1] - 1) // block[1]
+    threads = scratch.shape[0]
+    for thread in prange(threads):
+        for piece in range(thread, groups * down * across, threads):
+            group, row = piece // across // down, piece // across % down * block[0]
+            start = piece % across * block[1]
+            rows, places = min(block[0], height - row), min(block[1], width - start)
+            run = places * images
+            columns = scratch[thread, :k * rows * run].reshape(k, rows * run)
+            product = scratch[thread, k * rows * run:(k + o) * rows * run].reshape(o, rows * run)
+            unfold_block(x, group * channels, channels, kernel, sizes, row, rows, start, places,
+                         columns)
+            np.dot(matrices[group], columns, product)
+            for i in range(o):
+                bias = b[group * o + i]
+                for r in range(rows):
+                    source = product[i, r * run:(r + 1) * run]
+                    target = y[group * o + i, row + r, start:start + places].reshape(-1)
+                    for p in range(run):
+                        target[p] = source[p] + bias
 
 
-def unfold(x: Array, geometry: Geometry) -> Array:
-    """x (N, C, H, W) → its windows, (N, C·KH·KW, OH·OW)"""
-    y = np.empty((len(x), x.shape[1] * prod(geometry.kernel), prod(geometry.out_size)), x.dtype)
-    for n, positions, columns in _columns(x, geometry):
-        y[n, :, positions] = columns.reshape(y.shape[1], *columns.shape[2:]).swapaxes(0, 1)
-    return y
+def conv_weight_grad_numpy(x: Float4, g: Float4, kernel: Pair, sizes: Sizes, block: Pair,
+                           scratch: Float2, dw: Float4) -> None:
+    """Σ over lanes of dw[lane, group, (c,i,j), o] = Σ_hwn g[o, h, w, n] · x[c, h·SH + i·DH - PH, …]
+    """
+    groups, out_size = sizes[6], g.shape[1:3]
+    by_group = g.reshape(groups, -1, *g.shape[1:])
+    sums = np.zeros((groups, x.shape[0] // groups, *kernel, dw.shape[3]), x.dtype)
+    for (i, j), seen in places(padded(x, kernel, sizes, out_size), kernel, sizes, out_size):
+        channels = seen.reshape(groups, -1, *seen.shape[1:])
+        sums[:, :, i, j] = np.einsum("gohwn, gchwn -> gco", by_group, channels)
+    dw[:] = 0
+    dw[0] = sums.reshape(dw.shape[1:])
 
 
-def fold(y: Array, x_shape: tuple[int, ...], geometry: Geometry) -> Array:
-    """Windows (N, C·KH·KW, OH·OW) → each value added where it came from, (N, C, H, W)"""
-    x = np.zeros(x_shape, y.dtype)
-
-    def copy(n: slice, positions: slice, columns: Array) -> None:
-        columns[:] = y[n, :, positions].swapaxes(0, 1).reshape(columns.shape)
-    _fold(copy, x, geometry)
-    return x
-
-
-# ---- piece by piece ------------------------------------------------------------------------------
-
-def _columns(x: Array, geometry: Geometry) -> Iterator[tuple[slice, slice, Array]]:
-    """(images, output positions, what their windows hold: (G, K, N, P)), piece by piece"""
-    if geometry.is_matrix_product:
-        for n, image in enumerate(_grouped(x, geometry)):
-            yield slice(n, n + 1), slice(None), image[:, :, None]
-        return
-    planes = x
-    for images, rows in _pieces(x.shape, x.itemsize, geometry):
-        if rows.start == 0:
-            planes = _padded(x[images], geometry)
-        columns = _buffer(x, images, rows, geometry)
-        im2col(planes, geometry.sizes, rows.start, columns)
-        yield images, _positions(rows, geometry), _by_group(columns, geometry)
-
-
-def _fold(fill: Callable[[slice, slice, Array], None], x: Array, geometry: Geometry) -> None:
-    """Add to x, which holds zeros, the columns that `fill(images, positions, columns)` writes."""
-    if geometry.is_matrix_product:
-        for n, image in enumerate(_grouped(x, geometry)):
-            fill(slice(n, n + 1), slice(None), image[:, :, None])
-        return
-    (top, left), (height, width) = geometry.padding, x.shape[2:]
-    planes = x
-    for images, rows in _pieces(x.shape, x.itemsize, geometry):
-        if rows.start == 0:
-            planes = workspace("planes", (*x[images].shape[:2], *geometry.padded_size), x.dtype)
-            planes[:] = 0
-        columns = _buffer(x, images, rows, geometry)
-        fill(images, _positions(rows, geometry), _by_group(columns, geometry))
-        col2im(columns, geometry.sizes, rows.start, planes)
-        if rows.stop == geometry.out_size[0]:
-            seen = planes[:, :, top:top + height, left:left + width]
-            x[images, :, :seen.shape[2], :seen.shape[3]] = seen
+@kernel(conv_weight_grad_numpy, writes=("scratch", "dw"), multiplies=True)
+def conv_weight_grad(x: Float4, g: Float4, kernel: Pair, sizes: Sizes, block: Pair, scratch: Float2,
+                     dw: Float4) -> None:
+    # a lane sums up its own blocks, whichever thread it falls to
+    outs, height, width, images = g.shape
+    lanes, groups, k, o = dw.shape
+    channels = x.shape[0] // groups
+    down, across = (height + block[0] - 1) // block[0], (width + block[1] - 1) // block[1]
+    threads = scratch.shape[0]
+    for thread in prange(threads):
+        for lane in range(thread, lanes, threads):
+            dw[lane] = 0
+            for piece in range(lane, groups * down * across, lanes):
+                group, row = piece // across // down, piece // across % down * block[0]
+                start = piece % across * block[1]
+                rows, places = min(block[0], height - row), min(block[1], width - start)
+                run = places * images
+                columns = scratch[thread, :k * rows * run].reshape(k, rows * run)
+                end = (k + o) * rows * run
+                lines = scratch[thread, k * rows * run:end].reshape(o, rows * run)
+                product = scratch[thread, end:end + k * o].reshape(k, o)
+                unfold_block(x, group * channels, channels, kernel, sizes, row, rows, start, places,
+                             columns)
+                for i in range(o):
+                    for r in range(rows):
+                        source = g[group * o + i, row + r, start:start + places].reshape(-1)
+                        target = lines[i, r * run:(r + 1) * run]
+                        for p in range(run):
+                            target[p] = source[p]
+                np.dot(columns, lines.T, product)   # the BLAS likes the long side first
+                total = dw[lane, group]
+                for i in range(k):
+                    for p in range(o):
+                        total[i, p] += product[i, p]
 
 
-def _pieces(x_shape: tuple[int, ...], itemsize: int, geometry: Geometry
-            ) -> Iterator[tuple[slice, slice]]:
-    """(images, output rows), so many that their columns stay in cache"""
-    n, channels = x_shape[:2]
-    height, width = geometry.out_size
-    row_bytes = channels * prod(geometry.kernel) * width * itemsize
-    if row_bytes == 0:
-        return
-    rows = min(max(CACHED_BYTES // row_bytes, 1), height)
-    images = max(CACHED_BYTES // (row_bytes * height), 1)
-    for image in range(0, n, images):
-        for row in range(0, height, rows):
-            yield slice(image, min(image + images, n)), slice(row, min(row + rows, height))
+def conv_input_grad_numpy(g: Float4, w: Float4, sizes: Sizes, block: Pair, scratch: Float2,
+                          dx: Float4) -> None:
+    """dx[c, oh·SH + i·DH - PH, ow·SW + j·DW - PW, n] += Σ_o w[o, c, i, j] · g[o, oh, ow, n], from 0
+    """
+    groups = sizes[6]
+    by_group, into = w.reshape(groups, -1, *w.shape[1:]), g.reshape(groups, -1, *g.shape[1:])
+    fold_places(lambda i, j: np.einsum("goc, gohwn -> gchwn", by_group[..., i, j], into)
+                .reshape(-1, *g.shape[1:]), w.shape[2:], sizes, g.shape[1:3], dx)
 
 
-def _padded(x: Array, geometry: Geometry) -> Array:
-    """The part of x that windows reach, with the zeros that they reach around it"""
-    (top, left), (height, width) = geometry.padding, geometry.padded_size
-    if (top, left, height, width) == (0, 0, *x.shape[2:]):
-        return x
-    planes = workspace("planes", (*x.shape[:2], height, width), x.dtype)
-    planes[:] = 0
-    part = x[:, :, :max(height - top, 0), :max(width - left, 0)]
-    planes[:, :, top:top + part.shape[2], left:left + part.shape[3]] = part
-    return planes
-
-
-def _buffer(x: Array, images: slice, rows: slice, geometry: Geometry) -> Array:
-    return workspace("columns", (x.shape[1] * prod(geometry.kernel), images.stop - images.start,
-                                 rows.stop - rows.start, geometry.out_size[1]), x.dtype)
-
-
-def _positions(rows: slice, geometry: Geometry) -> slice:
-    return slice(rows.start * geometry.out_size[1], rows.stop * geometry.out_size[1])
-
-
-def _by_group(columns: Array, geometry: Geometry) -> Array:
-    """(C·KH·KW, N, R, OW) → (G, K, N, P)"""
-    rows, n, *positions = columns.shape
-    return columns.reshape(geometry.groups, rows // geometry.groups, n, prod(positions))
-
-
-def _matrices(w: Array, geometry: Geometry) -> Array:
-    """(O, C/G, KH, KW) → (G, O/G, K) with K = C/G·KH·KW"""
-    return w.reshape(geometry.groups, len(w) // geometry.groups, prod(w.shape[1:]))
-
-
-def _grouped(x: Array, geometry: Geometry) -> Array:
-    """(N, C, H, W) → (N, G, C/G, H·W), a view"""
-    n, channels, height, width = x.shape
-    return x.reshape(n, geometry.groups, channels // geometry.groups, height * width)
+@kernel(conv_input_grad_numpy, writes=("scratch", "dx"), multiplies=True)
+def conv_input_grad(g: Float4, w: Float4, sizes: Sizes, block: Pair, scratch: Float2, dx: Float4
+                    ) -> None:
+    # windows overlap: so a thread has channels of its own, block[0] at a time, and one output row
+    # of theirs after the other, block[1] places at a time
+    outs, height, width, images = g.shape
+    _, in_height, in_width, _ = dx.shape
+    sh, sw, dh, dw, ph, pw, groups = sizes
+    channels, kh, kw = w.shape[1:]
+    o, span = outs // groups, block[0]
+    pieces = (channels + span - 1) // span
+    threads = scratch.shape[0]
+    for thread in prange(threads):
+        for piece in range(thread, groups * pieces, threads):
+            group, first = piece // pieces, piece % pieces * span
+            count = min(span, channels - first)
+            k = count * kh * kw
+            matrix = scratch[thread, :k * o].reshape(k, o)
+            for i in range(o):
+                matrix[:, i] = w[group * o + i, first:first + count].reshape(-1)
+            dx[group * channels + first:group * channels + first + count] = 0
+            for row in range(height):
+                for start in range(0, width, block[1]):
+                    run = min(block[1], width - start) * images
+                    end = k * o + o * run
+                    lines = scratch[thread, k * o:end].reshape(o, run)
+                    columns = scratch[thread, end:end + k * run].reshape(k, run)
+                    for i in range(o):
+                        lines[i] = g[group * o + i, row].reshape(-1)[start * images:
+                                                                     start * images + run]
+                    np.dot(matrix, lines, columns)
+                    for m in range(k):
+                        c, i, j = m // kw // kh, m // kw % kh, m % kw
+                        h = row * sh + i * dh - ph
+                        if h < 0 or h >= in_height:
+                            continue
+                        for q in range(run // images):
+                            at = (start + q) * sw + j * dw - pw
+                            if at >= 0 and at < in_width:
+                                seen = dx[group * channels + first + c, h, at]
+                                for n in range(images):
+                                    seen[n] += columns[m, q * images + n]

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.autograd import Recorded, as_tensor, op
-from minigrad.kernels import conv as kernels
-from minigrad.kernels.conv import Geometry, Pair
+from minigrad.kernels import convolve as kernels
+from minigrad.kernels.convolve import Geometry, Pair
 from minigrad.ops.arguments import Size, require_float, sizes_of
 from minigrad.ops.shape import to_int
 

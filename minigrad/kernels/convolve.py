@@ -1,0 +1,138 @@
+"""Which kernel computes which convolution, and in what blocks."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from minigrad.kernels import Array, batch_first, batch_last, empty, thread_count
+from minigrad.kernels.conv import (
+    Geometry as Geometry,
+    Pair as Pair,
+    Sizes,
+    conv,
+    conv_input_grad,
+    conv_weight_grad,
+    fold_places,
+    padded,
+    places,
+)
+from minigrad.kernels.winograd import (
+    transformed_weights,
+    untransformed_weights,
+    winograd,
+    winograd_weight_grad,
+)
+
+CACHED_BYTES = 2**20        # of a block with its columns: a core's second cache holds about that
+LANES = 8                   # sums of which a gradient of weights is made, however many threads
+CHANNELS = 8                # that a gradient of a strided convolution's input takes at a time
+TILES_RUN = 64              # tiles · images in a block of Winograd's
+
+
+def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
+    """x (N, C, H, W), w (O, C/groups, KH, KW), b (O,) → y (N, O, OH, OW)"""
+    b = np.zeros(len(w), x.dtype) if b is None else b
+    return batch_first(_conv(batch_last(x), w, b, geometry))
+
+
+def _conv(x: Array, w: Array, b: Array, geometry: Geometry) -> Array:
+    y = empty((len(w), *geometry.out_size, x.shape[-1]), x.dtype)
+    if _winograd_pays(x, len(w), geometry):
+        count = _tiles_at_a_time(x, geometry)
+        size = 36 * x.shape[-1] * (count * (len(x) + len(w)) + 2)
+        winograd(x, transformed_weights(w), b, geometry.padding, count, _scratch(size, x), y)
+    elif y.size:
+        k, o = prod(w.shape[1:]), len(w) // geometry.groups
+        block = _block(k + o, x, geometry)
+        conv(x, w, b, geometry.sizes, block, _scratch((k + o) * prod(block) * x.shape[-1], x), y)
+    return y
+
+
+def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: Geometry) -> Array:
+    """dw of y = conv2d(x, w): x (N, C, H, W), g (N, O, OH, OW) → (O, C/groups, KH, KW)"""
+    x, g = batch_last(x), batch_last(g)
+    if g.size == 0:
+        return np.zeros(w_shape, x.dtype)
+    if _winograd_pays(x, len(g), geometry):
+        count = _tiles_at_a_time(x, geometry)
+        size = 36 * x.shape[-1] * (count * (len(x) + len(g)) + 2) + len(g) * len(x)
+        du = empty((LANES, 36, len(g), len(x)), x.dtype)
+        winograd_weight_grad(x, g, geometry.padding, count, _scratch(size, x), du)
+        return untransformed_weights(du.sum(0))
+    k, o, groups = prod(w_shape[1:]), w_shape[0] // geometry.groups, geometry.groups
+    block = _block(k + o, x, geometry)
+    dw = empty((LANES, groups, k, o), x.dtype)
+    conv_weight_grad(x, g, geometry.kernel, geometry.sizes, block,
+                     _scratch((k + o) * prod(block) * x.shape[-1] + k * o, x), dw)
+    return np.ascontiguousarray(dw.sum(0).swapaxes(1, 2)).reshape(w_shape)
+
+
+def conv2d_input_grad(g: Array, w: Array, x_shape: tuple[int, ...], geometry: Geometry) -> Array:
+    """dx of y = conv2d(x, w): g (N, O, OH, OW), w (O, C/groups, KH, KW) → (N, C, H, W)"""
+    g, groups = batch_last(g), geometry.groups
+    if geometry.stride == (1, 1):
+        by_group = w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2)[..., ::-1, ::-1]
+        flipped = np.ascontiguousarray(by_group).reshape(x_shape[1], -1, *w.shape[2:])
+        return batch_first(_conv(g, flipped, np.zeros(x_shape[1], g.dtype), geometry.transposed()))
+    dx = empty((*x_shape[1:], x_shape[0]), g.dtype)
+    if g.size == 0 or dx.size == 0:
+        dx[:] = 0
+        return batch_first(dx)
+    o, span = len(w) // groups, min(CHANNELS, w.shape[1])
+    k = span * prod(w.shape[2:])
+    across = min(max(1, CACHED_BYTES // ((k + o) * g.shape[-1] * g.itemsize)), g.shape[2])
+    size = k * o + (k + o) * across * g.shape[-1]
+    conv_input_grad(g, w, geometry.sizes, (span, across), _scratch(size, g), dx)
+    return batch_first(dx)
+
+
+def unfold(x: Array, geometry: Geometry) -> Array:
+    """x (N, C, H, W) → its windows, (N, C·KH·KW, OH·OW)"""
+    x, (kernel, sizes, out_size) = x.transpose(1, 2, 3, 0), _of(geometry)
+    y = np.empty((len(x), *kernel, *out_size, x.shape[-1]), x.dtype)
+    for (i, j), seen in places(padded(x, kernel, sizes, out_size), kernel, sizes, out_size):
+        y[:, i, j] = seen
+    return y.reshape(-1, prod(out_size), x.shape[-1]).transpose(2, 0, 1)
+
+
+def fold(y: Array, x_shape: tuple[int, ...], geometry: Geometry) -> Array:
+    """Windows (N, C·KH·KW, OH·OW) → each value added where it came from, (N, C, H, W)"""
+    kernel, sizes, out_size = _of(geometry)
+    windows = y.transpose(1, 2, 0).reshape(x_shape[1], *kernel, *out_size, len(y))
+    dx = np.empty((*x_shape[1:], len(y)), y.dtype)
+    fold_places(lambda i, j: windows[:, i, j], kernel, sizes, out_size, dx)
+    return batch_first(dx)
+
+
+# ---- how much at a time --------------------------------------------------------------------------
+
+def _of(geometry: Geometry) -> tuple[Pair, Sizes, Pair]:
+    return geometry.kernel, geometry.sizes, geometry.out_size
+
+
+def _scratch(size: int, x: Array) -> Array:
+    return empty((thread_count(), size), x.dtype)
+
+
+def _block(lines: int, x: Array, geometry: Geometry) -> Pair:
+    """(output rows, places in them) of which `lines` lines stay in cache"""
+    height, width = geometry.out_size
+    at_once = max(1, CACHED_BYTES // (lines * x.shape[-1] * x.itemsize))        # places
+    if at_once < width:
+        return 1, -(-width // -(-width // at_once))         # as many pieces, of equal size
+    return min(at_once // width, height), width
+
+
+def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:
+    """Only in float32: float64 is for those who want all digits"""
+    channels, images = len(x), x.shape[-1]
+    return (geometry.kernel == (3, 3) and geometry.stride == geometry.dilation == (1, 1)
+            and geometry.groups == 1 and x.dtype == np.float32
+            and min(channels, outs) >= 16 and images >= 8 and min(geometry.out_size) >= 6)
+
+
+def _tiles_at_a_time(x: Array, geometry: Geometry) -> int:
+    tiles = prod(-(-n // 4) for n in geometry.out_size)
+    return min(max(1, TILES_RUN // x.shape[-1]), tiles)
