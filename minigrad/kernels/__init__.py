@@ -306,7 +306,7 @@ def _give_back(lent: _Lent) -> None:
         free.append(lent.memory)
 
 
-# ---- the layout of images ------------------------------------------------------------------------
+# ---- the order of memory -------------------------------------------------------------------------
 
 def batch_last(x: Array) -> Array:
     """(N, …) → (…, N), contiguous: a copy, unless x lies in memory so already"""
@@ -316,3 +316,21 @@ def batch_last(x: Array) -> Array:
 def batch_first(x: Array) -> Array:
     """(…, N) → (N, …), a view"""
     return x.transpose(-1, *range(x.ndim - 1))
+
+
+def memory_order(x: Array) -> tuple[int, ...]:
+    """x's dims from the outermost in memory to the innermost"""
+    if x.flags.c_contiguous:
+        return tuple(range(x.ndim))
+    return tuple(sorted(range(x.ndim), key=lambda dim: -abs(x.strides[dim])))
+
+
+def empty_like(x: Array, order: tuple[int, ...]) -> Array:
+    """An array of x's shape and dtype whose dims lie in memory in this order"""
+    y = empty(tuple(x.shape[dim] for dim in order), x.dtype)
+    return y.transpose(sorted(range(x.ndim), key=order.__getitem__))
+
+
+def flat(x: Array, order: tuple[int, ...]) -> Array:
+    """x's elements in this order of its dims: a view where they lie so"""
+    return x.transpose(order).reshape(-1)

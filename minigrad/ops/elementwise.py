@@ -294,15 +294,13 @@ def sign(x: Tensor) -> Recorded:
 def relu(x: Tensor) -> Recorded:
     """y = max(x, 0); gradient 0 at 0"""
     _requirenumber("relu", x)
-    return np.maximum(x.data, 0), lambda g, y: _relu_grad(g, y)
+    return kernels.apply(kernels.relu, x.data), lambda g, y: _relu_grad(g, y)
 
 
 @op
 def _relu_grad(g: Tensor, y: Tensor) -> Recorded:
     """dx of y = relu(x): g where y > 0 or NaN, 0 elsewhere"""
-    dx = np.empty(y.shape, g.dtype)
-    kernels.relu_grad(g.data.reshape(-1), y.data.reshape(-1), dx.reshape(-1))
-    return dx, lambda c: _relu_grad(c, y), None
+    return kernels.apply(kernels.relu_grad, y.data, g.data), lambda c: _relu_grad(c, y), None
 
 
 @op

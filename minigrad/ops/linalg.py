@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad import autograd
-from minigrad.autograd import Array, Recorded, as_tensor, op
+from minigrad.autograd import Recorded, as_tensor, op
+from minigrad.kernels.matmul import product
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -55,7 +56,7 @@ def matmul(input: Any, other: Any) -> Tensor:
 @op
 def _matmul(a: Tensor, b: Tensor) -> Recorded:
     """(…, n, k) @ (…, k, m)"""
-    return (np.matmul(a.data, b.data),
+    return (product(a.data, b.data),
             lambda g: _matmul(g, b.transpose(-2, -1)),
             lambda g: _matmul(a.transpose(-2, -1), g))
 
@@ -106,14 +107,18 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Recorded:
         raise RuntimeError(f"linear: shapes do not fit; got x {x.shape}, w {w.shape}"
                            + (f", b {b.shape}" if b is not None else ""))
     of_one_dtype("linear", *(t for t in (x, w, b) if t is not None))
-    y: Array = np.matmul(x.data, w.data.T)
+    y = product(x.data, w.data.T)
     if b is not None:
         y = np.add(y, b.data, out=y if isinstance(y, np.ndarray) else None)
 
     shape, flat = w.shape, x.ndim == w.ndim == 2            # the vjp of w must not hold w itself
+    batch_lies_last = flat and x.data.flags.f_contiguous and not x.data.flags.c_contiguous
 
     def by_input(g: Tensor) -> Tensor:
-        return matmul(g, w) if w.ndim == 2 else g.unsqueeze(-1) * w
+        if w.ndim == 1:
+            return g.unsqueeze(-1) * w
+        # as x lies in memory: images that were flattened lie batch last
+        return matmul(w.t(), g.t()).t() if batch_lies_last else matmul(g, w)
 
     def by_weight(g: Tensor) -> Tensor:
         if flat:

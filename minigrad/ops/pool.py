@@ -10,8 +10,8 @@ import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
-from minigrad.kernels import pool as kernels
-from minigrad.kernels.conv import Pair
+from minigrad.kernels import batch_first, batch_last, empty, pool as kernels
+from minigrad.kernels.pool import Pair
 from minigrad.ops.arguments import Size, require_bool, require_float, sizes_of
 from minigrad.ops.shape import to_int
 
@@ -35,49 +35,52 @@ class Windows(NamedTuple):
 # ---- the ops -------------------------------------------------------------------------------------
 
 @op
-def _pick(x: Tensor, *, indices: Array) -> Recorded:
-    """y[n, c] = x[n, c].flat[indices[n, c]]: what a max pool with known places computes"""
-    y, size = np.empty(indices.shape, x.dtype), x.shape[2:]
-    kernels.gather(_planes(x.data), _planes(indices), _planes(y))
-    return y, lambda g: _put_back(g, indices=indices, size=size)
-
-
-@op
-def _put_back(x: Tensor, *, indices: Array, size: Pair) -> Recorded:
-    """Zeros, to which each x is added at its place in the plane: the gradient of a max pool"""
-    y = np.empty((*x.shape[:2], *size), x.dtype)
-    kernels.scatter(_planes(x.data), _planes(indices), _planes(y))
-    return y, lambda g: _pick(g, indices=indices)
-
-
-@op
 def _window_max(x: Tensor, *, windows: Windows, step: Pair, indices: Array) -> Recorded:
-    """y = the maximum of each window; its places are written to `indices`"""
-    y, size = np.empty((*x.shape[:2], *windows.size), x.dtype), x.shape[2:]
-    kernels.max_pool(_planes(x.data), *windows, step, _planes(y), _planes(indices))
+    """y = the maximum of each window; its places are written to `indices` (C, OH, OW, N)"""
+    planes = batch_last(x.data)
+    y = empty((len(planes), *windows.size, planes.shape[-1]), x.dtype)
+    kernels.max_pool(planes, *windows, step, y, indices)
     if (windows.h_start >= windows.h_stop).any() or (windows.w_start >= windows.w_stop).any():
         y[indices < 0] = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    return y, lambda g: _put_back(g, indices=indices, size=size)
+    size = planes.shape[1:3]
+    return batch_first(y), lambda g: _put_back(g, windows=windows, step=step, indices=indices,
+                                               size=size)
+
+
+@op
+def _put_back(x: Tensor, *, windows: Windows, step: Pair, indices: Array, size: Pair) -> Recorded:
+    """Zeros, to which each x is added at its place in the plane: the gradient of a max pool"""
+    g = batch_last(x.data)
+    y = empty((len(g), *size, g.shape[-1]), x.dtype)
+    kernels.max_pool_grad(g, *windows, step, indices, y)
+    return batch_first(y), lambda c: _pick(c, windows=windows, step=step, indices=indices)
+
+
+@op
+def _pick(x: Tensor, *, windows: Windows, step: Pair, indices: Array) -> Recorded:
+    """What each window holds at its place: the linear map whose adjoint is _put_back"""
+    y, size = empty(indices.shape, x.dtype), x.shape[2:]
+    kernels.gather(batch_last(x.data), indices, y)
+    return batch_first(y), lambda g: _put_back(g, windows=windows, step=step, indices=indices,
+                                               size=size)
 
 
 @op
 def _window_mean(x: Tensor, *, windows: Windows, divisor: Array) -> Recorded:
     """y = Σ x over each window / divisor"""
-    y, size = np.empty((*x.shape[:2], *windows.size), x.dtype), x.shape[2:]
-    kernels.avg_pool(_planes(x.data), *windows, divisor.astype(x.dtype), _planes(y))
-    return y, lambda g: _window_spread(g, windows=windows, divisor=divisor, size=size)
+    planes, size = batch_last(x.data), x.shape[2:]
+    y = empty((len(planes), *windows.size, planes.shape[-1]), x.dtype)
+    kernels.avg_pool(planes, *windows, divisor.astype(x.dtype), y)
+    return batch_first(y), lambda g: _window_spread(g, windows=windows, divisor=divisor, size=size)
 
 
 @op
 def _window_spread(x: Tensor, *, windows: Windows, divisor: Array, size: Pair) -> Recorded:
     """y = Σ x / divisor over the windows that hold it: the gradient of an average pool"""
-    y = np.empty((*x.shape[:2], *size), x.dtype)
-    kernels.avg_pool_grad(_planes(x.data), *windows, divisor.astype(x.dtype), _planes(y))
-    return y, lambda g: _window_mean(g, windows=windows, divisor=divisor)
-
-
-def _planes(x: Array) -> Array:
-    return x.reshape(-1, *x.shape[2:]) if x.size else np.empty((0, *x.shape[2:]), x.dtype)
+    g = batch_last(x.data)
+    y = empty((len(g), *size, g.shape[-1]), x.dtype)
+    kernels.avg_pool_grad(g, *windows, divisor.astype(x.dtype), y)
+    return batch_first(y), lambda c: _window_mean(c, windows=windows, divisor=divisor)
 
 
 # ---- torch's functions ---------------------------------------------------------------------------
@@ -216,11 +219,11 @@ def _even_windows(name: str, x: Tensor, output_size: Any) -> Windows:
 def _max(x: Tensor, windows: Windows, step: Pair, return_indices: bool, batched: bool) -> Any:
     if math.prod(x.shape[2:]) > np.iinfo(np.int32).max:
         raise ValueError(f"max pool: a plane of {x.shape[2:]} has too many places to number")
-    indices = np.empty((*x.shape[:2], *windows.size), np.int32)
+    indices = empty((x.shape[1], *windows.size, x.shape[0]), np.int32)
     y = _as_given(_window_max(x, windows=windows, step=step, indices=indices), batched)
     if not return_indices:
         return y
-    return y, _as_given(autograd.Tensor(indices.astype(np.int64)), batched)
+    return y, _as_given(autograd.Tensor(batch_first(indices).astype(np.int64)), batched)
 
 
 def _as_given(y: Tensor, batched: bool) -> Tensor:
