@@ -155,11 +155,18 @@ def load_numba() -> Any:
     """Numba, imported when it is first needed: `import minigrad` stays fast.
 
     Its threads are OpenMP's where there is OpenMP: a loop starts within 5 µs. With Numba's own work
-    queue it takes 130 µs.
+    queue it takes 130 µs. Between loops they look out for the next only shortly: as long as is
+    OpenMP's custom, and two processes on a machine are in each other's way.
     """
     numba = import_module("numba")
     if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
         numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+    ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
+    if ours:
+        os.environ["GOMP_SPINCOUNT"] = "1000"
+    numba.get_num_threads()             # starts the threads, which read the variable then
+    if ours:
+        del os.environ["GOMP_SPINCOUNT"]
     return numba
 
 
