@@ -19,10 +19,10 @@ from minigrad.kernels.conv import (
     places,
 )
 from minigrad.kernels.winograd import (
-    transformed_weights,
-    untransformed_weights,
     winograd,
+    winograd_untransform,
     winograd_weight_grad,
+    winograd_weights,
 )
 
 CACHED_BYTES = 2**20        # of a block with its columns: a core's second cache holds about that
@@ -42,7 +42,9 @@ def _conv(x: Array, w: Array, b: Array, geometry: Geometry) -> Array:
     if _winograd_pays(x, len(w), geometry):
         count = _tiles_at_a_time(x, geometry)
         size = 36 * x.shape[-1] * (count * (len(x) + len(w)) + 2)
-        winograd(x, transformed_weights(w), b, geometry.padding, count, _scratch(size, x), y)
+        u = empty((36, *w.shape[:2]), w.dtype)
+        winograd_weights(w, u)
+        winograd(x, u, b, geometry.padding, count, _scratch(size, x), y)
     elif y.size:
         k, o = prod(w.shape[1:]), len(w) // geometry.groups
         block = _block(k + o, x, geometry)
@@ -60,7 +62,9 @@ def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: G
         size = 36 * x.shape[-1] * (count * (len(x) + len(g)) + 2) + len(g) * len(x)
         du = empty((LANES, 36, len(g), len(x)), x.dtype)
         winograd_weight_grad(x, g, geometry.padding, count, _scratch(size, x), du)
-        return untransformed_weights(du.sum(0))
+        grad = np.empty(w_shape, x.dtype)
+        winograd_untransform(du, grad)
+        return grad
     k, o, groups = prod(w_shape[1:]), w_shape[0] // geometry.groups, geometry.groups
     block = _block(k + o, x, geometry)
     dw = empty((LANES, groups, k, o), x.dtype)

@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad.kernels import Array, Float2, empty, kernel, prange, thread_count
 
-LARGE = 2**19       # multiplications; below, the BLAS is done on one thread before others wake
+LARGE = 2**18       # multiplications; below, OpenBLAS keeps to one thread, too
 ROWS = 48           # at least, in a block: every block makes the BLAS rearrange the other matrix
 BLOCKS = 8          # at most; they depend on the shapes alone, so results do not on the threads
 

@@ -43,20 +43,6 @@ AT = np.array([[1, 1, 1, 1, 1, 0],
                [0, A / 2, -A / 2, 2 * B, -2 * B, 1]])
 
 
-def transformed_weights(w: Array) -> Array:
-    """u = G w Gᵀ: w (O, C, 3, 3) → (36, O, C)"""
-    rows = np.tensordot(G.astype(w.dtype), w, (1, 2))                           # (6, O, C, 3)
-    u = np.tensordot(rows, G.astype(w.dtype), (3, 1))                           # (6, O, C, 6)
-    return np.ascontiguousarray(u.transpose(0, 3, 1, 2)).reshape(36, *w.shape[:2])
-
-
-def untransformed_weights(du: Array) -> Array:
-    """dw = Gᵀ du G: du (36, O, C) → (O, C, 3, 3)"""
-    rows = np.tensordot(du.reshape(6, 6, *du.shape[1:]), G.astype(du.dtype), (0, 0))
-    dw = np.tensordot(rows, G.astype(du.dtype), (0, 0))                         # (O, C, 3, 3)
-    return np.ascontiguousarray(dw)
-
-
 # ---- the transforms, of six or four stretches of memory, `step` apart -----------------------------
 
 @inline
@@ -159,6 +145,46 @@ def transform_tiles(x: Float4, padding: Pair, across: int, first: int, count: in
 
 
 # ---- the kernels ---------------------------------------------------------------------------------
+
+def winograd_weights_numpy(w: Float4, u: Float3) -> None:
+    """u = G w Gᵀ: w (O, C, 3, 3) → (36, O, C)"""
+    g = G.astype(w.dtype)
+    u[:] = np.einsum("ip, ocpq, jq -> ijoc", g, w, g).reshape(u.shape)
+
+
+@kernel(winograd_weights_numpy, writes=("u",))
+def winograd_weights(w: Float4, u: Float3) -> None:
+    for o in prange(w.shape[0]):
+        for c in range(w.shape[1]):
+            for i in range(6):
+                for j in range(6):
+                    total = w.dtype.type(0)
+                    for p in range(3):
+                        for q in range(3):
+                            total += w.dtype.type(G[i, p] * G[j, q]) * w[o, c, p, q]
+                    u[i * 6 + j, o, c] = total
+
+
+def winograd_untransform_numpy(du: Float4, dw: Float4) -> None:
+    """dw = Gᵀ (Σ of the lanes of du) G: du (lanes, 36, O, C) → (O, C, 3, 3)"""
+    g = G.astype(du.dtype)
+    dw[:] = np.einsum("ip, ijoc, jq -> ocpq", g, du.sum(0).reshape(6, 6, *du.shape[2:]), g)
+
+
+@kernel(winograd_untransform_numpy, writes=("dw",))
+def winograd_untransform(du: Float4, dw: Float4) -> None:
+    for o in prange(dw.shape[0]):
+        dw[o] = 0
+        for i in range(6):
+            for j in range(6):
+                for c in range(dw.shape[1]):
+                    total = du.dtype.type(0)
+                    for lane in range(du.shape[0]):
+                        total += du[lane, i * 6 + j, o, c]
+                    for p in range(3):
+                        for q in range(3):
+                            dw[o, c, p, q] += du.dtype.type(G[i, p] * G[j, q]) * total
+
 
 def _tiles(x: Float4, side: int, padding: Pair, down: int, across: int) -> Array:
     """Squares of `side`, 4 apart: x (C, H, W, N) → (C, down, across, N, side, side)"""
