@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from minigrad.kernels import Array, batch_first, batch_last, empty, thread_count
+from minigrad.kernels import Array, norm, batch_first, batch_last, empty, thread_count
 from minigrad.kernels.conv import (
     Geometry as Geometry,
     Pair as Pair,
@@ -90,6 +90,14 @@ def conv2d_input_grad(g: Array, w: Array, x_shape: tuple[int, ...], geometry: Ge
     size = k * o + (k + o) * across * g.shape[-1]
     conv_input_grad(g, w, geometry.sizes, (span, across), _scratch(size, g), dx)
     return batch_first(dx)
+
+
+def channel_sums(g: Array) -> Array:
+    """db of y = conv2d(x, w) + b: g (N, O, OH, OW) → (O,)"""
+    g = batch_last(g)
+    db = np.empty(len(g), g.dtype)
+    norm.channel_sums(g.reshape(len(g), -1), db)
+    return db
 
 
 def unfold(x: Array, geometry: Geometry) -> Array:

@@ -1,61 +1,201 @@
-"""Local response normalisation across channels (Krizhevsky et al. 2012, §3.3), in one pass.
+"""Normalisation, channel by channel or across channels, each in one visit to memory.
 
-    s_i = k + α/size · Σ_j x_j²,   j from i - size//2 to i + (size-1)//2, within the channels
-    y_i = x_i · s_i^-β
-    dx_j = g_j · s_j^-β - 2αβ/size · x_j · Σ_i g_i x_i s_i^(-β-1),   over the i whose window holds j
+Arrays come as (C, M): a channel's values of all images lie side by side (batch last).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from minigrad.kernels import Array, Float3, kernel, prange
+from minigrad.kernels import Array, Float1, Float2, inline, kernel, prange
+
+# ---- sums over a channel -------------------------------------------------------------------------
+
+
+@inline
+def total(x: Float1, lanes: Float1) -> float:
+    """Σ x: 64 sums side by side, as vectors, over 4096 values at a time; those in float64"""
+    result = 0.0
+    for start in range(0, x.shape[0], 4096):
+        lanes[:] = 0
+        block = x[start:start + 4096]
+        whole = block.shape[0] // 64 * 64
+        for k in range(0, whole, 64):
+            part = block[k:k + 64]
+            for i in range(64):
+                lanes[i] += part[i]
+        for i in range(block.shape[0] - whole):
+            lanes[i] += block[whole + i]
+        for i in range(64):
+            result += lanes[i]
+    return result
+
+
+@inline
+def total_of_products(x: Float1, y: Float1, shift: float, lanes: Float1) -> float:
+    """Σ x·(y - shift), as `total`"""
+    result = 0.0
+    for start in range(0, x.shape[0], 4096):
+        lanes[:] = 0
+        block, other = x[start:start + 4096], y[start:start + 4096]
+        whole = block.shape[0] // 64 * 64
+        for k in range(0, whole, 64):
+            part, factor = block[k:k + 64], other[k:k + 64]
+            for i in range(64):
+                lanes[i] += part[i] * (factor[i] - shift)
+        for i in range(block.shape[0] - whole):
+            lanes[i] += block[whole + i] * (other[whole + i] - shift)
+        for i in range(64):
+            result += lanes[i]
+    return result
+
+
+@inline
+def total_of_squares(x: Float1, shift: float, lanes: Float1) -> float:
+    """Σ (x - shift)², as `total`"""
+    result = 0.0
+    for start in range(0, x.shape[0], 4096):
+        lanes[:] = 0
+        block = x[start:start + 4096]
+        whole = block.shape[0] // 64 * 64
+        for k in range(0, whole, 64):
+            part = block[k:k + 64]
+            for i in range(64):
+                lanes[i] += (part[i] - shift) * (part[i] - shift)
+        for i in range(block.shape[0] - whole):
+            lanes[i] += (block[whole + i] - shift) * (block[whole + i] - shift)
+        for i in range(64):
+            result += lanes[i]
+    return result
+
+
+def channel_sums_numpy(x: Float2, y: Float1) -> None:
+    """y = Σ x over each channel"""
+    y[:] = x.sum(1)
+
+
+@kernel(channel_sums_numpy, writes=("y",))
+def channel_sums(x: Float2, y: Float1) -> None:
+    for c in prange(x.shape[0]):
+        y[c] = total(x[c], np.empty(64, x.dtype))
+
+
+# ---- batch norm (Ioffe & Szegedy 2015) -----------------------------------------------------------
+
+def batch_norm_numpy(x: Float2, w: Float1, b: Float1, eps: float, statistics: Float2, y: Float2
+                     ) -> None:
+    """y = (x - mean) / √(var + eps) · w + b; statistics: mean and var of each channel"""
+    statistics[0] = x.mean(1)
+    statistics[1] = np.square(x - statistics[0, :, None]).mean(1)
+    scale = w / np.sqrt(statistics[1] + eps)
+    y[:] = (x - statistics[0, :, None]) * scale[:, None] + b[:, None]
+
+
+@kernel(batch_norm_numpy, writes=("statistics", "y"))
+def batch_norm(x: Float2, w: Float1, b: Float1, eps: float, statistics: Float2, y: Float2) -> None:
+    number = x.dtype.type
+    for c in prange(x.shape[0]):
+        lanes, source, target = np.empty(64, x.dtype), x[c], y[c]
+        mean = number(total(source, lanes) / source.shape[0])
+        variance = total_of_squares(source, mean, lanes) / source.shape[0]
+        statistics[0, c], statistics[1, c] = mean, variance
+        scale, bias = number(w[c] / np.sqrt(variance + eps)), b[c]
+        for i in range(source.shape[0]):
+            target[i] = (source[i] - mean) * scale + bias
+
+
+def batch_norm_grad_numpy(g: Float2, x: Float2, w: Float1, eps: float, statistics: Float2,
+                          sums: Float2, dx: Float2) -> None:
+    """dx = w/σ · (g - mean(g) - x̂·mean(g·x̂)) with x̂ = (x - mean)/σ; sums: Σ g·x̂ (dw) and Σ g (db)
+    """
+    scale = 1 / np.sqrt(statistics[1] + eps)
+    normal = (x - statistics[0, :, None]) * scale[:, None]
+    sums[0], sums[1] = (g * normal).sum(1), g.sum(1)
+    means = sums / x.shape[1]
+    dx[:] = (w * scale)[:, None] * (g - means[1, :, None] - normal * means[0, :, None])
+
+
+@kernel(batch_norm_grad_numpy, writes=("sums", "dx"))
+def batch_norm_grad(g: Float2, x: Float2, w: Float1, eps: float, statistics: Float2, sums: Float2,
+                    dx: Float2) -> None:
+    number = x.dtype.type
+    for c in prange(x.shape[0]):
+        lanes, slope, source, target = np.empty(64, x.dtype), g[c], x[c], dx[c]
+        mean, scale = statistics[0, c], 1 / np.sqrt(statistics[1, c] + eps)
+        by_bias = total(slope, lanes)
+        by_weight = total_of_products(slope, source, mean, lanes) * scale
+        sums[0, c], sums[1, c] = by_weight, by_bias
+        # w/σ·g + a·(x - mean) + constant
+        factor = number(w[c] * scale)
+        a = number(-w[c] * scale * scale * by_weight / source.shape[0])
+        constant = number(-w[c] * scale * by_bias / source.shape[0])
+        for i in range(source.shape[0]):
+            target[i] = factor * slope[i] + a * (source[i] - mean) + constant
+
+
+# ---- local response normalisation across channels (Krizhevsky et al. 2012, §3.3) -----------------
+#
+#   s_i = k + α/size · Σ_j x_j²,   j from i - size//2 to i + (size-1)//2, within the channels
+#   y_i = x_i · s_i^-β
+#   dx_j = g_j · s_j^-β - 2αβ/size · x_j · Σ_i g_i x_i s_i^(-β-1),   over the i whose window holds j
+
+TILE = 256          # positions at a time: their channels, once read, stay in cache
 
 
 def _window_sums(x: Array, before: int, after: int) -> Array:
     """Σ x_j over channels j from i - before to i + after"""
-    total, channels = np.zeros_like(x), x.shape[1]
+    result, channels = np.zeros_like(x), len(x)
     for shift in range(-before, after + 1):
         low, high = max(0, -shift), min(channels, channels - shift)
         if low < high:
-            total[:, low:high] += x[:, low + shift:high + shift]
-    return total
+            result[low:high] += x[low + shift:high + shift]
+    return result
 
 
-def lrn_numpy(x: Float3, size: int, alpha: float, beta: float, k: float, y: Float3) -> None:
-    """x, y (N, C, positions)"""
+@inline
+def window_norms(x: Float2, c: int, size: int, scale: float, k: float, start: int, stop: int,
+                 s: Float1) -> None:
+    """s = k + scale · Σ x² over the window of channel c, for positions from start to stop"""
+    n = stop - start
+    for i in range(n):
+        s[i] = 0
+    for j in range(max(c - size // 2, 0), min(c + (size - 1) // 2 + 1, x.shape[0])):
+        value = x[j, start:stop]
+        for i in range(n):
+            s[i] += value[i] * value[i]
+    for i in range(n):
+        s[i] = s[i] * scale + k
+
+
+def lrn_numpy(x: Float2, size: int, alpha: float, beta: float, k: float, y: Float2) -> None:
+    """y_i = x_i · s_i^-β"""
     s = k + alpha / size * _window_sums(x * x, size // 2, (size - 1) // 2)
     y[:] = x * s ** -beta
 
 
 @kernel(lrn_numpy, writes=("y",))
-def lrn(x: Float3, size: int, alpha: float, beta: float, k: float, y: Float3) -> None:
-    images, channels, positions = x.shape
-    before, after = size // 2, (size - 1) // 2
-    tiles = (positions + 255) // 256
-    scale, offset, power = x.dtype.type(alpha / size), x.dtype.type(k), x.dtype.type(-beta)
-    one = x.dtype.type(1)
-    for t in prange(images * tiles):
-        n, start = np.int64(t) // tiles, np.int64(t) % tiles * 256
-        stop = min(start + 256, positions)
-        total = np.empty(256, x.dtype)
+def lrn(x: Float2, size: int, alpha: float, beta: float, k: float, y: Float2) -> None:
+    channels, positions = x.shape
+    number = x.dtype.type
+    scale, offset, power, one = number(alpha / size), number(k), number(-beta), number(1)
+    for t in prange((positions + TILE - 1) // TILE):
+        start, stop = t * TILE, min(t * TILE + TILE, positions)
+        s = np.empty(TILE, x.dtype)
         for c in range(channels):
-            total[:] = 0
-            for j in range(max(c - before, 0), min(c + after + 1, channels)):
-                for p in range(start, stop):
-                    total[p - start] += x[n, j, p] * x[n, j, p]
+            window_norms(x, c, size, scale, offset, start, stop, s)
+            source, target = x[c, start:stop], y[c, start:stop]
             if beta == 0.75:        # two square roots are vector instructions, a power is not
-                for p in range(start, stop):
-                    root = np.sqrt(total[p - start] * scale + offset)
-                    y[n, c, p] = x[n, c, p] * (one / (root * np.sqrt(root)))
+                for i in range(stop - start):
+                    root = np.sqrt(s[i])
+                    target[i] = source[i] * (one / (root * np.sqrt(root)))
             else:
-                for p in range(start, stop):
-                    y[n, c, p] = x[n, c, p] * (total[p - start] * scale + offset) ** power
+                for i in range(stop - start):
+                    target[i] = source[i] * s[i] ** power
 
 
-def lrn_grad_numpy(g: Float3, x: Float3, size: int, alpha: float, beta: float, k: float, dx: Float3
+def lrn_grad_numpy(g: Float2, x: Float2, size: int, alpha: float, beta: float, k: float, dx: Float2
                    ) -> None:
-    """g, x, dx (N, C, positions)"""
+    """dx_j = g_j · s_j^-β - 2αβ/size · x_j · Σ_i g_i x_i s_i^(-β-1)"""
     before, after = size // 2, (size - 1) // 2
     s = k + alpha / size * _window_sums(x * x, before, after)
     dx[:] = g * s ** -beta \
@@ -63,40 +203,38 @@ def lrn_grad_numpy(g: Float3, x: Float3, size: int, alpha: float, beta: float, k
 
 
 @kernel(lrn_grad_numpy, writes=("dx",))
-def lrn_grad(g: Float3, x: Float3, size: int, alpha: float, beta: float, k: float, dx: Float3
+def lrn_grad(g: Float2, x: Float2, size: int, alpha: float, beta: float, k: float, dx: Float2
              ) -> None:
-    images, channels, positions = x.shape
-    before, after = size // 2, (size - 1) // 2
-    tiles = (positions + 255) // 256
-    scale, offset, power = x.dtype.type(alpha / size), x.dtype.type(k), x.dtype.type(-beta)
-    factor, one = x.dtype.type(2 * alpha * beta / size), x.dtype.type(1)
-    for t in prange(images * tiles):
-        n, start = np.int64(t) // tiles, np.int64(t) % tiles * 256
-        stop = min(start + 256, positions)
-        total = np.empty(256, x.dtype)
-        inner = np.empty((channels, 256), x.dtype)              # g · x · s^(-β-1)
-        for c in range(channels):
-            total[:] = 0
-            for j in range(max(c - before, 0), min(c + after + 1, channels)):
-                for p in range(start, stop):
-                    total[p - start] += x[n, j, p] * x[n, j, p]
+    channels, positions = x.shape
+    number = x.dtype.type
+    scale, offset, power, one = number(alpha / size), number(k), number(-beta), number(1)
+    factor = number(2 * alpha * beta / size)
+    for t in prange((positions + TILE - 1) // TILE):
+        start, stop = t * TILE, min(t * TILE + TILE, positions)
+        n = stop - start
+        s, inner = np.empty(TILE, x.dtype), np.empty((channels, TILE), x.dtype)
+        for c in range(channels):                               # inner = g · x · s^(-β-1)
+            window_norms(x, c, size, scale, offset, start, stop, s)
+            slope, source, target = g[c, start:stop], x[c, start:stop], dx[c, start:stop]
+            product = inner[c]
             if beta == 0.75:
-                for p in range(start, stop):
-                    s = total[p - start] * scale + offset
-                    root = np.sqrt(s)
-                    shrunk = g[n, c, p] * (one / (root * np.sqrt(root)))
-                    inner[c, p - start] = shrunk * x[n, c, p] / s
-                    dx[n, c, p] = shrunk
+                for i in range(n):
+                    root = np.sqrt(s[i])
+                    shrunk = slope[i] * (one / (root * np.sqrt(root)))
+                    product[i] = shrunk * source[i] / s[i]
+                    target[i] = shrunk
             else:
-                for p in range(start, stop):
-                    s = total[p - start] * scale + offset
-                    shrunk = g[n, c, p] * s ** power
-                    inner[c, p - start] = shrunk * x[n, c, p] / s
-                    dx[n, c, p] = shrunk
+                for i in range(n):
+                    shrunk = slope[i] * s[i] ** power
+                    product[i] = shrunk * source[i] / s[i]
+                    target[i] = shrunk
         for c in range(channels):
-            total[:] = 0
-            for j in range(max(c - after, 0), min(c + before + 1, channels)):
-                for p in range(start, stop):
-                    total[p - start] += inner[j, p - start]
-            for p in range(start, stop):
-                dx[n, c, p] -= factor * x[n, c, p] * total[p - start]
+            for i in range(n):
+                s[i] = 0
+            for j in range(max(c - (size - 1) // 2, 0), min(c + size // 2 + 1, channels)):
+                product = inner[j]
+                for i in range(n):
+                    s[i] += product[i]
+            source, target = x[c, start:stop], dx[c, start:stop]
+            for i in range(n):
+                target[i] -= factor * source[i] * s[i]

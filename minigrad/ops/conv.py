@@ -33,7 +33,7 @@ def _conv2d(x: Tensor, w: Tensor, b: Tensor | None = None, *, geometry: Geometry
     return (kernels.conv2d(x.data, w.data, None if b is None else b.data, geometry),
             lambda g: _conv2d_input_grad(g, w, None, shape=x_shape, geometry=geometry),
             lambda g: _conv2d_weight_grad(x, g, shape=w_shape, geometry=geometry),
-            lambda g: g.sum((0, 2, 3)))
+            _bias_grad)
 
 
 @op
@@ -47,7 +47,7 @@ def _conv2d_input_grad(g: Tensor, w: Tensor, b: Tensor | None = None, *,
     return (x,
             lambda gx: _conv2d(gx, w, None, geometry=geometry),
             lambda gx: _conv2d_weight_grad(gx, g, shape=w_shape, geometry=geometry),
-            lambda gx: gx.sum((0, 2, 3)))
+            _bias_grad)
 
 
 @op
@@ -58,6 +58,14 @@ def _conv2d_weight_grad(x: Tensor, g: Tensor, *, shape: tuple[int, ...], geometr
     return (kernels.conv2d_weight_grad(x.data, g.data, shape, geometry),
             lambda gw: _conv2d_input_grad(g, gw, None, shape=x_shape, geometry=geometry),
             lambda gw: _conv2d(x, gw, None, geometry=geometry))
+
+
+@op
+def _bias_grad(g: Tensor) -> Recorded:
+    """db of y = conv2d(x, w) + b: the sum over all but the channels, (N, C, H, W) → (C,)"""
+    n, channels, height, width = g.shape
+    return (kernels.channel_sums(g.data),
+            lambda c: c.reshape(1, -1, 1, 1).expand(n, channels, height, width))
 
 
 @op

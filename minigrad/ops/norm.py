@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
-from minigrad.kernels import norm as kernels
+from minigrad.kernels import batch_first, batch_last, empty, norm as kernels
 from minigrad.ops.arguments import require_bool, require_float, require_number
 from minigrad.ops.linalg import matmul
 from minigrad.ops.pool import avg_pool2d
@@ -40,48 +40,79 @@ def _standardize(x: Tensor, *, dims: tuple[int, ...], eps: float) -> Recorded:
 
 
 @op
-def _response_norm(x: Tensor, *, size: int, alpha: float, beta: float, k: float) -> Recorded:
-    """y_i = x_i · (k + α/size · Σ_j x_j²)^-β over the channels j in the window of channel i"""
-    y = np.empty(x.shape, x.dtype)
-    kernels.lrn(_lines(x.data), size, alpha, beta, k, _lines(y))
-    return y, lambda g: _response_norm_grad(g, x, size=size, alpha=alpha, beta=beta, k=k)
+def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, eps: float,
+                statistics: Array) -> Recorded:
+    """y = (x - mean) / √(var + eps) · w + b; each channel's mean and var are left in `statistics`
+
+    vjp: dx = w/σ · (g - mean(g) - x̂·mean(g·x̂)),  dw = Σ g·x̂,  db = Σ g
+    """
+    channels, dims = x.shape[1], (0, *range(2, x.ndim))
+    scale = np.ones(channels, x.dtype) if w is None else w.data
+    shift = np.zeros(channels, x.dtype) if b is None else b.data
+    planes = batch_last(x.data)
+    y = empty(planes.shape, x.dtype)
+    kernels.batch_norm(_rows(planes), scale, shift, eps, statistics, _rows(y))
+    found: list[Any] = []
+
+    def grads(g: Tensor) -> Any:
+        """g, dx, (dw, db): found in one pass, for all three vjps"""
+        if not found or found[0] is not g:
+            sums, dx = np.empty((2, channels), x.dtype), empty(planes.shape, x.dtype)
+            kernels.batch_norm_grad(_rows(batch_last(g.data)), _rows(planes), scale, eps,
+                                    statistics, sums, _rows(dx))
+            found[:] = g, autograd.Tensor(batch_first(dx)), sums
+        return found
+
+    def by_input(g: Tensor) -> Tensor:
+        if not autograd.is_grad_enabled():
+            return grads(g)[1]          # type: ignore[no-any-return]
+        inverse = (x.var(dims, correction=0, keepdim=True) + eps).rsqrt()
+        normal = (x - x.mean(dims, keepdim=True)) * inverse
+        slope = _affine(g, w, None)
+        return (slope - slope.mean(dims, keepdim=True)
+                - normal * (slope * normal).mean(dims, keepdim=True)) * inverse
+
+    def by_weight(g: Tensor) -> Tensor:
+        if not autograd.is_grad_enabled():
+            return autograd.Tensor(grads(g)[2][0])
+        return (g * _standardize(x, dims=dims, eps=eps)).sum(dims)
+
+    def by_bias(g: Tensor) -> Tensor:
+        return g.sum(dims) if autograd.is_grad_enabled() else autograd.Tensor(grads(g)[2][1])
+
+    return batch_first(y), by_input, by_weight, by_bias
 
 
 @op
-def _response_norm_grad(g: Tensor, x: Tensor, *, size: int, alpha: float, beta: float, k: float
-                       ) -> Recorded:
-    """dx of y = _response_norm(x).
+def _response_norm(x: Tensor, *, size: int, alpha: float, beta: float, k: float) -> Recorded:
+    """y_i = x_i · s_i^-β,  s_i = k + α/size · Σ_j x_j² over the channels j in the window of i
 
-    dx_j = g_j·s_j^-β - 2αβ/size · x_j · Σ_i g_i·x_i·s_i^(-β-1) over the i whose window holds j
+    vjp: dx_j = g_j·s_j^-β - 2αβ/size · x_j · Σ_i g_i·x_i·s_i^(-β-1) over the i whose window holds j
     """
-    dx = np.empty(x.shape, x.dtype)
-    kernels.lrn_grad(_lines(g.data), _lines(x.data), size, alpha, beta, k, _lines(dx))
-    shape, lines = x.shape, (*x.shape[:2], math.prod(x.shape[2:]))
+    planes = batch_last(x.data)
+    y = empty(planes.shape, x.dtype)
+    kernels.lrn(_rows(planes), size, alpha, beta, k, _rows(y))
 
-    def through(cotangent: Tensor, i: int) -> Tensor:
-        """A gradient of the formula above, written in ops"""
-        with autograd.enable_grad():
-            # vertices of their own, so that no path from g to x is followed
-            gs, xs = sources = [t.reshape(lines) if t.requires_grad
-                                else autograd.Tensor(t.data.reshape(lines), requires_grad=True)
-                                for t in (g, x)]
-            distance = np.subtract.outer(*[np.arange(xs.shape[1])] * 2)         # [i, j] = i - j
-            window = autograd.Tensor(((distance <= size // 2) & (-distance <= (size - 1) // 2))
-                                     .astype(x.dtype))
-            s = matmul(window, xs * xs) * (alpha / size) + k
-            shared = matmul(window.t(), gs * xs * s ** (-beta - 1))
-            formula = gs * s ** -beta - xs * shared * (2 * alpha * beta / size)
-        again = autograd.is_grad_enabled()
-        result = autograd.grad(formula, sources[i], cotangent.reshape(formula.shape),
-                               create_graph=again)[0]
-        assert result is not None
-        return result.reshape(shape)
-
-    return dx, lambda c: through(c, 0), lambda c: through(c, 1)
+    def vjp(g: Tensor) -> Tensor:
+        if not autograd.is_grad_enabled():
+            dx = empty(planes.shape, x.dtype)
+            kernels.lrn_grad(_rows(batch_last(g.data)), _rows(planes), size, alpha, beta, k,
+                             _rows(dx))
+            return autograd.Tensor(batch_first(dx))
+        lines = (*x.shape[:2], -1)
+        xs, gs = x.reshape(lines), g.reshape(lines)
+        distance = np.subtract.outer(*[np.arange(x.shape[1])] * 2)              # [i, j] = i - j
+        window = autograd.Tensor(((distance <= size // 2) & (-distance <= (size - 1) // 2))
+                                 .astype(x.dtype))
+        s = matmul(window, xs * xs) * (alpha / size) + k
+        shared = matmul(window.t(), gs * xs * s ** (-beta - 1))
+        return (gs * s ** -beta - xs * shared * (2 * alpha * beta / size)).reshape(x.shape)
+    return batch_first(y), vjp
 
 
-def _lines(x: Array) -> Array:
-    return x.reshape(*x.shape[:2], -1) if x.size else np.empty((0, 1, 1), x.dtype)
+def _rows(planes: Array) -> Array:
+    """(C, …) → (C, M)"""
+    return planes.reshape(len(planes), -1)
 
 
 # ---- torch's functions ---------------------------------------------------------------------------
@@ -149,9 +180,12 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
         assert var is not None
         centred = x - _along_channels(mean, x.ndim)
         return _affine(centred * (_along_channels(var, x.ndim) + eps).rsqrt(), weight, bias)
-    _move(mean, x.detach().mean(dims), momentum)
-    _move(var, x.detach().var(dims), momentum)
-    return _affine(_standardize(x, dims=dims, eps=eps), weight, bias)
+    statistics = np.empty((2, x.shape[1]), x.dtype)
+    y = _batch_norm(x, weight, bias, eps=eps, statistics=statistics)
+    n = x.numel() // x.shape[1]
+    _move(mean, autograd.Tensor(statistics[0]), momentum)
+    _move(var, autograd.Tensor(statistics[1] * (n / (n - 1))), momentum)
+    return y
 
 
 def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None,
