@@ -66,13 +66,15 @@ def parser() -> Parser:
                  epilog="MINIGRAD_DEBUG=1 shows the traceback of a fault.")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    def command(name: str, summary: str, some_tasks: str | None = None) -> Parser:
+    def command(name: str, summary: str, some_tasks: str | None = None,
+                several_threads: bool = False) -> Parser:
         sub: Parser = commands.add_parser(name, help=summary, description=summary)
         if some_tasks:
             sub.add_argument("tasks", nargs=some_tasks, type=task, metavar="TASK",
                              help=f"{', '.join(TASK_NAMES)} or all")
             sub.add_argument("--seed", type=at_least(0, 2**63 - 1), default=0, metavar="N")
             sub.add_argument("--threads", type=at_least(1), metavar="N",
+                             nargs="+" if several_threads else None,
                              help="for BLAS, Numba and PyTorch alike")
         return sub
 
@@ -96,8 +98,14 @@ def parser() -> Parser:
     run.add_argument("--variant", choices=("paper", "compact"),
                      help="dexpression: the network (default: compact)")
     command("parity", "same weights, same batch: each activation and gradient compared", "*")
-    speed = command("speed", "time a training step of both, in turn", "*")
-    speed.add_argument("--json", type=Path, metavar="FILE")
+    speed = command("speed", "time a training step of both, in turn", "*", several_threads=True)
+    kind = speed.add_mutually_exclusive_group()
+    kind.add_argument("--layers", dest="what", action="store_const", const="layers",
+                      default="models", help="each layer by itself, beside the machine's limits")
+    kind.add_argument("--scaling", dest="what", action="store_const", const="scaling",
+                      help="as the batch and the image grow")
+    speed.add_argument("--json", type=Path, metavar="FILE", help="all figures")
+    speed.add_argument("--plot", type=Path, metavar="FILE", help="a picture of them, PNG")
     page = command("report", "the page for finished runs")
     page.add_argument("folder", type=Path, metavar="DIR")
     command("data", "what is there, what is not, and how to get it")
@@ -204,9 +212,14 @@ def parity(arguments: argparse.Namespace) -> int:
 
 
 def speed(arguments: argparse.Namespace) -> int:
-    from comparisons import implementations, speed
-    implementations.set_threads(arguments.threads)
-    return speed.main(chosen(arguments.tasks), arguments.seed, arguments.json)
+    from comparisons import speed
+    from minigrad.kernels import load_numba
+    most = load_numba().config.NUMBA_NUM_THREADS
+    for n in arguments.threads or ():
+        if n > most:                    # PyTorch would have more than minigrad
+            usage_error("speed", f"--threads {n}: Numba has at most {most} here")
+    return speed.main(arguments.what, chosen(arguments.tasks), arguments.seed,
+                      arguments.threads or (), arguments.json, arguments.plot)
 
 
 def page(arguments: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import minigrad
-from comparisons import cli, implementations, progress, runner, speed, statistics
+from comparisons import cli, implementations, progress, runner, statistics
 from comparisons.cli import TASK_NAMES, main
 from comparisons.registry import TASKS
 from comparisons.task import Options
@@ -198,7 +198,6 @@ def test_a_bar_on_a_terminal(tmp_path, monkeypatch, capsys):
     (["run", "regression", "--fast"], "--fast"),
     (["run", "regression", "--epo", "3"], "--epo"),
     (["parity", "mnist"], "unknown task 'mnist'"),
-    (["speed", "--json"], "--json"),
     (["report"], "DIR"),
 ])
 def test_usage_errors_are_one_line_and_status_2(argv, pattern, capsys, monkeypatch, tmp_path):
@@ -423,7 +422,7 @@ def test_ctrl_c_ends_in_one_line_and_keeps_what_was_finished(tmp_path):
     checkpoint.load(last)
 
 
-# ---- parity, speed, data -----------------------------------------------------------------------
+# ---- parity, data ------------------------------------------------------------------------------
 
 def test_parity_agrees_and_notices(monkeypatch, capsys):
     assert main(["parity", "diabetes", "mnist-mlp"]) == 0
@@ -435,19 +434,6 @@ def test_parity_agrees_and_notices(monkeypatch, capsys):
                         lambda self, x: forward(self, x) * (1 + 1e-4))
     assert main(["parity", "mnist-mlp"]) == 1
     assert "OUT OF BOUNDS" in capsys.readouterr().out
-
-
-def test_speed_writes_what_it_prints(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(speed, "SECONDS", 0.1)
-    assert main(["speed", "regression", "--json", str(tmp_path / "speed.json")]) == 0
-    content = json.loads((tmp_path / "speed.json").read_text())
-    (row,) = content["tasks"]
-    for impl in ("minigrad", "torch"):
-        assert 0 < row[impl]["q1_ms"] <= row[impl]["median_ms"] <= row[impl]["q3_ms"]
-        assert row[impl]["peak_rss_mb"] > 20
-    assert row["ratio"] == pytest.approx(row["torch"]["median_ms"] / row["minigrad"]["median_ms"])
-    assert row["loss_difference"] < 1e-4
-    assert content["environment"]["cpu"] in capsys.readouterr().out
 
 
 def test_data_says_what_is_there_and_how_to_get_the_rest(monkeypatch, tmp_path, capsys):

@@ -1,0 +1,212 @@
+"""Each layer by itself: forward and backward, in minigrad and in PyTorch, beside the limits.
+
+The layers are those of the models, fed with what reaches them in a training step: their own input,
+in the layout in which the layer before left it, and their own gradient. What a model has twice is
+measured once. The loss and the optimiser's step follow.
+
+Operations are those of the textbook's sum, 2 a product, for convolutions and linear layers; the
+others' do not matter. Bytes are of each array once: forward the input, the parameters and the
+output, backward these and the gradients. What share of the limit that makes is the least time in
+which the machine could do so many operations or move so many bytes, over the time taken. It passes
+100% where an algorithm saves operations, or where arrays stay in the cache.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from comparisons import environment, implementations
+from comparisons.speed import limits
+from comparisons.speed.clock import Repeat, digits, in_turn, quartiles, repeated
+from comparisons.speed.models import Case, Parts, batch_of, build
+
+SECONDS = 0.6                           # spent on each layer
+CASES = (Case("regression"), Case("diabetes"), Case("mnist-mlp"), Case("mnist-cnn"),
+         Case("dexpression", 32, 48, "compact"), Case("dexpression", 16, 224, "paper"))
+NAMES = {"Conv2d": "conv2d", "MaxPool2d": "max_pool2d", "BatchNorm2d": "batch_norm",
+         "LocalResponseNorm": "local_response_norm"}    # the others: in lower case
+FLOAT = 4                               # bytes
+
+Grad = Callable[..., Sequence[Any]]
+
+
+@dataclass
+class Work:
+    """Something of one implementation to be timed, and what it amounts to by the textbook."""
+
+    title: str
+    shape: tuple[int, ...]              # its input's
+    passes: tuple[str, ...]
+    repeat: Repeat
+    flops: tuple[int, ...]              # of each pass
+    bytes: tuple[int, ...]
+    count: int = 1                      # how often the model has it
+
+
+def run(cases: Sequence[Case], seed: int) -> Iterator[dict[str, Any]]:
+    """Measure each layer of each case, printing its rows; yields them."""
+    threads = environment.threads()
+    machine = limits.measured(threads["numba"] or 1)
+    print(f"limits: matrix product {machine.gemm_gflops:.0f} GFLOP/s, "
+          f"copy {machine.copy_gbs:.1f} GB/s")
+    for case in cases:
+        data = batch_of(case, seed)
+        ours, theirs = (works(name, build(case, data, name, seed))
+                        for name in implementations.NAMES)
+        print(f"\n{case.title}, batch {case.batch}\n{HEADER}")
+        rows = []
+        for mine, other in zip(ours, theirs, strict=True):
+            for row in compared(mine, other, machine):
+                rows.append(row | {"title": f"{case.title}: {row['layer']}", "threads": threads,
+                                   "case": asdict(case), "limits": asdict(machine)})
+                print(line(row), flush=True)
+        sums = [sum(row["count"] * row[name]["median_ms"] for row in rows)
+                for name in implementations.NAMES]
+        print(f"{'all, as often as the model has them':61}{digits(sums[0]):>14}"
+              f"{digits(sums[1]):>12}{sums[1] / sums[0]:7.2f}")
+        yield from rows
+
+
+def compared(ours: Work, theirs: Work, machine: limits.Limits) -> Iterator[dict[str, Any]]:
+    """A row a pass."""
+    sides = dict(zip(implementations.NAMES, (ours, theirs), strict=True))
+    _, times = in_turn({name: work.repeat for name, work in sides.items()}, SECONDS)
+    for i, passing in enumerate(ours.passes):
+        row: dict[str, Any] = {"layer": ours.title, "shape": ours.shape, "count": ours.count,
+                               "pass": passing, "flops": ours.flops[i], "bytes": ours.bytes[i]}
+        for name, seconds in times.items():
+            median = quartiles(seconds[:, i])["median_ms"] / 1e3
+            row[name] = quartiles(seconds[:, i]) | {
+                "gflops": ours.flops[i] / median / 1e9, "gbs": ours.bytes[i] / median / 1e9,
+                "share": machine.share(ours.flops[i], ours.bytes[i], median)}
+        row["ratio_torch"] = row["torch"]["median_ms"] / row["minigrad"]["median_ms"]
+        yield row
+
+
+# ---- what there is to time ---------------------------------------------------------------------
+
+def works(impl_name: str, parts: Parts) -> list[Work]:
+    """The layers of a model in the order of their first use, the loss, the optimiser's step."""
+    grad = gradients_of(impl_name)
+    found: dict[Any, Work] = {}
+    hooks = []
+
+    def watch(module: Any) -> None:
+        def forward(module: Any, inputs: Any, output: Any) -> None:
+            (x,) = inputs
+            key = describe(module), tuple(x.shape), bool(x.requires_grad)
+            if key in found:
+                found[key].count += 1
+            else:
+                leaf = x.detach().requires_grad_(x.requires_grad)
+                found[key] = layer(grad, module, leaf, output)
+        hooks.append(module.register_forward_hook(forward))
+
+    for module in parts.model.modules():
+        if not list(module.children()):
+            watch(module)
+    logits = parts.model(parts.x)
+    parts.loss(logits, parts.y).backward()
+    for hook in hooks:
+        hook.remove()
+    return [*found.values(), loss(grad, parts, logits.detach().requires_grad_()), step(parts)]
+
+
+def gradients_of(impl_name: str) -> Grad:
+    """grad(outputs, inputs, grad_outputs): unlike backward(), it copies nothing into `.grad`."""
+    if impl_name == "torch":
+        import torch
+        return torch.autograd.grad
+    import minigrad
+    return minigrad.grad
+
+
+def layer(grad: Grad, module: Any, x: Any, output: Any) -> Work:
+    """A layer at work on x, with the gradient that will come back to `output`."""
+    received: list[Any] = []
+    output.register_hook(lambda g: received.append(g.detach()))
+    parameters = list(module.parameters())
+    wanted = [*parameters, *([x] if x.requires_grad else [])]
+    held = numel(x, output, *parameters)
+    # each weight of an output meets one input for every element of that output
+    product = (2 * numel(output) * numel(module.weight) // module.weight.shape[0]
+               if type(module).__name__ in ("Conv2d", "Linear") else 0)
+    return Work(describe(module), tuple(x.shape), ("forward", "backward"),
+                both_ways(lambda: module(x), lambda y: grad(y, wanted, received[0])),
+                (product, product * (bool(parameters) + bool(x.requires_grad))),
+                (FLOAT * held, FLOAT * (held + numel(*wanted))))
+
+
+def loss(grad: Grad, parts: Parts, x: Any) -> Work:
+    return Work("loss", tuple(x.shape), ("forward", "backward"),
+                both_ways(lambda: parts.loss(x, parts.y), lambda y: grad(y, [x])),
+                (0, 0), (FLOAT * numel(x), 2 * FLOAT * numel(x)))
+
+
+def step(parts: Parts) -> Work:
+    """An Adam step: reads w, g and two averages, writes w and the averages."""
+    size = numel(*parts.model.parameters())
+    return Work("Adam step", (size,), ("step",), repeated(parts.optimizer.step), (0,),
+                (7 * FLOAT * size,))
+
+
+def both_ways(forward: Callable[[], Any], backward: Callable[[Any], Any]) -> Repeat:
+    """Times each pass; what a repetition leaves behind is dropped outside the clock."""
+    def repeat(n: int) -> tuple[float, float]:
+        there = back = 0.0
+        for _ in range(n):
+            start = time.perf_counter()
+            y = forward()
+            turn = time.perf_counter()
+            found = backward(y)
+            end = time.perf_counter()
+            there, back = there + turn - start, back + end - turn
+            del y, found
+        return there / n, back / n
+    return repeat
+
+
+def numel(*tensors: Any) -> int:
+    return sum(math.prod(t.shape) for t in tensors)
+
+
+def describe(module: Any) -> str:
+    """The op and its geometry."""
+    kind = type(module).__name__
+    words = [NAMES.get(kind, kind.lower())]
+    if kind in ("Conv2d", "Linear"):
+        words.append("→".join(str(n) for n in (
+            (module.in_channels, module.out_channels) if kind == "Conv2d"
+            else (module.in_features, module.out_features))))
+    if hasattr(module, "kernel_size"):
+        kernel, stride = (n if isinstance(n, tuple) else (n, n)
+                          for n in (module.kernel_size, module.stride))
+        words.append("×".join(map(str, kernel)))
+        words += [f"/{stride[0]}"] if stride != (1, 1) else []
+    return " ".join(words)
+
+
+# ---- the table ---------------------------------------------------------------------------------
+
+HEADER = (f"{'layer':26}{'input':>18}{'pass':>10}{'times':>7}{'minigrad ms':>14}"
+          f"{'PyTorch ms':>12}{'ratio':>7}{'GFLOP/s':>12}{'GB/s':>14}{'% of limit':>12}")
+NOTES = """\
+medians; ratio: PyTorch's time over minigrad's; then minigrad/PyTorch: operations of the textbook's
+sum and bytes of each array once, a second, and the share of the limit (the nearer of the two)"""
+
+
+def line(row: dict[str, Any]) -> str:
+    pairs = {key: "/".join(digits(row[name][key]) for name in implementations.NAMES)
+             for key in ("gflops", "gbs")}
+    share = "/".join(f"{row[name]['share']:.0%}"[:-1] for name in implementations.NAMES)
+    first = row["pass"] != "backward"
+    return (f"{row['layer'] if first else '':26}"
+            f"{'×'.join(map(str, row['shape'])) if first else '':>18}{row['pass']:>10}"
+            f"{row['count'] if first else '':>7}"
+            f"{digits(row['minigrad']['median_ms']):>14}{digits(row['torch']['median_ms']):>12}"
+            f"{row['ratio_torch']:7.2f}{pairs['gflops'] if row['flops'] else '':>12}"
+            f"{pairs['gbs']:>14}{share:>12}")

@@ -1,0 +1,56 @@
+"""What the machine can do, measured in the same run: matrix products and copies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+SIDES = (1024, 2048)                    # of square float32 matrices
+COPIED = 2**27                          # bytes, beyond any cache; read and written
+REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The best float32 matrix product through NumPy, and the best copy in memory.
+
+    copy_gbs counts 10⁹ bytes a second, read and written.
+    """
+
+    gemm_gflops: float
+    copy_gbs: float
+
+    def share(self, flops: float, size: float, seconds: float) -> float:
+        """The least time that these operations and bytes could take, as a part of `seconds`."""
+        return max(flops / self.gemm_gflops, size / self.copy_gbs) / 1e9 / seconds
+
+
+def measured(threads: int) -> Limits:
+    """The limits at so many threads; NumPy's BLAS has as many as it was given."""
+    rng = np.random.default_rng(0)
+    gemm = 0.0
+    for n in SIDES:
+        a, b = rng.standard_normal((2, n, n), np.float32)
+        out = np.empty_like(a)
+        gemm = max(gemm, 2 * n**3 / best(lambda a=a, b=b, out=out: np.matmul(a, b, out=out)))
+    source = np.ones(COPIED // 4, np.float32)
+    target = np.zeros_like(source)
+    pieces = list(zip(np.array_split(target, threads), np.array_split(source, threads),
+                      strict=True))
+    with ThreadPoolExecutor(threads) as pool:       # NumPy copies in one thread, without the GIL
+        copy = 2 * COPIED / best(lambda: list(pool.map(lambda pair: np.copyto(*pair), pieces)))
+    return Limits(gemm / 1e9, copy / 1e9)
+
+
+def best(call: Callable[[], object]) -> float:
+    """The fewest seconds of several calls."""
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)

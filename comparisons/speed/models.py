@@ -1,0 +1,236 @@
+"""The training steps: every model in minigrad, in PyTorch, and in PyTorch through torch.compile.
+
+A step is zero_grad, forward, loss, backward and an Adam step, in float32. All sides start from the
+same weights, see the same batch, and their first losses are compared: a step that computes
+something else is not fast. Compilation and warm-up come before the clock starts.
+
+Memory is the peak of a new process that takes a few steps with one implementation alone: the whole,
+and what of it is above what the process held before. Before means after a few steps of a small
+network with one image, so that neither PyTorch's nor Numba's own size is counted there.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from comparisons import environment, implementations
+from comparisons.datasets import Data
+from comparisons.registry import TASKS
+from comparisons.speed.clock import in_turn, quartiles, repeated, spread
+from comparisons.task import Options, Split
+
+WARM_UP, SECONDS = 3, 6.0               # steps before the clock; time spent on each model
+LOSS_BOUND = 0.05                       # parts of how far the loss moves in the warm-up
+ADAM_LR = 1e-3
+SIDES = ("minigrad", "torch", "compiled")
+FACES = 48                              # px: larger faces are these, enlarged
+
+Step = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, and the batch it is trained on; size in px, where it has a choice."""
+
+    task: str
+    batch: int = 100
+    size: int | None = None
+    variant: str | None = None
+
+    @property
+    def title(self) -> str:
+        return " ".join([self.task, *([f"{self.variant} {self.size} px"] if self.size else [])])
+
+
+CASES = (Case("regression"), Case("diabetes"), Case("mnist-mlp"), Case("mnist-cnn"),
+         Case("dexpression", 32, 48, "compact"), Case("dexpression", 32, 48, "paper"),
+         Case("dexpression", 32, 96, "paper"), Case("dexpression", 16, 224, "paper"),
+         Case("dexpression", 32, 224, "paper"))
+
+
+LOADED = Case("mnist-cnn", 1)           # after it, a process has loaded what it needs
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model of one implementation, and its batch."""
+
+    model: Any
+    loss: Callable[[Any, Any], Any]
+    optimizer: Any
+    x: Any
+    y: Any
+
+
+def batch_of(case: Case, seed: int) -> Data:
+    """The first rows of the case's training set, as data of their own."""
+    data, split = training_set(case.task, seed)
+    x, y = split.x[:case.batch].astype(np.float32), split.y[:case.batch]
+    if case.size not in (None, FACES):
+        from minigrad.functional import interpolate
+        x = interpolate(x, size=(case.size, case.size), mode="bilinear").numpy()
+    return replace(data, x=x, y=y.astype(np.float32) if y.dtype.kind == "f" else y,
+                   x_test=x[:0], y_test=y[:0])
+
+
+@functools.lru_cache
+def training_set(task: str, seed: int) -> tuple[Data, Split]:
+    options = Options(embedded=True, seed=seed, size=FACES)
+    data = TASKS[task].load(options)
+    return data, TASKS[task].splits(data, options)[0]
+
+
+def build(case: Case, data: Data, impl_name: str, seed: int) -> Parts:
+    task, impl = TASKS[case.task], implementations.get(impl_name, "cpu")
+    options = Options(variant=case.variant or "compact")
+    model = impl.new_model(lambda models: task.model(models, data, options), seed, np.float32)
+    return Parts(model, task.loss(impl.functional), impl.optim.Adam(model.parameters(), lr=ADAM_LR),
+                 impl.tensor(data.x), impl.tensor(data.y))
+
+
+def stepper(case: Case, data: Data, side: str, seed: int) -> Step:
+    """A function that takes one training step and returns its loss."""
+    parts = build(case, data, "minigrad" if side == "minigrad" else "torch", seed)
+    model = parts.model
+    if side == "compiled":
+        import torch
+        torch.compiler.reset()          # past its limit of recompilations it would run eagerly
+        # fullgraph: what cannot be compiled is an error, and not run eagerly
+        model = torch.compile(model, fullgraph=True, dynamic=False)
+
+    def step() -> float:
+        parts.optimizer.zero_grad()
+        loss = parts.loss(model(parts.x), parts.y)
+        loss.backward()
+        parts.optimizer.step()
+        value: float = loss.item()
+        return value
+    return step
+
+
+def measure(case: Case, seed: int, sides: Sequence[str] = SIDES, seconds: float = SECONDS
+            ) -> dict[str, Any]:
+    """Times in ms of each side, ratios of medians, how far the losses of any two came apart.
+
+    A side that torch.compile fails for has, in place of its times, the reason.
+    """
+    data = batch_of(case, seed)
+    steps = {side: stepper(case, data, side, seed) for side in sides}
+    losses, failed = {}, {}
+    for side, step in steps.items():
+        try:
+            losses[side] = [step() for _ in range(WARM_UP)]
+        except Exception as error:      # the compiler's, of whatever type
+            if side != "compiled":
+                raise
+            failed[side] = reason(error)
+    block, times = in_turn({side: repeated(steps[side]) for side in losses}, seconds)
+    row: dict[str, Any] = asdict(case) | {
+        "title": case.title, "threads": environment.threads(), "steps_a_round": block,
+        "rounds": len(times["torch"]), "loss_difference": difference(losses)}
+    for side in sides:
+        row[side] = quartiles(times[side]) if side in times else {"failed": failed[side]}
+    for side in sides[1:]:
+        row[f"ratio_{side}"] = (row[side]["median_ms"] / row["minigrad"]["median_ms"]
+                                if side in times else None)
+    return row
+
+
+def reason(error: Exception) -> str:
+    """What the compiler said, without the traceback that it appends."""
+    return " ".join(str(error).partition("\n\nSet TORCH")[0].split())[:300] or type(error).__name__
+
+
+def difference(losses: dict[str, list[float]]) -> float:
+    """The largest distance between two sides' losses at one step, over how far PyTorch's moves.
+
+    The scale is the movement, for a wrong gradient hardly shows in a loss that a few steps hardly
+    change. Adam moves a weight as far when its gradient is nothing but rounding: losses that agree
+    to 1e-7 at first may soon agree to 1e-4.
+    """
+    values = np.array(list(losses.values()))
+    return float(np.max(np.ptp(values, 0)) / np.ptp(losses["torch"]))
+
+
+# ---- memory ------------------------------------------------------------------------------------
+
+def memory(case: Case, seed: int, threads: int | None) -> dict[str, dict[str, float]]:
+    """Of each implementation: the peak in MB of a process of its own, and what it held before."""
+    jobs = [(name, threads, seed, [(c, batch_of(c, seed)) for c in (LOADED, case)])
+            for name in implementations.NAMES]
+    with multiprocessing.get_context("spawn").Pool(len(jobs), maxtasksperchild=1) as pool:
+        found = pool.starmap(_peak_of_a_few_steps, jobs, chunksize=1)
+    return dict(zip(implementations.NAMES, found, strict=True))
+
+
+def _peak_of_a_few_steps(impl_name: str, threads: int | None, seed: int,
+                         cases: Sequence[tuple[Case, Data]]) -> dict[str, float]:
+    """In MB, of the last case; the ones before it are what is done before."""
+    implementations.get(impl_name)          # loaded, so that its threads can be set
+    if impl_name == "minigrad" or threads is None:
+        implementations.set_threads(threads)
+    else:                                   # that would load Numba too
+        import torch
+        torch.set_num_threads(threads)
+    before = 0.0
+    for case, data in cases:
+        before = environment.rss_mb()
+        environment.reset_peak_rss()
+        _few_steps(case, data, impl_name, seed)
+    # the system counts in batches of pages: the peak may seem to lie a little below
+    return {"peak_rss_mb": max(environment.peak_rss_mb(), before), "rss_before_mb": before}
+
+
+def _few_steps(case: Case, data: Data, side: str, seed: int) -> list[float]:
+    step = stepper(case, data, side, seed)
+    return [step() for _ in range(WARM_UP)]
+
+
+# ---- the table ---------------------------------------------------------------------------------
+
+HEADER = (f"{'model':27}{'batch':>6}{'minigrad ms':>25}{'PyTorch ms':>25}{'compiled ms':>25}"
+          f"{'ratio':>8}{'compiled':>10}{'losses':>9}{'memory MB':>15}{'whole':>14}")
+NOTES = """\
+median (quarter … three quarters); ratio: PyTorch's time over minigrad's, eager and compiled: above
+1, minigrad is faster; losses: how far they came apart over the first steps, as a part of how far
+the loss moved; memory: minigrad/PyTorch, the peak of a process with that implementation alone,
+above what it held before the model was there, and the whole"""
+
+
+def cells(row: dict[str, Any]) -> str:
+    """A row of the table, after its title and batch."""
+    spreads = [spread(row[side]) if "failed" not in row[side] else "failed" for side in SIDES]
+    ratios = [f"{row[f'ratio_{side}']:.2f}" if row[f"ratio_{side}"] else "–" for side in SIDES[1:]]
+    pairs = [(row[name]["peak_rss_mb"] - row[name]["rss_before_mb"], row[name]["peak_rss_mb"])
+             for name in implementations.NAMES]
+    above, whole = ("/".join(f"{pair[i]:.0f}" for pair in pairs) for i in (0, 1))
+    return ("".join(f"{cell:>25}" for cell in spreads) + f"{ratios[0]:>8}{ratios[1]:>10}"
+            f"{row['loss_difference']:9.0e}{above:>15}{whole:>14}")
+
+
+def failures(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Why torch.compile failed, a line a reason."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if why := row.get("compiled", {}).get("failed"):
+            reasons.setdefault(why, []).append(row["title"])
+    return [f"torch.compile failed for {', '.join(titles)}: {why}"
+            for why, titles in reasons.items()]
+
+
+def run(cases: Sequence[Case], seed: int, threads: int | None) -> Iterator[dict[str, Any]]:
+    """Measure each case, printing its row; yields the rows."""
+    print(HEADER)
+    for case in cases:
+        print(f"{case.title:27}{case.batch:6}", end="", flush=True)
+        row = measure(case, seed)
+        for name, found in memory(case, seed, threads).items():
+            row[name] |= found
+        print(cells(row), flush=True)
+        yield row

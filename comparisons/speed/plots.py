@@ -1,0 +1,104 @@
+"""Pictures of what was measured, as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.ticker
+from matplotlib.figure import Figure
+
+from comparisons.figures import COLORS, FAINT, INK, LINES, STYLE, TITLES
+from comparisons.task import Fault
+
+Rows = Sequence[dict[str, Any]]
+AGAINST = {"ratio_torch": ("PyTorch, eager", COLORS["torch"]),
+           "ratio_compiled": ("PyTorch, torch.compile", "#f0c39f")}
+
+
+def write(path: Path, report: dict[str, Any]) -> None:
+    """Draw a report of `speed`. Raises Fault naming the file if it cannot be written."""
+    with mpl.rc_context(STYLE | {"savefig.facecolor": "white"}):
+        draw = scaling if report["measured"] == "scaling" else ratios
+        figure = draw(report["rows"])
+        try:
+            figure.savefig(path, format="png", dpi=160)
+        except OSError as error:
+            raise Fault(f"{path}: {error.strerror}") from None
+
+
+def ratios(rows: Rows) -> Figure:
+    """PyTorch's time over minigrad's, a bar a row; to the right of 1, minigrad is faster."""
+    kinds = [key for key in AGAINST if any(row.get(key) for row in rows)]
+    figure = Figure(figsize=(8, 1.2 + 0.2 * len(rows) * (len(kinds) + 0.6)), layout="constrained")
+    ax = figure.subplots()
+    thick = 0.8 / len(kinds)
+    for k, key in enumerate(kinds):
+        label, color = AGAINST[key]
+        shown = [(i + (k - (len(kinds) - 1) / 2) * thick, row[key])
+                 for i, row in enumerate(rows) if row.get(key)]
+        places, values = zip(*shown, strict=True)
+        bars = ax.barh(places, [v - 1 for v in values], thick * 0.9, left=1, color=color,
+                       label=label)
+        ax.bar_label(bars, [f"{v:.2f}" for v in values], padding=3, fontsize=8, color=INK)
+    ax.axvline(1, color=INK, lw=1)
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_locator(mpl.ticker.LogLocator(2, numticks=12))
+    ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+    ax.margins(x=0.15, y=0.01)
+    ax.set_yticks(range(len(rows)), [named(row, rows) for row in rows])
+    ax.tick_params(axis="y", labelcolor=INK)
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel("PyTorch's time over minigrad's: right of 1, minigrad is faster")
+    figure.legend(loc="outside upper center", ncols=2)
+    return figure
+
+
+def named(row: dict[str, Any], rows: Rows) -> str:
+    """The row's title, and what else tells it from the others."""
+    words = [row["title"], *([row["pass"]] if row.get("pass", "step") != "step" else [])]
+    if "batch" in row:
+        words.append(f"batch {row['batch']}")
+    if len({str(other["threads"]) for other in rows}) > 1:
+        words.append(f"threads {row['threads']['numba']}")
+    return ", ".join(words)
+
+
+def scaling(rows: Rows) -> Figure:
+    """The time of one item as the batch grows, and of a step as the image grows."""
+    panels = [grows for grows in ("batch", "size") if any(row["grows"] == grows for row in rows)]
+    figure = Figure(figsize=(5.2 * len(panels), 4.4), layout="constrained")
+    for ax, grows in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        lines: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        for row in rows:
+            if row["grows"] == grows:
+                lines.setdefault((row["task"], row["threads"]["numba"]), []).append(row)
+        for (task, threads), points in lines.items():
+            several = len({row["threads"]["numba"] for row in rows}) > 1
+            label = f"{task}, threads {threads}" if several else task
+            highest = 0.0
+            for impl in ("torch", "minigrad"):
+                values = [row[impl]["median_ms"] / (row["batch"] if grows == "batch" else 1)
+                          for row in points]
+                ax.plot([row[grows] for row in points], values, color=COLORS[impl],
+                        label=TITLES[impl], marker="o", ms=3, **LINES[impl])
+                highest = max(highest, values[0])
+            ax.annotate(label, (points[0][grows], highest),
+                        (-3, 8), fontsize=8, color=FAINT, textcoords="offset points")
+        ax.set_xscale("log", base=2)
+        ax.set_yscale("log")
+        ax.set_xticks([row[grows] for row in points])
+        ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+        ax.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+        ax.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
+        ax.set_xlabel("images or rows in a batch" if grows == "batch" else
+                      f"height and width of {points[0]['batch']} images, px")
+        ax.set_ylabel("ms an image or row" if grows == "batch" else "ms a step")
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    unique = dict(zip(names[::-1], handles[::-1], strict=True))
+    figure.legend(unique.values(), unique, loc="outside upper center", ncols=2)
+    return figure
