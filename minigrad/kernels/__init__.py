@@ -68,12 +68,12 @@ class Kernel:
     """A loop, its twin, and the loop compiled (once it has been called)."""
 
     def __init__(self, loop: Callable[..., None], twin: Callable[..., None],
-                 writes: tuple[str, ...], multiplies: bool) -> None:
+                 writes: tuple[str, ...], scratch: tuple[str, ...], multiplies: bool) -> None:
         self.name, self.loop, self.twin = loop.__name__, loop, twin
-        self.multiplies = multiplies
+        self.scratch, self.multiplies = scratch, multiplies
         self.__doc__ = loop.__doc__
         self.parameters = tuple(inspect.signature(loop).parameters)
-        self.writes = tuple(name in writes for name in self.parameters)
+        self.writes = tuple(name in writes + scratch for name in self.parameters)
         self._run = twin if os.environ.get("MINIGRAD_KERNELS") == "numpy" else None
 
     def __call__(self, *args: Any) -> None:
@@ -131,15 +131,16 @@ class Kernel:
         return tuple(numba_type(hints[name]) for name in self.parameters)
 
 
-def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], multiplies: bool = False
-           ) -> Callable[[Callable[..., None]], Kernel]:
-    """Make a kernel of a loop: `twin` is its meaning in plain NumPy, `writes` names its outputs.
+def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple[str, ...] = (),
+           multiplies: bool = False) -> Callable[[Callable[..., None]], Kernel]:
+    """Make a kernel of a loop: `twin` is its meaning in plain NumPy, `writes` names its outputs,
+    `scratch` what it only works in.
 
     One that `multiplies` matrices calls the BLAS from each of its threads (`np.dot`, which Numba
     takes from SciPy): meanwhile the BLAS keeps to the thread that called it.
     """
     def decorate(loop: Callable[..., None]) -> Kernel:
-        registry[loop.__name__] = Kernel(loop, twin, writes, multiplies)
+        registry[loop.__name__] = Kernel(loop, twin, writes, scratch, multiplies)
         return registry[loop.__name__]
     return decorate
 

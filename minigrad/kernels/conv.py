@@ -136,7 +136,7 @@ def conv_numpy(x: Float4, w: Float4, b: Float1, sizes: Sizes, block: Pair, scrat
         y += np.einsum("goc, gchwn -> gohwn", by_group[..., i, j], channels).reshape(y.shape)
 
 
-@kernel(conv_numpy, writes=("scratch", "y"), multiplies=True)
+@kernel(conv_numpy, writes=("y",), scratch=("scratch",), multiplies=True)
 def conv(x: Float4, w: Float4, b: Float1, sizes: Sizes, block: Pair, scratch: Float2, y: Float4
          ) -> None:
     outs, height, width, images = y.shape
@@ -166,33 +166,29 @@ def conv(x: Float4, w: Float4, b: Float1, sizes: Sizes, block: Pair, scratch: Fl
                         target[p] = source[p] + bias
 
 
-def conv_weight_grad_numpy(x: Float4, g: Float4, kernel: Pair, sizes: Sizes, block: Pair,
-                           scratch: Float2, dw: Float4) -> None:
-    """Σ over lanes of dw[lane, group, (c,i,j), o] = Σ_hwn g[o, h, w, n] · x[c, h·SH + i·DH - PH, …]
-    """
-    groups, out_size = sizes[6], g.shape[1:3]
-    by_group = g.reshape(groups, -1, *g.shape[1:])
-    sums = np.zeros((groups, x.shape[0] // groups, *kernel, dw.shape[3]), x.dtype)
+def conv_weight_grad_numpy(x: Float4, g: Float4, sizes: Sizes, block: Pair, scratch: Float2,
+                           lanes: Float4, dw: Float4) -> None:
+    """dw[o, c, i, j] = Σ_hwn g[o, h, w, n] · x[c, h·SH + i·DH - PH, w·SW + j·DW - PW, n]"""
+    kernel, out_size, groups = dw.shape[2:], g.shape[1:3], sizes[6]
+    by_group, sums = g.reshape(groups, -1, *g.shape[1:]), dw.reshape(groups, -1, *dw.shape[1:])
     for (i, j), seen in places(padded(x, kernel, sizes, out_size), kernel, sizes, out_size):
         channels = seen.reshape(groups, -1, *seen.shape[1:])
-        sums[:, :, i, j] = np.einsum("gohwn, gchwn -> gco", by_group, channels)
-    dw[:] = 0
-    dw[0] = sums.reshape(dw.shape[1:])
+        sums[..., i, j] = np.einsum("gohwn, gchwn -> goc", by_group, channels)
 
 
-@kernel(conv_weight_grad_numpy, writes=("scratch", "dw"), multiplies=True)
-def conv_weight_grad(x: Float4, g: Float4, kernel: Pair, sizes: Sizes, block: Pair, scratch: Float2,
-                     dw: Float4) -> None:
-    # a lane sums up its own blocks, whichever thread it falls to
+@kernel(conv_weight_grad_numpy, writes=("dw",), scratch=("scratch", "lanes"), multiplies=True)
+def conv_weight_grad(x: Float4, g: Float4, sizes: Sizes, block: Pair, scratch: Float2,
+                     lanes: Float4, dw: Float4) -> None:
+    # a lane, (groups, K, O/groups), sums up blocks of its own, whichever thread it falls to
     outs, height, width, images = g.shape
-    lanes, groups, k, o = dw.shape
-    channels = x.shape[0] // groups
+    groups, channels, kernel = sizes[6], dw.shape[1], (dw.shape[2], dw.shape[3])
+    k, o = channels * kernel[0] * kernel[1], outs // groups
     down, across = (height + block[0] - 1) // block[0], (width + block[1] - 1) // block[1]
     threads = scratch.shape[0]
     for thread in prange(threads):
-        for lane in range(thread, lanes, threads):
-            dw[lane] = 0
-            for piece in range(lane, groups * down * across, lanes):
+        for lane in range(thread, lanes.shape[0], threads):
+            lanes[lane] = 0
+            for piece in range(lane, groups * down * across, lanes.shape[0]):
                 group, row = piece // across // down, piece // across % down * block[0]
                 start = piece % across * block[1]
                 rows, places = min(block[0], height - row), min(block[1], width - start)
@@ -210,10 +206,16 @@ def conv_weight_grad(x: Float4, g: Float4, kernel: Pair, sizes: Sizes, block: Pa
                         for p in range(run):
                             target[p] = source[p]
                 np.dot(columns, lines.T, product)   # the BLAS likes the long side first
-                total = dw[lane, group]
+                total = lanes[lane, group]
                 for i in range(k):
                     for p in range(o):
                         total[i, p] += product[i, p]
+    for out in prange(outs):
+        target = dw[out].reshape(-1)
+        for i in range(k):
+            target[i] = 0
+            for lane in range(lanes.shape[0]):
+                target[i] += lanes[lane, out // o, i, out % o]
 
 
 def conv_input_grad_numpy(g: Float4, w: Float4, sizes: Sizes, block: Pair, scratch: Float2,
@@ -226,7 +228,7 @@ def conv_input_grad_numpy(g: Float4, w: Float4, sizes: Sizes, block: Pair, scrat
                 .reshape(-1, *g.shape[1:]), w.shape[2:], sizes, g.shape[1:3], dx)
 
 
-@kernel(conv_input_grad_numpy, writes=("scratch", "dx"), multiplies=True)
+@kernel(conv_input_grad_numpy, writes=("dx",), scratch=("scratch",), multiplies=True)
 def conv_input_grad(g: Float4, w: Float4, sizes: Sizes, block: Pair, scratch: Float2, dx: Float4
                     ) -> None:
     # windows overlap: so a thread has channels of its own, block[0] at a time, and one output row

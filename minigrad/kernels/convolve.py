@@ -18,15 +18,10 @@ from minigrad.kernels.conv import (
     padded,
     places,
 )
-from minigrad.kernels.winograd import (
-    winograd,
-    winograd_untransform,
-    winograd_weight_grad,
-    winograd_weights,
-)
+from minigrad.kernels.winograd import winograd, winograd_weight_grad
 
 CACHED_BYTES = 2**20        # of a block with its columns: a core's second cache holds about that
-LANES = 8                   # sums of which a gradient of weights is made, however many threads
+LANES = 4                   # sums at most of which a gradient of weights is made, for any threads
 CHANNELS = 8                # that a gradient of a strided convolution's input takes at a time
 TILES_RUN = 64              # tiles · images in a block of Winograd's
 
@@ -43,8 +38,7 @@ def _conv(x: Array, w: Array, b: Array, geometry: Geometry) -> Array:
         count = _tiles_at_a_time(x, geometry)
         size = 36 * x.shape[-1] * (count * (len(x) + len(w)) + 2)
         u = empty((36, *w.shape[:2]), w.dtype)
-        winograd_weights(w, u)
-        winograd(x, u, b, geometry.padding, count, _scratch(size, x), y)
+        winograd(x, w, b, geometry.padding, count, u, _scratch(size, x), y)
     elif y.size:
         k, o = prod(w.shape[1:]), len(w) // geometry.groups
         block = _block(k + o, x, geometry)
@@ -54,23 +48,21 @@ def _conv(x: Array, w: Array, b: Array, geometry: Geometry) -> Array:
 
 def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: Geometry) -> Array:
     """dw of y = conv2d(x, w): x (N, C, H, W), g (N, O, OH, OW) → (O, C/groups, KH, KW)"""
-    x, g = batch_last(x), batch_last(g)
-    if g.size == 0:
-        return np.zeros(w_shape, x.dtype)
+    x, g, dw = batch_last(x), batch_last(g), np.zeros(w_shape, x.dtype)
     if _winograd_pays(x, len(g), geometry):
         count = _tiles_at_a_time(x, geometry)
+        blocks = -(-_tiles(geometry) // count)
         size = 36 * x.shape[-1] * (count * (len(x) + len(g)) + 2) + len(g) * len(x)
-        du = empty((LANES, 36, len(g), len(x)), x.dtype)
-        winograd_weight_grad(x, g, geometry.padding, count, _scratch(size, x), du)
-        grad = np.empty(w_shape, x.dtype)
-        winograd_untransform(du, grad)
-        return grad
-    k, o, groups = prod(w_shape[1:]), w_shape[0] // geometry.groups, geometry.groups
-    block = _block(k + o, x, geometry)
-    dw = empty((LANES, groups, k, o), x.dtype)
-    conv_weight_grad(x, g, geometry.kernel, geometry.sizes, block,
-                     _scratch((k + o) * prod(block) * x.shape[-1] + k * o, x), dw)
-    return np.ascontiguousarray(dw.sum(0).swapaxes(1, 2)).reshape(w_shape)
+        winograd_weight_grad(x, g, geometry.padding, count, _scratch(size, x),
+                             empty((min(LANES, blocks), 36, len(g), len(x)), x.dtype), dw)
+    elif g.size:
+        k, o, groups = prod(w_shape[1:]), w_shape[0] // geometry.groups, geometry.groups
+        block = _block(k + o, x, geometry)
+        blocks = groups * prod(-(-n // b) for n, b in zip(geometry.out_size, block, strict=True))
+        size = (k + o) * prod(block) * x.shape[-1] + k * o
+        conv_weight_grad(x, g, geometry.sizes, block, _scratch(size, x),
+                         empty((min(LANES, blocks), groups, k, o), x.dtype), dw)
+    return dw
 
 
 def conv2d_input_grad(g: Array, w: Array, x_shape: tuple[int, ...], geometry: Geometry) -> Array:
@@ -146,5 +138,8 @@ def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:
 
 
 def _tiles_at_a_time(x: Array, geometry: Geometry) -> int:
-    tiles = prod(-(-n // 4) for n in geometry.out_size)
-    return min(max(1, TILES_RUN // x.shape[-1]), tiles)
+    return min(max(1, TILES_RUN // x.shape[-1]), _tiles(geometry))
+
+
+def _tiles(geometry: Geometry) -> int:
+    return prod(-(-n // 4) for n in geometry.out_size)

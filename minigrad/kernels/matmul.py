@@ -21,7 +21,7 @@ def matmul_numpy(a: Float2, b: Float2, a_turned: bool, b_turned: bool, blocks: i
     np.matmul(a.T if a_turned else a, b.T if b_turned else b, out=y)
 
 
-@kernel(matmul_numpy, writes=("scratch", "y"), multiplies=True)
+@kernel(matmul_numpy, writes=("y",), scratch=("scratch",), multiplies=True)
 def matmul(a: Float2, b: Float2, a_turned: bool, b_turned: bool, blocks: int, scratch: Float2,
            y: Float2) -> None:
     # np.dot takes whole rows of what is in order, and whole columns of what is turned

@@ -144,47 +144,52 @@ def transform_tiles(x: Float4, padding: Pair, across: int, first: int, count: in
                 transform_input(half, i * 6 * images, images, v, to + i * 6 * gap, gap, images)
 
 
-# ---- the kernels ---------------------------------------------------------------------------------
-
-def winograd_weights_numpy(w: Float4, u: Float3) -> None:
-    """u = G w Gᵀ: w (O, C, 3, 3) → (36, O, C)"""
-    g = G.astype(w.dtype)
-    u[:] = np.einsum("ip, ocpq, jq -> ijoc", g, w, g).reshape(u.shape)
-
-
-@kernel(winograd_weights_numpy, writes=("u",))
-def winograd_weights(w: Float4, u: Float3) -> None:
-    for o in prange(w.shape[0]):
-        for c in range(w.shape[1]):
-            for i in range(6):
-                for j in range(6):
-                    total = w.dtype.type(0)
-                    for p in range(3):
-                        for q in range(3):
-                            total += w.dtype.type(G[i, p] * G[j, q]) * w[o, c, p, q]
-                    u[i * 6 + j, o, c] = total
+@inline
+def add_scaled(a: float, x: Float1, y: Float1) -> None:
+    """y += a·x"""
+    if a != 0:
+        for i in range(x.shape[0]):
+            y[i] += a * x[i]
 
 
-def winograd_untransform_numpy(du: Float4, dw: Float4) -> None:
-    """dw = Gᵀ (Σ of the lanes of du) G: du (lanes, 36, O, C) → (O, C, 3, 3)"""
-    g = G.astype(du.dtype)
-    dw[:] = np.einsum("ip, ijoc, jq -> ocpq", g, du.sum(0).reshape(6, 6, *du.shape[2:]), g)
+@inline
+def transform_weights(w: Float3, o: int, u: Float3) -> None:
+    """u[:, o] = G w Gᵀ: w (C, 3, 3), u (36, O, C)"""
+    channels, number = w.shape[0], w.dtype.type
+    taps, rows = np.empty((3, 3, channels), w.dtype), np.zeros((6, 3, channels), w.dtype)
+    for c in range(channels):
+        taps[:, :, c] = w[c]
+    for i in range(6):
+        for p in range(3):
+            for q in range(3):
+                add_scaled(number(G[i, p]), taps[p, q], rows[i, q])
+    for i in range(6):
+        for j in range(6):
+            target = u[i * 6 + j, o]
+            target[:] = 0
+            for q in range(3):
+                add_scaled(number(G[j, q]), rows[i, q], target)
 
 
-@kernel(winograd_untransform_numpy, writes=("dw",))
-def winograd_untransform(du: Float4, dw: Float4) -> None:
-    for o in prange(dw.shape[0]):
-        dw[o] = 0
+@inline
+def untransform_weights(lanes: Float4, o: int, dw: Float3) -> None:
+    """dw = Gᵀ (Σ lanes[:, :, o]) G: lanes (…, 36, O, C), dw (C, 3, 3)"""
+    channels, number = dw.shape[0], dw.dtype.type
+    rows, taps = np.zeros((3, 6, channels), dw.dtype), np.zeros((3, 3, channels), dw.dtype)
+    for lane in range(lanes.shape[0]):
         for i in range(6):
             for j in range(6):
-                for c in range(dw.shape[1]):
-                    total = du.dtype.type(0)
-                    for lane in range(du.shape[0]):
-                        total += du[lane, i * 6 + j, o, c]
-                    for p in range(3):
-                        for q in range(3):
-                            dw[o, c, p, q] += du.dtype.type(G[i, p] * G[j, q]) * total
+                for p in range(3):
+                    add_scaled(number(G[i, p]), lanes[lane, i * 6 + j, o], rows[p, j])
+    for p in range(3):
+        for j in range(6):
+            for q in range(3):
+                add_scaled(number(G[j, q]), rows[p, j], taps[p, q])
+    for c in range(channels):
+        dw[c] = taps[:, :, c]
 
+
+# ---- the kernels ---------------------------------------------------------------------------------
 
 def _tiles(x: Float4, side: int, padding: Pair, down: int, across: int) -> Array:
     """Squares of `side`, 4 apart: x (C, H, W, N) → (C, down, across, N, side, side)"""
@@ -196,27 +201,29 @@ def _tiles(x: Float4, side: int, padding: Pair, down: int, across: int) -> Array
     return windows[:, ::4, ::4]
 
 
-def winograd_numpy(x: Float4, u: Float3, b: Float1, padding: Pair, count: int, scratch: Float2,
-                   y: Float4) -> None:
-    """y = conv(x, w) + b, stride 1, of the transformed weights u (36, O, C)"""
-    (_, height, width, _), bt, at = y.shape, BT.astype(x.dtype), AT.astype(x.dtype)
+def winograd_numpy(x: Float4, w: Float4, b: Float1, padding: Pair, count: int, u: Float3,
+                   scratch: Float2, y: Float4) -> None:
+    """y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ d B)] A + b, tile by tile: conv(x, w) + b at stride 1"""
+    (_, height, width, _), g, bt, at = y.shape, *(m.astype(x.dtype) for m in (G, BT, AT))
     tiles = _tiles(x, 6, padding, -(-height // 4), -(-width // 4))
     v = np.einsum("ip, chwnpq, jq -> ijchwn", bt, tiles, bt, optimize=True)
-    m = np.einsum("ijoc, ijchwn -> ijohwn", u.reshape(6, 6, *u.shape[1:]), v, optimize=True)
+    m = np.einsum("ip, ocpq, jq, ijchwn -> ijohwn", g, w, g, v, optimize=True)
     whole = np.einsum("pi, ijohwn, qj -> ohpwqn", at, m, at, optimize=True)
     whole = whole.reshape(len(y), 4 * tiles.shape[1], 4 * tiles.shape[2], -1)
     y[:] = whole[:, :height, :width] + b[:, None, None, None]
 
 
-@kernel(winograd_numpy, writes=("scratch", "y"), multiplies=True)
-def winograd(x: Float4, u: Float3, b: Float1, padding: Pair, count: int, scratch: Float2, y: Float4
-             ) -> None:
-    """In blocks of `count` tiles. A row of scratch: v, m, a patch and two of its transforms."""
+@kernel(winograd_numpy, writes=("y",), scratch=("u", "scratch"), multiplies=True)
+def winograd(x: Float4, w: Float4, b: Float1, padding: Pair, count: int, u: Float3, scratch: Float2,
+             y: Float4) -> None:
+    """In blocks of `count` tiles. u (36, O, C); a row of scratch: v, m, a patch, its transform."""
     channels, images = x.shape[0], x.shape[3]
     outs, height, width, _ = y.shape
     across = (width + 3) // 4
     tiles = (height + 3) // 4 * across
     threads = scratch.shape[0]
+    for o in prange(outs):
+        transform_weights(w[o], o, u)
     flat = y.reshape(-1)
     for thread in prange(threads):
         room = scratch[thread]
@@ -249,28 +256,28 @@ def winograd(x: Float4, u: Float3, b: Float1, padding: Pair, count: int, scratch
 
 
 def winograd_weight_grad_numpy(x: Float4, g: Float4, padding: Pair, count: int, scratch: Float2,
-                               du: Float4) -> None:
-    """Σ over lanes of du[lane, (i,j), o, c] = Σ over tiles of (A g Aᵀ)[i, j] · (Bᵀ d B)[i, j]"""
+                               lanes: Float4, dw: Float4) -> None:
+    """dw = Gᵀ [Σ over tiles of (A g Aᵀ) ⊙ (Bᵀ d B)] G"""
     (_, height, width, _), bt, a = g.shape, BT.astype(x.dtype), AT.T.astype(x.dtype)
     down, across = -(-height // 4), -(-width // 4)
     tiles = _tiles(x, 6, padding, down, across)
     v = np.einsum("ip, chwnpq, jq -> ijchwn", bt, tiles, bt, optimize=True)
     m = np.einsum("ip, ohwnpq, jq -> ijohwn", a, _tiles(g, 4, (0, 0), down, across), a,
                   optimize=True)
-    du[:] = 0
-    du[0] = np.einsum("ijohwn, ijchwn -> ijoc", m, v, optimize=True).reshape(du.shape[1:])
+    dw[:] = np.einsum("ip, ijohwn, ijchwn, jq -> ocpq", G.astype(x.dtype), m, v, G.astype(x.dtype),
+                      optimize=True)
 
 
-@kernel(winograd_weight_grad_numpy, writes=("scratch", "du"), multiplies=True)
+@kernel(winograd_weight_grad_numpy, writes=("dw",), scratch=("scratch", "lanes"), multiplies=True)
 def winograd_weight_grad(x: Float4, g: Float4, padding: Pair, count: int, scratch: Float2,
-                         du: Float4) -> None:
-    """A lane sums up its own blocks of tiles, whichever thread it falls to. Scratch: v, m, a
-    product, a patch and its transform."""
+                         lanes: Float4, dw: Float4) -> None:
+    """A lane, (36, O, C), sums up blocks of tiles of its own, whichever thread it falls to. A row
+    of scratch: v, m, a patch, its transform, a product."""
     channels, images = x.shape[0], x.shape[3]
     outs, height, width, _ = g.shape
     across = (width + 3) // 4
     tiles = (height + 3) // 4 * across
-    lanes, threads = du.shape[0], scratch.shape[0]
+    threads = scratch.shape[0]
     flat = g.reshape(-1)
     for thread in prange(threads):
         room = scratch[thread]
@@ -279,9 +286,9 @@ def winograd_weight_grad(x: Float4, g: Float4, padding: Pair, count: int, scratc
         half = room[v_size + m_size + size:v_size + m_size + 2 * size]
         rest = v_size + m_size + 2 * size
         product = room[rest:rest + outs * channels].reshape(outs, channels)
-        for lane in range(thread, lanes, threads):
-            du[lane] = 0
-            for first in range(lane * count, tiles, lanes * count):
+        for lane in range(thread, lanes.shape[0], threads):
+            lanes[lane] = 0
+            for first in range(lane * count, tiles, lanes.shape[0] * count):
                 n = min(count, tiles - first)
                 run = n * images
                 v, m = room[:36 * channels * run], room[v_size:v_size + 36 * outs * run]
@@ -304,7 +311,9 @@ def winograd_weight_grad(x: Float4, g: Float4, padding: Pair, count: int, scratc
                 v3, m3 = v.reshape(36, channels, run), m.reshape(36, outs, run)
                 for i in range(36):
                     np.dot(m3[i], v3[i].T, product)
-                    total = du[lane, i]
+                    total = lanes[lane, i]
                     for o in range(outs):
                         for c in range(channels):
                             total[o, c] += product[o, c]
+    for o in prange(outs):
+        untransform_weights(lanes, o, dw[o])
