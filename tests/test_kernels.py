@@ -16,7 +16,7 @@ import torch
 from hypothesis import given, strategies as st
 
 from minigrad import kernels
-from minigrad.kernels import conv, optim
+from minigrad.kernels import convolve, optim
 
 EVERY = kernels.load_all()
 dtypes = st.sampled_from(["float32", "float64"])
@@ -33,35 +33,87 @@ def real(rng: Any, shape: Any, dtype: Any) -> Any:
     return rng.standard_normal(shape).astype(dtype)
 
 
-def window(draw: Any) -> dict[str, Any]:
-    """A convolution's sizes, padded images that its windows just fill, and which output rows."""
-    pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
-    size, stride, dilation, out = draw(pair), draw(pair), draw(pair), draw(pair)
-    images, channels = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    first = draw(st.integers(0, out[0] - 1))
-    rows = draw(st.integers(1, out[0] - first))
-    sides = [(o - 1) * s + (k - 1) * d + 1
-             for o, s, k, d in zip(out, stride, size, dilation, strict=True)]
-    return {"planes": (images, channels, *sides), "first": first,
-            "sizes": (*size, *stride, *dilation),
-            "columns": (channels * size[0] * size[1], images, rows, out[1])}
+def convolution(rng: Any, draw: Any, dtype: str) -> dict[str, Any]:
+    """Sizes of a convolution, arrays of those, and how it is cut into blocks"""
+    def pair(low: int, high: int) -> Any:
+        return draw(st.tuples(st.integers(low, high), st.integers(low, high)))
+    size, stride, dilation, padding = pair(1, 3), pair(1, 3), pair(1, 2), pair(-1, 3)
+    groups, channels, outs = (draw(st.integers(1, n)) for n in (2, 2, 3))
+    images, inside, out = draw(st.integers(1, 3)), pair(1, 6), pair(1, 4)
+    block = (draw(st.integers(1, out[0])), draw(st.integers(1, out[1])))
+    k, run = channels * size[0] * size[1], block[0] * block[1] * images
+    return {"x": real(rng, (groups * channels, *inside, images), dtype), "padding": padding,
+            "w": real(rng, (groups * outs, channels, *size), dtype),
+            "b": real(rng, groups * outs, dtype), "g": real(rng, (groups * outs, *out, images),
+                                                              dtype),
+            "sizes": (*stride, *dilation, *padding, groups), "block": block, "k": k, "o": outs,
+            "scratch": junk((threads(draw), (k + outs) * run + k * outs), dtype)}
 
 
-def im2col(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    w = window(draw)
-    return real(rng, w["planes"], dtype), w["sizes"], w["first"], junk(w["columns"], dtype)
+def threads(draw: Any) -> int:
+    return draw(st.integers(1, 3))      # type: ignore[no-any-return]
 
 
-def col2im(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    w = window(draw)
-    return real(rng, w["columns"], dtype), w["sizes"], w["first"], real(rng, w["planes"], dtype)
+def conv(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    c = convolution(rng, draw, dtype)
+    return (c["x"], c["w"], c["b"], c["sizes"], c["block"], c["scratch"],
+            junk(c["g"].shape, dtype))
+
+
+def conv_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    c = convolution(rng, draw, dtype)
+    lanes = junk((draw(st.integers(1, 4)), c["sizes"][6], c["k"], c["o"]), dtype)
+    return (c["x"], c["g"], c["sizes"], c["block"], c["scratch"], lanes, junk(c["w"].shape, dtype))
+
+
+def conv_input_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    c = convolution(rng, draw, dtype)
+    sizes = (*c["sizes"][:4], *(max(p, 0) for p in c["padding"]), c["sizes"][6])
+    span, across = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    k = span * c["w"].shape[2] * c["w"].shape[3]
+    scratch = junk((threads(draw), k * c["o"] + (k + c["o"]) * across * c["x"].shape[3]), dtype)
+    return c["g"], c["w"], sizes, (span, across), scratch, junk(c["x"].shape, dtype)
+
+
+def tiled(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    """x, w, g, padding, tiles at a time, scratch"""
+    channels, outs, images = (draw(st.integers(1, 3)) for _ in range(3))
+    inside, padding = [draw(st.tuples(st.integers(low, high), st.integers(low, high)))
+                       for low, high in ((3, 9), (0, 3))]
+    out = [n + 2 * p - 2 for n, p in zip(inside, padding, strict=True)]
+    count = draw(st.integers(1, 4))
+    size = 36 * images * (count * (channels + outs) + 2) + channels * outs
+    return (real(rng, (channels, *inside, images), dtype), real(rng, (outs, channels, 3, 3), dtype),
+            real(rng, (outs, *out, images), dtype), padding, count,
+            junk((threads(draw), size), dtype))
+
+
+def winograd(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, w, g, padding, count, scratch = tiled(rng, draw, dtype)
+    return (x, w, real(rng, len(w), dtype), padding, count, junk((36, len(w), len(x)), dtype),
+            scratch, junk(g.shape, dtype))
+
+
+def winograd_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, w, g, padding, count, scratch = tiled(rng, draw, dtype)
+    lanes = junk((draw(st.integers(1, 3)), 36, len(w), len(x)), dtype)
+    return x, g, padding, count, scratch, lanes, junk(w.shape, dtype)
+
+
+def matmul(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    m, k, n = (draw(st.integers(1, 5)) for _ in range(3))
+    a_turned, b_turned = draw(st.booleans()), draw(st.booleans())
+    scratch = junk((threads(draw), 25), dtype)
+    return (real(rng, (k, m) if a_turned else (m, k), dtype),
+            real(rng, (n, k) if b_turned else (k, n), dtype), a_turned, b_turned,
+            draw(st.integers(1, n if a_turned and b_turned else m)), scratch, junk((m, n), dtype))
 
 
 def bounds(rng: Any, draw: Any, *, empty: bool) -> tuple[Any, Any]:
     """x's shape and start and stop of the windows along both axes"""
-    shape = tuple(draw(st.integers(1, 6)) for _ in range(3))
+    shape = tuple(draw(st.integers(1, 6)) for _ in range(4))
     ends = []
-    for n in shape[1:]:
+    for n in shape[1:3]:
         start = rng.integers(0, n, draw(st.integers(1, 4)))
         ends += [start, np.minimum(start + rng.integers(0 if empty else 1, 4, start.shape), n)]
     return shape, ends
@@ -70,32 +122,30 @@ def bounds(rng: Any, draw: Any, *, empty: bool) -> tuple[Any, Any]:
 def max_pool(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     shape, ends = bounds(rng, draw, empty=True)
     x = rng.choice([0, 1, 2, -np.inf, np.nan], shape).astype(dtype)
-    out = (shape[0], len(ends[0]), len(ends[2]))
+    out = (shape[0], len(ends[0]), len(ends[2]), shape[3])
     step = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     return x, *ends, step, junk(out, dtype), junk(out, np.int32)
 
 
-def places(rng: Any, draw: Any) -> tuple[Any, Any]:
-    shape = tuple(draw(st.integers(1, 5)) for _ in range(3))
-    out = (shape[0], draw(st.integers(1, 4)), draw(st.integers(1, 4)))
-    return shape, rng.integers(-1, shape[1] * shape[2], out).astype(np.int32)
-
-
-def scatter(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    shape, indices = places(rng, draw)
-    return real(rng, indices.shape, dtype), indices, junk(shape, dtype)
+def max_pool_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    """The places are those of a pool: each within its window, or none"""
+    x, *windows, y, indices = max_pool(rng, draw, dtype)
+    EVERY["max_pool"].twin(x, *windows, y, indices)
+    return real(rng, y.shape, dtype), *windows, indices, junk(x.shape, dtype)
 
 
 def gather(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    shape, indices = places(rng, draw)
-    return real(rng, shape, dtype), indices, junk(indices.shape, dtype)
+    c, h, w, n = (draw(st.integers(1, 5)) for _ in range(4))
+    out = (c, draw(st.integers(1, 4)), draw(st.integers(1, 4)), n)
+    indices = rng.integers(-1, h * w, out).astype(np.int32)
+    return real(rng, (c, h, w, n), dtype), indices, junk(out, dtype)
 
 
 def avg_pool(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     shape, ends = bounds(rng, draw, empty=False)
     out = (len(ends[0]), len(ends[2]))
     divisor = rng.uniform(1, 9, out).astype(dtype)
-    return real(rng, shape, dtype), *ends, divisor, junk((shape[0], *out), dtype)
+    return real(rng, shape, dtype), *ends, divisor, junk((shape[0], *out, shape[3]), dtype)
 
 
 def avg_pool_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
@@ -103,10 +153,33 @@ def avg_pool_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     return real(rng, y.shape, dtype), *ends, divisor, junk(x.shape, dtype)
 
 
+def channels(draw: Any) -> tuple[int, int]:
+    return draw(st.integers(1, 7)), draw(st.sampled_from([1, 5, 64, 256, 300, 5000]))
+
+
+def channel_sums(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    shape = channels(draw)
+    return real(rng, shape, dtype), junk(shape[0], dtype)
+
+
+def batch_norm(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    shape = channels(draw)
+    w, b = real(rng, shape[0], dtype), real(rng, shape[0], dtype)
+    x = (3 + real(rng, shape, dtype)).astype(dtype)
+    return x, w, b, 0.1, junk((2, shape[0]), dtype), junk(shape, dtype)
+
+
+def batch_norm_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, w, b, eps, statistics, y = batch_norm(rng, draw, dtype)
+    EVERY["batch_norm"].twin(x, w, b, eps, statistics, y)
+    # of a short channel the sums are as exact as of a long one only on its own scale
+    g = (real(rng, x.shape, dtype) / np.sqrt(x.shape[1])).astype(dtype)
+    return g, x, w, eps, statistics, junk((2, len(x)), dtype), junk(x.shape, dtype)
+
+
 def lrn_options(draw: Any) -> tuple[Any, ...]:
-    shape = (draw(st.integers(1, 3)), draw(st.integers(1, 7)),
-             draw(st.sampled_from([1, 5, 256, 300])))
-    return shape, (draw(st.integers(1, 8)), 0.5, draw(st.sampled_from([0.75, 0.5, 1.3])), 1.5)
+    return channels(draw), (draw(st.integers(1, 8)), 0.5, draw(st.sampled_from([0.75, 0.5, 1.3])),
+                            1.5)
 
 
 def lrn(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
@@ -144,15 +217,20 @@ def erf(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     return 3 * real(rng, n, dtype), junk(n, dtype)
 
 
-def relu_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+def relu(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     n = draw(st.integers(0, 40))
-    y = rng.choice([0, 1, 2.5, -1, np.nan, np.inf], n).astype(dtype)
-    return real(rng, n, dtype), y, junk(n, dtype)
+    return rng.choice([0, 1, 2.5, -1, np.nan, np.inf], n).astype(dtype), junk(n, dtype)
+
+
+def relu_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    y, dx = relu(rng, draw, dtype)
+    return y, real(rng, len(y), dtype), dx
 
 
 ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
-    im2col, col2im, max_pool, scatter, gather, avg_pool,
-    avg_pool_grad, lrn, lrn_grad, adam, sgd, warp_affine, erf, relu_grad)}
+    conv, conv_weight_grad, conv_input_grad, winograd, winograd_weight_grad, matmul,
+    max_pool, max_pool_grad, gather, avg_pool, avg_pool_grad, channel_sums, batch_norm,
+    batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, erf, relu_grad)}
 
 
 def test_every_kernel_is_tested() -> None:
@@ -167,6 +245,12 @@ def copied(args: tuple[Any, ...]) -> list[Any]:
     return [copies.setdefault(id(a), a.copy()) if isinstance(a, np.ndarray) else a for a in args]
 
 
+def results(kernel: Any, args: tuple[Any, ...]) -> list[int]:
+    """Which of its arguments tell what a kernel did: all but scratch"""
+    return [i for i, name in enumerate(kernel.parameters)
+            if isinstance(args[i], np.ndarray) and name not in kernel.scratch]
+
+
 every_kernel = pytest.mark.parametrize("name", sorted(ARGUMENTS))
 
 
@@ -178,25 +262,27 @@ def test_kernel_equals_its_twin(name: str, data: st.DataObject, rng: Any, dtype:
     kernel(*by_loop)
     kernel.twin(*by_twin)
     tolerance = 5e-5 if dtype == "float32" else 1e-12
-    for given_, loop, twin, written in zip(args, by_loop, by_twin, kernel.writes, strict=True):
-        if isinstance(given_, np.ndarray):
-            expected = twin if written else given_          # and nothing else is written to
-            np.testing.assert_allclose(loop, expected, rtol=tolerance, atol=tolerance)
+    for i in results(kernel, args):
+        expected = by_twin[i] if kernel.writes[i] else args[i]      # nothing else is written to
+        np.testing.assert_allclose(by_loop[i], expected, rtol=tolerance, atol=tolerance)
 
 
 @every_kernel
 @given(data=st.data(), rng=seeds, dtype=dtypes)
 def test_thread_count_changes_no_bit(name: str, data: st.DataObject, rng: Any, dtype: str) -> None:
-    args = ARGUMENTS[name](rng, data.draw, dtype)
-    results = []
+    kernel, args = EVERY[name], ARGUMENTS[name](rng, data.draw, dtype)
+    bits = []
     before = numba.get_num_threads()
-    for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
-        numba.set_num_threads(threads)
+    for count in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+        numba.set_num_threads(count)
         one = copied(args)
-        EVERY[name](*one)
-        results.append([a.tobytes() for a in one if isinstance(a, np.ndarray)])
+        if "scratch" in kernel.parameters:          # which has a row for each thread
+            at = kernel.parameters.index("scratch")
+            one[at] = np.resize(one[at], (count, one[at].shape[1]))
+        kernel(*one)
+        bits.append([one[i].tobytes() for i in results(kernel, args)])
     numba.set_num_threads(before)
-    assert results[0] == results[1]
+    assert bits[0] == bits[1]
 
 
 @every_kernel
@@ -209,9 +295,8 @@ def test_loop_equals_its_twin_without_compiler(name: str, data: st.DataObject, r
         kernel.loop(*by_loop)
     kernel.twin(*by_twin)
     tolerance = 5e-5 if dtype == "float32" else 1e-12
-    for loop, twin in zip(by_loop, by_twin, strict=True):
-        if isinstance(loop, np.ndarray):
-            np.testing.assert_allclose(loop, twin, rtol=tolerance, atol=tolerance)
+    for i in results(kernel, args):
+        np.testing.assert_allclose(by_loop[i], by_twin[i], rtol=tolerance, atol=tolerance)
 
 
 def test_warmup_compiles_what_calls_use() -> None:
@@ -252,25 +337,25 @@ def test_adam_may_use_v_as_its_own_maximum() -> None:
     np.testing.assert_allclose(p, 0.9, atol=1e-6)       # the first step has length lr
 
 
-@pytest.mark.parametrize("cached_bytes", [1, 400, 2000, 2**20])
+@pytest.mark.parametrize("cached_bytes", [1, 4000, 20_000, 2**20])
 def test_a_convolution_in_pieces_is_torchs(cached_bytes: int, monkeypatch: Any) -> None:
     """Rows of an image, or several images at a time: all pieces come together."""
-    monkeypatch.setattr(conv, "CACHED_BYTES", cached_bytes)
+    monkeypatch.setattr(convolve, "CACHED_BYTES", cached_bytes)
     rng = np.random.default_rng(5)
     x, w, g = (rng.standard_normal(shape) for shape in ((5, 4, 7, 6), (6, 2, 3, 2), (5, 6, 4, 7)))
-    geometry = conv.Geometry((3, 2), (2, 1), (1, 1), (1, 1), 2, (7, 6), (4, 7))
+    geometry = convolve.Geometry((3, 2), (2, 1), (1, 1), (1, 1), 2, (7, 6), (4, 7))
     tx, tw = (torch.tensor(a, requires_grad=True) for a in (x, w))
     y = torch.nn.functional.conv2d(tx, tw, None, (2, 1), 1, 1, 2)
     dx, dw = torch.autograd.grad(y, [tx, tw], torch.tensor(g))
-    for ours, torchs in ((conv.conv2d(x, w, None, geometry), y),
-                         (conv.conv2d_input_grad(g, w, x.shape, geometry), dx),
-                         (conv.conv2d_weight_grad(x, g, w.shape, geometry), dw)):
+    for ours, torchs in ((convolve.conv2d(x, w, None, geometry), y),
+                         (convolve.conv2d_input_grad(g, w, x.shape, geometry), dx),
+                         (convolve.conv2d_weight_grad(x, g, w.shape, geometry), dw)):
         np.testing.assert_allclose(ours, torchs.detach().numpy(), rtol=1e-12, atol=1e-12)
     columns = torch.nn.functional.unfold(tx, (3, 2), 1, 1, (2, 1)).detach()
     whole = geometry._replace(groups=1)
-    np.testing.assert_array_equal(conv.unfold(x, whole), columns.numpy())
+    np.testing.assert_array_equal(convolve.unfold(x, whole), columns.numpy())
     np.testing.assert_allclose(
-        conv.fold(columns.numpy(), x.shape, whole),
+        convolve.fold(columns.numpy(), x.shape, whole),
         torch.nn.functional.fold(columns, (7, 6), (3, 2), 1, 1, (2, 1)).numpy(), rtol=1e-12)
 
 
@@ -323,7 +408,7 @@ def test_world_writable_cache_is_not_used(tmp_path: Path) -> None:
 def test_without_a_writable_cache_kernels_run_and_say_so_once(tmp_path: Path) -> None:
     code = ("import numba.core.caching as caching\n"
             "caching.CacheImpl._locator_classes = []\n" + CALL
-            + 'load_all()["lrn"](np.ones((1, 1, 1)), 1, 1.0, 1.0, 1.0, np.ones((1, 1, 1)))')
+            + 'load_all()["lrn"](np.ones((1, 1)), 1, 1.0, 1.0, 1.0, np.ones((1, 1)))')
     said = run(code, tmp_path)
     assert said.count("no folder for compiled kernels is writable") == 1
 
