@@ -28,6 +28,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ContextDecorator
+from operator import attrgetter
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -55,10 +56,10 @@ class Node:
     backward pass `edges` is None: the node has been freed.
     """
 
-    __slots__ = ("clock", "dtype", "edges", "hooks", "name", "output", "retaining", "shape")
+    __slots__ = ("dtype", "edges", "hooks", "name", "output", "retaining", "shape", "time")
 
     def __init__(self, name: str, edges: list[tuple[Vertex, Vjp]], y: Array) -> None:
-        self.name, self.clock = name, inplace.clock
+        self.name, self.time = name, inplace.tick()
         self.edges: Sequence[tuple[Vertex, Vjp]] | None = edges
         self.shape, self.dtype = y.shape, y.dtype
         self.hooks: dict[RemovableHandle, Callable[[Tensor], Tensor | None]] | None = None
@@ -187,7 +188,7 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
             raise TypeError(f"{name}: takes at most {n_inputs + len(static_names)} arguments; got "
                             f"{len(args)}")
         static = dict(zip(static_names, args[n_inputs:], strict=False))
-        if twice := (static.keys() & given.keys()):
+        if given and (twice := static.keys() & given.keys()):
             raise TypeError(f"{name}: got {', '.join(sorted(twice))} by position and by name")
         return args[:n_inputs], static | given
 
@@ -257,7 +258,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
     only the paths to `inputs` are followed, and their gradients are returned (None: not reached).
     """
     roots = [y.node or y for y in outputs]
-    order = _topological_order(roots)
+    order = _latest_first(roots)
     targets = None if inputs is None else {x.node or x for x in inputs}
     for vertex in order:
         if vertex.edges is None and vertex not in (targets or ()):
@@ -270,7 +271,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
                 needed.add(vertex)
         order = [vertex for vertex in order if vertex in needed]
     for vertex in order:
-        if vertex.edges and vertex.clock != inplace.clock:
+        if vertex.edges and vertex.time < inplace.latest:
             _raise_if_changed(vertex)
 
     pending: dict[Vertex, Tensor] = {}          # gradients that have arrived so far
@@ -279,17 +280,19 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
     for root, g in zip(roots, gradients, strict=True):
         pending[root] = pending[root] + g if root in pending else g
 
-    with enable_grad() if create_graph else no_grad():
+    before, _mode.enabled = _mode.enabled, create_graph
+    try:
         for vertex in order:
             if vertex not in pending:
                 continue
             g = pending.pop(vertex)
             if targets is not None and vertex in targets:
                 finished[vertex] = g                    # before its own hooks, as in torch
-            for hook in tuple((vertex.hooks or {}).values()):
-                seen_outside.add(id(g._data))
-                g = _replaced(g, hook(g))
-                seen_outside.add(id(g._data))
+            if vertex.hooks:
+                for hook in tuple(vertex.hooks.values()):
+                    seen_outside.add(id(g._data))
+                    g = _replaced(g, hook(g))
+                    seen_outside.add(id(g._data))
             if not vertex.edges:
                 finished[vertex] = g
             if vertex.retaining is not None and (tensor := vertex.retaining()) is not None:
@@ -297,7 +300,8 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
             for parent, vjp in vertex.edges or ():
                 if targets is not None and parent not in needed:
                     continue
-                gx = vjp(g, _output_of(vertex)) if _asks_for_output(vjp) else vjp(g)
+                gx = (vjp(g, _output_of(vertex))
+                      if vertex.output is not None and _asks_for_output(vjp) else vjp(g))
                 if not isinstance(gx, Tensor):
                     raise TypeError(f"{vertex.name}: a vjp must return a Tensor; "
                                     f"got {type(gx).__name__}")
@@ -306,6 +310,8 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
                 pending[parent] = pending[parent] + gx if parent in pending else gx
             if vertex.edges and not retain_graph:
                 vertex.edges = vertex.output = None
+    finally:
+        _mode.enabled = before
 
     if inputs is not None:
         return [finished.get(x.node or x) for x in inputs]
@@ -316,7 +322,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
 def _raise_if_changed(node: Node) -> None:
     values = [node.output, *inplace.captured_by(vjp for _, vjp in node.edges or ())]
     arrays = (value._data if isinstance(value, Tensor) else value for value in values)
-    changed = inplace.changed_since(node.clock, (a for a in arrays if isinstance(a, np.ndarray)))
+    changed = inplace.changed_since(node.time, (a for a in arrays if isinstance(a, np.ndarray)))
     if changed is not None:
         raise RuntimeError(f"{node.name}: a value of shape {changed.shape} that its gradient needs "
                            "was changed in place since; clone() it before the change, or make the "
@@ -333,25 +339,17 @@ def _replaced(g: Tensor, replacement: Tensor | None) -> Tensor:
     return g if replacement is None else replacement
 
 
-def _topological_order(roots: Iterable[Vertex]) -> list[Vertex]:
-    """Each vertex before its parents (Kahn 1962): a vertex follows once all its users are done."""
-    users: dict[Vertex, int] = dict.fromkeys(roots, 0)
-    stack = list(users)
+def _latest_first(roots: Iterable[Vertex]) -> list[Vertex]:
+    """All that `roots` were made from, in topological order: an op is recorded after its inputs, so
+    from the latest to the earliest each vertex comes before its parents. Leaves come last."""
+    found = dict.fromkeys(roots)
+    stack = list(found)
     while stack:
         for parent, _ in stack.pop().edges or ():
-            if parent not in users:
-                users[parent] = 0
+            if parent not in found:
+                found[parent] = None
                 stack.append(parent)
-            users[parent] += 1
-    order, ready = [], [root for root in users if users[root] == 0]
-    while ready:
-        vertex = ready.pop()
-        order.append(vertex)
-        for parent, _ in vertex.edges or ():
-            users[parent] -= 1
-            if users[parent] == 0:
-                ready.append(parent)
-    return order
+    return sorted(found, key=attrgetter("time"), reverse=True)
 
 
 def _output_of(node: Node) -> Tensor:
@@ -364,6 +362,8 @@ def _output_of(node: Node) -> Tensor:
 def unbroadcast(g: Tensor, shape: tuple[int, ...], name: str = "unbroadcast") -> Tensor:
     """Sum `g` over the axes along which an input of `shape` was broadcast."""
     lead = g.ndim - len(shape)
+    if g.shape[lead:] == shape and lead > 0:        # as it is for a bias
+        return g.sum(tuple(range(lead)))
     if lead < 0 or any(n not in (1, m) for n, m in zip(shape, g.shape[lead:], strict=True)):
         raise RuntimeError(f"{name}: a vjp returned a gradient of shape {g.shape} for an input of "
                            f"shape {shape}")
@@ -432,7 +432,7 @@ def seed_gradient(y: Tensor, gradient: Any, name: str) -> Tensor:
         if y._data.size != 1:
             raise RuntimeError(f"{name}: an output of shape {y.shape} needs a gradient of that "
                                "shape; only a scalar may leave it out")
-        return Tensor(np.ones_like(y._data))
+        return Tensor(np.ones(y._data.shape, y._data.dtype))
     g = as_tensor(name, gradient)
     if g.shape != y.shape:
         raise RuntimeError(f"{name}: the gradient has shape {g.shape}, the output {y.shape}")

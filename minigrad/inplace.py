@@ -1,12 +1,14 @@
 """Noticing that a value was changed in place between the forward and the backward pass.
 
-A change made through a Tensor moves a clock on and stamps the memory that was written to. A node of
-the graph remembers the time at which it was recorded; what its vjps captured must not carry a later
-stamp. Stamps belong to memory, not to Tensors: views, `detach()` and Parameters share them.
+Ops that are recorded and changes made through a Tensor happen at one time after the other. A change
+stamps the memory that was written to, a node of the graph remembers when it was recorded; what its
+vjps captured must not carry a later stamp. Stamps belong to memory, not to Tensors: views,
+`detach()` and Parameters share them.
 """
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -18,18 +20,19 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-clock = 0           # the number of in-place changes so far
+tick = itertools.count(1).__next__      # the time: each call gives a later one, in any thread
+latest = 0          # when the latest change was
 _stamps: dict[int, tuple[int, weakref.ref[Array]]] = {}     # by id of the memory's owner
 
 
 def mark_changed(array: Array) -> None:
     """Note that the memory of `array` was written to."""
-    global clock
-    clock += 1
+    global latest
+    latest = tick()
     owner = _memory_owner(array)
     key = id(owner)
     known = _stamps.get(key)
-    _stamps[key] = (clock, known[1] if known
+    _stamps[key] = (latest, known[1] if known
                     else weakref.ref(owner, lambda _: _stamps.pop(key, None)))
 
 

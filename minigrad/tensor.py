@@ -54,7 +54,7 @@ class Tensor:
     __slots__ = ("__weakref__", "_data", "_grad", "_requires_grad", "hooks", "node")
     __array_ufunc__ = None          # `ndarray * tensor` is left to Tensor.__rmul__
     # in the graph a leaf is a vertex from which nothing leads on, and whose .grad is set anyway
-    edges, retaining = (), None
+    edges, retaining, time = (), None, 0
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         as_it_is = type(data) is np.ndarray and data.dtype in _DTYPES

@@ -100,18 +100,14 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Recorded:
     Shapes: x (…, I), w (O, I) or (I,), b (O,), or what broadcasts to y's → y (…, O) or (…). Raises
     RuntimeError where they do not fit. Source: torch.nn.functional.linear.
     """
-    out = (*x.shape[:-1], *w.shape[:-1])
-    if w.ndim not in (1, 2) or x.ndim == 0 or x.shape[-1] != w.shape[-1] or (
-            b is not None and (b.ndim > len(out) * (w.ndim - 1) or any(
-                n not in (1, m) for n, m in zip(b.shape[::-1], out[::-1], strict=False)))):
-        raise RuntimeError(f"linear: shapes do not fit; got x {x.shape}, w {w.shape}"
-                           + (f", b {b.shape}" if b is not None else ""))
-    of_one_dtype("linear", *(t for t in (x, w, b) if t is not None))
+    shape, flat = w.shape, x.ndim == w.ndim == 2            # the vjp of w must not hold w itself
+    if not (flat and x.shape[1] == shape[1] and (b is None or b.shape == shape[:1])):
+        _check_linear(x, w, b)
+    if not (x.dtype == w.dtype and (b is None or b.dtype == w.dtype) and x.dtype.kind != "b"):
+        of_one_dtype("linear", *(t for t in (x, w, b) if t is not None))
     y = product(x.data, w.data.T)
     if b is not None:
         y = np.add(y, b.data, out=y if isinstance(y, np.ndarray) else None)
-
-    shape, flat = w.shape, x.ndim == w.ndim == 2            # the vjp of w must not hold w itself
     batch_lies_last = flat and x.data.flags.f_contiguous and not x.data.flags.c_contiguous
 
     def by_input(g: Tensor) -> Tensor:
@@ -122,8 +118,23 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Recorded:
 
     def by_weight(g: Tensor) -> Tensor:
         if flat:
-            return _matmul(g.t(), x)
+            return _weight_grad(g, x)
         rows, outputs = math.prod(x.shape[:-1]), math.prod(shape[:-1])
-        return _matmul(g.reshape(rows, outputs).t(), x.reshape(rows, shape[-1])).reshape(shape)
+        return _weight_grad(g.reshape(rows, outputs), x.reshape(rows, shape[-1])).reshape(shape)
 
     return y, by_input, by_weight, lambda g: g
+
+
+@op
+def _weight_grad(g: Tensor, x: Tensor) -> Recorded:
+    """dw (O, I) = gᵀ @ x of y = x @ wᵀ:  g (N, O), x (N, I)"""
+    return product(g.data.T, x.data), lambda c: linear(x, c), lambda c: _matmul(g, c)
+
+
+def _check_linear(x: Tensor, w: Tensor, b: Tensor | None) -> None:
+    out = (*x.shape[:-1], *w.shape[:-1])
+    if w.ndim not in (1, 2) or x.ndim == 0 or x.shape[-1] != w.shape[-1] or (
+            b is not None and (b.ndim > len(out) * (w.ndim - 1) or any(
+                n not in (1, m) for n, m in zip(b.shape[::-1], out[::-1], strict=False)))):
+        raise RuntimeError(f"linear: shapes do not fit; got x {x.shape}, w {w.shape}"
+                           + (f", b {b.shape}" if b is not None else ""))

@@ -20,19 +20,70 @@ if TYPE_CHECKING:
 # ---- the ops -------------------------------------------------------------------------------------
 
 @op
-def _pick_class(x: Tensor, *, target: Array) -> Recorded:
-    """y[n, …] = x[n, target[n, …], …]"""
-    classes = x.shape[1]
-    y = np.take_along_axis(x.data, np.expand_dims(target, 1), 1).squeeze(1)
-    return y, lambda g: _put_class(g, target=target, classes=classes)
+def _class_losses(x: Tensor, *, target: Array, each: Array, counts: Array,
+                  total: float | None) -> Recorded:
+    """y[n, …] = -each·x[n, target[n, …], …], 0 for what does not count; or their sum over total"""
+    places: tuple[Array, ...] = np.indices(target.shape, sparse=True)
+    shape = x.shape
+    at_class = (places[0], target, *places[1:])
+    y = np.where(counts, -x.data[at_class] * each, 0).astype(x.dtype, copy=False)
+    static = {"target": target, "each": each, "counts": counts, "total": total}
+    return (y if total is None else np.add.reduce(y, None) / total,
+            lambda g: _class_losses_grad(g, at_class=at_class, shape=shape, static=static))
 
 
 @op
-def _put_class(x: Tensor, *, target: Array, classes: int) -> Recorded:
-    """Zeros but y[n, target[n, …], …] = x[n, …]"""
-    y = np.zeros((x.shape[0], classes, *x.shape[1:]), x.dtype)
-    np.put_along_axis(y, np.expand_dims(target, 1), np.expand_dims(x.data, 1), 1)
-    return y, lambda g: _pick_class(g, target=target)
+def _class_losses_grad(g: Tensor, *, at_class: Any, shape: tuple[int, ...],
+                       static: dict[str, Any]) -> Recorded:
+    """dx = 0 but for -each·g, over total, at each item's class; linear as the losses are"""
+    dx = np.zeros(shape, g.dtype)
+    share = g.data if static["total"] is None else g.data / static["total"]
+    dx[at_class] = np.where(static["counts"], -share * static["each"], 0)
+    return dx, lambda c: _class_losses(c, **static)
+
+
+@op
+def _squared_error(x: Tensor, t: Tensor, *, reduction: str) -> Recorded:
+    """y = (x - t)², all of them, or their sum or mean"""
+    d = x.data - t.data
+    y, share = _reduced(d * d, reduction)
+    return (y, lambda g: _squared_error_grad(g, x, t, factor=2 * share),
+            lambda g: _squared_error_grad(g, t, x, factor=2 * share))
+
+
+@op
+def _squared_error_grad(g: Tensor, x: Tensor, t: Tensor, *, factor: float) -> Recorded:
+    """dx = factor·g·(x - t)"""
+    return ((x.data - t.data) * (g.data * g.dtype.type(factor)),
+            lambda c: c * (x - t) * factor, lambda c: c * g * factor, lambda c: c * g * -factor)
+
+
+@op
+def _logit_cross_entropy(x: Tensor, t: Tensor, *, reduction: str) -> Recorded:
+    """y = -(t·log σ(x) + (1 - t)·log(1 - σ(x))) = (1 - t)·x - log σ(x), or their sum or mean"""
+    minus_log_sigmoid = np.log1p(np.exp(-np.abs(x.data))) - np.minimum(x.data, 0)
+    y, share = _reduced((1 - t.data) * x.data + minus_log_sigmoid, reduction)
+    return (y, lambda g: _logit_cross_entropy_grad(g, x, t, factor=share),
+            lambda g: g * x * -share)
+
+
+@op
+def _logit_cross_entropy_grad(g: Tensor, x: Tensor, t: Tensor, *, factor: float) -> Recorded:
+    """dx = factor·g·(σ(x) - t)"""
+    return ((el.sigmoid_of(x.data) - t.data) * (g.data * g.dtype.type(factor)),
+            lambda c: c * (x.sigmoid() - t) * factor,
+            lambda c: c * g * x.sigmoid() * (1 - x.sigmoid()) * factor,
+            lambda c: c * g * -factor)
+
+
+def _reduced(losses: Array, reduction: str) -> tuple[Array, float]:
+    """The losses reduced, and the share that each has in the result."""
+    if reduction == "none":
+        return losses, 1.0
+    total = np.add.reduce(losses, None)
+    if reduction == "sum":
+        return total, 1.0
+    return total / losses.dtype.type(losses.size), 1 / (losses.size or 1)
 
 
 @op
@@ -125,17 +176,10 @@ def _nll(name: str, x: Tensor, given: Tensor, weight: Any, ignore_index: int, re
         raise IndexError(f"{name}: target must lie in [0, {batch.shape[1] - 1}] or be "
                          f"ignore_index {ignore_index}; got {chosen.min()} to {chosen.max()}")
     w = _class_weights(name, weight, batch)
-    losses = -_pick_class(batch, target=chosen)
-    each: Any = counts.astype(batch.dtype)
-    if w is not None:
-        each = np.where(counts, w.data[chosen], 0).astype(batch.dtype)
-        losses = losses * each
-    if not counts.all():
-        losses = el.where(counts, losses, 0.0)
-    if reduction == "mean":
-        return el.div(losses.sum(), each.sum())
-    return _reduce(losses, reduction).reshape(
-        given.shape if reduction == "none" and x.ndim > 1 else ())
+    each = np.where(counts, 1 if w is None else w.data[chosen], 0).astype(batch.dtype)
+    total = {"mean": np.add.reduce(each, None), "sum": 1.0}.get(reduction)
+    losses = _class_losses(batch, target=chosen, each=each, counts=counts, total=total)
+    return losses if total is not None else losses.reshape(given.shape if x.ndim > 1 else ())
 
 
 def _soft_cross_entropy(log_p: Tensor, t: Tensor, weight: Any, reduction: str, smoothing: float
@@ -189,6 +233,8 @@ def mse_loss(input: Any, target: Any, size_average: None = None, reduce: None = 
     _check(name, reduction, size_average, reduce)
     x, t = _pair(name, input, target)
     require_float(name, x)
+    if weight is None:
+        return _squared_error(x, t, reduction=reduction)
     return _averaged((x - t).square(), _like(name, input, weight), reduction)
 
 
@@ -282,6 +328,8 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None
     x, t = _equal_shapes(name, input, target)
     require_float(name, t)
     w, p = _broadcast(name, "weight", weight, x), _broadcast(name, "pos_weight", pos_weight, x)
+    if w is p is None and x.dtype == t.dtype:
+        return _logit_cross_entropy(x, t, reduction=reduction)
     minus_log_sigmoid = el.softplus(-x, threshold=np.inf)
     if p is not None:
         minus_log_sigmoid = minus_log_sigmoid * ((p - 1) * t + 1)

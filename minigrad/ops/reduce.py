@@ -356,7 +356,15 @@ def log_softmax(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recor
     """y = x - log Σ e^x.   vjp: g - softmax(x)·Σ g"""
     axes, shifted = _below_max("log_softmax", x, dim, dtype)
     return (shifted - np.log(np.exp(shifted).sum(axes, keepdims=True)),
-            lambda g, y: g - y.exp() * g.sum(axes, keepdim=True))
+            lambda g, y: _log_softmax_grad(g, y, axes=axes))
+
+
+@op
+def _log_softmax_grad(g: Tensor, y: Tensor, *, axes: tuple[int, ...]) -> Recorded:
+    """dx = g - e^y·Σ g"""
+    return (g.data - np.exp(y.data) * g.data.sum(axes, keepdims=True),
+            lambda c: c - (c * y.exp()).sum(axes, keepdim=True),
+            lambda c: -c * y.exp() * g.sum(axes, keepdim=True))
 
 
 def _below_max(name: str, x: Tensor, dim: int,
