@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from minigrad.kernels import Array, norm, batch_first, batch_last, empty, thread_count
+from minigrad.kernels import Array, batch_first, batch_last, empty, norm, thread_count
 from minigrad.kernels.conv import (
     Geometry as Geometry,
     Pair as Pair,
@@ -42,7 +42,8 @@ def _conv(x: Array, w: Array, b: Array, geometry: Geometry) -> Array:
     elif y.size:
         k, o = prod(w.shape[1:]), len(w) // geometry.groups
         block = _block(k + o, x, geometry)
-        conv(x, w, b, geometry.sizes, block, _scratch((k + o) * prod(block) * x.shape[-1], x), y)
+        run = conv if x.dtype.kind == "f" else conv.twin            # the BLAS has no integers
+        run(x, w, b, geometry.sizes, block, _scratch((k + o) * prod(block) * x.shape[-1], x), y)
     return y
 
 
@@ -80,7 +81,8 @@ def conv2d_input_grad(g: Array, w: Array, x_shape: tuple[int, ...], geometry: Ge
     k = span * prod(w.shape[2:])
     across = min(max(1, CACHED_BYTES // ((k + o) * g.shape[-1] * g.itemsize)), g.shape[2])
     size = k * o + (k + o) * across * g.shape[-1]
-    conv_input_grad(g, w, geometry.sizes, (span, across), _scratch(size, g), dx)
+    run = conv_input_grad if g.dtype.kind == "f" else conv_input_grad.twin
+    run(g, w, geometry.sizes, (span, across), _scratch(size, g), dx)
     return batch_first(dx)
 
 
@@ -98,7 +100,7 @@ def unfold(x: Array, geometry: Geometry) -> Array:
     y = np.empty((len(x), *kernel, *out_size, x.shape[-1]), x.dtype)
     for (i, j), seen in places(padded(x, kernel, sizes, out_size), kernel, sizes, out_size):
         y[:, i, j] = seen
-    return y.reshape(-1, prod(out_size), x.shape[-1]).transpose(2, 0, 1)
+    return y.reshape(len(x) * prod(kernel), prod(out_size), x.shape[-1]).transpose(2, 0, 1)
 
 
 def fold(y: Array, x_shape: tuple[int, ...], geometry: Geometry) -> Array:
