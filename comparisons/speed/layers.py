@@ -61,8 +61,8 @@ def run(cases: Sequence[Case], seed: int) -> Iterator[dict[str, Any]]:
         rows = []
         for mine, other in zip(ours, theirs, strict=True):
             for row in compared(mine, other, machine):
-                rows.append(row | {"title": f"{case.title}: {row['layer']}", "threads": threads,
-                                   "case": asdict(case), "limits": asdict(machine)})
+                rows.append(asdict(case) | {"title": case.title, "threads": threads,
+                                            "limits": asdict(machine)} | row)
                 print(line(row), flush=True)
         sums = [sum(row["count"] * row[name]["median_ms"] for row in rows)
                 for name in implementations.NAMES]
@@ -193,7 +193,7 @@ def describe(module: Any) -> str:
 # ---- the table ---------------------------------------------------------------------------------
 
 HEADER = (f"{'layer':26}{'input':>18}{'pass':>10}{'times':>7}{'minigrad ms':>14}"
-          f"{'PyTorch ms':>12}{'ratio':>7}{'GFLOP/s':>12}{'GB/s':>14}{'% of limit':>12}")
+          f"{'PyTorch ms':>12}{'ratio':>7}{'GFLOP/s':>15}{'GB/s':>17}{'% of limit':>12}")
 NOTES = """\
 medians; ratio: PyTorch's time over minigrad's; then minigrad/PyTorch: operations of the textbook's
 sum and bytes of each array once, a second, and the share of the limit (the nearer of the two)"""
@@ -208,5 +208,5 @@ def line(row: dict[str, Any]) -> str:
             f"{'×'.join(map(str, row['shape'])) if first else '':>18}{row['pass']:>10}"
             f"{row['count'] if first else '':>7}"
             f"{digits(row['minigrad']['median_ms']):>14}{digits(row['torch']['median_ms']):>12}"
-            f"{row['ratio_torch']:7.2f}{pairs['gflops'] if row['flops'] else '':>12}"
-            f"{pairs['gbs']:>14}{share:>12}")
+            f"{row['ratio_torch']:7.2f}{pairs['gflops'] if row['flops'] else '':>15}"
+            f"{pairs['gbs']:>17}{share:>12}")

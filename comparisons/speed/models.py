@@ -12,6 +12,7 @@ network with one image, so that neither PyTorch's nor Numba's own size is counte
 from __future__ import annotations
 
 import functools
+import logging
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +26,7 @@ from comparisons.registry import TASKS
 from comparisons.speed.clock import in_turn, quartiles, repeated, spread
 from comparisons.task import Options, Split
 
-WARM_UP, SECONDS = 3, 6.0               # steps before the clock; time spent on each model
+WARM_UP, SECONDS = 3, 5.0               # steps before the clock; time spent on each model
 LOSS_BOUND = 0.05                       # parts of how far the loss moves in the warm-up
 ADAM_LR = 1e-3
 SIDES = ("minigrad", "torch", "compiled")
@@ -100,6 +101,8 @@ def stepper(case: Case, data: Data, side: str, seed: int) -> Step:
     model = parts.model
     if side == "compiled":
         import torch
+        # a machine without CUDA need not be told so in the middle of the table
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         torch.compiler.reset()          # past its limit of recompilations it would run eagerly
         # fullgraph: what cannot be compiled is an error, and not run eagerly
         model = torch.compile(model, fullgraph=True, dynamic=False)
@@ -220,7 +223,7 @@ def failures(rows: Sequence[dict[str, Any]]) -> list[str]:
     for row in rows:
         if why := row.get("compiled", {}).get("failed"):
             reasons.setdefault(why, []).append(row["title"])
-    return [f"torch.compile failed for {', '.join(titles)}: {why}"
+    return [f"torch.compile failed for {', '.join(dict.fromkeys(titles))}: {why}"
             for why, titles in reasons.items()]
 
 

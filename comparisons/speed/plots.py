@@ -9,19 +9,24 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.ticker
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from comparisons.figures import COLORS, FAINT, INK, LINES, STYLE, TITLES
+from comparisons.speed.clock import digits
 from comparisons.task import Fault
 
 Rows = Sequence[dict[str, Any]]
 AGAINST = {"ratio_torch": ("PyTorch, eager", COLORS["torch"]),
            "ratio_compiled": ("PyTorch, torch.compile", "#f0c39f")}
+KINDS = {"conv2d": "#0b6e69", "linear": "#6fb3ad", "max_pool2d": "#e08a4f", "relu": "#f0c39f",
+         "batch_norm": "#7a5c8e", "local_response_norm": "#c3aed0", "flatten": "#dedad2",
+         "loss": "#b23a48", "Adam": "#77736b", "others": "#22211f"}
 
 
 def write(path: Path, report: dict[str, Any]) -> None:
     """Draw a report of `speed`. Raises Fault naming the file if it cannot be written."""
     with mpl.rc_context(STYLE | {"savefig.facecolor": "white"}):
-        draw = scaling if report["measured"] == "scaling" else ratios
+        draw = {"models": ratios, "layers": shares, "scaling": scaling}[report["measured"]]
         figure = draw(report["rows"])
         try:
             figure.savefig(path, format="png", dpi=160)
@@ -45,7 +50,7 @@ def ratios(rows: Rows) -> Figure:
         ax.bar_label(bars, [f"{v:.2f}" for v in values], padding=3, fontsize=8, color=INK)
     ax.axvline(1, color=INK, lw=1)
     ax.set_xscale("log", base=2)
-    ax.xaxis.set_major_locator(mpl.ticker.LogLocator(2, numticks=12))
+    ax.xaxis.set_major_locator(mpl.ticker.LogLocator(2, subs=(1, 1.5), numticks=12))
     ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
     ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
     ax.margins(x=0.15, y=0.01)
@@ -59,13 +64,48 @@ def ratios(rows: Rows) -> Figure:
 
 
 def named(row: dict[str, Any], rows: Rows) -> str:
-    """The row's title, and what else tells it from the others."""
-    words = [row["title"], *([row["pass"]] if row.get("pass", "step") != "step" else [])]
-    if "batch" in row:
-        words.append(f"batch {row['batch']}")
-    if len({str(other["threads"]) for other in rows}) > 1:
-        words.append(f"threads {row['threads']['numba']}")
-    return ", ".join(words)
+    """The row's title and batch, and its threads if others have others."""
+    several = len({str(other["threads"]) for other in rows}) > 1
+    return (f"{row['title']}, batch {row['batch']}"
+            + (f", threads {row['threads']['numba']}" if several else ""))
+
+
+def shares(rows: Rows) -> Figure:
+    """What each kind of layer costs a step, as parts of PyTorch's whole: two bars a model."""
+    times: dict[str, dict[str, dict[str, float]]] = {}      # model, implementation, kind
+    for row in rows:
+        kind = kind_of(row)
+        for impl in TITLES:
+            kinds = times.setdefault(named(row, rows), {}).setdefault(impl, {})
+            kinds[kind] = kinds.get(kind, 0) + row["count"] * row[impl]["median_ms"]
+    figure = Figure(figsize=(8, 1.2 + 0.75 * len(times)), layout="constrained")
+    ax = figure.subplots()
+    for i, sides in enumerate(times.values()):
+        whole = sum(sides["torch"].values())
+        for impl, place in (("minigrad", i - 0.2), ("torch", i + 0.2)):
+            end = 0.0
+            for kind, color in KINDS.items():
+                part = sides[impl].get(kind, 0) / whole
+                ax.barh(place, part, 0.36, left=end, color=color)
+                end += part
+            ax.text(end + 0.01, place, f"{TITLES[impl]} {digits(end * whole)} ms", va="center",
+                    fontsize=8)
+    ax.set_yticks(range(len(times)), list(times))
+    ax.tick_params(axis="y", labelcolor=INK)
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.margins(x=0.2)
+    ax.xaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
+    ax.set_xlabel("forward, backward and step of all layers, each by itself, PyTorch's sum is 100%")
+    present = set(map(kind_of, rows))
+    figure.legend([Patch(color=color) for kind, color in KINDS.items() if kind in present],
+                  [kind for kind in KINDS if kind in present], loc="outside upper center", ncols=5)
+    return figure
+
+
+def kind_of(row: dict[str, Any]) -> str:
+    kind: str = row["layer"].split()[0]
+    return kind if kind in KINDS else "others"
 
 
 def scaling(rows: Rows) -> Figure:
@@ -80,15 +120,16 @@ def scaling(rows: Rows) -> Figure:
         for (task, threads), points in lines.items():
             several = len({row["threads"]["numba"] for row in rows}) > 1
             label = f"{task}, threads {threads}" if several else task
+            at = 0 if grows == "batch" else -1          # a label's place: beside the lines
             highest = 0.0
             for impl in ("torch", "minigrad"):
                 values = [row[impl]["median_ms"] / (row["batch"] if grows == "batch" else 1)
                           for row in points]
                 ax.plot([row[grows] for row in points], values, color=COLORS[impl],
                         label=TITLES[impl], marker="o", ms=3, **LINES[impl])
-                highest = max(highest, values[0])
-            ax.annotate(label, (points[0][grows], highest),
-                        (-3, 8), fontsize=8, color=FAINT, textcoords="offset points")
+                highest = max(highest, values[at])
+            ax.annotate(label, (points[at][grows], highest), (-3, 8), fontsize=8, color=FAINT,
+                        ha="left" if at == 0 else "right", textcoords="offset points")
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")
         ax.set_xticks([row[grows] for row in points])
