@@ -8,10 +8,11 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.ticker
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from comparisons.figures import COLORS, FAINT, INK, LINES, STYLE, TITLES
+from comparisons.figures import COLORS, INK, LINES, STYLE, TITLES
 from comparisons.speed.clock import digits
 from comparisons.task import Fault
 
@@ -109,37 +110,42 @@ def kind_of(row: dict[str, Any]) -> str:
 
 
 def scaling(rows: Rows) -> Figure:
-    """The time of one item as the batch grows, and of a step as the image grows."""
-    panels = [grows for grows in ("batch", "size") if any(row["grows"] == grows for row in rows)]
-    figure = Figure(figsize=(5.2 * len(panels), 4.4), layout="constrained")
-    for ax, grows in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        lines: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-        for row in rows:
-            if row["grows"] == grows:
-                lines.setdefault((row["task"], row["threads"]["numba"]), []).append(row)
-        for (task, threads), points in lines.items():
-            several = len({row["threads"]["numba"] for row in rows}) > 1
-            label = f"{task}, threads {threads}" if several else task
-            at = 0 if grows == "batch" else -1          # a label's place: beside the lines
-            highest = 0.0
-            for impl in ("torch", "minigrad"):
-                values = [row[impl]["median_ms"] / (row["batch"] if grows == "batch" else 1)
-                          for row in points]
-                ax.plot([row[grows] for row in points], values, color=COLORS[impl],
-                        label=TITLES[impl], marker="o", ms=3, **LINES[impl])
-                highest = max(highest, values[at])
-            ax.annotate(label, (points[at][grows], highest), (-3, 8), fontsize=8, color=FAINT,
-                        ha="left" if at == 0 else "right", textcoords="offset points")
-        ax.set_xscale("log", base=2)
-        ax.set_yscale("log")
-        ax.set_xticks([row[grows] for row in points])
-        ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
-        ax.xaxis.set_minor_locator(mpl.ticker.NullLocator())
-        ax.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
-        ax.set_xlabel("images or rows in a batch" if grows == "batch" else
-                      f"height and width of {points[0]['batch']} images, px")
-        ax.set_ylabel("ms an image or row" if grows == "batch" else "ms a step")
-    handles, names = figure.axes[0].get_legend_handles_labels()
-    unique = dict(zip(names[::-1], handles[::-1], strict=True))
-    figure.legend(unique.values(), unique, loc="outside upper center", ncols=2)
+    """The time of one item as the batch grows, of a step as the image grows: a panel a model."""
+    panels: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        panels.setdefault((row["grows"], row["task"]), []).append(row)
+    columns = min(3, len(panels))
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(3.4 * columns, 0.7 + 2.7 * lines), layout="constrained")
+    every = figure.subplots(lines, columns, squeeze=False).flat
+    for ax, ((grows, task), points) in zip(every, panels.items(), strict=False):
+        panel(ax, grows, points)
+        ax.set_title(" ".join(filter(None, [task, points[0]["variant"]])), fontsize=9.5)
+    for ax in every[len(panels):]:
+        ax.set_visible(False)
+    handles, names = every[0].get_legend_handles_labels()
+    figure.legend(handles[::-1], names[::-1], loc="outside upper center", ncols=4)
     return figure
+
+
+def panel(ax: Axes, grows: str, rows: Rows) -> None:
+    """A line an implementation and number of threads."""
+    counts = sorted({row["threads"]["numba"] for row in rows})
+    for threads, style in zip(counts, ("-", "--", ":", "-."), strict=False):
+        points = [row for row in rows if row["threads"]["numba"] == threads]
+        for impl in ("torch", "minigrad"):
+            ax.plot([row[grows] for row in points],
+                    [row[impl]["median_ms"] / (row["batch"] if grows == "batch" else 1)
+                     for row in points], color=COLORS[impl], marker="o", ms=3, ls=style,
+                    label=f"{TITLES[impl]}, threads {threads}" if len(counts) > 1
+                    else TITLES[impl], **LINES[impl])
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ax.set_xticks(sorted({row[grows] for row in rows}))
+    ax.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(lambda v, _: f"{v:g}")
+        axis.set_minor_formatter(mpl.ticker.NullFormatter())
+    ax.set_xlabel("batch" if grows == "batch" else
+                  f"height and width of {rows[0]['batch']} images, px")
+    ax.set_ylabel("ms an item" if grows == "batch" else "ms a step")
