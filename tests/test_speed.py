@@ -174,7 +174,8 @@ def test_layers_and_scaling_are_printed_written_and_drawn(what, tmp_path, monkey
             ("linear 8→1", "forward"), ("linear 8→1", "backward"), ("loss", "forward"),
             ("loss", "backward"), ("Adam step", "step")]
         assert rows[0]["flops"] == 2 * 10 * 8
-        assert "limits: matrix product" in out
+        assert "limits, threads 1: matrix product" in out
+        assert rows[0]["limits"]["1"].keys() == {"gemm_gflops", "copy_gbs"}
     else:
         assert [(row["title"], row["batch"], row["grows"]) for row in rows] == [
             ("regression", 10, "batch"), ("regression", 20, "batch"),

@@ -50,9 +50,12 @@ class Work:
 def run(cases: Sequence[Case], seed: int) -> Iterator[dict[str, Any]]:
     """Measure each layer of each case, printing its rows; yields them."""
     threads = environment.threads()
-    machine = limits.measured(threads["numba"] or 1)
-    print(f"limits: matrix product {machine.gemm_gflops:.0f} GFLOP/s, "
-          f"copy {machine.copy_gbs:.1f} GB/s")
+    all_threads = threads["numba"] or 1
+    known = {n: limits.measured(n) for n in sorted({1, all_threads})}
+    machine = known[all_threads]
+    for n, limit in known.items():
+        print(f"limits, threads {n}: matrix product {limit.gemm_gflops:.0f} GFLOP/s, "
+              f"copy {limit.copy_gbs:.1f} GB/s")
     for case in cases:
         data = batch_of(case, seed)
         ours, theirs = (works(name, build(case, data, name, seed))
@@ -61,14 +64,14 @@ def run(cases: Sequence[Case], seed: int) -> Iterator[dict[str, Any]]:
         rows = []
         for mine, other in zip(ours, theirs, strict=True):
             for row in compared(mine, other, machine):
-                rows.append(asdict(case) | {"title": case.title, "threads": threads,
-                                            "limits": asdict(machine)} | row)
                 print(line(row), flush=True)
+                rows.append(asdict(case) | {"title": case.title, "threads": threads,
+                                            "limits": {n: asdict(known[n]) for n in known}} | row)
+                yield rows[-1]
         sums = [sum(row["count"] * row[name]["median_ms"] for row in rows)
                 for name in implementations.NAMES]
         print(f"{'all, as often as the model has them':61}{digits(sums[0]):>14}"
               f"{digits(sums[1]):>12}{sums[1] / sums[0]:7.2f}")
-        yield from rows
 
 
 def compared(ours: Work, theirs: Work, machine: limits.Limits) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -30,13 +31,14 @@ class Limits:
 
 
 def measured(threads: int) -> Limits:
-    """The limits at so many threads; NumPy's BLAS has as many as it was given."""
+    """The limits at so many threads."""
+    from threadpoolctl import threadpool_limits
     rng = np.random.default_rng(0)
     gemm = 0.0
-    for n in SIDES:
-        a, b = rng.standard_normal((2, n, n), np.float32)
-        out = np.empty_like(a)
-        gemm = max(gemm, 2 * n**3 / best(lambda a=a, b=b, out=out: np.matmul(a, b, out=out)))
+    with threadpool_limits(threads, user_api="blas"):
+        for n in SIDES:
+            a, b = rng.standard_normal((2, n, n), np.float32)
+            gemm = max(gemm, 2 * n**3 / best(partial(np.matmul, a, b, out=np.empty_like(a))))
     source = np.ones(COPIED // 4, np.float32)
     target = np.zeros_like(source)
     pieces = list(zip(np.array_split(target, threads), np.array_split(source, threads),
