@@ -113,14 +113,20 @@ def unfold_block(x: Float4, first: int, channels: int, kernel: Pair, sizes: Size
                         continue
                     seen[:low * images] = 0
                     seen[high * images:] = 0
-                    if sw == 1:
-                        source = x[c, h, left + low:left + high].reshape(-1)
-                        target = seen[low * images:high * images]
+                    source = x[c, h].reshape(-1)
+                    target = seen[low * images:high * images]
+                    if sw == 1:                                     # one stretch of memory
+                        stretch = source[(left + low) * images:(left + high) * images]
                         for p in range(target.shape[0]):
-                            target[p] = source[p]
+                            target[p] = stretch[p]
+                    elif images == 1:
+                        for p in range(target.shape[0]):
+                            target[p] = source[left + (low + p) * sw]
                     else:
-                        for o in range(low, high):
-                            seen[o * images:(o + 1) * images] = x[c, h, left + o * sw]
+                        for o in range(high - low):
+                            to, at = o * images, (left + (low + o) * sw) * images
+                            for n in range(images):
+                                target[to + n] = source[at + n]
                 k += 1
 
 

@@ -24,6 +24,7 @@ CACHED_BYTES = 2**20        # of a block with its columns: a core's second cache
 LANES = 4                   # sums at most of which a gradient of weights is made, for any threads
 CHANNELS = 8                # that a gradient of a strided convolution's input takes at a time
 TILES_RUN = 64              # tiles · images in a block of Winograd's
+WINOGRAD_POSITIONS = 32     # tiles · images from which on it pays
 
 
 def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
@@ -132,11 +133,11 @@ def _block(lines: int, x: Array, geometry: Geometry) -> Pair:
 
 
 def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:
-    """Only in float32: float64 is for those who want all digits"""
-    channels, images = len(x), x.shape[-1]
+    """Only in float32: float64 is for those who want all digits. With few channels the transforms
+    of the tiles cost more than they save, with few tiles that of the weights."""
     return (geometry.kernel == (3, 3) and geometry.stride == geometry.dilation == (1, 1)
-            and geometry.groups == 1 and x.dtype == np.float32
-            and min(channels, outs) >= 16 and images >= 8 and min(geometry.out_size) >= 6)
+            and geometry.groups == 1 and x.dtype == np.float32 and min(len(x), outs) >= 16
+            and x.shape[-1] >= 8 and _tiles(geometry) * x.shape[-1] >= WINOGRAD_POSITIONS)
 
 
 def _tiles_at_a_time(x: Array, geometry: Geometry) -> int:

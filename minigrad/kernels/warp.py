@@ -38,23 +38,36 @@ def warp_affine_numpy(x: Float4, matrices: Float3, y: Float4) -> None:
 
 @kernel(warp_affine_numpy, writes=("y",))
 def warp_affine(x: Float4, matrices: Float3, y: Float4) -> None:
+    # Row by row: first where each pixel comes from, then its values, read without a test from a
+    # copy of the image within its border of zeros.
     _, channels, height, width = x.shape
-    one, zero = x.dtype.type(1), x.dtype.type(0)
+    number = x.dtype.type
+    one, stride = number(1), width + 3
     for n in prange(x.shape[0]):
+        m = matrices[n]
+        padded = np.zeros((channels, (height + 3) * stride), x.dtype)
+        for c in range(channels):
+            for i in range(height):
+                start = (i + 1) * stride + 1
+                padded[c, start:start + width] = x[n, c, i]
+        corner = np.empty(width, np.uint64)     # signed: each read would test for a place before 0
+        fx, fy = np.empty(width, x.dtype), np.empty(width, x.dtype)
         for i in range(height):
+            py = i - (height - 1) / 2
             for j in range(width):
-                px, py = j - (width - 1) / 2, i - (height - 1) / 2
-                sx = matrices[n, 0, 0] * px + matrices[n, 0, 1] * py + matrices[n, 0, 2]
-                sy = matrices[n, 1, 0] * px + matrices[n, 1, 1] * py + matrices[n, 1, 2]
-                sx = min(max(sx + (width - 1) / 2, -1.0), float(width))
-                sy = min(max(sy + (height - 1) / 2, -1.0), float(height))
+                px = j - (width - 1) / 2
+                sx = m[0, 0] * px + m[0, 1] * py + m[0, 2] + (width - 1) / 2
+                sy = m[1, 0] * px + m[1, 1] * py + m[1, 2] + (height - 1) / 2
+                sx = min(max(sx, -1.0), float(width))
+                sy = min(max(sy, -1.0), float(height))
                 w, h = math.floor(sx), math.floor(sy)
-                fx, fy = x.dtype.type(sx - w), x.dtype.type(sy - h)
-                for c in range(channels):
-                    a = x[n, c, h, w] if 0 <= h < height and 0 <= w < width else zero
-                    b = x[n, c, h, w + 1] if 0 <= h < height and 0 <= w + 1 < width else zero
-                    d = x[n, c, h + 1, w] if 0 <= h + 1 < height and 0 <= w < width else zero
-                    e = x[n, c, h + 1, w + 1] \
-                        if 0 <= h + 1 < height and 0 <= w + 1 < width else zero
-                    top = a * (one - fx) + b * fx
-                    y[n, c, i, j] = top * (one - fy) + (d * (one - fx) + e * fx) * fy
+                fx[j], fy[j] = number(sx - w), number(sy - h)
+                corner[j] = (h + 1) * stride + w + 1
+            for c in range(channels):
+                a, b = padded[c], padded[c, 1:]                             # above
+                d, e = padded[c, stride:], padded[c, stride + 1:]           # below
+                for j in range(width):
+                    at = corner[j]
+                    top = a[at] * (one - fx[j]) + b[at] * fx[j]
+                    y[n, c, i, j] = top * (one - fy[j]) + (d[at] * (one - fx[j])
+                                                           + e[at] * fx[j]) * fy[j]
