@@ -82,20 +82,26 @@ def test_gradients_reach_a_convolution_as_its_output_lies() -> None:
     assert seen[0].strides == y.data.strides
 
 
-def test_training_asks_for_no_more_memory_after_its_first_steps() -> None:
+def test_training_asks_the_system_for_no_memory_after_its_first_steps(
+        monkeypatch: pytest.MonkeyPatch) -> None:
     model = models.CNN()
     optimizer = optim.Adam(model.parameters())
     x, y = mg.randn(16, 1, 28, 28), mg.tensor(np.arange(16) % 10)
 
-    def blocks() -> int:
+    def step() -> None:
         optimizer.zero_grad()
         F.cross_entropy(model(x), y).backward()
         optimizer.step()
-        return len(kernels._lent) + sum(len(free) for free in kernels._free.values())
 
     for _ in range(3):
-        count = blocks()
-    assert [blocks() for _ in range(3)] == [count] * 3
+        step()
+    asked: list[int] = []
+    from_system = kernels._from_system
+    monkeypatch.setattr(kernels, "_from_system",
+                        lambda size: asked.append(size) or from_system(size))
+    for _ in range(3):
+        step()
+    assert asked == []
 
 
 FORK = """

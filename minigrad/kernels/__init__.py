@@ -295,12 +295,13 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     if size < RECYCLED_BYTES:
         return np.empty(shape, dtype)
     if size not in _free:           # what is computed has changed: let go of what lies unused
-        _free.clear()
+        for blocks in _free.values():
+            blocks.clear()
         _free[size] = []
     try:
         memory = _free[size].pop()
     except IndexError:
-        memory = memoryview(np.empty(size, np.uint8))       # type: ignore[arg-type]
+        memory = _from_system(size)
     array: Array = np.frombuffer(memory, np.uint8)
     lent = _Lent(array, _give_back)
     lent.memory = memory
@@ -308,10 +309,13 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     return array.view(dtype).reshape(shape)
 
 
+def _from_system(size: int) -> memoryview:
+    return memoryview(np.empty(size, np.uint8))     # type: ignore[arg-type]
+
+
 def _give_back(lent: _Lent) -> None:
     del _lent[id(lent)]
-    if (free := _free.get(lent.memory.nbytes)) is not None:
-        free.append(lent.memory)
+    _free[lent.memory.nbytes].append(lent.memory)
 
 
 # ---- the order of memory -------------------------------------------------------------------------
