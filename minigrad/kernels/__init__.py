@@ -31,7 +31,7 @@ import stat
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
@@ -337,12 +337,20 @@ def memory_order(x: Array) -> tuple[int, ...]:
     return tuple(sorted(range(x.ndim), key=lambda dim: -abs(x.strides[dim])))
 
 
-def empty_like(x: Array, order: tuple[int, ...]) -> Array:
-    """An array of x's shape and dtype whose dims lie in memory in this order"""
-    y = empty(tuple(x.shape[dim] for dim in order), x.dtype)
-    return y.transpose(sorted(range(x.ndim), key=order.__getitem__))
+def empty_in_order(shape: tuple[int, ...], dtype: DTypeLike, order: tuple[int, ...]) -> Array:
+    """`empty` with dims that lie in memory in this order"""
+    y = empty(tuple(shape[dim] for dim in order), dtype)
+    return y.transpose(sorted(range(len(shape)), key=order.__getitem__))
 
 
 def flat(x: Array, order: tuple[int, ...]) -> Array:
     """x's elements in this order of its dims: a view where they lie so"""
     return x.transpose(order).reshape(-1)
+
+
+def concatenate(arrays: Sequence[Array], axis: int) -> Array:
+    """np.concatenate of arrays of one dtype, in recycled memory, in the first one's order"""
+    x = arrays[0]
+    shape = (*x.shape[:axis], sum(a.shape[axis] for a in arrays), *x.shape[axis + 1:])
+    y = empty_in_order(shape, x.dtype, memory_order(x))
+    return np.concatenate(arrays, axis, out=y)

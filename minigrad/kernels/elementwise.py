@@ -10,7 +10,7 @@ from minigrad.kernels import (
     Array,
     Float1,
     Kernel,
-    empty_like,
+    empty_in_order,
     flat,
     kernel,
     memory_order,
@@ -24,7 +24,7 @@ def apply(run: Kernel, *inputs: Array) -> Array:
     """y of a kernel `run(*inputs, y)`: inputs of one shape, y in the memory order of the first."""
     x = inputs[0]
     order = memory_order(x)
-    y = empty_like(x, order)
+    y = empty_in_order(x.shape, x.dtype, order)
     compute = run if x.size >= SMALL and x.dtype.kind == "f" else run.twin
     compute(*(flat(array, order) for array in inputs), flat(y, order))
     return y

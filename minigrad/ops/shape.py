@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.autograd import Recorded, as_tensor, op
+from minigrad.kernels import concatenate
 from minigrad.ops import elementwise
 from minigrad.ops.promotion import promote
 
@@ -272,7 +273,7 @@ def _cat(*tensors: Tensor, dim: int) -> Recorded:
         return lambda g: _slice(g, dim, start, stop)
 
     stops = np.cumsum([0] + [x.shape[dim] for x in tensors]).tolist()
-    return np.concatenate([x.data for x in tensors], dim), *map(piece, stops, stops[1:])
+    return concatenate([x.data for x in tensors], dim), *map(piece, stops, stops[1:])
 
 
 def _slice(x: Tensor, dim: int, start: int, stop: int) -> Tensor:
