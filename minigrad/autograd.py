@@ -137,22 +137,29 @@ class enable_grad(_set_grad_mode):
     enabled = True
 
 
+_is_quiet = contextvars.ContextVar("_is_quiet", default=False)
+
+
 class _Quiet(threading.local):
     """A place to compute without NumPy's warnings: infinities and NaNs are values here.
 
     A context that is entered and left costs a tenth of what `with np.errstate(...)` does.
     """
 
-    inside = contextvars.ContextVar("inside", default=False)
-
     def __init__(self) -> None:                     # once a thread
         context = contextvars.Context()
         context.run(np.seterr, all="ignore")
-        context.run(self.inside.set, True)
+        context.run(_is_quiet.set, True)
         self.run = context.run
 
 
 _quiet = _Quiet()
+
+
+def quietly(function: Callable[..., Any], *args: Any) -> Any:
+    """`function(*args)` without NumPy's warnings."""
+    return function(*args) if _is_quiet.get() else _quiet.run(function, *args)
+
 
 registry: dict[str, Callable[..., Tensor]] = {}        # every @op there is, by its full name
 Inputs = tuple[Any, ...]
@@ -212,7 +219,7 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
     def apply(*args: Any, **static: Any) -> Tensor:
         if len(args) != n_inputs != -1:
             args, static = bind(args, static)
-        inputs, (value, *vjps) = (compute(args, static) if _quiet.inside.get()
+        inputs, (value, *vjps) = (compute(args, static) if _is_quiet.get()
                                   else _quiet.run(compute, args, static))
         y = Tensor(value)
         if _mode.enabled:
@@ -239,9 +246,11 @@ def as_tensor(name: str, x: Any) -> Tensor:
 def _record(name: str, inputs: tuple[Any, ...], vjps: list[Vjp | None], y: Tensor) -> None:
     if len(vjps) != len(inputs):
         raise TypeError(f"{name}: the op returned {len(vjps)} vjps for {len(inputs)} inputs")
-    # an unwanted vjp is dropped here, and with it the values that only it would need
-    edges = [(x.node or x, vjp) for x, vjp in zip(inputs, vjps, strict=True)
-             if x is not None and x._requires_grad and vjp is not None]
+    edges: list[tuple[Vertex, Vjp]] = []
+    for x, vjp in zip(inputs, vjps):    # noqa: B905  # they are equally many; strict costs time
+        # an unwanted vjp is dropped here, and with it the values that only it would need
+        if x is not None and x._requires_grad and vjp is not None:
+            edges.append((x.node or x, vjp))
     if edges and y._data.dtype.kind == "f":
         y.node = Node(name, edges, y._data)
         y._requires_grad = True
@@ -362,7 +371,7 @@ def _output_of(node: Node) -> Tensor:
 def unbroadcast(g: Tensor, shape: tuple[int, ...], name: str = "unbroadcast") -> Tensor:
     """Sum `g` over the axes along which an input of `shape` was broadcast."""
     lead = g.ndim - len(shape)
-    if g.shape[lead:] == shape and lead > 0:        # as it is for a bias
+    if lead > 0 and g.shape[lead:] == shape:        # as for a bias
         return g.sum(tuple(range(lead)))
     if lead < 0 or any(n not in (1, m) for n, m in zip(shape, g.shape[lead:], strict=True)):
         raise RuntimeError(f"{name}: a vjp returned a gradient of shape {g.shape} for an input of "
@@ -374,14 +383,14 @@ def unbroadcast(g: Tensor, shape: tuple[int, ...], name: str = "unbroadcast") ->
 def _accumulate(finished: dict[Vertex, Tensor], seen_outside: set[int],
                 create_graph: bool) -> None:
     for leaf, g in finished.items():
-        if leaf.grad is not None:
+        if leaf._grad is not None:
             with enable_grad() if create_graph else no_grad():
-                leaf.grad = leaf.grad + g
+                leaf._grad = leaf._grad + g
         elif create_graph:
-            leaf.grad = g
+            leaf._grad = g
         else:       # a leaf owns its .grad: no other tensor may share that memory
             shared = g._data.base is not None or id(g._data) in seen_outside
-            leaf.grad = Tensor(g._data.copy() if shared else g._data)
+            leaf._grad = Tensor(g._data.copy() if shared else g._data)
             seen_outside.add(id(g._data))
 
 

@@ -209,6 +209,41 @@ def test_parameters_without_gradients_are_left_alone():
     assert sorted(a.state_dict()["state"]) == sorted(b.state_dict()["state"]) == [0, 2, 3]
 
 
+@pytest.mark.parametrize(("name", "options"), OPTIMISERS, ids=str)
+def test_gradients_may_come_and_go(name, options):
+    ours, theirs = parameters()
+    a, b = getattr(optim, name)(ours, **options), getattr(torch.optim, name)(theirs, **options)
+    for step, missing in enumerate([[3], [], [0, 1], [0, 1, 2], [], [1], [0, 1, 2, 3], []]):
+        set_gradients(ours, theirs, step)
+        for i in missing:
+            ours[i].grad = theirs[i].grad = None
+        a.step(), b.step()
+        assert_equal(ours, theirs)
+    steps, torch_steps = ([s["step"].item() for _, s in sorted(each.state_dict()["state"].items())
+                           if "step" in s] for each in (a, b))
+    assert steps == torch_steps
+
+
+def test_what_is_remembered_may_be_changed_replaced_or_forgotten():
+    ours, theirs = parameters()
+    a, b = optim.Adam(ours), torch.optim.Adam(theirs)
+    for step in range(6):
+        set_gradients(ours, theirs, step)
+        a.step(), b.step()
+        assert_equal(ours, theirs)
+        for state, params, zeros in ((a.state, ours, np.zeros_like),
+                                     (b.state, theirs, torch.zeros_like)):
+            if step == 1:
+                state[params[0]]["exp_avg"] *= 2
+            elif step == 2:
+                state[params[1]]["exp_avg"] = zeros(state[params[1]]["exp_avg"])
+            elif step == 3:
+                del state[params[2]]
+            elif step == 4:
+                state[params[1]]["step"] -= 2
+            assert state[params[0]]["exp_avg"].shape == params[0].shape
+
+
 def test_zero_grad():
     ours, theirs = parameters()
     a = optim.SGD(ours)
@@ -405,6 +440,22 @@ def test_empty_parameters_are_stepped(name):
 class Plain(optim.Optimizer):
     def update(self, p, g, state, group):
         p -= group["lr"] * g
+
+
+class Unit(optim.Optimizer):
+    """Steps of length lr: a rule for whole parameters."""
+
+    def update(self, p, g, state, group):
+        p -= group["lr"] * g / np.linalg.norm(g)
+
+
+def test_a_rule_for_whole_parameters_sees_one_at_a_time():
+    ours = [Parameter(np.zeros((2, 2))), Parameter(np.zeros(3))]
+    for p in ours:
+        p.grad = mg.tensor(np.ones(p.shape))
+    Unit(ours, {"lr": 1.0}).step()
+    for p in ours:
+        np.testing.assert_allclose(np.linalg.norm(p.detach().numpy()), 1.0, rtol=1e-15)
 
 
 def test_an_optimiser_of_ones_own():

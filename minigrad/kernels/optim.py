@@ -26,7 +26,8 @@ def adam_numpy(p: Float1, g: Float1, m: Float1, v: Float1, v_max: Float1, shrink
     m += (1 - beta1) * g
     v *= beta2
     v += (1 - beta2) * g * g
-    v_max[:] = np.maximum(v_max, v)
+    if v_max is not v:
+        np.maximum(v_max, v, out=v_max)
     p += -step_size * m / (np.sqrt(v_max) / v_scale + eps)
 
 

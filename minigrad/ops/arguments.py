@@ -45,5 +45,5 @@ def sizes_of(name: str, argument: str, value: Any, dims: int, least: int) -> lis
 
 def require_bool(name: str, **arguments: Any) -> None:
     for argument, value in arguments.items():
-        if not isinstance(value, bool | np.bool_):
+        if value is not True and value is not False and not isinstance(value, np.bool_):
             raise TypeError(f"{name}: {argument} must be True or False; got {value!r}")

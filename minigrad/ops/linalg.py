@@ -100,20 +100,22 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Recorded:
     Shapes: x (…, I), w (O, I) or (I,), b (O,), or what broadcasts to y's → y (…, O) or (…). Raises
     RuntimeError where they do not fit. Source: torch.nn.functional.linear.
     """
-    shape, flat = w.shape, x.ndim == w.ndim == 2            # the vjp of w must not hold w itself
-    if not (flat and x.shape[1] == shape[1] and (b is None or b.shape == shape[:1])):
+    xs, shape = x.data.shape, w.data.shape              # the vjp of w must not hold w itself
+    flat = len(xs) == len(shape) == 2
+    if not (flat and xs[1] == shape[1] and (b is None or b.data.shape == shape[:1])):
         _check_linear(x, w, b)
-    if not (x.dtype == w.dtype and (b is None or b.dtype == w.dtype) and x.dtype.kind != "b"):
+    dtype = w.data.dtype
+    if not (x.data.dtype == dtype and (b is None or b.data.dtype == dtype) and dtype.kind == "f"):
         of_one_dtype("linear", *(t for t in (x, w, b) if t is not None))
     y = product(x.data, w.data.T)
     if b is not None:
         y = np.add(y, b.data, out=y if isinstance(y, np.ndarray) else None)
-    batch_lies_last = flat and x.data.flags.f_contiguous and not x.data.flags.c_contiguous
 
     def by_input(g: Tensor) -> Tensor:
         if w.ndim == 1:
             return g.unsqueeze(-1) * w
         # as x lies in memory: images that were flattened lie batch last
+        batch_lies_last = flat and x.data.flags.f_contiguous and not x.data.flags.c_contiguous
         return matmul(w.t(), g.t()).t() if batch_lies_last else matmul(g, w)
 
     def by_weight(g: Tensor) -> Tensor:

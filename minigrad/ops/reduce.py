@@ -38,8 +38,9 @@ def _spread(g: Tensor, shape: tuple[int, ...], dims: tuple[int, ...]) -> Tensor:
 
 
 def _whole_as_int64(name: str, x: Tensor, dtype: DTypeLike | None) -> Tensor:
-    default = x.dtype if x.dtype.kind == "f" else np.int64
-    return x.to(default if dtype is None else to_dtype(name, dtype))
+    if dtype is None:
+        return x if x.dtype.kind == "f" else x.to(np.int64)
+    return x.to(to_dtype(name, dtype))
 
 
 def _as_float(name: str, x: Tensor, dtype: DTypeLike | None = None) -> Tensor:

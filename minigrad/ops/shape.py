@@ -66,7 +66,9 @@ def to_dtype(name: str, dtype: DTypeLike) -> np.dtype[Any]:
 
 def normalize_dim(name: str, dim: int, ndim: int) -> int:
     """`dim` counted from the front. Raises IndexError out of range; 0-d tensors accept 0 and -1."""
-    n, dim = ndim or 1, to_int(name, "dim", dim)
+    n = ndim or 1
+    if type(dim) is not int:                    # mostly it is one: made short
+        dim = to_int(name, "dim", dim)
     if not -n <= dim < n:
         raise IndexError(f"{name}: dim {dim} is out of range [-{n}, {n - 1}] for {ndim} dims")
     return dim % n

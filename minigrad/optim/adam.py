@@ -26,6 +26,8 @@ class Adam(Optimizer):
     Source: Kingma & Ba 2015, algorithm 1; Reddi et al. 2018 for amsgrad.
     """
 
+    elementwise = True
+
     def __init__(self, params: Iterable[Any], lr: float = 1e-3,
                  betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0, amsgrad: bool = False, *, maximize: bool = False,

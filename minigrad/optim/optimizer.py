@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.autograd import Array, enable_grad, no_grad
+from minigrad.autograd import Array, enable_grad, quietly
 from minigrad.inplace import mark_changed
 from minigrad.nn.module import clear_grad
+from minigrad.optim.joined import Joined, State as State
 from minigrad.tensor import Tensor
 
 Group = dict[str, Any]
-State = dict[str, Any]
 
 SMALL = 2**14       # below this many values, NumPy is done before a kernel's threads have started
 
@@ -23,12 +23,16 @@ class Optimizer:
     """Base class: a subclass gives the defaults of its options and `update`, the rule for one
     parameter.
 
+    elementwise: whether the rule treats each value by itself. Then small parameters are updated as
+    one, joined end to end; what is remembered has the parameter's shape, but for the count "step".
     params: Tensors, (name, Tensor) pairs, or dicts with "params" and options of their own.
     param_groups: those dicts, every option filled in; options may be changed at any time. Names,
     which all parameters have or none, are kept as "param_names".
     state: what the rule remembers, by parameter.
     Raises TypeError or ValueError for what cannot be optimised. Source: torch.optim.Optimizer.
     """
+
+    elementwise = False
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
@@ -37,6 +41,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, State] = {}
+        self._joined: dict[tuple[Tensor, ...], list[Joined]] = {}
         groups = self._listed(params)
         if not groups:
             raise ValueError(f"{type(self).__name__}: got an empty parameter list")
@@ -101,7 +106,6 @@ class Optimizer:
                             f"dicts; got {type(params).__name__}")
         return list(params)
 
-    @no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
 
@@ -111,21 +115,39 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        with np.errstate(all="ignore"):         # infinities and NaNs are values here, as in the ops
-            for group in self.param_groups:
-                for p in group["params"]:
-                    if p.grad is not None:
-                        self._step(p, p.grad.data, group)
+        for group in self.param_groups:
+            if params := tuple([p for p in group["params"] if p.grad is not None]):
+                joined = self._joined.get(params)
+                if joined is None or not all(each.shared_with(self.state) for each in joined):
+                    joined = self._join(params, group)
+                for each in joined:
+                    quietly(self._step, each, group)
         return loss
 
-    def _step(self, p: Tensor, g: Array, group: Group) -> None:
-        values, g = np.asarray(p.data, order="C"), np.asarray(g, order="C")
-        if p not in self.state:
-            self.state[p] = self.new_state(values, group)
-        self.update(values, -g if group.get("maximize") else g, self.state[p], group)
-        if values is not p.data:
-            p.data[...] = values
-        mark_changed(p.data)
+    def _join(self, params: tuple[Tensor, ...], group: Group) -> list[Joined]:
+        """Put together what may be updated as one: small, of one dtype, after as many steps."""
+        alike: dict[Any, list[Tensor]] = {}
+        for p in params:
+            if p not in self.state:
+                self.state[p] = self.new_state(np.asarray(p.data, order="C"), group)
+            own = self.state[p]
+            small = self.elementwise and p.numel() < SMALL
+            kind = (p.dtype, *own, float(own.get("step", 0))) if small else id(p)
+            alike.setdefault(kind, []).append(p)
+        if len(self._joined) >= len(self.param_groups):     # other parameters have gradients now
+            self._joined.clear()
+        self._joined[params] = [Joined(tuple(ps), self.state) for ps in alike.values()]
+        return self._joined[params]
+
+    def _step(self, joined: Joined, group: Group) -> None:
+        values = joined.flat([p.data for p in joined.params])
+        g = joined.flat([p.grad.data for p in joined.params])
+        self.update(values, -g if group.get("maximize") else g, joined.state, group)
+        joined.share_out(self.state)
+        for p, part in zip(joined.params, joined.parts(values), strict=True):
+            if part is not p.data:
+                p.data[...] = part
+            mark_changed(p.data)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients: None, or zeros with `set_to_none=False`."""

@@ -23,6 +23,8 @@ class RMSprop(Optimizer):
     Raises ValueError for negative options. Source: Hinton's lecture 6e; Graves 2013 for `centered`.
     """
 
+    elementwise = True
+
     def __init__(self, params: Iterable[Any], lr: float = 1e-2, alpha: float = 0.99,
                  eps: float = 1e-8, weight_decay: float = 0, momentum: float = 0,
                  centered: bool = False, *, maximize: bool = False) -> None:

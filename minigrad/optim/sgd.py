@@ -24,6 +24,8 @@ class SGD(Optimizer):
     Source: Sutskever et al. 2013; torch's form, in which lr multiplies v from outside.
     """
 
+    elementwise = True
+
     def __init__(self, params: Iterable[Any], lr: float = 1e-3, momentum: float = 0,
                  dampening: float = 0, weight_decay: float = 0, nesterov: bool = False, *,
                  maximize: bool = False) -> None:
