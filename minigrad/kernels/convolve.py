@@ -23,7 +23,6 @@ from minigrad.kernels.winograd import winograd, winograd_weight_grad
 CACHED_BYTES = 2**20        # of a block with its columns: a core's second cache holds about that
 LANES = 4                   # sums at most of which a gradient of weights is made, for any threads
 CHANNELS = 8                # that a gradient of a strided convolution's input takes at a time
-TILES_RUN = 64              # tiles · images in a block of Winograd's
 WINOGRAD_POSITIONS = 32     # tiles · images from which on it pays
 
 
@@ -36,7 +35,7 @@ def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
 def _conv(x: Array, w: Array, b: Array, geometry: Geometry) -> Array:
     y = empty((len(w), *geometry.out_size, x.shape[-1]), x.dtype)
     if _winograd_pays(x, len(w), geometry):
-        count = _tiles_at_a_time(x, geometry)
+        count = _tiles_at_a_time(CACHED_BYTES, x, len(w), geometry)
         size = 36 * x.shape[-1] * (count * (len(x) + len(w)) + 2)
         u = empty((36, *w.shape[:2]), w.dtype)
         winograd(x, w, b, geometry.padding, count, u, _scratch(size, x), y)
@@ -52,7 +51,8 @@ def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: G
     """dw of y = conv2d(x, w): x (N, C, H, W), g (N, O, OH, OW) → (O, C/groups, KH, KW)"""
     x, g, dw = batch_last(x), batch_last(g), np.zeros(w_shape, x.dtype)
     if _winograd_pays(x, len(g), geometry):
-        count = _tiles_at_a_time(x, geometry)
+        # larger blocks: after each, all of dw is added to
+        count = _tiles_at_a_time(3 * CACHED_BYTES, x, len(g), geometry)
         blocks = -(-_tiles(geometry) // count)
         size = 36 * x.shape[-1] * (count * (len(x) + len(g)) + 2) + len(g) * len(x)
         winograd_weight_grad(x, g, geometry.padding, count, _scratch(size, x),
@@ -140,8 +140,10 @@ def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:
             and x.shape[-1] >= 8 and _tiles(geometry) * x.shape[-1] >= WINOGRAD_POSITIONS)
 
 
-def _tiles_at_a_time(x: Array, geometry: Geometry) -> int:
-    return min(max(1, TILES_RUN // x.shape[-1]), _tiles(geometry))
+def _tiles_at_a_time(size: int, x: Array, outs: int, geometry: Geometry) -> int:
+    """So many that all they are transformed to, v and m, has this size, in bytes"""
+    of_one = 36 * (len(x) + outs) * x.shape[-1] * x.itemsize
+    return min(max(1, size // of_one), _tiles(geometry))
 
 
 def _tiles(geometry: Geometry) -> int:
