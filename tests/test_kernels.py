@@ -75,6 +75,16 @@ def conv_input_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     return c["g"], c["w"], sizes, (span, across), scratch, junk(c["x"].shape, dtype)
 
 
+def conv_direct(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    c = convolution(rng, draw, dtype)
+    return c["x"], c["w"], c["b"], c["sizes"], junk(c["g"].shape, dtype)
+
+
+def conv_direct_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    c = convolution(rng, draw, dtype)
+    return c["x"], c["g"], c["sizes"], junk(c["w"].shape, dtype)
+
+
 def tiled(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     """x, w, g, padding, tiles at a time, scratch"""
     channels, outs, images = (draw(st.integers(1, 3)) for _ in range(3))
@@ -228,7 +238,8 @@ def relu_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
-    conv, conv_weight_grad, conv_input_grad, winograd, winograd_weight_grad, matmul,
+    conv, conv_weight_grad, conv_input_grad, conv_direct, conv_direct_weight_grad, winograd,
+    winograd_weight_grad, matmul,
     max_pool, max_pool_grad, gather, avg_pool, avg_pool_grad, channel_sums, batch_norm,
     batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, erf, relu_grad)}
 

@@ -295,7 +295,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     if size < RECYCLED_BYTES:
         return np.empty(shape, dtype)
     if size not in _free:           # what is computed has changed: let go of what lies unused
-        for blocks in _free.values():
+        for blocks in list(_free.values()):
             blocks.clear()
         _free[size] = []
     try:

@@ -18,6 +18,7 @@ from minigrad.kernels.conv import (
     padded,
     places,
 )
+from minigrad.kernels.conv_direct import conv_direct, conv_direct_weight_grad
 from minigrad.kernels.winograd import winograd, winograd_weight_grad
 
 CACHED_BYTES = 2**20        # of a block with its columns: a core's second cache holds about that
@@ -39,6 +40,8 @@ def _conv(x: Array, w: Array, b: Array, geometry: Geometry) -> Array:
         size = 36 * x.shape[-1] * (count * (len(x) + len(w)) + 2)
         u = empty((36, *w.shape[:2]), w.dtype)
         winograd(x, w, b, geometry.padding, count, u, _scratch(size, x), y)
+    elif _is_thin(w.shape, geometry) and x.dtype.kind == "f":
+        conv_direct(x, w, b, geometry.sizes, y)
     elif y.size:
         k, o = prod(w.shape[1:]), len(w) // geometry.groups
         block = _block(k + o, x, geometry)
@@ -57,6 +60,8 @@ def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: G
         size = 36 * x.shape[-1] * (count * (len(x) + len(g)) + 2) + len(g) * len(x)
         winograd_weight_grad(x, g, geometry.padding, count, _scratch(size, x),
                              empty((min(LANES, blocks), 36, len(g), len(x)), x.dtype), dw)
+    elif _is_thin(w_shape, geometry) and x.dtype.kind == "f":
+        conv_direct_weight_grad(x, g, geometry.sizes, dw)
     elif g.size:
         k, o, groups = prod(w_shape[1:]), w_shape[0] // geometry.groups, geometry.groups
         block = _block(k + o, x, geometry)
@@ -130,6 +135,11 @@ def _block(lines: int, x: Array, geometry: Geometry) -> Pair:
     if at_once < width:
         return 1, -(-width // -(-width // at_once))         # as many pieces, of equal size
     return min(at_once // width, height), width
+
+
+def _is_thin(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
+    """Whether a group has one channel in or out: then the BLAS would multiply by a vector"""
+    return geometry.groups > 1 and min(w_shape[1], w_shape[0] // geometry.groups) == 1
 
 
 def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:
