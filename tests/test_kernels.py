@@ -112,11 +112,11 @@ def winograd_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 def matmul(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     m, k, n = (draw(st.integers(1, 5)) for _ in range(3))
-    a_turned, b_turned = draw(st.booleans()), draw(st.booleans())
-    scratch = junk((threads(draw), 25), dtype)
+    a_turned, b_turned, y_turned = (draw(st.booleans()) for _ in range(3))
+    scratch = junk((threads(draw), m * (k + n)), dtype)
     return (real(rng, (k, m) if a_turned else (m, k), dtype),
-            real(rng, (n, k) if b_turned else (k, n), dtype), a_turned, b_turned,
-            draw(st.integers(1, n if a_turned and b_turned else m)), scratch, junk((m, n), dtype))
+            real(rng, (n, k) if b_turned else (k, n), dtype), a_turned, b_turned, y_turned,
+            draw(st.integers(1, m)), scratch, junk((n, m) if y_turned else (m, n), dtype))
 
 
 def bounds(rng: Any, draw: Any, *, empty: bool) -> tuple[Any, Any]:

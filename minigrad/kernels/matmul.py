@@ -11,55 +11,57 @@ import numpy as np
 from minigrad.kernels import Array, Float2, empty, kernel, prange, thread_count
 
 LARGE = 2**18       # multiplications; below, OpenBLAS keeps to one thread, too
-ROWS = 48           # at least, in a block: every block makes the BLAS rearrange the other matrix
+ROWS = 192          # in a block: every block makes the BLAS rearrange the whole other matrix
 BLOCKS = 8          # at most; they depend on the shapes alone, so results do not on the threads
 
 
-def matmul_numpy(a: Float2, b: Float2, a_turned: bool, b_turned: bool, blocks: int,
+def matmul_numpy(a: Float2, b: Float2, a_turned: bool, b_turned: bool, y_turned: bool, blocks: int,
                  scratch: Float2, y: Float2) -> None:
-    """y (m, n) = a (m, k) @ b (k, n); one that is `turned` comes as its transpose"""
-    np.matmul(a.T if a_turned else a, b.T if b_turned else b, out=y)
+    """y (m, n) = a (m, k) @ b (k, n); one that is `turned` comes, or is wanted, as its transpose"""
+    np.matmul(a.T if a_turned else a, b.T if b_turned else b, out=y.T if y_turned else y)
 
 
 @kernel(matmul_numpy, writes=("y",), scratch=("scratch",), multiplies=True)
-def matmul(a: Float2, b: Float2, a_turned: bool, b_turned: bool, blocks: int, scratch: Float2,
-           y: Float2) -> None:
-    # np.dot takes whole rows of what is in order, and whole columns of what is turned
-    m, n = y.shape
+def matmul(a: Float2, b: Float2, a_turned: bool, b_turned: bool, y_turned: bool, blocks: int,
+           scratch: Float2, y: Float2) -> None:
+    m, n = (y.shape[1], y.shape[0]) if y_turned else y.shape
     k = a.size // m
     threads = scratch.shape[0]
-    by_columns = a_turned and b_turned
     for thread in prange(threads):
         for block in range(thread, blocks, threads):
-            if by_columns:
-                first, last = n * block // blocks, n * (block + 1) // blocks
-                part = scratch[thread, :m * (last - first)].reshape(m, last - first)
-                np.dot(a.T, b[first:last].T, part)
-                y[:, first:last] = part
+            first, last = m * block // blocks, m * (block + 1) // blocks
+            count = last - first
+            # np.dot reads and writes whole arrays, or their transposes
+            if a_turned:
+                rows = scratch[thread, :count * k].reshape(count, k)
+                rows[:] = a[:, first:last].T
             else:
-                first, last = m * block // blocks, m * (block + 1) // blocks
-                if a_turned:
-                    rows = scratch[thread, :(last - first) * k].reshape(last - first, k)
-                    rows[:] = a[:, first:last].T
-                else:
-                    rows = a[first:last]
-                if b_turned:
-                    np.dot(rows, b.T, y[first:last])
-                else:
-                    np.dot(rows, b, y[first:last])
+                rows = a[first:last]
+            if y_turned:
+                part = scratch[thread, count * k:count * (k + n)].reshape(count, n)
+            else:
+                part = y[first:last]
+            if b_turned:
+                np.dot(rows, b.T, part)
+            else:
+                np.dot(rows, b, part)
+            if y_turned:
+                y[:, first:last] = part.T
 
 
 def product(a: Array, b: Array) -> Array:
     """a @ b, (…, m, k) @ (…, k, n) → (…, m, n)"""
-    if a.ndim != 2 or b.ndim != 2 or a.size * b.shape[1] < LARGE or a.dtype.kind != "f":
-        y: Array = np.matmul(a, b)
-        return y
+    if a.ndim != 2 or b.ndim != 2:
+        return np.asarray(np.matmul(a, b))
     (m, k), n = a.shape, b.shape[1]
-    a_turned, b_turned = (x.flags.f_contiguous and not x.flags.c_contiguous for x in (a, b))
-    long = n if a_turned and b_turned else m
-    blocks = min(BLOCKS, max(1, long // ROWS))
-    widest = -(-long // blocks) * (m if a_turned and b_turned else k)
+    if m * k * n < LARGE or a.dtype.kind != "f":
+        return np.asarray(np.dot(a, b))         # of small ones faster than matmul
     y = empty((m, n), a.dtype)
-    matmul(a.T if a_turned else a, b.T if b_turned else b, a_turned, b_turned, blocks,
-           empty((thread_count(), widest), a.dtype), y)
+    if y_turned := m < min(2 * ROWS, n):        # yᵀ = bᵀ @ aᵀ has more rows to share out
+        a, b, m, n = b.T, a.T, n, m
+    a_turned, b_turned = (x.flags.f_contiguous and not x.flags.c_contiguous for x in (a, b))
+    blocks = min(BLOCKS, max(2, m // ROWS))
+    scratch = empty((thread_count(), -(-m // blocks) * (k + n)), a.dtype)
+    matmul(a.T if a_turned else a, b.T if b_turned else b, a_turned, b_turned, y_turned, blocks,
+           scratch, y)
     return y
