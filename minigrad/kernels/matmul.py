@@ -11,6 +11,7 @@ import numpy as np
 from minigrad.kernels import Array, Float2, empty, kernel, prange, thread_count
 
 LARGE = 2**18       # multiplications; below, OpenBLAS keeps to one thread, too
+FEW = 4             # pieces of that size that one thread does
 ROWS = 192          # in a block: every block makes the BLAS rearrange the whole other matrix
 BLOCKS = 8          # at most; they depend on the shapes alone, so results do not on the threads
 
@@ -54,9 +55,15 @@ def product(a: Array, b: Array) -> Array:
     if a.ndim != 2 or b.ndim != 2:
         return np.asarray(np.matmul(a, b))
     (m, k), n = a.shape, b.shape[1]
-    if m * k * n < LARGE or a.dtype.kind != "f":
+    pieces = -(-m * k * n // LARGE)
+    if pieces <= 1 or a.dtype.kind != "f":
         return np.asarray(np.dot(a, b))         # of small ones faster than matmul
     y = empty((m, n), a.dtype)
+    if pieces <= FEW <= m:                      # done one after the other before threads are awake
+        for i in range(pieces):
+            rows = slice(m * i // pieces, m * (i + 1) // pieces)
+            np.dot(a[rows], b, out=y[rows])
+        return y
     if y_turned := m < min(2 * ROWS, n):        # yᵀ = bᵀ @ aᵀ has more rows to share out
         a, b, m, n = b.T, a.T, n, m
     a_turned, b_turned = (x.flags.f_contiguous and not x.flags.c_contiguous for x in (a, b))

@@ -228,14 +228,8 @@ def rsqrt(x: Tensor) -> Recorded:
 @float_op
 def sigmoid(x: Tensor) -> Recorded:
     """y = 1 / (1 + e^-x)"""
-    return sigmoid_of(x.data), lambda g, y: g * y * (1 - y)
-
-
-def sigmoid_of(x: Array) -> Array:
-    """1 / (1 + e^-x) of an array"""
-    e = np.exp(-np.abs(x))                                      # ≤ 1: never overflows
-    y: Array = np.where(x >= 0, 1, e) / (1 + e)
-    return y.astype(x.dtype, copy=False)
+    e = np.exp(-np.abs(x.data))                                 # ≤ 1: never overflows
+    return (np.where(x.data >= 0, 1, e) / (1 + e)).astype(x.dtype), lambda g, y: g * y * (1 - y)
 
 
 @float_op

@@ -100,7 +100,7 @@ def reshape(x: Tensor, *, shape: tuple[int, ...]) -> Recorded:
     if not fits or min(shape, default=0) < -1:
         raise RuntimeError(f"reshape: shape {shape} is invalid for {x.data.size} elements; "
                            f"got x {before}")
-    return x.data.reshape(shape), lambda g: g.reshape(before)
+    return x.data.reshape(shape), lambda g: reshape(g, shape=before)
 
 
 def view(input: Any, size: tuple[int, ...]) -> Tensor:
