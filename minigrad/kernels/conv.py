@@ -138,8 +138,8 @@ def conv_numpy(x: Float4, w: Float4, b: Float1, sizes: Sizes, block: Pair, scrat
     by_group = w.reshape(groups, -1, *w.shape[1:])
     y[:] = b[:, None, None, None]
     for (i, j), seen in places(padded(x, kernel, sizes, out_size), kernel, sizes, out_size):
-        channels = seen.reshape(groups, -1, *seen.shape[1:])
-        y += np.einsum("goc, gchwn -> gohwn", by_group[..., i, j], channels).reshape(y.shape)
+        channels = seen.reshape(groups, w.shape[1], -1)
+        y += np.matmul(by_group[..., i, j], channels).reshape(y.shape)
 
 
 @kernel(conv_numpy, writes=("y",), scratch=("scratch",), multiplies=True)
@@ -176,10 +176,11 @@ def conv_weight_grad_numpy(x: Float4, g: Float4, sizes: Sizes, block: Pair, scra
                            lanes: Float4, dw: Float4) -> None:
     """dw[o, c, i, j] = Σ_hwn g[o, h, w, n] · x[c, h·SH + i·DH - PH, w·SW + j·DW - PW, n]"""
     kernel, out_size, groups = dw.shape[2:], g.shape[1:3], sizes[6]
-    by_group, sums = g.reshape(groups, -1, *g.shape[1:]), dw.reshape(groups, -1, *dw.shape[1:])
+    outs = len(g) // groups
+    by_group, sums = g.reshape(groups, outs, -1), dw.reshape(groups, outs, *dw.shape[1:])
     for (i, j), seen in places(padded(x, kernel, sizes, out_size), kernel, sizes, out_size):
-        channels = seen.reshape(groups, -1, *seen.shape[1:])
-        sums[..., i, j] = np.einsum("gohwn, gchwn -> goc", by_group, channels)
+        channels = seen.reshape(groups, dw.shape[1], -1)
+        sums[..., i, j] = np.matmul(by_group, channels.swapaxes(1, 2))
 
 
 @kernel(conv_weight_grad_numpy, writes=("dw",), scratch=("scratch", "lanes"), multiplies=True)
@@ -229,9 +230,10 @@ def conv_input_grad_numpy(g: Float4, w: Float4, sizes: Sizes, block: Pair, scrat
     """dx[c, oh·SH + i·DH - PH, ow·SW + j·DW - PW, n] += Σ_o w[o, c, i, j] · g[o, oh, ow, n], from 0
     """
     groups = sizes[6]
-    by_group, into = w.reshape(groups, -1, *w.shape[1:]), g.reshape(groups, -1, *g.shape[1:])
-    fold_places(lambda i, j: np.einsum("goc, gohwn -> gchwn", by_group[..., i, j], into)
-                .reshape(-1, *g.shape[1:]), w.shape[2:], sizes, g.shape[1:3], dx)
+    turned = w.reshape(groups, len(w) // groups, *w.shape[1:]).swapaxes(1, 2)
+    lines = g.reshape(groups, len(g) // groups, -1)
+    fold_places(lambda i, j: np.matmul(turned[..., i, j], lines).reshape(-1, *g.shape[1:]),
+                w.shape[2:], sizes, g.shape[1:3], dx)
 
 
 @kernel(conv_input_grad_numpy, writes=("dx",), scratch=("scratch",), multiplies=True)

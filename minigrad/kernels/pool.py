@@ -25,7 +25,7 @@ def max_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair
             if not rows.size * cols.size:
                 y[:, i, j], indices[:, i, j] = 0, -1
                 continue
-            window = x[:, rows][:, :, cols].reshape(len(x), -1, x.shape[3])
+            window = x[:, rows][:, :, cols].reshape(len(x), rows.size * cols.size, x.shape[3])
             best = window.argmax(1)
             nan = np.isnan(window)
             best = np.where(nan.any(1), window.shape[1] - 1 - nan[:, ::-1].argmax(1), best)
@@ -65,7 +65,8 @@ def max_pool_grad_numpy(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step:
     """dx at the place that indices[c, i, j] name += g[c, i, j], after dx was set to 0"""
     dx[:] = 0
     c, i, j, n = np.nonzero(indices >= 0)
-    np.add.at(dx.reshape(len(dx), -1, dx.shape[3]), (c, indices[c, i, j, n], n), g[c, i, j, n])
+    planes = dx.reshape(len(dx), dx.shape[1] * dx.shape[2], dx.shape[3])
+    np.add.at(planes, (c, indices[c, i, j, n], n), g[c, i, j, n])
 
 
 @kernel(max_pool_grad_numpy, writes=("dx",))
@@ -87,9 +88,8 @@ def max_pool_grad(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair,
 
 def gather_numpy(x: Float4, indices: Index4, y: Float4) -> None:
     """y[c, i, j, n] = x[c, …, n] at the place that indices[c, i, j, n] names, 0 where that is -1"""
-    flat = np.take_along_axis(x.reshape(len(x), -1, x.shape[3]),
-                              indices.reshape(len(x), -1, x.shape[3]), 1)
-    y[:] = np.where(indices < 0, 0, flat.reshape(y.shape))
+    c, i, j, n = np.indices(y.shape)
+    y[:] = np.where(indices < 0, 0, x[c, indices // x.shape[2], indices % x.shape[2], n])
 
 
 @kernel(gather_numpy, writes=("y",))
