@@ -44,7 +44,7 @@ def test_any_size_is_within_the_promised_error(images: int, channels: int, outs:
         np.testing.assert_allclose(ours, exact, rtol=0, atol=ERROR, err_msg=name)
 
 
-@pytest.mark.parametrize("channels, outs, size", [(32, 64, 14), (96, 208, 12), (208, 96, 12)])
+@pytest.mark.parametrize(("channels", "outs", "size"), [(32, 64, 14), (96, 208, 12), (208, 96, 12)])
 def test_the_models_layers_are_within_the_promised_error(channels: int, outs: int, size: int
                                                           ) -> None:
     for name, (ours, exact) in both(32, channels, outs, (size, size), (1, 1), 0).items():

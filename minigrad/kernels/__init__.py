@@ -42,7 +42,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
-F = TypeVar("F", bound=Callable[..., None])
+F = TypeVar("F", bound=Callable[..., Any])
 
 # What a kernel's arguments are: C-contiguous arrays of its float dtype (None) or of another, by
 # number of dims; besides these bool, int, float and tuples of them.
@@ -264,9 +264,13 @@ def _one_blas_thread() -> Iterator[None]:
 
 @functools.cache
 def _blas_libraries() -> list[Any]:
-    import_module("scipy.linalg.cython_blas")       # Numba's np.dot
-    controller = import_module("threadpoolctl").ThreadpoolController()
-    return list(controller.select(user_api="blas").lib_controllers)
+    """The one that SciPy brings, which np.dot in a kernel is; or all, where it shares NumPy's"""
+    scipy = Path(import_module("scipy.linalg.cython_blas").__file__ or "").parents[2]
+    found = import_module("threadpoolctl").ThreadpoolController().select(user_api="blas")
+    own = [library for library in found.lib_controllers
+           if Path(library.filepath).is_relative_to(scipy)
+           and "numpy" not in Path(library.filepath).parent.name]
+    return own or list(found.lib_controllers)
 
 
 # ---- memory --------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ With `columns[c·i·j, oh·ow·n]` the input values under each place (i, j) of t
     dw = g @ columnsᵀ
     dx = fold(wᵀ @ g)           each value added back to where it was unfolded from (col2im)
 
-All arrays lie batch last: x (C, H, W, N), y and g (O, OH, OW, N). Then a row of columns is a stretch
+All arrays lie batch last: x (C, H, W, N), y and g (O, OH, OW, N). Then a row of columns is a part
 of a row of x for all images, and a map of 7×7 fills a matrix product as well as a large one does.
 
 `sizes` are (SH, SW, DH, DW, PH, PW, groups). A block is a few output rows, or a part of one. Each

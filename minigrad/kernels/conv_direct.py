@@ -4,8 +4,8 @@ depthwise convolutions above all, one channel in and one out.
     y[o, h, w, n] = b[o] + Σ_cij w[o, c, i, j] · x[c, h·SH + i·DH - PH, w·SW + j·DW - PW, n]
 
 An output row is a stretch of memory, batch last, and so is what each place (i, j) of the window
-sees of a row of x. So the row is made by adding up stretches, each times one weight; it stays in the
-first cache meanwhile. Arrays and `sizes` are those of conv.py.
+sees of a row of x. So the row is made by adding up stretches, each times one weight; it stays in
+the first cache meanwhile. Arrays and `sizes` are those of conv.py.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:
 def _tiles_at_a_time(size: int, x: Array, outs: int, geometry: Geometry) -> int:
     """So many that all they are transformed to, v and m, has this size, in bytes"""
     of_one = 36 * (len(x) + outs) * x.shape[-1] * x.itemsize
-    return min(max(1, size // of_one), _tiles(geometry))
+    return min(max(1, int(size // of_one)), _tiles(geometry))
 
 
 def _tiles(geometry: Geometry) -> int:

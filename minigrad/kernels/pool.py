@@ -88,7 +88,7 @@ def max_pool_grad(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair,
 
 def gather_numpy(x: Float4, indices: Index4, y: Float4) -> None:
     """y[c, i, j, n] = x[c, …, n] at the place that indices[c, i, j, n] names, 0 where that is -1"""
-    c, i, j, n = np.indices(y.shape)
+    c, _, _, n = np.indices(y.shape)
     y[:] = np.where(indices < 0, 0, x[c, indices // x.shape[2], indices % x.shape[2], n])
 
 

@@ -1,4 +1,5 @@
-"""3×3 convolution with a quarter of the multiplications: Winograd's F(4×4, 3×3) (Lavin & Gray 2016).
+"""3×3 convolution with a quarter of the multiplications: Winograd's F(4×4, 3×3) (Lavin & Gray
+2016).
 
 The output is cut into tiles of 4×4. Each comes from 6×6 values d of the input by
 
@@ -43,7 +44,7 @@ AT = np.array([[1, 1, 1, 1, 1, 0],
                [0, A / 2, -A / 2, 2 * B, -2 * B, 1]])
 
 
-# ---- the transforms, of six or four stretches of memory, `step` apart -----------------------------
+# ---- the transforms, of six or four stretches of memory, `step` apart ----------------------------
 
 @inline
 def transform_input(x: Float1, at: int, step: int, y: Float1, to: int, gap: int, n: int) -> None:
@@ -227,7 +228,8 @@ def winograd(x: Float4, w: Float4, b: Float1, padding: Pair, count: int, u: Floa
     flat = y.reshape(-1)
     for thread in prange(threads):
         room = scratch[thread]
-        v_size, m_size, size = 36 * channels * count * images, 36 * outs * count * images, 36 * images
+        size = 36 * images                                      # of a patch
+        v_size, m_size = channels * count * size, outs * count * size
         patch = room[v_size + m_size:v_size + m_size + size]
         half = room[v_size + m_size + size:v_size + m_size + 2 * size]
         for first in range(thread * count, tiles, threads * count):
@@ -281,7 +283,8 @@ def winograd_weight_grad(x: Float4, g: Float4, padding: Pair, count: int, scratc
     flat = g.reshape(-1)
     for thread in prange(threads):
         room = scratch[thread]
-        v_size, m_size, size = 36 * channels * count * images, 36 * outs * count * images, 36 * images
+        size = 36 * images                                      # of a patch
+        v_size, m_size = channels * count * size, outs * count * size
         patch = room[v_size + m_size:v_size + m_size + size]
         half = room[v_size + m_size + size:v_size + m_size + 2 * size]
         rest = v_size + m_size + 2 * size

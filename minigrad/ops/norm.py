@@ -174,7 +174,6 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
     weight, bias = _parameters(name, x, x.shape[1:2], weight=weight, bias=bias)
     if eps < 0 or (training and eps == 0):
         raise ValueError(f"{name}: eps must be positive, in evaluation at least 0; got {eps}")
-    dims = (0, *range(2, x.ndim))
     if not training:
         assert mean is not None
         assert var is not None
