@@ -165,6 +165,7 @@ class Run:
         model, loader, recipe = parts.model, parts.loader, parts.recipe
         optimizer, scheduler = parts.optimizer, parts.scheduler
         config = {"task": task.name, "dataset": self.data.name, "n_train": len(split.x),
+                  "shape": list(split.x.shape[1:]), "classes": list(self.data.classes),
                   "training": k, **asdict(recipe), "options": {
                       key: getattr(self.options, key) for key in
                       ("seed", "quick", "protocol", "folds", "size", "variant")}}
