@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from PIL import Image
 
 INK, FAINT, RULE = "#22211f", "#77736b", "#dedad2"
 COLORS = {"minigrad": "#0b6e69", "torch": "#e08a4f"}
@@ -21,6 +23,8 @@ TITLES = {"minigrad": "minigrad", "torch": "PyTorch"}
 LINES: dict[str, dict[str, Any]] = {
     "torch": {"lw": 5, "alpha": 0.55, "solid_capstyle": "round"},
     "minigrad": {"lw": 1.6, "zorder": 3}}
+# blue and orange differ to every kind of colour vision, and both from a grey photograph
+FOR, AGAINST = "#f08000", "#2a6fdb"
 BLUES = LinearSegmentedColormap.from_list("page", ["#ffffff", "#cfe3e0", "#0b6e69"])
 STYLE = {
     "svg.fonttype": "none", "font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False,
@@ -103,8 +107,10 @@ def confusion(targets: Sequence[int], guesses: Sequence[int], classes: Sequence[
         for i, j in zip(*np.nonzero(table), strict=True):
             ax.text(j, i, str(table[i, j]), ha="center", va="center",
                     color="white" if share[i, j] > 0.4 else INK, fontsize=8)
-        ax.set_xticks(range(n), classes, rotation=0 if max(map(len, classes)) < 3 else 40,
-                      ha="center" if max(map(len, classes)) < 3 else "right")
+        if max(map(len, classes)) < 3:
+            ax.set_xticks(range(n), classes)
+        else:
+            ax.set_xticks(range(n), classes, rotation=40, ha="right", rotation_mode="anchor")
         ax.set_yticks(range(n), classes)
         ax.set_xticks(np.arange(n + 1) - 0.5, minor=True)
         ax.set_yticks(np.arange(n + 1) - 0.5, minor=True)
@@ -174,3 +180,23 @@ def predicted(details: Details, label: str) -> str:
         ax.set_ylabel("predicted")
         ax.legend(loc="upper left")
         return svg(figure, label)
+
+
+def overlay(png: str, values: Sequence[Sequence[float]], most: float) -> str:
+    """A map over its image: orange where it is positive, blue where negative, full at ±most.
+
+    png: a grey image, as base64; so is the result, twice as fine as the image or 96 pixels.
+    """
+    image = Image.open(io.BytesIO(base64.b64decode(png))).convert("L")
+    side = max(96, 2 * image.width)
+    grey = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC), float)[..., None]
+    strength = np.asarray(Image.fromarray(np.asarray(values, np.float32)).resize(
+        (side, side), Image.Resampling.BICUBIC))[..., None] / most
+    color = np.where(strength > 0, *(255 * np.array(mpl.colors.to_rgb(c)) for c in (FOR, AGAINST)))
+    alpha = 0.8 * np.clip(np.abs(strength), 0, 1)
+    stream = io.BytesIO()
+    # the image paler and flatter, so that the colours and not its shadows are what is dark
+    paler = 70 + 0.7 * grey
+    Image.fromarray((paler + alpha * (color - paler)).astype(np.uint8)).save(stream, "PNG",
+                                                                             optimize=True)
+    return base64.b64encode(stream.getvalue()).decode()

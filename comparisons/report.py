@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from comparisons import figures, table
 from comparisons.registry import TASKS
 from comparisons.results import Results, write_text
@@ -16,6 +18,10 @@ CSS = Path(__file__).with_name("report.css")
 IMPLS = ("minigrad", "torch")
 CLASS = {"minigrad": "mini", "torch": "torch"}
 WHO = {"minigrad": "minigrad", "torch": "PyTorch"}
+PUBLIC = ("mnist", "mnist-subset", "faces-generated")      # anybody may see these images
+ORANGE_ONLY = f"#b4b4b4,{figures.FOR}"
+BOTH_COLORS = f"{figures.AGAINST},{ORANGE_ONLY}"
+LIKE_RANDOM = 0.5       # a rank correlation with a random network's maps that is too much
 
 Runs = dict[str, dict[str, Any]]        # by implementation
 
@@ -105,7 +111,8 @@ def section(name: str, runs: Runs, details: Runs) -> str:
     return (f'<section id="{name}"><h2>{escape(task.title)}</h2><p>{source}.</p>'
             f'{quick if some["quick"] else ""}{tiles(name, runs)}{overlap(some)}'
             f'<div class="figures">{drawn}</div>'
-            f'{samples(details)}{recipe(runs)}</section>')
+            f'{contact_sheet(known, some["dataset"])}{samples(details)}'
+            f'{maps(details)}{sanity(details)}{recipe(runs)}</section>')
 
 
 def tiles(name: str, runs: Runs) -> str:
@@ -140,6 +147,27 @@ def overlap(run: dict[str, Any]) -> str:
             if shares else "")
 
 
+def picture(png: str, alt: str) -> str:
+    return f'<img alt="{alt}" src="data:image/png;base64,{png}">'
+
+
+def contact_sheet(known: dict[str, Any], dataset: str) -> str:
+    """A row of pictures a class."""
+    if "sheet" not in known:
+        return ""
+    rows = []
+    for row in known["sheet"]:
+        name = escape(row["class"])
+        images = "".join(picture(png, name) for png in row["png"])
+        rows.append(f'<div class="class"><b>{name}</b> <span class="faint">{row["count"]:,}</span>'
+                    f'</div><div class="strip">{images}</div>')
+    rights = ("" if dataset in PUBLIC else '<p class="faint">Your own pictures are in this page '
+              'and the details.json files beside it, nowhere else. Those of CK+ may not be passed '
+              'on.</p>')
+    return (f'<h3>The classes, and how many images of each</h3>{rights}'
+            f'<div class="sheet">{"".join(rows)}</div>')
+
+
 def samples(details: Runs) -> str:
     """Images that were read right and wrong, by minigrad where it ran, with the other's reading."""
     mine = "minigrad" if "minigrad" in details else "torch"
@@ -159,12 +187,97 @@ def samples(details: Runs) -> str:
             lines.append(f'<span class="faint">{WHO[other]}: '
                          f'{classes[details[other]["guesses"][at]]}</span>')
         shown[guess == truth].append(
-            f'<figure><img alt="a test image of class {classes[truth]}" '
-            f'src="data:image/png;base64,{sample["png"]}">{"<br>".join(lines)}</figure>')
+            f'<figure>{picture(sample["png"], f"a test image of class {classes[truth]}")}'
+            f'{"<br>".join(lines)}</figure>')
     titles = {True: f"Read right by {WHO[mine]}", False: f"Read wrong by {WHO[mine]}, "
               "the most confident first"}
     return "".join(f'<h3>{titles[right]}</h3><div class="samples">{"".join(images)}</div>'
                    for right, images in shown.items() if images)
+
+
+def maps(details: Runs) -> str:
+    """A row a class: the surest right and the surest wrong reading, each with its two maps."""
+    mine = "minigrad" if "minigrad" in details else "torch"
+    known = details[mine]
+    if not known.get("examples"):
+        return ""
+    classes = [escape(c) for c in known["classes"]]
+    # full colour for one place in a hundred: a single strong one would leave all others pale
+    most = {kind: float(np.quantile(np.abs([e[kind] for e in known["examples"]]), 0.99)) or 1.0
+            for kind in ("grad_cam", "occlusion")}
+    cam = key("Grad-CAM", "0", f"{most['grad_cam']:.2g} logits or more", ORANGE_ONLY)
+    drop = key("Occlusion", f"rises by {most['occlusion']:.2g}",
+               f"falls by {most['occlusion']:.2g} nats or more", BOTH_COLORS)
+    heads = "".join(f"<span>{head}</span>" for head in ("image", "Grad-CAM", "occlusion"))
+    rows = []
+    for c, name in enumerate(classes):
+        cells = []
+        for right in (True, False):
+            example = next((e for e in known["examples"]
+                            if e["target"] == c and (e["guess"] == c) == right), None)
+            cells.append(example_maps(example, classes, most) if example is not None
+                         else '<p class="faint">none</p>')
+        rows.append(f'<div class="class"><b>{name}</b></div>{"".join(cells)}')
+    return f"""<h3>What {WHO[mine]} looked at</h3>
+<p>Of each class, the surest right and the surest wrong reading. The maps explain what the network
+said, right or wrong. <b>Grad-CAM</b>: where its deepest maps hold what speaks for that class.
+<b>Occlusion</b>: how far the log-odds of that class fall when a grey square, a quarter of the
+image wide, covers the place. One scale for all:</p>
+<p class="keys">{cam}{drop}</p>
+<div class="maps"><div class="class"></div>
+<div class="head"><b>read right</b><div class="trio faint">{heads}</div></div>
+<div class="head"><b>read wrong</b><div class="trio faint">{heads}</div></div>
+{"".join(rows)}</div>"""
+
+
+def example_maps(example: dict[str, Any], classes: list[str], most: dict[str, float]) -> str:
+    """An image and its maps side by side; only the side of Grad-CAM that the paper shows."""
+    truth, guess = classes[example["target"]], classes[example["guess"]]
+    cam = [[max(v, 0.0) for v in row] for row in example["grad_cam"]]
+    images = (picture(example["png"], f"a test image of class {truth}")
+              + picture(figures.overlay(example["png"], cam, most["grad_cam"]),
+                        f"what spoke for {guess}: Grad-CAM")
+              + picture(figures.overlay(example["png"], example["occlusion"], most["occlusion"]),
+                        f"what spoke for {guess}: occlusion"))
+    said = f"{guess}, {example['confidence']:.0%}"
+    caption = said if guess == truth else f'<span class="no">{said}</span>'
+    return (f'<figure><div class="trio">{images}</div><figcaption>{caption}</figcaption>'
+            '</figure>')
+
+
+def key(name: str, low: str, high: str, colors: str) -> str:
+    """What the colours of a map mean."""
+    return (f'<span class="key"><b>{name}</b> {low} <i style="background:linear-gradient(90deg,'
+            f'{colors})"></i> {high}</span>')
+
+
+def sanity(details: Runs) -> str:
+    """Whether the maps depend on what was learned: how they rank places, against random weights."""
+    rows = []
+    for impl in IMPLS:
+        for kind, title in (("grad_cam", "Grad-CAM"), ("occlusion", "occlusion")):
+            found = details.get(impl, {}).get("sanity", {}).get(kind)
+            if found is None:
+                continue
+            mean = sum(found) / len(found)
+            verdict = ("depends on what was learned" if max(map(abs, found)) < LIKE_RANDOM else
+                       '<span class="no">much the same without learning: do not read it</span>')
+            rows.append(f'<tr class="first"><td class="{CLASS[impl]}">{WHO[impl]}</td>'
+                        f'<td>{title}</td><td class="n">{signed(mean)}</td>'
+                        f'<td class="n">{", ".join(map(signed, found))}</td>'
+                        f'<td>{verdict}</td></tr>')
+    if not rows:
+        return ""
+    return f"""<h3>Are the maps about what was learned?</h3>
+<p>Rank correlation (Spearman) of the trained network’s maps with those of networks whose weights
+are random, mean over test images (Adebayo et al. 2018). Maps that show only edges, or the middle,
+are near 1 or −1.</p>
+<table><thead><tr><th></th><th>map</th><th class="n">mean</th><th class="n">each network</th>
+<th></th></tr></thead><tbody>{"".join(rows)}</tbody></table>"""
+
+
+def signed(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")       # no -0.00
 
 
 def same_items(a: dict[str, Any], b: dict[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from comparisons import environment, implementations
+from comparisons import environment, implementations, saliency
 from comparisons.datasets import Data, NotThereError
 from comparisons.implementations import Implementation
 from comparisons.progress import Progress, Watched
@@ -145,6 +145,7 @@ class Run:
             "warm_up_seconds": round(warm_up, 3),
             "peak_rss_mb": round(environment.peak_rss_mb(), 1),
             "checkpoint": f"{self.folder.name}/{self.last.name}"}
+        details |= saliency.pictures(task, self.data, trained, options)
         return record | task.particulars(options), details | {"history": self.history}
 
     def parts(self, k: int, split: Split) -> Parts:
