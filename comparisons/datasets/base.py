@@ -29,6 +29,8 @@ class Data:
     x, y: the training part; x_test, y_test: None where a protocol splits.
     Images are float32 in [0, 1] of shape (N, 1, H, W), class labels int64.
     subjects, clips: for each row of x, who is in it and which recording it is from.
+    test_rows: the rows of x that the dataset's own split tests on, where it has one.
+    left_out: one line for each item that could not be used, naming its file.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Data:
     classes: list[str] = field(default_factory=list)
     subjects: np.ndarray | None = None
     clips: np.ndarray | None = None
+    test_rows: np.ndarray | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def read_embedded(name: str, sha256: str, folder: Path = EMBEDDED) -> bytes:

@@ -8,7 +8,7 @@ random strength, upon a face that has its own shape and its own habits at rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ CLIPS = {"anger": 45, "contempt": 18, "disgust": 59, "fear": 25, "happy": 69, "s
          "surprise": 83}
 CLASSES = list(CLIPS)
 PERSONS = 118
-FRAMES = np.array([0.75, 0.9, 1.0])        # how far towards the apex the three frames are
+FRAMES = (0.75, 0.9, 1.0)        # how far towards the apex the three frames are
 
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 20, 23, 24, 25, 26, 27)
 """1 inner and 2 outer brow raised, 4 brows lowered, 5 upper lids raised, 6 cheeks raised, 7 lids
@@ -56,11 +56,12 @@ class Faces:
     clips: Array
 
 
-def generate(size: int = 48, seed: int = 0) -> Faces:
-    """Draw the 981 images: 327 recordings, three frames each, in the order of persons.
+def generate(size: int = 48, seed: int = 0, frames: Sequence[float] = FRAMES) -> Faces:
+    """Draw 327 recordings, by default of three frames, 981 images, in the order of persons.
 
     size: height and width in pixels, 16 or more. The same seed gives the same persons and the same
-    expressions at every size.
+    expressions at every size. frames: how far each frame of a recording is from neutral (0) to the
+    apex (1).
     **Raises** ValueError if size is below 16.
     """
     if size < 16:
@@ -71,8 +72,8 @@ def generate(size: int = 48, seed: int = 0) -> Faces:
     apex = np.stack([_expression(CLASSES[k], play) for k in label])         # (327, units, 2)
     scene = scenes(len(label), camera)
     number = np.array([np.sum(person[:k] == person[k]) + 1 for k in range(len(label))])
-    clip = np.repeat(np.arange(len(label)), len(FRAMES))
-    stage = np.tile(FRAMES, len(label)) + 0.03 * play.standard_normal(len(clip))
+    clip = np.repeat(np.arange(len(label)), len(frames))
+    stage = np.tile(frames, len(label)) + 0.03 * play.standard_normal(len(clip))
     units = np.clip(apex[clip] * stage[:, None, None] + habits[person[clip]], 0, 1)
     faces = {name: values[person[clip]] for name, values in traits.items()}
     faces |= {name: values[clip] for name, values in scene.items()}

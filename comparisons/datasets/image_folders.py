@@ -1,0 +1,81 @@
+"""Folders named after expressions, with pictures in them: CK+48, FER2013, and one's own."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from comparisons.datasets.base import NotThereError
+from comparisons.datasets.ck_frames import Frames
+from comparisons.datasets.expressions import expression
+from comparisons.datasets.listing import Item, Listing, name_of, visible
+from comparisons.datasets.pictures import middle, read_grey
+
+FRAME = re.compile(r"(S\d{3}_\d{3})_(\d{8})\.\w+")      # CK+'s name for a frame: clip and number
+TESTS = ("test", "privatetest", "validation", "val", "publictest")      # the first is tested on
+TRAINS = ("train", "training")
+
+
+def has_classes(folder: Path) -> bool:
+    """Whether two folders or more in it, or in its train/, are named after expressions."""
+    return bool(_named(folder)) or any(_named(path) for name, path in _folders(folder).items()
+                                       if name in TRAINS)
+
+
+def list_folders(folder: Path, frames: Frames | None = None) -> Listing:
+    """The pictures in folders named after expressions, with train/ and test/ above them or not.
+
+    Pictures named as CK+ names its frames (S005_001_00000011.png) keep person and clip; `frames`
+    chooses among them. Others are taken whole, or the square in their middle.
+    **Raises** NotThereError if `frames` is asked of pictures that no clip is known of.
+    """
+    parts = _folders(folder)
+    tests = [parts[name] for name in TESTS if name in parts][:1]
+    trains = [path for name, path in parts.items() if name in TRAINS + TESTS
+              and path not in tests]
+    listing = Listing("", f"{folder}, folders named after expressions")
+    for part in [folder] if _named(folder) else trains + tests:
+        for place in _folders(part).values():
+            _list_class(place, part in tests, listing)
+    clips = all(item.clip for item in listing.items)
+    listing.name = name_of(folder, "ck+48" if clips else folder.resolve().name.lower())
+    if frames is not None:
+        if not clips:
+            raise NotThereError(f"{folder}: the names of its pictures do not say which recording "
+                                "they are from (S005_001_00000011.png would), as --frames needs")
+        if frames.neutral:
+            raise NotThereError(f"{folder}: holds no neutral frames; --frames neutral-to-peak "
+                                "needs CK+'s own tree")
+        of_clip: dict[str, list[Item]] = {}
+        for item in listing.items:              # in the order of their numbers
+            of_clip.setdefault(item.clip, []).append(item)
+        listing.items = [item for items in of_clip.values() for item in items[-frames.last:]]
+    return listing
+
+
+def _folders(folder: Path) -> dict[str, Path]:
+    return {path.name.lower(): path for path in visible(folder) if path.is_dir()}
+
+
+def _named(folder: Path) -> bool:
+    return len({expression(name) for name in _folders(folder)} - {None}) >= 2
+
+
+def _list_class(folder: Path, test: bool, listing: Listing) -> None:
+    label = expression(folder.name)
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()
+             and not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    if label is None:
+        listing.left_out.append(f"{folder}: not the name of an expression; its {len(paths):,} "
+                                "files are left out")
+        return
+    for path in paths:
+        named = FRAME.fullmatch(path.name)
+        listing.items.append(Item(label, partial(_read, path), named[1] if named else "", test))
+
+
+def _read(path: Path) -> Image.Image:
+    return middle(read_grey(path))
