@@ -108,6 +108,10 @@ def parser() -> Parser:
     speed.add_argument("--plot", type=Path, metavar="FILE", help="a picture of them, PNG")
     page = command("report", "the page for finished runs")
     page.add_argument("folder", type=Path, metavar="DIR")
+    leaks = command("leakage", "what of a face test set training has seen, by each protocol")
+    leaks.add_argument("--data", type=Path, metavar="DIR", help="where faces lie")
+    leaks.add_argument("--folds", type=at_least(2), default=10, metavar="K")
+    leaks.add_argument("--seed", type=at_least(0, 2**63 - 1), default=0, metavar="N")
     command("data", "what is there, what is not, and how to get it")
     return top
 
@@ -233,10 +237,20 @@ def page(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def leakage(arguments: argparse.Namespace) -> int:
+    from comparisons import leakage
+    from comparisons.registry import TASKS
+    from comparisons.task import Options
+    options = Options(arguments.data, folds=arguments.folds, seed=arguments.seed)
+    print(leakage.text(TASKS["dexpression"].load(options), options))
+    return 0
+
+
 def data(arguments: argparse.Namespace) -> int:
     from comparisons import data_overview
     print(data_overview.text())
     return 0
 
 
-COMMANDS = {"run": run, "parity": parity, "speed": speed, "report": page, "data": data}
+COMMANDS = {"run": run, "parity": parity, "speed": speed, "report": page, "data": data,
+            "leakage": leakage}
