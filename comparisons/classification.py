@@ -12,7 +12,7 @@ from PIL import Image
 
 from comparisons.datasets import Data
 from comparisons.implementations import Implementation
-from comparisons.statistics import wilson
+from comparisons.statistics import balanced_accuracy, confusion_matrix, per_class, wilson
 from comparisons.task import Array, Split, Task, Trained
 
 SAMPLES = 12                            # images shown of those right, and of those wrong
@@ -38,8 +38,10 @@ class ImageTask(Task):
         majority = np.concatenate([np.full(len(s.y_test), np.bincount(s.y).argmax())
                                    for s in splits])
         linear = np.concatenate([linear_guesses(s, self.linear_c) for s in splits])
+        confusion = confusion_matrix(truth, linear, len(data.classes))
         return {"majority_accuracy": float(np.mean(majority == truth)),
-                "linear_accuracy": float(np.mean(linear == truth))}
+                "linear_accuracy": float(np.mean(linear == truth)),
+                "linear_balanced_accuracy": balanced_accuracy(confusion)}
 
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[dict[str, float],
                                                                      dict[str, Any]]:
@@ -50,8 +52,12 @@ class ImageTask(Task):
         guesses, confidence = probability.argmax(1), probability.max(1)
         right = guesses == truth
         low, high = wilson(int(right.sum()), len(right))
+        confusion = confusion_matrix(truth, guesses, len(data.classes))
+        scores = per_class(confusion)
         metrics = {"test_accuracy": float(right.mean()), "test_accuracy_low": low,
                    "test_accuracy_high": high,
+                   "balanced_accuracy": balanced_accuracy(confusion),
+                   "macro_f1": float(scores["f1"][scores["count"] > 0].mean()),
                    "test_loss": float(-np.log(np.maximum(
                        probability[np.arange(len(truth)), truth], 1e-300)).mean())}
         # of those wrong the most confident: what the model is sure of and mistaken about
@@ -60,7 +66,9 @@ class ImageTask(Task):
         shown = np.concatenate([np.flatnonzero(right)[:SAMPLES], wrong])
         return metrics, {
             "classes": list(data.classes), "rows": rows.tolist(), "targets": truth.tolist(),
-            "guesses": guesses.tolist(), "confidence": np.round(confidence, 4).tolist(),
+            "guesses": guesses.tolist(), "confusion": confusion.tolist(),
+            "per_class": {key: values.tolist() for key, values in scores.items()},
+            "confidence": np.round(confidence, 4).tolist(),
             "samples": [{"at": int(i), "png": png(images[i, 0])} for i in shown]}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 TASK_NAMES = ("regression", "diabetes", "mnist-mlp", "mnist-cnn", "dexpression")
-FACES_ONLY = ("protocol", "folds", "size", "variant")
+FACES_ONLY = ("protocol", "folds", "repeats", "size", "frames", "variant")
 
 
 class Parser(argparse.ArgumentParser):
@@ -46,6 +46,16 @@ def at_least(least: int, most: int | None = None) -> Any:
             raise argparse.ArgumentTypeError(f"must be {limits}; got {number}")
         return number
     return parse
+
+
+def frames(word: str) -> str:
+    """Which frames of a recording; see datasets.Frames."""
+    from comparisons.datasets import Frames
+    try:
+        Frames.parse(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return word
 
 
 def rate(word: str) -> float:
@@ -89,12 +99,17 @@ def parser() -> Parser:
     run.add_argument("--out", type=Path, metavar="DIR", help="default: runs/<stamp>")
     run.add_argument("--resume", action="store_true", help="go on from the checkpoints in --out")
     run.add_argument("--quick", action="store_true", help="a smoke run: one epoch, few images")
-    run.add_argument("--protocol", choices=("random", "clip", "person"),
-                     help="dexpression: what is kept apart (default: person)")
+    run.add_argument("--protocol", choices=("random", "clip", "person", "given"),
+                     help="dexpression: what is kept apart (default: person); given: the split "
+                     "that comes with the data")
     run.add_argument("--folds", type=at_least(2), metavar="K",
                      help="dexpression: cross-validate (default: hold one fifth out)")
+    run.add_argument("--repeats", type=at_least(1), metavar="R",
+                     help="dexpression: share out anew so many times (default: 1)")
     run.add_argument("--size", type=at_least(16, 512), metavar="PX",
                      help="dexpression (default: 48)")
+    run.add_argument("--frames", type=frames, metavar="WHICH", help="dexpression: of each "
+                     "recording last:N, peak or neutral-to-peak (default: last:3)")
     run.add_argument("--variant", choices=("paper", "compact"),
                      help="dexpression: the network (default: compact)")
     command("parity", "same weights, same batch: each activation and gradient compared", "*")
@@ -112,7 +127,14 @@ def parser() -> Parser:
     leaks.add_argument("--data", type=Path, metavar="DIR", help="where faces lie")
     leaks.add_argument("--folds", type=at_least(2), default=10, metavar="K")
     leaks.add_argument("--seed", type=at_least(0, 2**63 - 1), default=0, metavar="N")
-    command("data", "what is there, what is not, and how to get it")
+    drawn = command("faces", "write the generated faces as files, laid out as CK+'s are")
+    drawn.add_argument("--out", type=Path, metavar="DIR", required=True, help="empty or new")
+    drawn.add_argument("--layout", choices=("ck48", "ck"), default="ck48",
+                       help="48×48 folders by class, or CK+'s own tree (default: ck48)")
+    drawn.add_argument("--size", type=at_least(16, 512), default=48, metavar="PX")
+    drawn.add_argument("--seed", type=at_least(0, 2**63 - 1), default=0, metavar="N")
+    there = command("data", "what is there, what is not, and how to get it")
+    there.add_argument("--data", type=Path, metavar="DIR", help="look here, too")
     return top
 
 
@@ -248,9 +270,17 @@ def leakage(arguments: argparse.Namespace) -> int:
 
 def data(arguments: argparse.Namespace) -> int:
     from comparisons import data_overview
-    print(data_overview.text())
+    print(data_overview.text(arguments.data))
     return 0
 
 
-COMMANDS = {"run": run, "parity": parity, "speed": speed, "report": page, "data": data,
-            "leakage": leakage}
+def faces(arguments: argparse.Namespace) -> int:
+    from comparisons.datasets import write_faces
+    n = write_faces(arguments.out, arguments.layout, arguments.size, arguments.seed)
+    print(f"{arguments.out}: {n:,} pictures of {arguments.size} px, of persons who do not exist\n"
+          f"python -m comparisons run dexpression --data {arguments.out}")
+    return 0
+
+
+COMMANDS = {"run": run, "parity": parity, "speed": speed, "report": page,
+            "leakage": leakage, "data": data, "faces": faces}

@@ -32,7 +32,11 @@ def run_tasks(tasks: Sequence[Task], impls: Sequence[str], options: Options, res
     for task in tasks:
         data = loaded[type(task).load]
         say(f"{task.title}: {data.source}")
+        for line in data.left_out:
+            say(f"  left out: {line}")
         splits = task.splits(data, options)
+        for line in task.introduction(data, splits):
+            say(f"  {line}")
         baselines = task.baselines(data, splits)
         for name in impls:
             run = Run(task, implementation_for(task, name, options.device), data, splits, options,
@@ -44,6 +48,8 @@ def run_tasks(tasks: Sequence[Task], impls: Sequence[str], options: Options, res
             done.append(record | {"baselines": baselines})
             say(f"  {implementations.TITLES[name]}: {told(task, record)}, "
                 f"{record['train_seconds']:.1f} s of training")
+            for line in task.remarks(record["metrics"], details):
+                say(f"    {line}")
     return done
 
 
@@ -169,7 +175,8 @@ class Run:
                   "shape": list(split.x.shape[1:]), "classes": list(self.data.classes),
                   "training": k, **asdict(recipe), "options": {
                       key: getattr(self.options, key) for key in
-                      ("seed", "quick", "protocol", "folds", "size", "variant")}}
+                      ("seed", "quick", "protocol", "folds", "repeats", "size", "frames",
+                       "variant")}}
         history: list[dict[str, Any]] = []
         start = self.restored(k, model, optimizer, scheduler, config, history)
         progress.skip(start * len(loader))

@@ -41,6 +41,8 @@ def counts(run: dict[str, Any]) -> str:
     """What was learned from and tested on, in a few words."""
     items = (f"{run['n_test']:,} in {run['folds']} folds" if run.get("folds")
              else f"{run['n_train']:,} + {run['n_test']:,}")
+    if run.get("repeats", 1) > 1:
+        items += f", {run['repeats']} times"
     protocol = f", by {run['protocol']}" if "protocol" in run else ""
     return f"{run['dataset']}, {items}{protocol}"
 

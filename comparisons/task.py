@@ -39,7 +39,9 @@ class Options:
     quick: bool = False
     protocol: str = "person"
     folds: int | None = None
+    repeats: int = 1
     size: int = 48
+    frames: str | None = None
     variant: str = "compact"
 
 
@@ -114,6 +116,10 @@ class Task:
         return [Split(data.x, data.y, data.x_test, data.y_test, np.arange(len(data.x)),
                       np.arange(len(data.x_test)))]
 
+    def introduction(self, data: Data, splits: Sequence[Split]) -> list[str]:
+        """What is told of the splits before any training, line by line."""
+        return []
+
     def transform(self) -> Transform | None:
         """What is done to each training batch."""
         return None
@@ -147,6 +153,10 @@ class Task:
                                                                      dict[str, Any]]:
         """Metrics for results.json, and details (as JSON) for the report."""
         raise NotImplementedError
+
+    def remarks(self, metrics: dict[str, float], details: dict[str, Any]) -> list[str]:
+        """What is told of a finished run beneath its headlines, line by line."""
+        return []
 
 
 def shortened(split: Split, n: int) -> Split:

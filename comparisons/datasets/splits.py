@@ -23,20 +23,21 @@ def stratified_folds(y: np.ndarray, folds: int = 10, *, repeats: int = 1,
             yield np.flatnonzero(home != fold), np.flatnonzero(home == fold)
 
 
-def person_split(subjects: np.ndarray, y: np.ndarray, fold: int, folds: int,
-                 seed: int = 0) -> Split:
-    """Nobody tested on has been trained on."""
-    return _split(subjects, y, fold, folds, seed)
+def person_split(subjects: np.ndarray, y: np.ndarray, fold: int, folds: int, seed: int = 0,
+                 repeat: int = 0) -> Split:
+    """Nobody tested on has been trained on. Every `repeat` deals the persons anew."""
+    return _split(subjects, y, fold, folds, (seed, repeat))
 
 
-def clip_split(clips: np.ndarray, y: np.ndarray, fold: int, folds: int, seed: int = 0) -> Split:
+def clip_split(clips: np.ndarray, y: np.ndarray, fold: int, folds: int, seed: int = 0,
+               repeat: int = 0) -> Split:
     """No recording is on both sides, but persons are."""
-    return _split(clips, y, fold, folds, seed)
+    return _split(clips, y, fold, folds, (seed, repeat))
 
 
-def random_split(y: np.ndarray, fold: int, folds: int, seed: int = 0) -> Split:
+def random_split(y: np.ndarray, fold: int, folds: int, seed: int = 0, repeat: int = 0) -> Split:
     """Images at random: neighbouring frames of one recording land on both sides."""
-    return _split(np.arange(len(y)), y, fold, folds, seed)
+    return _split(np.arange(len(y)), y, fold, folds, (seed, repeat))
 
 
 def overlap(groups: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
@@ -44,10 +45,11 @@ def overlap(groups: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
     return float(np.isin(groups[test], groups[train]).mean())
 
 
-def _split(groups: np.ndarray, y: np.ndarray, fold: int, folds: int, seed: int) -> Split:
+def _split(groups: np.ndarray, y: np.ndarray, fold: int, folds: int,
+           seed: tuple[int, int]) -> Split:
     if not 0 <= fold < folds:
         raise ValueError(f"split: fold must be from 0 to {folds - 1}; got {fold}")
-    home = _deal(groups, y, folds, (seed, 0))
+    home = _deal(groups, y, folds, seed)
     return np.flatnonzero(home != fold), np.flatnonzero(home == fold)
 
 
