@@ -121,6 +121,19 @@ def parser() -> Parser:
                       help="as the batch and the image grow")
     speed.add_argument("--json", type=Path, metavar="FILE", help="all figures")
     speed.add_argument("--plot", type=Path, metavar="FILE", help="a picture of them, PNG")
+    predict = command("predict", "what a trained network says of pictures of faces or digits")
+    predict.add_argument("checkpoint", type=Path, metavar="CHECKPOINT",
+                         help="of dexpression, mnist-mlp or mnist-cnn, by either implementation")
+    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    predict.add_argument("--whole", action="store_true",
+                         help="a picture is one face, or one digit: nothing is looked for in it")
+    predict.add_argument("--out", type=Path, metavar="DIR", help="annotated pictures, PNG")
+    predict.add_argument("--json", type=Path, metavar="FILE", help="boxes and probabilities")
+    demo = command("demo", "a page on this machine to draw digits and show faces on")
+    demo.add_argument("checkpoints", type=Path, nargs="*", metavar="CHECKPOINT",
+                      help="default: of each task the newest in runs/")
+    demo.add_argument("--port", type=at_least(0, 65535), default=8765, metavar="N",
+                      help="default: %(default)s; 0 takes a free one")
     page = command("report", "the page for finished runs")
     page.add_argument("folder", type=Path, metavar="DIR")
     leaks = command("leakage", "what of a face test set training has seen, by each protocol")
@@ -248,6 +261,17 @@ def speed(arguments: argparse.Namespace) -> int:
                       arguments.threads or (), arguments.json, arguments.plot)
 
 
+def predict(arguments: argparse.Namespace) -> int:
+    from comparisons import predict
+    return predict.main(arguments.checkpoint, arguments.images, whole=arguments.whole,
+                        out=arguments.out, json=arguments.json)
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    from comparisons import demo
+    return demo.main(arguments.checkpoints, arguments.port)
+
+
 def page(arguments: argparse.Namespace) -> int:
     from comparisons import report
     from comparisons.results import Results
@@ -282,5 +306,5 @@ def faces(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"run": run, "parity": parity, "speed": speed, "report": page,
-            "leakage": leakage, "data": data, "faces": faces}
+COMMANDS = {"run": run, "parity": parity, "speed": speed, "predict": predict, "demo": demo,
+            "report": page, "leakage": leakage, "data": data, "faces": faces}

@@ -1,0 +1,238 @@
+"""From a picture to what a network was trained on: faces found and cut out, digits centred as in
+MNIST. A crop is a grey image of the network's size, with the box in the picture that it came from.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from scipy import ndimage
+
+from comparisons.task import Fault
+
+Array = NDArray[Any]
+Size = tuple[int, int]                  # height and width
+PIXELS = 50_000_000     # a larger picture is refused before its pixels are unpacked
+
+DETECTED_AT = 1024      # the longer side, in pixels, at which faces are looked for
+SMALLEST_FACE = 1 / 24  # of that picture's shorter side, and at least 24 pixels
+INSTALL = 'pip install -e ".[faces]"'
+
+WORKED_AT = 512         # the longer side at which ink is told from paper
+FAINTEST = 0.1          # ink differs from paper by at least so much, white from black being 1
+INK = 0.4               # of the strongest difference: from there on it is ink
+STROKE = 2.2            # pixels in MNIST's box; its own strokes have 3.1, 19 in 20 more than this
+BOX, CENTRE = 20, 14    # MNIST: digits fill 20×20, the centre of mass is at (14, 14) of 28×28
+
+
+@dataclass(frozen=True)
+class Crop:
+    """box: left, top, width and height in the picture's pixels.
+    pixels: what the network sees, (H, W) float32 in [0, 1]."""
+
+    box: tuple[int, int, int, int]
+    pixels: Array
+
+
+Cut = Callable[[Image.Image, Size], list[Crop]]
+
+
+def read_picture(source: Path | bytes, name: str) -> Image.Image:
+    """A picture upright and in colour, what is transparent on white.
+
+    Raises Fault, naming it, if it is missing, damaged, too large or of no kind that Pillow reads.
+    """
+    try:
+        with warnings.catch_warnings():         # the size is judged here
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+            if picture.width * picture.height > PIXELS:
+                raise Image.DecompressionBombError
+            picture = ImageOps.exif_transpose(picture)
+            if picture.mode[0] in "IF":
+                return _from_levels(np.asarray(picture)).convert("RGB")
+            picture = picture.convert("RGBA")
+    except Image.DecompressionBombError:
+        raise Fault(f"{name}: more than {PIXELS // 10**6} million pixels") from None
+    except Image.UnidentifiedImageError:
+        raise Fault(f"{name}: not a picture that can be read (PNG, JPEG, WebP, …)") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:   # what Pillow's readers raise
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise Fault(f"{name}: {reason or type(error).__name__}") from None
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture).convert("RGB")
+
+
+def _from_levels(levels: Array) -> Image.Image:
+    """Levels as 8-bit grey: white is 65,535 or, of real numbers, the largest."""
+    white = 65535 if levels.dtype.kind in "iu" else np.nanmax(levels, initial=1e-6)
+    return Image.fromarray((np.clip(np.nan_to_num(levels / white), 0, 1) * 255).astype(np.uint8))
+
+
+def whole(picture: Image.Image, size: Size) -> list[Crop]:
+    """The picture as it is: the largest part from its middle that has the network's proportions."""
+    (height, width), (w, h) = size, picture.size
+    scale = min(w / width, h / height)
+    cut_w, cut_h = max(1, round(width * scale)), max(1, round(height * scale))
+    return [crop(picture, ((w - cut_w) // 2, (h - cut_h) // 2, cut_w, cut_h), size)]
+
+
+def crop(picture: Image.Image, box: tuple[int, int, int, int], size: Size) -> Crop:
+    """A box of the picture, in grey, scaled to the network's size."""
+    x, y, w, h = box
+    grey = picture.convert("L").resize(size[::-1], Image.Resampling.BILINEAR, (x, y, x + w, y + h))
+    return Crop(box, np.asarray(grey, np.float32) / np.float32(255))
+
+
+# ---- faces ---------------------------------------------------------------------------------------
+
+def faces(picture: Image.Image, size: Size) -> list[Crop]:
+    """The faces that look into the camera, from left to right.
+
+    The detector's boxes frame a face as CK+48's and the generated images do, to within 3%, so they
+    are taken as they are.
+
+    **Raises** Fault if OpenCV is not installed.
+    **Source** Viola & Jones 2001; Lienhart's cascade "alt2", which OpenCV 4 ships.
+    """
+    scale = min(1.0, DETECTED_AT / max(picture.size))
+    small = picture.convert("L").resize([max(1, round(n * scale)) for n in picture.size])
+    least = max(24, round(SMALLEST_FACE * min(small.size)))
+    boxes = _cascade().detectMultiScale(np.asarray(small), 1.1, 5, minSize=(least, least))
+    found = []
+    for x, y, w, h in sorted(tuple(int(n) for n in box) for box in boxes):
+        left, top = round(x / scale), round(y / scale)
+        found.append(crop(picture, (left, top, min(round(w / scale), picture.width - left),
+                                    min(round(h / scale), picture.height - top)), size))
+    return found
+
+
+@functools.cache
+def _cascade() -> Any:
+    try:
+        import cv2
+        return cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_alt2.xml")
+    except (ImportError, AttributeError):       # OpenCV 5 has no cascades
+        raise Fault(f"finding faces takes OpenCV 4 ({INSTALL}); "
+                    "--whole takes the picture for the face") from None
+
+
+# ---- digits --------------------------------------------------------------------------------------
+
+def digits(picture: Image.Image, size: Size) -> list[Crop]:
+    """The digits of one row, from left to right, light on black and centred as MNIST's are.
+
+    Paper is what a quadratic surface explains of the brightness, so that shading and the falling
+    off of light do not matter. Ink is what differs from it, to the rarer side: darker or lighter.
+    """
+    scale = min(1.0, WORKED_AT / max(picture.size))
+    small = picture.convert("L").resize([max(1, round(n * scale)) for n in picture.size],
+                                        Image.Resampling.BOX)
+    ink = _ink(np.asarray(small, np.float32) / np.float32(255))
+    smooth = ndimage.gaussian_filter(ink, max(0.5, max(ink.shape) / 256), mode="nearest")
+    if smooth.max() < FAINTEST:
+        return []
+    mask = smooth > INK * smooth.max()
+    found = []
+    for rows, columns, part in _groups(mask):
+        level = np.percentile(ink[rows, columns][part], 75)
+        near = ndimage.binary_dilation(part, iterations=1)
+        strokes = np.where(near, np.minimum(ink[rows, columns] / level, 1), 0)
+        top, left = round(rows.start / scale), round(columns.start / scale)
+        box = (left, top, max(1, round(columns.stop / scale) - left),
+               max(1, round(rows.stop / scale) - top))
+        found.append(Crop(box, _centred(_thickened(strokes, part), size)))
+    return found
+
+
+def whole_digit(picture: Image.Image, size: Size) -> list[Crop]:
+    """The picture as it is, inverted if its border is light."""
+    found = whole(picture, size)[0]
+    border = np.ones(size, bool)
+    border[1:-1, 1:-1] = False
+    light = np.median(found.pixels[border]) > 0.5
+    return [Crop(found.box, 1 - found.pixels if light else found.pixels)]
+
+
+def _ink(grey: Array) -> Array:
+    """How far each pixel stands out from the paper, (H, W)."""
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n, dtype=np.float32) for n in grey.shape),
+                       indexing="ij")
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], -1).reshape(-1, 6)
+    values, kept = grey.ravel(), np.ones(grey.size, bool)
+    for _ in range(4):                  # fit, leave out what stands out, fit again
+        paper = terms @ np.linalg.lstsq(terms[kept], values[kept])[0]
+        rest = np.abs(values - paper)
+        kept = rest <= max(3 * np.median(rest), 0.02)
+    ink = values - paper
+    if np.mean(ink**3) < 0:             # dark on light: the rarer side is the longer tail
+        ink = -ink / np.maximum(paper, FAINTEST)    # in shade, ink differs from paper by less
+    return np.maximum(ink, 0).reshape(grey.shape)
+
+
+def _groups(mask: Array) -> list[tuple[slice, slice, Array]]:
+    """Rows and columns of each digit, and which of their pixels are ink.
+
+    Strokes that stand above one another, or nearly touch, are one digit; specks are none.
+    """
+    labels, n = ndimage.label(mask, np.ones((3, 3)))
+    boxes = ndimage.find_objects(labels)
+    at_edge = set(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]).tolist())
+    inside = [i for i in range(1, n + 1) if i not in at_edge] or list(range(1, n + 1))
+    areas = np.bincount(labels.ravel(), minlength=n + 1)
+    largest = max(areas[i] for i in inside)
+    strokes = sorted((i for i in inside if areas[i] >= 0.03 * largest),
+                     key=lambda i: boxes[i - 1][1].start)
+    tallest = max(boxes[i - 1][0].stop - boxes[i - 1][0].start for i in strokes)
+    groups: list[list[int]] = []
+    end = -np.inf
+    for i in strokes:
+        columns = boxes[i - 1][1]
+        if columns.start > end + 0.05 * tallest:
+            groups.append([])
+        groups[-1].append(i)
+        end = max(end, columns.stop)
+    found = []
+    for group in groups:
+        rows, columns = (slice(min(boxes[i - 1][axis].start for i in group),
+                               max(boxes[i - 1][axis].stop for i in group)) for axis in (0, 1))
+        if rows.stop - rows.start >= tallest / 3:
+            found.append((rows, columns, np.isin(labels[rows, columns], group)))
+    return found
+
+
+def _thickened(strokes: Array, part: Array) -> Array:
+    """A pen's thin lines as wide as MNIST's thinner ones, in proportion to the digit."""
+    scale = BOX / max(part.shape)
+    # the mean distance to the edge of a line is a quarter of its width
+    width = 4 * ndimage.distance_transform_edt(np.pad(part, 1))[1:-1, 1:-1][part].mean()
+    radius = round((STROKE - width * scale) / 2 / scale)
+    if radius < 1:
+        return strokes
+    y, x = np.ogrid[-radius:radius + 1, -radius:radius + 1]
+    thick: Array = ndimage.grey_dilation(np.pad(strokes, radius),
+                                         footprint=x * x + y * y <= radius * radius)
+    return thick
+
+
+def _centred(strokes: Array, size: Size) -> Array:
+    """Scaled into MNIST's box, and its centre of mass put where MNIST's is, to the pixel."""
+    scale = BOX / max(strokes.shape)
+    h, w = (max(1, round(n * scale)) for n in strokes.shape)
+    small = np.asarray(Image.fromarray(strokes.astype(np.float32)).resize(
+        (w, h), Image.Resampling.BILINEAR))
+    mass = small.sum()
+    field = np.zeros(size, np.float32)
+    top, left = (int(np.clip(round(CENTRE - np.arange(n) @ small.sum(1 - axis) / mass),
+                             0, size[axis] - n)) for axis, n in enumerate((h, w)))
+    field[top:top + h, left:left + w] = small
+    return field
