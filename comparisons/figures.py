@@ -87,6 +87,8 @@ def learning_curve(details: Details, key: str, label: str, *, log: bool) -> str:
         elif key.endswith("accuracy"):
             ax.yaxis.set_major_formatter(lambda v, _: f"{v * 100:.4g}%")
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))
+        if length == 1:
+            ax.set_xlim(0, 2)           # else its ticks would be parts of an epoch
         handles, names = ax.get_legend_handles_labels()
         ax.legend(handles[::-1], names[::-1], loc="best")
         return svg(figure, label)

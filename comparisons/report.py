@@ -43,8 +43,9 @@ def write(results: Results) -> Path:
 def page(results: Results) -> str:
     tasks = table.by_task(results.runs)
     links = "".join(f'<a href="#{name}">{escape(TASKS[name].title)}</a>' for name in tasks)
-    body = "".join(section(name, runs, {i: results.details(r) for i, r in runs.items()})
-                   for name, runs in tasks.items())
+    first = {next(iter(runs.values()))["dataset"]: name for name, runs in reversed(tasks.items())}
+    body = "".join(section(name, runs, {i: results.details(r) for i, r in runs.items()},
+                           name in first.values()) for name, runs in tasks.items())
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
@@ -82,7 +83,8 @@ def summary(runs: Iterable[dict[str, Any]]) -> str:
             '<p class="faint">Seconds are of training alone, compilation and evaluation apart.</p>')
 
 
-def section(name: str, runs: Runs, details: Runs) -> str:
+def section(name: str, runs: Runs, details: Runs, sheet: bool) -> str:
+    """A task's figures and pictures; sheet: with its dataset's contact sheet."""
     task, some = TASKS[name], next(iter(runs.values()))
     known = next(iter(details.values()))
     shown = []                          # figures, each with its title
@@ -111,7 +113,7 @@ def section(name: str, runs: Runs, details: Runs) -> str:
     return (f'<section id="{name}"><h2>{escape(task.title)}</h2><p>{source}.</p>'
             f'{quick if some["quick"] else ""}{tiles(name, runs)}{overlap(some)}'
             f'<div class="figures">{drawn}</div>'
-            f'{contact_sheet(known, some["dataset"])}{samples(details)}'
+            f'{contact_sheet(known, some["dataset"]) if sheet else ""}{samples(details)}'
             f'{maps(details)}{sanity(details)}{recipe(runs)}</section>')
 
 

@@ -168,5 +168,13 @@ def test_a_run_shows_maps_of_either_implementation_and_says_whose_pictures_they_
     assert "may not be passed" in re.sub(r"\s+", " ", report.contact_sheet(details, "ck+"))
 
 
+def test_two_tasks_of_one_dataset_show_its_contact_sheet_once(tmp_path):
+    assert main(["run", "mnist-mlp", "mnist-cnn", "--impl", "minigrad", "--quick",
+                 "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert page.count('<div class="sheet">') == 1
+    assert page.count('<div class="maps">') == 1        # a perceptron's layers have no places
+
+
 def decoded(png):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
