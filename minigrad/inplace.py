@@ -29,7 +29,7 @@ def mark_changed(array: Array) -> None:
     """Note that the memory of `array` was written to."""
     global latest
     latest = tick()
-    owner = _memory_owner(array)
+    owner = memory_owner(array)
     key = id(owner)
     known = _stamps.get(key)
     _stamps[key] = (latest, known[1] if known
@@ -39,7 +39,7 @@ def mark_changed(array: Array) -> None:
 def changed_since(time: int, arrays: Iterable[Array]) -> Array | None:
     """The first of `arrays` whose memory was written to after `time`, or None."""
     for array in arrays:
-        stamp = _stamps.get(id(_memory_owner(array)))
+        stamp = _stamps.get(id(memory_owner(array)))
         if stamp and stamp[0] > time:
             return array
     return None
@@ -68,7 +68,7 @@ def _held_by(function: Callable[..., Any]) -> list[Any]:
     return [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
 
 
-def _memory_owner(array: Array) -> Array:
+def memory_owner(array: Array) -> Array:
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array

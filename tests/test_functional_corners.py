@@ -221,3 +221,44 @@ def test_cross_entropy_of_no_probabilities_is_nan() -> None:
 def test_convolutions_of_nothing_are_refused() -> None:
     with pytest.raises(TypeError, match="conv2d: needs a Tensor, an array or numbers; got None"):
         F.conv2d(None, minigrad.ones(1, 1, 1, 1))
+
+
+def test_batch_norm_sends_back_whatever_gradient_comes() -> None:
+    """Again, and changed in place meanwhile"""
+    rng = np.random.default_rng(0)
+    x, w, g = (rng.standard_normal(shape) for shape in ((4, 3, 2), (3,), (4, 3, 2)))
+    for change in ("tensor", "array"):
+        ours = [minigrad.tensor(a.copy(), requires_grad=True) for a in (x, w)]
+        theirs = [torch.tensor(a, requires_grad=True) for a in (x, w)]
+        y = F.batch_norm(ours[0], None, None, ours[1], training=True)
+        t = TF.batch_norm(theirs[0], None, None, theirs[1], training=True)
+        gy, gt = minigrad.tensor(g.copy()), torch.tensor(g)
+        y.backward(gy, retain_graph=True), t.backward(gt, retain_graph=True)
+        if change == "tensor":
+            gy[0] = 0.0
+        else:
+            gy.numpy()[0] = 0
+        gt[0] = 0
+        y.backward(gy), t.backward(gt)
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_a_response_norms_gradient_is_the_same_when_it_is_recorded() -> None:
+    x = np.random.default_rng(0).standard_normal((2, 7, 3)).astype(np.float32) * 1e15
+    x[0, 3, 0] = np.nan
+    grads = []
+    for recorded in (False, True):
+        t = minigrad.tensor(x, requires_grad=True)
+        y = F.local_response_norm(t, 3).sum()
+        grads.append(minigrad.grad(y, t, create_graph=recorded)[0].detach().numpy())
+    np.testing.assert_array_equal(*grads)
+
+
+def test_large_float16_is_computed_as_small_is() -> None:
+    x = np.random.default_rng(0).standard_normal((300, 300)).astype(np.float16)
+    t = minigrad.tensor(x)
+    for y, exact in ((F.relu(t), np.maximum(x, 0)), (t @ t, x @ x), (F.linear(t, t), x @ x.T)):
+        assert y.dtype == np.float16
+        np.testing.assert_allclose(y.numpy(), exact, rtol=1e-2, atol=0.2)
+

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import minigrad as mg
 import minigrad.functional as F
@@ -42,11 +44,22 @@ def test_a_view_keeps_its_memory() -> None:
     assert address(kernels.empty(SHAPE, np.float32)) == first
 
 
-def test_a_new_size_lets_go_of_what_lies_unused() -> None:
-    kernels.empty(SHAPE, np.float32)
-    assert sum(len(blocks) for blocks in kernels._free.values()) > 0
-    kernels.empty((*SHAPE, 7), np.float32)
-    assert sum(len(blocks) for blocks in kernels._free.values()) == 1
+def test_a_block_serves_what_is_not_much_smaller() -> None:
+    x = kernels.empty((300_001,), np.float64)
+    first = address(x)
+    del x
+    assert address(kernels.empty((210_000,), np.float64)) == first
+    assert address(kernels.empty((190_000,), np.float64)) != first
+
+
+def test_what_lies_unused_is_bounded() -> None:
+    """However many sizes are asked for, each again and again"""
+    for _ in range(3):
+        for n in range(1, 50):
+            kernels.empty((100_000 * n,), np.float64)
+    unused = sum(size for size, *_ in kernels._free)
+    assert unused == kernels._bytes["unused"]
+    assert unused <= kernels.UNUSED * kernels._bytes["most in use"]
 
 
 def test_small_and_empty_arrays() -> None:
@@ -104,6 +117,22 @@ def test_training_asks_the_system_for_no_memory_after_its_first_steps(
     assert asked == []
 
 
+def test_the_blas_has_one_thread_in_a_kernel_and_then_as_many_as_before() -> None:
+    """In any Python thread, whichever set its threads first"""
+    def inside() -> list[int]:
+        with kernels._one_blas_thread():
+            return counts()
+
+    def counts() -> list[int]:
+        return [library.get_num_threads() for library in kernels._blas_libraries()]
+
+    before = counts()
+    with ThreadPoolExecutor(1) as other, threadpool_limits(2, "blas"):
+        assert inside() == other.submit(inside).result() == inside() == [1] * len(before)
+        assert counts() == [2] * len(before)
+    assert counts() == before
+
+
 FORK = """
 import os, warnings
 import numpy as np
@@ -113,7 +142,8 @@ def run():
     y = np.empty(2)
     load_all()["erf"](np.array([0.0, 10.0]), y)
     return y.tolist() == [0, 1]
-assert run()
+if RUN_BEFORE:
+    assert run()
 child = os.fork()
 if child == 0:
     os._exit(0 if run() else 3)
@@ -124,5 +154,8 @@ assert run()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system knows no fork")
-def test_kernels_run_in_a_forked_process() -> None:
-    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=120)
+@pytest.mark.parametrize("before", [False, True])
+def test_kernels_run_in_a_forked_process(before: bool) -> None:
+    done = subprocess.run([sys.executable, "-c", f"RUN_BEFORE = {before}\n{FORK}"], check=True,
+                          timeout=120, capture_output=True, text=True)
+    assert ("for a forked process" in done.stderr) is before    # else there were no threads yet

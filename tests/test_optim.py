@@ -463,3 +463,38 @@ def test_an_optimiser_of_ones_own():
     w.grad = mg.tensor(np.array([1.0, 2.0]))
     Plain([w], {"lr": 0.5}).step()
     np.testing.assert_array_equal(w.detach().numpy(), [0.5, 0.0])
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop"])
+def test_parameters_that_share_memory_are_stepped_one_after_the_other(name):
+    shared, torch_shared = np.ones(4), np.ones(4)
+    ours = [Parameter(mg.tensor(np.ones(3)).data) for _ in range(3)]
+    for p in ours[:2]:
+        p.data = shared
+    theirs = [torch.nn.Parameter(torch.from_numpy(a))
+              for a in (torch_shared, torch_shared, np.ones(3))]
+    for i, (p, t) in enumerate(zip(ours, theirs, strict=True)):
+        p.grad = mg.tensor(np.full(p.shape, i + 1.0))
+        t.grad = torch.full(t.shape, i + 1.0, dtype=torch.float64)
+    getattr(optim, name)(ours, lr=0.1).step(), getattr(torch.optim, name)(theirs, lr=0.1).step()
+    assert_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("lacks", [(0,), (1,), (0, 1)])
+def test_momentum_that_is_not_there_yet_for_some(lacks):
+    """As states of torch have it: None"""
+    ours, theirs = parameters(shapes=[(3,), (2,)])
+    both = [mod.SGD(params, lr=0.1, momentum=0.5) for mod, params in ((optim, ours),
+                                                                     (torch.optim, theirs))]
+    for step in range(3):
+        for i, (p, t) in enumerate(zip(ours, theirs, strict=True)):
+            p.grad = mg.tensor(np.full(p.shape, i + step + 1.0))
+            t.grad = torch.full(t.shape, i + step + 1.0, dtype=torch.float64)
+        for optimiser in both:
+            optimiser.step()
+            if step == 0:
+                saved = optimiser.state_dict()
+                for i in lacks:
+                    saved["state"][i]["momentum_buffer"] = None
+                optimiser.load_state_dict(saved)
+    assert_equal(ours, theirs)

@@ -25,12 +25,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import math
 import os
 import stat
 import sys
 import threading
 import weakref
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
@@ -54,6 +56,8 @@ Int1 = Annotated[Array, 1, np.int64]
 Int2 = Annotated[Array, 2, np.int64]
 Index3 = Annotated[Array, 3, np.int32]
 Index4 = Annotated[Array, 4, np.int32]
+
+FLOATS = (np.float32, np.float64)       # the dtypes that kernels are compiled for
 
 prange = range                  # becomes numba.prange in a kernel's module when it is compiled
 
@@ -214,13 +218,17 @@ def _only_ours(folder: Path) -> bool:
                     for mode in (parent.stat().st_mode for parent in folder.resolve().parents)))
 
 
+COMPILING = "compiling kernels, once on this machine; the first calls take some seconds"
+
+
 def _announce_compilation() -> None:
     """Say so when Numba first compiles a kernel; it keeps silent where the cache has the result."""
     event: Any = import_module("numba.core.event")
 
     def on_start(_: Any, compilation: Any) -> None:
         if compilation.data["dispatcher"].py_func.__module__.startswith(__name__):
-            _say_once("compiling kernels, once on this machine; the first calls take some seconds")
+            _say_once("compiling kernels for a forked process; spawn it, and it loads them"
+                      if _forked else COMPILING)
 
     methods = {"on_start": on_start, "on_end": lambda _, compilation: None}
     event.register("numba:compile", type("Announcer", (event.Listener,), methods)())
@@ -236,8 +244,12 @@ def _say_once(line: str) -> None:
 
 def _after_fork() -> None:
     """OpenMP's threads do not survive a fork: the child compiles anew, for one thread."""
-    global _running, _forked
-    _running, _forked = threading.Lock(), True
+    global _lock, _memory, _running, _forked
+    _lock, _memory, _running = threading.RLock(), threading.RLock(), threading.Lock()
+    if load_numba.cache_info().currsize == 0:
+        return                          # there are no threads yet
+    _forked = True
+    _said.discard(COMPILING)
     for each in registry.values():
         if hasattr(each._run, "compile"):
             each._run = None
@@ -253,13 +265,23 @@ if hasattr(os, "register_at_fork"):
 def _one_blas_thread() -> Iterator[None]:
     libraries = _blas_libraries()
     before = [library.get_num_threads() for library in libraries]
-    for library in libraries:
-        library.set_num_threads(1)
+    _set_blas_threads(libraries, [1] * len(libraries))
     try:
         yield
     finally:
-        for library, threads in zip(libraries, before, strict=True):
-            library.set_num_threads(threads)
+        _set_blas_threads(libraries, before)
+
+
+def _set_blas_threads(libraries: list[Any], counts: list[int]) -> None:
+    for library, count in zip(libraries, counts, strict=True):
+        # threadpoolctl lets only the Python thread that was first set an OpenBLAS's threads, unless
+        # it is told to forget which that was
+        forget = getattr(library, "clear_controlling_thread", None)
+        if forget:
+            forget(force=True)
+        library.set_num_threads(count)
+        if forget:
+            forget(force=True)
 
 
 @functools.cache
@@ -276,6 +298,8 @@ def _blas_libraries() -> list[Any]:
 # ---- memory --------------------------------------------------------------------------------------
 
 RECYCLED_BYTES = 2**16      # smaller arrays come from malloc's own lists
+WASTE = 1.5                 # a block may be at most so many times as large as what it is used for
+UNUSED = 2                  # at most so many times what was ever in use at once lies unused
 
 
 class _Lent(weakref.ref[Array]):
@@ -286,11 +310,14 @@ class _Lent(weakref.ref[Array]):
 
 
 _lent: dict[int, _Lent] = {}            # by id: a reference to an array cannot be hashed
-_free: dict[int, list[memoryview]] = {}
+_free: list[tuple[int, int, memoryview]] = []           # (bytes, - when it was given back, memory)
+_bytes = {"in use": 0, "most in use": 0, "unused": 0}
+_given_back = itertools.count(1)
+_memory = threading.RLock()             # giving back may happen at any time, even while asking
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-    """np.empty, in memory that an earlier array of as many bytes has given back.
+    """np.empty, in memory that an earlier array has given back: the smallest block that will do.
 
     The system hands out fresh memory page by page at first touch, which can take longer than to
     compute what is written there; and a training step asks for the same sizes again and again.
@@ -298,18 +325,19 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size < RECYCLED_BYTES:
         return np.empty(shape, dtype)
-    if size not in _free:           # what is computed has changed: let go of what lies unused
-        for blocks in list(_free.values()):
-            blocks.clear()
-        _free[size] = []
-    try:
-        memory = _free[size].pop()
-    except IndexError:
-        memory = _from_system(size)
-    array: Array = np.frombuffer(memory, np.uint8)
-    lent = _Lent(array, _give_back)
-    lent.memory = memory
-    _lent[id(lent)] = lent
+    with _memory:
+        at = bisect_left(_free, (size,))
+        if at < len(_free) and _free[at][0] <= WASTE * size:
+            memory = _free.pop(at)[2]
+            _bytes["unused"] -= memory.nbytes
+        else:
+            memory = _from_system(size)
+        _bytes["in use"] += memory.nbytes
+        _bytes["most in use"] = max(_bytes["most in use"], _bytes["in use"])
+        array: Array = np.frombuffer(memory, np.uint8, size)
+        lent = _Lent(array, _give_back)
+        lent.memory = memory
+        _lent[id(lent)] = lent
     return array.view(dtype).reshape(shape)
 
 
@@ -318,8 +346,15 @@ def _from_system(size: int) -> memoryview:
 
 
 def _give_back(lent: _Lent) -> None:
-    del _lent[id(lent)]
-    _free[lent.memory.nbytes].append(lent.memory)
+    size = lent.memory.nbytes
+    with _memory:
+        del _lent[id(lent)]
+        insort(_free, (size, -next(_given_back), lent.memory))
+        _bytes["in use"] -= size
+        _bytes["unused"] += size
+        while _bytes["unused"] > UNUSED * _bytes["most in use"]:
+            oldest = max(range(len(_free)), key=lambda i: _free[i][1])
+            _bytes["unused"] -= _free.pop(oldest)[0]
 
 
 # ---- the order of memory -------------------------------------------------------------------------

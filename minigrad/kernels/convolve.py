@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from minigrad.kernels import Array, batch_first, batch_last, empty, norm, thread_count
+from minigrad.kernels import FLOATS, Array, batch_first, batch_last, empty, norm, thread_count
 from minigrad.kernels.conv import (
     Geometry as Geometry,
     Pair as Pair,
@@ -40,12 +40,12 @@ def _conv(x: Array, w: Array, b: Array, geometry: Geometry) -> Array:
         size = 36 * x.shape[-1] * (count * (len(x) + len(w)) + 2)
         u = empty((36, *w.shape[:2]), w.dtype)
         winograd(x, w, b, geometry.padding, count, u, _scratch(size, x), y)
-    elif _is_thin(w.shape, geometry) and x.dtype.kind == "f":
+    elif _is_thin(w.shape, geometry) and x.dtype in FLOATS:
         conv_direct(x, w, b, geometry.sizes, y)
     elif y.size:
         k, o = prod(w.shape[1:]), len(w) // geometry.groups
         block = _block(k + o, x, geometry)
-        run = conv if x.dtype.kind == "f" else conv.twin            # the BLAS has no integers
+        run = conv if x.dtype in FLOATS else conv.twin            # the BLAS has no integers
         run(x, w, b, geometry.sizes, block, _scratch((k + o) * prod(block) * x.shape[-1], x), y)
     return y
 
@@ -60,7 +60,7 @@ def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: G
         size = 36 * x.shape[-1] * (count * (len(x) + len(g)) + 2) + len(g) * len(x)
         winograd_weight_grad(x, g, geometry.padding, count, _scratch(size, x),
                              empty((min(LANES, blocks), 36, len(g), len(x)), x.dtype), dw)
-    elif _is_thin(w_shape, geometry) and x.dtype.kind == "f":
+    elif _is_thin(w_shape, geometry) and x.dtype in FLOATS:
         conv_direct_weight_grad(x, g, geometry.sizes, dw)
     elif g.size:
         k, o, groups = prod(w_shape[1:]), w_shape[0] // geometry.groups, geometry.groups
@@ -87,7 +87,7 @@ def conv2d_input_grad(g: Array, w: Array, x_shape: tuple[int, ...], geometry: Ge
     k = span * prod(w.shape[2:])
     across = min(max(1, CACHED_BYTES // ((k + o) * g.shape[-1] * g.itemsize)), g.shape[2])
     size = k * o + (k + o) * across * g.shape[-1]
-    run = conv_input_grad if g.dtype.kind == "f" else conv_input_grad.twin
+    run = conv_input_grad if g.dtype in FLOATS else conv_input_grad.twin
     run(g, w, geometry.sizes, (span, across), _scratch(size, g), dx)
     return batch_first(dx)
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from minigrad.kernels import (
+    FLOATS,
     Array,
     Float1,
     Kernel,
@@ -25,7 +26,7 @@ def apply(run: Kernel, *inputs: Array) -> Array:
     x = inputs[0]
     order = memory_order(x)
     y = empty_in_order(x.shape, x.dtype, order)
-    compute = run if x.size >= SMALL and x.dtype.kind == "f" else run.twin
+    compute = run if x.size >= SMALL and x.dtype in FLOATS else run.twin
     compute(*(flat(array, order) for array in inputs), flat(y, order))
     return y
 

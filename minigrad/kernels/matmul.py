@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.kernels import Array, Float2, empty, kernel, prange, thread_count
+from minigrad.kernels import FLOATS, Array, Float2, empty, kernel, prange, thread_count
 
 LARGE = 2**18       # multiplications; below, OpenBLAS keeps to one thread, too
 FEW = 4             # pieces of that size that one thread does
@@ -56,7 +56,7 @@ def product(a: Array, b: Array) -> Array:
         return np.asarray(np.matmul(a, b))
     (m, k), n = a.shape, b.shape[1]
     pieces = -(-m * k * n // LARGE)
-    if pieces <= 1 or a.dtype.kind != "f":
+    if pieces <= 1 or a.dtype not in FLOATS:
         return np.asarray(np.dot(a, b))         # of small ones faster than matmul
     y = empty((m, n), a.dtype)
     if pieces <= FEW <= m:                      # done one after the other before threads are awake

@@ -11,9 +11,10 @@ m[i, j] = u[i, j] (O, C) @ v[i, j] (C, tiles). Its gradient with respect to u is
     du[i, j] = (A g Aᵀ)[i, j] @ v[i, j]ᵀ,   dw = Gᵀ du G
 
 The transforms multiply polynomials at the points 0, ±√½, ±√2, ∞. With Lavin & Gray's 0, ±1, ±2, ∞
-the float32 error is three times as large (tests/test_winograd.py measures it); these, each of
-which has its reciprocal among them (Barabasz et al. 2020), stay within 2e-5 of the exact sum for
-outputs of size 1, about twice the error of the direct sum.
+the float32 error is twice as large (tests/test_winograd.py measures it); with these, each of which
+has its reciprocal among them (Barabasz et al. 2020), it stays within 2e-5 for inputs and outputs of
+size 1. On average that is three to five times the error of the direct sum. All of a tile shares it:
+it goes with the tile's largest value, and a NaN or an infinity there is NaN everywhere in it.
 
 Why tile by tile: a block of tiles is transformed, multiplied and transformed back while it is in
 cache. For a whole image at a time, v and m are each 2.25 times the image, and memory is the limit.

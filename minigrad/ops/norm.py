@@ -52,20 +52,26 @@ def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, 
     planes = batch_last(x.data)
     y = empty(planes.shape, x.dtype)
     kernels.batch_norm(_rows(planes), scale, shift, eps, statistics, _rows(y))
-    found: list[Any] = []
+    kept: dict[str, Any] = {}
 
-    def grads(g: Tensor) -> Any:
-        """g, dx, (dw, db): found in one pass, for all three vjps"""
-        if not found or found[0] is not g:
+    def gradient(name: str, g: Tensor) -> Tensor:
+        """dx, dw or db: found in one pass, and kept until each vjp has had its own"""
+        if kept.get("g") is not g or name not in kept:
             sums, dx = np.empty((2, channels), x.dtype), empty(planes.shape, x.dtype)
             kernels.batch_norm_grad(_rows(batch_last(g.data)), _rows(planes), scale, eps,
                                     statistics, sums, _rows(dx))
-            found[:] = g, autograd.Tensor(batch_first(dx)), sums
-        return found
+            values = {"x": (x, batch_first(dx)), "w": (w, sums[0]), "b": (b, sums[1])}
+            kept.clear()
+            kept.update({"g": g} | {key: autograd.Tensor(value) for key, (t, value)
+                                    in values.items() if t is not None and t.requires_grad})
+        mine: Tensor = kept.pop(name)
+        if kept.keys() == {"g"}:
+            kept.clear()
+        return mine
 
     def by_input(g: Tensor) -> Tensor:
         if not autograd.is_grad_enabled():
-            return grads(g)[1]          # type: ignore[no-any-return]
+            return gradient("x", g)
         inverse = (x.var(dims, correction=0, keepdim=True) + eps).rsqrt()
         normal = (x - x.mean(dims, keepdim=True)) * inverse
         slope = _affine(g, w, None)
@@ -74,40 +80,57 @@ def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, 
 
     def by_weight(g: Tensor) -> Tensor:
         if not autograd.is_grad_enabled():
-            return autograd.Tensor(grads(g)[2][0])
+            return gradient("w", g)
         return (g * _standardize(x, dims=dims, eps=eps)).sum(dims)
 
     def by_bias(g: Tensor) -> Tensor:
-        return g.sum(dims) if autograd.is_grad_enabled() else autograd.Tensor(grads(g)[2][1])
+        return g.sum(dims) if autograd.is_grad_enabled() else gradient("b", g)
 
     return batch_first(y), by_input, by_weight, by_bias
 
 
 @op
 def _response_norm(x: Tensor, *, size: int, alpha: float, beta: float, k: float) -> Recorded:
-    """y_i = x_i · s_i^-β,  s_i = k + α/size · Σ_j x_j² over the channels j in the window of i
-
-    vjp: dx_j = g_j·s_j^-β - 2αβ/size · x_j · Σ_i g_i·x_i·s_i^(-β-1) over the i whose window holds j
-    """
+    """y_i = x_i · s_i^-β,  s_i = k + α/size · Σ_j x_j² over the channels j in the window of i"""
     planes = batch_last(x.data)
     y = empty(planes.shape, x.dtype)
     kernels.lrn(_rows(planes), size, alpha, beta, k, _rows(y))
+    return batch_first(y), lambda g: _response_norm_grad(g, x, size=size, alpha=alpha, beta=beta,
+                                                         k=k)
 
-    def vjp(g: Tensor) -> Tensor:
-        if not autograd.is_grad_enabled():
-            dx = empty(planes.shape, x.dtype)
-            kernels.lrn_grad(_rows(batch_last(g.data)), _rows(planes), size, alpha, beta, k,
-                             _rows(dx))
-            return autograd.Tensor(batch_first(dx))
-        lines = (*x.shape[:2], -1)
-        xs, gs = x.reshape(lines), g.reshape(lines)
-        distance = np.subtract.outer(*[np.arange(x.shape[1])] * 2)              # [i, j] = i - j
-        window = autograd.Tensor(((distance <= size // 2) & (-distance <= (size - 1) // 2))
-                                 .astype(x.dtype))
-        s = matmul(window, xs * xs) * (alpha / size) + k
-        shared = matmul(window.t(), gs * xs * s ** (-beta - 1))
-        return (gs * s ** -beta - xs * shared * (2 * alpha * beta / size)).reshape(x.shape)
-    return batch_first(y), vjp
+
+@op
+def _response_norm_grad(g: Tensor, x: Tensor, *, size: int, alpha: float, beta: float, k: float
+                       ) -> Recorded:
+    """dx of y = _response_norm(x).
+
+    dx_j = g_j·s_j^-β - 2αβ/size · x_j · Σ_i g_i·x_i·s_i^(-β-1) over the i whose window holds j
+    """
+    planes = batch_last(x.data)
+    dx = empty(planes.shape, x.dtype)
+    kernels.lrn_grad(_rows(batch_last(g.data)), _rows(planes), size, alpha, beta, k, _rows(dx))
+    shape, lines = x.shape, (*x.shape[:2], -1)
+
+    def through(cotangent: Tensor, i: int) -> Tensor:
+        """A gradient of the formula above, written in ops"""
+        with autograd.enable_grad():
+            # vertices of their own, so that no path from g to x is followed
+            gs, xs = sources = [t.reshape(lines) if t.requires_grad
+                                else autograd.Tensor(t.data.reshape(lines), requires_grad=True)
+                                for t in (g, x)]
+            distance = np.subtract.outer(*[np.arange(xs.shape[1])] * 2)         # [i, j] = i - j
+            window = autograd.Tensor(((distance <= size // 2) & (-distance <= (size - 1) // 2))
+                                     .astype(x.dtype))
+            s = matmul(window, xs * xs) * (alpha / size) + k
+            shared = matmul(window.t(), gs * xs * s ** (-beta - 1))
+            formula = gs * s ** -beta - xs * shared * (2 * alpha * beta / size)
+        again = autograd.is_grad_enabled()
+        result = autograd.grad(formula, sources[i], cotangent.reshape(formula.shape),
+                               create_graph=again)[0]
+        assert result is not None
+        return result.reshape(shape)
+
+    return batch_first(dx), lambda c: through(c, 0), lambda c: through(c, 1)
 
 
 def _rows(planes: Array) -> Array:
@@ -136,7 +159,7 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
     if x.dtype == np.int64:
         return _integer_response_norm(x, size, alpha, beta, k)
     require_float(name, x)
-    return _response_norm(x, size=size, alpha=alpha, beta=beta, k=k)
+    return _response_norm(x, size=size, alpha=float(alpha), beta=float(beta), k=float(k))
 
 
 def _integer_response_norm(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
@@ -180,7 +203,7 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
         centred = x - _along_channels(mean, x.ndim)
         return _affine(centred * (_along_channels(var, x.ndim) + eps).rsqrt(), weight, bias)
     statistics = np.empty((2, x.shape[1]), x.dtype)
-    y = _batch_norm(x, weight, bias, eps=eps, statistics=statistics)
+    y = _batch_norm(x, weight, bias, eps=float(eps), statistics=statistics)
     n = x.numel() // x.shape[1]
     _move(mean, autograd.Tensor(statistics[0]), momentum)
     _move(var, autograd.Tensor(statistics[1] * (n / (n - 1))), momentum)

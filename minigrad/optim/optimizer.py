@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.autograd import Array, enable_grad, quietly
-from minigrad.inplace import mark_changed
+from minigrad.inplace import mark_changed, memory_owner
 from minigrad.nn.module import clear_grad
 from minigrad.optim.joined import Joined, State as State
 from minigrad.tensor import Tensor
@@ -125,14 +125,17 @@ class Optimizer:
         return loss
 
     def _join(self, params: tuple[Tensor, ...], group: Group) -> list[Joined]:
-        """Put together what may be updated as one: small, of one dtype, after as many steps."""
+        """Put together what may be updated as one: small, of one dtype, after as many steps, and
+        sharing memory with no other, whose update would be lost."""
         alike: dict[Any, list[Tensor]] = {}
-        for p in params:
+        owners = [id(memory_owner(p.data)) for p in params]
+        for p, owner in zip(params, owners, strict=True):
             if p not in self.state:
                 self.state[p] = self.new_state(np.asarray(p.data, order="C"), group)
             own = self.state[p]
-            small = self.elementwise and p.numel() < SMALL
-            kind = (p.dtype, *own, float(own.get("step", 0))) if small else id(p)
+            known = [key for key, value in own.items() if value is not None]
+            small = self.elementwise and p.numel() < SMALL and owners.count(owner) == 1
+            kind = (p.dtype, *known, float(own.get("step", 0))) if small else id(p)
             alike.setdefault(kind, []).append(p)
         if len(self._joined) >= len(self.param_groups):     # other parameters have gradients now
             self._joined.clear()
