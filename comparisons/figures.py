@@ -122,6 +122,53 @@ def confusion(targets: Sequence[int], guesses: Sequence[int], classes: Sequence[
         return svg(figure, label)
 
 
+def per_class(details: Details, label: str) -> str:
+    """Recall (a dot) and F1 (a ring) of each class, the rarest class at the bottom."""
+    known = next(iter(details.values()))
+    count = np.array(known["per_class"]["count"])
+    order = np.argsort(count, kind="stable")
+    rows = np.arange(len(order))
+    with mpl.rc_context(STYLE | {"axes.grid.axis": "x", "axes.spines.left": False}):
+        figure, ax = axes(height=0.9 + 0.27 * len(order))
+        for impl, size, width in (("torch", 9, 2.2), ("minigrad", 4.5, 1.2)):
+            if impl not in details:
+                continue
+            scores, color = details[impl]["per_class"], COLORS[impl]
+            pale = {"alpha": 0.55} if impl == "torch" else {"zorder": 3}
+            ax.plot(np.array(scores["recall"])[order], rows, "o", ms=size, color=color, mew=0,
+                    label=f"recall, {TITLES[impl]}", **pale)
+            ax.plot(np.array(scores["f1"])[order], rows, "o", ms=size + 1, mfc="none", mec=color,
+                    mew=width, label=f"F1, {TITLES[impl]}", **pale)
+        ax.set_yticks(rows, [f"{known['classes'][k]}, {count[k]:,}" for k in order])
+        ax.tick_params(axis="y", labelcolor=INK)
+        ax.set_xlim(right=1.02)
+        ax.xaxis.set_major_formatter(lambda v, _: f"{v * 100:.4g}%")
+        figure.legend(loc="outside lower center", ncols=len(details) * 2, columnspacing=1,
+                      handletextpad=0.2, fontsize=8.5)
+        return svg(figure, label)
+
+
+def split_accuracies(details: Details, label: str) -> str:
+    """The accuracy of each split; a line at that of all their test images together."""
+    with mpl.rc_context(STYLE):
+        figure, ax = axes()
+        for impl in ("torch", "minigrad"):
+            if impl not in details:
+                continue
+            splits = details[impl]["splits"]
+            found, count = (np.array([s[key] for s in splits]) for key in ("accuracy", "count"))
+            ax.axhline(np.average(found, weights=count), color=COLORS[impl], **LINES[impl])
+            ax.plot(np.arange(1, len(found) + 1), found, "o", color=COLORS[impl], mew=0,
+                    label=TITLES[impl], **({"ms": 9, "alpha": 0.55} if impl == "torch" else
+                                           {"ms": 4.5, "zorder": 3}))
+        ax.set_xlabel("split")
+        ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(10, integer=True))
+        ax.yaxis.set_major_formatter(lambda v, _: f"{v * 100:.4g}%")
+        handles, names = ax.get_legend_handles_labels()
+        ax.legend(handles[::-1], names[::-1], loc="best")
+        return svg(figure, label)
+
+
 def coefficients(details: Details, label: str) -> str:
     """The learned coefficients on the exact ones, with the exact ones' 95% interval if known."""
     first = next(iter(details.values()))["coefficients"]

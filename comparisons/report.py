@@ -106,6 +106,11 @@ def section(name: str, runs: Runs, details: Runs, sheet: bool) -> str:
                    figures.confusion(d["targets"], d["guesses"], d["classes"],
                                      f"{name}: confusion matrix of {WHO[impl]}"))
                   for impl, d in sorted(details.items())]
+        shown.append(("Of each class, how much was found (recall), and F1",
+                      figures.per_class(details, f"{name}: recall and F1")))
+    if len(known.get("splits", ())) > 1:
+        shown.append(("Test accuracy of each split, and of all together",
+                      figures.split_accuracies(details, f"{name}: accuracy of each split")))
     drawn = "".join(f"<figure><figcaption>{title}</figcaption>{svg}</figure>"
                     for title, svg in shown)
     source = escape(some["source"][:1].upper() + some["source"][1:])
@@ -125,7 +130,8 @@ def tiles(name: str, runs: Runs) -> str:
         if impl in runs:
             m = runs[impl]["metrics"]
             low, high = (m.get(f"{first.metric}_{end}") for end in ("low", "high"))
-            interval = f"95% interval {low:.1%} to {high:.1%}" if low is not None else ""
+            drawn = ", over persons" if "person_overlap" in m else ""
+            interval = f"95% interval {low:.1%} to {high:.1%}{drawn}" if low is not None else ""
             made.append(tile(f"{m[first.metric]:{first.format}}", WHO[impl], CLASS[impl],
                              interval))
     baselines = next(iter(runs.values()))["baselines"]

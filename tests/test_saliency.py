@@ -29,6 +29,16 @@ def rng():
     return np.random.default_rng(0)
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A quick run in PyTorch, two folds: its page and its details."""
+    folder = tmp_path_factory.mktemp("finished")
+    assert main(["run", "dexpression", "--impl", "torch", "--quick", "--folds", "2",
+                 "--out", str(folder)]) == 0
+    return ((folder / "report.html").read_text(),
+            json.loads((folder / "dexpression-torch" / "details.json").read_text()))
+
+
 def images(rng, n=3, size=SIZE):
     return rng.uniform(0, 1, (n, 1, size, size)).astype(np.float32)
 
@@ -153,19 +163,25 @@ def test_an_overlay_colors_for_and_against_and_leaves_the_rest_grey():
     assert (small[..., 0] - small[..., 2]).max() < warm.max() / 5
 
 
-def test_a_run_shows_maps_of_either_implementation_and_says_whose_pictures_they_are(tmp_path):
-    assert main(["run", "dexpression", "--impl", "torch", "--quick", "--out", str(tmp_path)]) == 0
-    details = json.loads((tmp_path / "dexpression-torch" / "details.json").read_text())
-    example = details["examples"][0]
-    assert np.shape(example["grad_cam"]) == (6, 6)
-    assert np.shape(example["occlusion"]) == (saliency.GRID, saliency.GRID)
+def test_a_run_shows_maps_of_either_implementation_and_says_whose_pictures_they_are(finished):
+    page, details = finished
+    for example in details["examples"]:
+        assert np.shape(example["grad_cam"]) == (6, 6)
+        assert np.shape(example["occlusion"]) == (saliency.GRID, saliency.GRID)
     assert set(details["sanity"]) == {"grad_cam", "occlusion"}
-    page = (tmp_path / "report.html").read_text()
     assert page.count('class="trio"') == len(details["examples"])
     assert page.count('<div class="strip">') == 7
     assert "What PyTorch looked at" in page
     assert "may not be passed" not in page
     assert "may not be passed" in re.sub(r"\s+", " ", report.contact_sheet(details, "ck+"))
+
+
+def test_each_class_and_each_split_has_its_figure(finished):
+    page, details = finished
+    for name, count in zip(details["classes"], details["per_class"]["count"], strict=True):
+        assert f">{name}, {count}<" in page
+    assert 'aria-label="dexpression: accuracy of each split"' in page
+    assert page.count("over persons") == 1
 
 
 def test_two_tasks_of_one_dataset_show_its_contact_sheet_once(tmp_path):
