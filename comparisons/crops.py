@@ -51,16 +51,17 @@ def read_picture(source: Path | bytes, name: str) -> Image.Image:
 
     Raises Fault, naming it, if it is missing, damaged, too large or of no kind that Pillow reads.
     """
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         with warnings.catch_warnings():         # the size is judged here
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
-            if picture.width * picture.height > PIXELS:
-                raise Image.DecompressionBombError
-            picture = ImageOps.exif_transpose(picture)
-            if picture.mode[0] in "IF":
-                return _from_levels(np.asarray(picture)).convert("RGB")
-            picture = picture.convert("RGBA")
+            with Image.open(file) as opened:
+                if opened.width * opened.height > PIXELS:
+                    raise Image.DecompressionBombError
+                picture = ImageOps.exif_transpose(opened)
+        if picture.mode[0] in "IF":
+            return _from_levels(np.asarray(picture)).convert("RGB")
+        picture = picture.convert("RGBA")
     except Image.DecompressionBombError:
         raise Fault(f"{name}: more than {PIXELS // 10**6} million pixels") from None
     except Image.UnidentifiedImageError:
@@ -89,7 +90,8 @@ def whole(picture: Image.Image, size: Size) -> list[Crop]:
 def crop(picture: Image.Image, box: tuple[int, int, int, int], size: Size) -> Crop:
     """A box of the picture, in grey, scaled to the network's size."""
     x, y, w, h = box
-    grey = picture.convert("L").resize(size[::-1], Image.Resampling.BILINEAR, (x, y, x + w, y + h))
+    part = picture.crop((x, y, x + w, y + h)).convert("L")
+    grey = part.resize(size[::-1], Image.Resampling.BILINEAR)
     return Crop(box, np.asarray(grey, np.float32) / np.float32(255))
 
 

@@ -170,11 +170,11 @@ def main(paths: Sequence[Path], port: int) -> int:
         server = Server(predictors, port)
     except OSError as error:
         raise Fault(f"--port {port}: {error.strerror}") from None
-    with server:
-        print(f"{server.url}  shows {', '.join(str(path) for path in paths)}\nCtrl-C ends it",
-              flush=True)
-        try:
+    try:
+        with server:
+            print(f"{server.url}  shows {', '.join(str(path) for path in paths)}\nCtrl-C ends it",
+                  flush=True)
             server.serve_forever(poll_interval=0.2)
-        except KeyboardInterrupt:
-            print("\nended")
+    except KeyboardInterrupt:
+        print("\nended")
     return 0
