@@ -146,6 +146,9 @@ def parser() -> Parser:
                        help="48×48 folders by class, or CK+'s own tree (default: ck48)")
     drawn.add_argument("--size", type=at_least(16, 512), default=48, metavar="PX")
     drawn.add_argument("--seed", type=at_least(0, 2**63 - 1), default=0, metavar="N")
+    fair = command("gates", "whether the generated faces are a fair test")
+    fair.add_argument("--impl", choices=("minigrad", "torch"), default="minigrad")
+    fair.add_argument("--seed", type=at_least(0, 2**63 - 1), default=0, metavar="N")
     there = command("data", "what is there, what is not, and how to get it")
     there.add_argument("--data", type=Path, metavar="DIR", help="look here, too")
     return top
@@ -306,5 +309,11 @@ def faces(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def gates(arguments: argparse.Namespace) -> int:
+    from comparisons import gates
+    return gates.main(arguments.impl, arguments.seed)
+
+
 COMMANDS = {"run": run, "parity": parity, "speed": speed, "predict": predict, "demo": demo,
-            "report": page, "leakage": leakage, "data": data, "faces": faces}
+            "report": page, "leakage": leakage, "data": data, "faces": faces,
+            "gates": gates}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from comparisons import crops
 from comparisons.datasets import DataError, NotThereError, load_faces
 from comparisons.datasets.ck_frames import Frames
 from comparisons.datasets.expressions import NAMES, TABLE_CODES, TREE_CODES, expression
@@ -11,6 +12,7 @@ from comparisons.datasets.face_generator import CLIPS, generate
 from comparisons.datasets.face_writer import LAYOUTS, ONSET, write_faces
 from comparisons.datasets.faces import found
 from comparisons.datasets.pictures import read_grey, upright
+from comparisons.task import Fault
 
 SIDE = 16
 
@@ -268,6 +270,38 @@ def test_landmarks_put_the_eyes_where_ck48_has_them():
         weight = face * half / (face * half).sum()
         assert (weight * columns).sum() / side == pytest.approx(at, abs=0.01)
         assert (weight * rows).sum() / side == pytest.approx(0.39, abs=0.01)
+
+
+def test_without_landmarks_the_face_is_looked_for(tmp_path, monkeypatch):
+    images = official(tmp_path, with_landmarks=False)
+    boxes = {490: [(10, 20, 30, 40), (200, 100, SIDE, SIDE)], 480: []}
+
+    def faces(picture, size):
+        crops.crop(picture, (0, 0, *picture.size), size)        # the size is one of a crop
+        return [crops.Crop(box, np.zeros(size)) for box in boxes[picture.height]]
+
+    monkeypatch.setattr(crops, "faces", faces)
+    told = refusal(DataError, tmp_path, SIDE)
+    lost = images / "S005/002/S005_002_00000001.png"
+    assert f"first of 2 faults: {lost}: no face found, and no landmarks say where" in told
+    boxes[480] = [(0, 0, SIDE, SIDE)]
+    data = load_faces(tmp_path, SIDE, frames=Frames(1))
+    first, second = (np.asarray(read_grey(images / f"{name}.png")) for name in
+                     ("S005/001/S005_001_00000005", "S005/002/S005_002_00000002"))
+    largest = Image.fromarray(first).crop((10, 25, 40, 55)).resize((SIDE, SIDE), 2)
+    np.testing.assert_array_equal(as_written(data), [largest, second[:SIDE, :SIDE]])
+
+
+def test_without_a_detector_reading_ends_in_one_line(tmp_path, monkeypatch):
+    images = official(tmp_path, with_landmarks=False)
+
+    def faces(*_):
+        raise Fault("something about OpenCV")
+
+    monkeypatch.setattr(crops, "faces", faces)
+    told = refusal(Fault, tmp_path)
+    assert told.startswith(f"{images / 'S005/001/S005_001_00000003.png'}: has no landmarks")
+    assert crops.INSTALL in told
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -86,6 +86,20 @@ def generate(size: int = 48, seed: int = 0, frames: Sequence[float] = FRAMES) ->
     return Faces(pixels, label[clip].astype(np.int64), subject[clip], name[clip])
 
 
+def nuisances(seed: int = 0) -> tuple[Array, Array, Array]:
+    """All that differs from recording to recording beside the expression: who, how lit, from where.
+
+    **Shapes** the same numbers that `generate` draws from (327, factors), label and person (327,).
+    """
+    cast, _, camera, _ = (np.random.default_rng((seed, k)) for k in range(1, 5))
+    person, label = _casting(cast)
+    traits, habits = people(PERSONS, cast)
+    scene = scenes(len(label), camera)
+    columns = [*(values[person] for values in traits.values()), *scene.values(),
+               *habits[person].reshape(len(person), -1).T]
+    return np.stack(columns, 1), label, person
+
+
 def _casting(rng: np.random.Generator) -> tuple[Array, Array]:
     """Who plays what, (327,) each: everybody something, nobody the same expression twice."""
     labels = rng.permutation(np.repeat(np.arange(len(CLIPS)), list(CLIPS.values())))

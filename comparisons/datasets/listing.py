@@ -49,7 +49,7 @@ class Listing:
         left_out = list(self.left_out)
         for item in self.items:
             try:
-                picture = item.read().resize((size, size), Image.Resampling.LANCZOS)
+                picture = item.read().resize((size, size), Image.Resampling.BILINEAR)
             except DataError as error:
                 left_out.append(str(error))
                 continue
