@@ -106,6 +106,7 @@ def section(name: str, runs: Runs, details: Runs, sheet: bool) -> str:
                    figures.confusion(d["targets"], d["guesses"], d["classes"],
                                      f"{name}: confusion matrix of {WHO[impl]}"))
                   for impl, d in sorted(details.items())]
+    if "per_class" in known:
         shown.append(("Of each class, how much was found (recall), and F1",
                       figures.per_class(details, f"{name}: recall and F1")))
     if len(known.get("splits", ())) > 1:
