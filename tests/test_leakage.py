@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -74,6 +76,14 @@ def test_the_command_prints_a_row_a_protocol(capsys):
     assert [line[0] for line in lines[-3:]] == list(leakage.PROTOCOLS)
     assert lines[-1][1:3] == ["0.0%", "0.0%"]
     assert float(lines[-3][3].rstrip("%")) > 95
+
+
+def test_the_page_on_leakage_shows_what_the_command_prints(capsys):
+    """Its figures of the generated faces, which everybody can check."""
+    assert main(["leakage"]) == 0
+    table = capsys.readouterr().out.partition("\n\n")[2]
+    page = Path(__file__).resolve().parent.parent / "docs" / "leakage.md"
+    assert f"$ python -m comparisons leakage\n{table}" in page.read_text("utf-8")
 
 
 def test_the_command_refuses_a_folder_without_faces(tmp_path, capsys):
