@@ -132,7 +132,7 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
                 raise Fault(f"{image}: no {predictor.kind.noun} found; "
                             "--whole takes the picture for one")
         except Fault as fault:
-            message = str(fault) if str(image) in str(fault) else f"{image}: {fault}"
+            message = str(fault) if str(fault).startswith(f"{image}: ") else f"{image}: {fault}"
             print(f"comparisons: {message}", file=sys.stderr)
             entries.append({"image": str(image), "error": message})
             continue

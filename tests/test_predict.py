@@ -44,6 +44,14 @@ def write(folder: Path, task: str, impl: str, **other: Any) -> tuple[Path, Any]:
     return path, model
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled(tmp_path_factory):
+    """The networks have run once: that kernels are compiled is announced, and no fault."""
+    for task, (_, _, size, _) in NETWORKS.items():
+        path, _ = write(tmp_path_factory.mktemp("compiled"), task, "minigrad")
+        Predictor.load(path).probabilities(np.zeros((1, 1, *size), np.float32))
+
+
 @pytest.fixture(scope="module")
 def digit_images():
     """Test digits of MNIST, (12, 28, 28) in [0, 1]."""
