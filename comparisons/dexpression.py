@@ -105,10 +105,11 @@ class DexpressionTask(ImageTask):
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[dict[str, float],
                                                                      dict[str, Any]]:
         metrics, details = super().judge(data, trained)
-        scores = [{"title": t.split.title, "count": len(t.split.y_test),
-                   "accuracy": float(np.mean(t.outputs.argmax(1) == t.split.y_test)),
-                   **{f"{kind}_overlap": share for kind, share in overlaps(data, t.split).items()}}
-                  for t in trained]
+        scores: list[dict[str, Any]] = [
+            {"title": t.split.title, "count": len(t.split.y_test),
+             "accuracy": float(np.mean(t.outputs.argmax(1) == t.split.y_test)),
+             **{f"{kind}_overlap": share for kind, share in overlaps(data, t.split).items()}}
+            for t in trained]
         for kind in kinds(data):
             metrics[f"{kind}_overlap"] = float(np.average(
                 [score[f"{kind}_overlap"] for score in scores],

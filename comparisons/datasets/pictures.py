@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from comparisons.datasets.base import DataError
 
@@ -21,7 +21,7 @@ def read_grey(path: Path) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 return ImageOps.exif_transpose(image).convert("L")
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise DataError(f"{path}: not a picture") from None
     # a damaged file can fail in any of Pillow's decoders
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError,
