@@ -119,6 +119,8 @@ def parser() -> Parser:
                       default="models", help="each layer by itself, beside the machine's limits")
     kind.add_argument("--scaling", dest="what", action="store_const", const="scaling",
                       help="as the batch and the image grow")
+    kind.add_argument("--walk", dest="what", action="store_const", const="walk",
+                      help="one convolution from the naive loop to the kernel (docs/speed.md)")
     speed.add_argument("--json", type=Path, metavar="FILE", help="all figures")
     speed.add_argument("--plot", type=Path, metavar="FILE", help="a picture of them, PNG")
     predict = command("predict", "what a trained network says of pictures of faces or digits")

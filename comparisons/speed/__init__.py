@@ -3,6 +3,7 @@
     models.py   training steps of every model, their losses and their memory
     layers.py   forward and backward of each layer, beside what the machine can do (limits.py)
     scaling.py  steps as the batch grows, and the image
+    walk.py     one convolution from the naive loop to the kernel
     clock.py    how the sides take turns
 """
 
@@ -15,16 +16,17 @@ from typing import Any
 
 from comparisons import environment, implementations
 from comparisons.results import write_json
-from comparisons.speed import layers, models, plots, scaling
+from comparisons.speed import layers, models, plots, scaling, walk
 from comparisons.task import Fault
 
 SCHEMA = 2
-NOTES = {"models": models.NOTES, "layers": layers.NOTES, "scaling": scaling.NOTES}
+NOTES = {"models": models.NOTES, "layers": layers.NOTES, "scaling": scaling.NOTES,
+         "walk": walk.NOTES}
 
 
 def main(what: str, tasks: Sequence[str], seed: int, threads: Sequence[int] = (),
          json_file: Path | None = None, plot_file: Path | None = None) -> int:
-    """Measure models, layers or scaling; return 1 if the losses of the sides came apart.
+    """Measure models, layers, scaling or the walk; return 1 if the losses of the sides came apart.
 
     threads: how many BLAS, Numba and PyTorch have, one after the other; none: their own choice.
     """
@@ -65,6 +67,8 @@ def rows(what: str, tasks: Sequence[str], seed: int, threads: int | None
         return models.run(of(models.CASES), seed, threads)
     if what == "layers":
         return layers.run(of(layers.CASES), seed)
+    if what == "walk":
+        return walk.run(seed)
     return scaling.run(of(scaling.BATCH_CASES), of(scaling.SIZE_CASES), seed)
 
 

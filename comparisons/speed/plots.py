@@ -27,7 +27,8 @@ KINDS = {"conv2d": "#0b6e69", "linear": "#6fb3ad", "max_pool2d": "#e08a4f", "rel
 def write(path: Path, report: dict[str, Any]) -> None:
     """Draw a report of `speed`. Raises Fault naming the file if it cannot be written."""
     with mpl.rc_context(STYLE | {"savefig.facecolor": "white"}):
-        draw = {"models": ratios, "layers": shares, "scaling": scaling}[report["measured"]]
+        draw = {"models": ratios, "layers": shares, "scaling": scaling,
+                "walk": walk}[report["measured"]]
         figure = draw(report["rows"])
         try:
             figure.savefig(path, format="png", dpi=160)
@@ -125,6 +126,28 @@ def scaling(rows: Rows) -> Figure:
         ax.set_visible(False)
     handles, names = every[0].get_legend_handles_labels()
     figure.legend(handles[::-1], names[::-1], loc="outside upper center", ncols=4)
+    return figure
+
+
+def walk(rows: Rows) -> Figure:
+    """Operations a second of each step, a bar a step."""
+    steps = [row for row in rows if "gflops" in row]
+    figure = Figure(figsize=(8, 1.2 + 0.3 * len(steps)), layout="constrained")
+    ax = figure.subplots()
+    bars = ax.barh(range(len(steps)), [row["gflops"] for row in steps], color=COLORS["minigrad"])
+    ax.bar_label(bars, [f"{digits(row['median_ms'])} ms" for row in steps], padding=3, fontsize=8,
+                 color=INK)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    ax.margins(x=0.15)
+    several = len({row["threads"]["numba"] for row in steps}) > 1
+    ax.set_yticks(range(len(steps)), [
+        row["title"] + (f", threads {row['threads']['numba']}" if several else "")
+        for row in steps])
+    ax.tick_params(axis="y", labelcolor=INK)
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel("GFLOP/s")
     return figure
 
 
