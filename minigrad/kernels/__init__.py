@@ -33,6 +33,7 @@ import sys
 import threading
 import weakref
 from bisect import bisect_left, insort
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
@@ -312,8 +313,9 @@ class _Lent(weakref.ref[Array]):
 _lent: dict[int, _Lent] = {}            # by id: a reference to an array cannot be hashed
 _free: list[tuple[int, int, memoryview]] = []           # (bytes, - when it was given back, memory)
 _bytes = {"in use": 0, "most in use": 0, "unused": 0}
-_given_back = itertools.count(1)
-_memory = threading.RLock()             # giving back may happen at any time, even while asking
+_returned: deque[_Lent] = deque()       # given back: at any time, even while `empty` searches
+_now = itertools.count(1)
+_memory = threading.RLock()
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
@@ -326,6 +328,8 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     if size < RECYCLED_BYTES:
         return np.empty(shape, dtype)
     with _memory:
+        while _returned:
+            _sort_in(_returned.popleft())
         at = bisect_left(_free, (size,))
         if at < len(_free) and _free[at][0] <= WASTE * size:
             memory = _free.pop(at)[2]
@@ -335,7 +339,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         _bytes["in use"] += memory.nbytes
         _bytes["most in use"] = max(_bytes["most in use"], _bytes["in use"])
         array: Array = np.frombuffer(memory, np.uint8, size)
-        lent = _Lent(array, _give_back)
+        lent = _Lent(array, _returned.append)
         lent.memory = memory
         _lent[id(lent)] = lent
     return array.view(dtype).reshape(shape)
@@ -345,16 +349,15 @@ def _from_system(size: int) -> memoryview:
     return memoryview(np.empty(size, np.uint8))     # type: ignore[arg-type]
 
 
-def _give_back(lent: _Lent) -> None:
+def _sort_in(lent: _Lent) -> None:
     size = lent.memory.nbytes
-    with _memory:
-        del _lent[id(lent)]
-        insort(_free, (size, -next(_given_back), lent.memory))
-        _bytes["in use"] -= size
-        _bytes["unused"] += size
-        while _bytes["unused"] > UNUSED * _bytes["most in use"]:
-            oldest = max(range(len(_free)), key=lambda i: _free[i][1])
-            _bytes["unused"] -= _free.pop(oldest)[0]
+    del _lent[id(lent)]
+    insort(_free, (size, -next(_now), lent.memory))
+    _bytes["in use"] -= size
+    _bytes["unused"] += size
+    while _bytes["unused"] > UNUSED * _bytes["most in use"]:
+        oldest = max(range(len(_free)), key=lambda i: _free[i][1])
+        _bytes["unused"] -= _free.pop(oldest)[0]
 
 
 # ---- the order of memory -------------------------------------------------------------------------
