@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -17,6 +18,15 @@ import minigrad.functional as F
 from minigrad import kernels, models, optim
 
 SHAPE = (100, 200, 3)       # large enough to be recycled
+
+
+@pytest.fixture(autouse=True)
+def nothing_lies_unused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ran before"""
+    gc.collect()
+    kernels.empty(SHAPE, np.float32)                            # sorts in what was given back
+    monkeypatch.setattr(kernels, "_free", [])
+    monkeypatch.setattr(kernels, "_bytes", kernels._bytes | {"unused": 0})
 
 
 def address(x: Any) -> int:
