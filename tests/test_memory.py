@@ -66,10 +66,10 @@ def test_what_lies_unused_is_bounded() -> None:
     """However many sizes are asked for, each again and again"""
     for _ in range(3):
         for n in range(1, 50):
-            kernels.empty((100_000 * n,), np.float64)
+            kernels.empty((400_000 * n,), np.float64)
     unused = sum(size for size, *_ in kernels._free)
     assert unused == kernels._bytes["unused"]
-    assert unused <= kernels.UNUSED * kernels._bytes["most in use"]
+    assert unused <= max(kernels.SPARE, kernels.UNUSED * kernels._bytes["most in use"])
 
 
 def test_small_and_empty_arrays() -> None:
@@ -116,7 +116,7 @@ def test_training_asks_the_system_for_no_memory_after_its_first_steps(
         F.cross_entropy(model(x), y).backward()
         optimizer.step()
 
-    for _ in range(3):
+    for _ in range(8):              # until blocks of the sizes in between are no longer wanted
         step()
     asked: list[int] = []
     from_system = kernels._from_system

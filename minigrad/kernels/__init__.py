@@ -300,7 +300,8 @@ def _blas_libraries() -> list[Any]:
 
 RECYCLED_BYTES = 2**16      # smaller arrays come from malloc's own lists
 WASTE = 1.5                 # a block may be at most so many times as large as what it is used for
-UNUSED = 2                  # at most so many times what was ever in use at once lies unused
+UNUSED = 3                  # at most so many times what was ever in use at once lies unused,
+SPARE = 2**26               # or so many bytes
 
 
 class _Lent(weakref.ref[Array]):
@@ -355,7 +356,7 @@ def _sort_in(lent: _Lent) -> None:
     insort(_free, (size, -next(_now), lent.memory))
     _bytes["in use"] -= size
     _bytes["unused"] += size
-    while _bytes["unused"] > UNUSED * _bytes["most in use"]:
+    while _bytes["unused"] > max(SPARE, UNUSED * _bytes["most in use"]):
         oldest = max(range(len(_free)), key=lambda i: _free[i][1])
         _bytes["unused"] -= _free.pop(oldest)[0]
 
