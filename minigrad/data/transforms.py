@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from numbers import Real
+from typing import Any, Literal
 
 import numpy as np
 
@@ -110,8 +112,9 @@ class RandomAffine:
 
     def __init__(self, degrees: Range = 0.0, translate: tuple[float, float] = (0.0, 0.0),
                  scale: tuple[float, float] = (1.0, 1.0), shear: Range = 0.0) -> None:
-        self.degrees, self.shear = _range("degrees", degrees), _range("shear", shear)
-        self.scale = _range("scale", scale)
+        self.degrees = _range("RandomAffine: degrees", degrees, centre=0)
+        self.shear = _range("RandomAffine: shear", shear, centre=0)
+        self.scale = _range("RandomAffine: scale", scale)
         self.translate = translate
         if self.scale[0] <= 0:
             raise ValueError(f"RandomAffine: scale must be positive; got {scale}")
@@ -140,14 +143,148 @@ class RandomAffine:
         return np.concatenate([inverse, -inverse @ move[:, :, None]], 2)
 
 
+class ColorJitter:
+    """Make each image brighter or darker, then its contrast stronger or weaker, at random.
+
+        y = clip(b·x, 0, 1),  then  z = clip(c·y + (1 - c)·m, 0, 1)
+
+    with b and c uniform in their ranges and m the mean of the grey image: of y for one channel, of
+    0.2989·R + 0.587·G + 0.114·B for three. A step whose factor can only be 1 is left out.
+
+    brightness, contrast: the range of b and c; one number d means (max(0, 1 - d), 1 + d).
+
+    **Shapes** x (N, 1 or 3, H, W) with values in [0, 1] → the same.
+    **Raises** ValueError if a range is reversed or negative, or x has other channels.
+    **Source** torchvision.transforms.v2.ColorJitter; here brightness always comes first, each image
+    of a batch has factors of its own, and there is no saturation and hue.
+    """
+
+    def __init__(self, brightness: Range = 0.0, contrast: Range = 0.0) -> None:
+        self.brightness = _range("ColorJitter: brightness", brightness, 0, centre=1)
+        self.contrast = _range("ColorJitter: contrast", contrast, 0, centre=1)
+
+    def __call__(self, x: Array, rng: np.random.Generator) -> Array:
+        _check("ColorJitter", x)
+        if x.shape[1] not in LUMA:
+            raise ValueError(f"ColorJitter: x must have 1 or 3 channels; got x {x.shape}")
+        b, c = (rng.uniform(*factor, (len(x), 1, 1, 1)).astype(x.dtype)
+                for factor in (self.brightness, self.contrast))
+        if self.brightness != (1, 1):
+            x = np.clip(b * x, 0, 1)
+        if self.contrast != (1, 1):
+            luma = np.array(LUMA[x.shape[1]], x.dtype)
+            m = (x.mean((2, 3)) @ luma)[:, None, None, None]            # (N, 1, 1, 1)
+            x = np.clip(c * x + (1 - c) * m, 0, 1)
+        return x
+
+
+class GaussianNoise:
+    """Add noise to each value.  y = clip(x + mean + sigma·n, 0, 1),  n standard normal
+
+    clip: whether to keep y in [0, 1].
+
+    **Shapes** x (N, C, H, W) with values in [0, 1] → the same.
+    **Raises** ValueError if sigma is negative, or either is not finite.
+    **Source** torchvision.transforms.v2.GaussianNoise; here any number of channels will do, and no
+    integers. n is drawn in float32, so that it is the same for every dtype of x.
+    """
+
+    def __init__(self, mean: float = 0.0, sigma: float = 0.1, clip: bool = True) -> None:
+        if not math.isfinite(mean):
+            raise ValueError(f"GaussianNoise: mean must be finite; got {mean}")
+        if not 0 <= sigma < math.inf:
+            raise ValueError(f"GaussianNoise: sigma must be finite and not negative; got {sigma}")
+        self.mean, self.sigma, self.clip = float(mean), float(sigma), clip
+
+    def __call__(self, x: Array, rng: np.random.Generator) -> Array:
+        _check("GaussianNoise", x)
+        noise = rng.standard_normal(x.shape, np.float32).astype(x.dtype)
+        y = x + (self.mean + self.sigma * noise)
+        return np.clip(y, 0, 1) if self.clip else y
+
+
+class RandomErasing:
+    """Paint a rectangle over each image with probability p: cutout.
+
+    Its area is a part s of the image's and its height r times its width,
+
+        height = round(√(s·H·W·r)),  width = round(√(s·H·W / r))
+
+    with s uniform in `scale`, r log-uniform in `ratio`, and its place uniform among those inside
+    the image. s and r are drawn anew, up to ten times, until it is both lower and narrower than the
+    image; failing that, the image stays as it is.
+
+    value: what is painted: a number, "random" for standard normal noise, or "mean" for the mean of
+    each channel of the image.
+
+    **Shapes** x (N, C, H, W) → the same.
+    **Raises** ValueError if p or scale is not in [0, 1], a ratio not positive, a range reversed, or
+    value none of these.
+    **Source** Zhong et al. 2017, DeVries & Taylor 2017; torchvision.transforms.v2.RandomErasing.
+    There a batch has one rectangle, here each image its own; "mean" is ours, colours are not here.
+    """
+
+    def __init__(self, p: float = 0.5, scale: tuple[float, float] = (0.02, 0.33),
+                 ratio: tuple[float, float] = (0.3, 3.3),
+                 value: float | Literal["random", "mean"] = 0.0) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"RandomErasing: p must be in [0, 1]; got {p}")
+        if not (isinstance(value, Real) or value in ("random", "mean")):
+            raise ValueError("RandomErasing: value must be a number, 'random' or 'mean'; "
+                             f"got {value!r}")
+        self.p, self.value = p, value
+        self.scale = _range("RandomErasing: scale", scale, 0, 1)
+        self.ratio = _range("RandomErasing: ratio", ratio, 0)
+        if self.ratio[0] == 0:
+            raise ValueError(f"RandomErasing: ratio must be positive; got {ratio}")
+
+    def __call__(self, x: Array, rng: np.random.Generator) -> Array:
+        _check("RandomErasing", x)
+        y = x.copy()
+        for image, (i, j, h, w) in zip(y, self.boxes(len(x), x.shape[2:], rng), strict=True):
+            place = image[:, i:i + h, j:j + w]                          # (C, h, w)
+            if self.value == "random":
+                place[...] = rng.standard_normal(place.shape, np.float32)
+            elif self.value == "mean":
+                place[...] = image.mean((1, 2), keepdims=True)
+            else:
+                place[...] = self.value
+        return y
+
+    def boxes(self, n: int, size: tuple[int, ...], rng: np.random.Generator) -> Array:
+        """Draw n rectangles (top, left, height, width): (n, 4). Nothing to paint: 0 by 0."""
+        height, width = size
+        painted = rng.random(n) < self.p
+        area = height * width * rng.uniform(*self.scale, (n, 10))
+        low, high = np.log(self.ratio)
+        ratio = np.exp(rng.uniform(low, high, (n, 10)))
+        sizes = np.rint(np.sqrt([area * ratio, area / ratio])).astype(int)      # (2, n, 10)
+        fits = (sizes[0] < height) & (sizes[1] < width)
+        h, w = sizes[:, np.arange(n), fits.argmax(1)] * (painted & fits.any(1))
+        top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
+        return np.stack([top, left, h, w], 1)
+
+
+LUMA = {1: (1.0,), 3: (0.2989, 0.587, 0.114)}      # channels of an image: their part of its grey
+
+
 def _check(name: str, x: Any) -> None:
     if x.ndim != 4 or x.dtype.kind != "f":
         raise ValueError(f"{name}: x must be a float batch (N, C, H, W); got {x.dtype} {x.shape}")
 
 
-def _range(name: str, value: Range) -> tuple[float, float]:
-    low, high = (-value, value) if isinstance(value, int | float) else value
-    if low > high:
-        raise ValueError(f"RandomAffine: {name} must be a number that is not negative or "
-                         f"(low, high); got {value}")
-    return low, high
+def _range(name: str, value: Any, least: float = -math.inf, most: float = math.inf, *,
+           centre: float | None = None) -> tuple[float, float]:
+    """value as (low, high) in [least, most]; a number d, where there is a centre, is centre ± d."""
+    try:
+        if centre is not None and isinstance(value, Real):
+            low, high = max(centre - float(value), least), centre + float(value)
+        else:
+            low, high = value
+        if least <= low <= high <= most and math.isfinite(high - low):
+            return float(low), float(high)
+    except (TypeError, ValueError):
+        pass
+    kinds = "(low, high)" if centre is None else "a number that is not negative or (low, high)"
+    bounds = "" if least == -math.inf else f" in [{least}, {most}]"
+    raise ValueError(f"{name} must be {kinds}{bounds}; got {value}")
