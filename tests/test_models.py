@@ -6,6 +6,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 import minigrad as mg
 import minigrad.models
@@ -127,6 +128,38 @@ def test_dexpression_is_the_papers_table():
 def test_dexpression_takes_any_size(variant, size):
     model = minigrad.models.DeXpression(5, size, variant, in_channels=3)
     assert output_sizes(model, size, 3)[""] == (5,)
+
+
+@pytest.mark.parametrize("window", [3, 13])
+def test_local_contrast_is_its_formula(window):
+    x = np.random.default_rng(window).random((2, 3, 17, 20))
+    square = np.ones((1, 1, window, window))
+
+    def box(a):
+        total, count = (ndimage.convolve(v, square, mode="constant") for v in (a, np.ones_like(a)))
+        return total / count
+
+    d = x - box(x)
+    sigma = np.sqrt(box(d * d) + 1e-6)
+    expected = d / np.maximum(sigma, sigma.mean((2, 3), keepdims=True))
+    layer = minigrad.models.dexpression.LocalContrast(window)
+    np.testing.assert_allclose(layer(mg.Tensor(x)).numpy(), expected, rtol=1e-9)
+
+
+def test_local_contrast_does_not_see_the_light():
+    x = np.random.default_rng(0).random((2, 1, 24, 24))
+    layer = minigrad.models.dexpression.LocalContrast(7)
+    seen = layer(mg.Tensor(x)).numpy()
+    np.testing.assert_allclose(layer(mg.Tensor(0.4 * x + 0.3)).numpy(), seen, atol=1e-3)
+    assert np.abs(seen).max() > 1
+
+
+def test_local_contrast_of_an_even_image_is_nothing():
+    x = mg.full((1, 1, 16, 16), 0.3, requires_grad=True)
+    y = minigrad.models.dexpression.LocalContrast(5)(x)
+    y.sum().backward()
+    np.testing.assert_allclose(y.detach().numpy(), 0, atol=1e-3)
+    assert np.isfinite(x.grad.numpy()).all()
 
 
 def multiplications(model, size):

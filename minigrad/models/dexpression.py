@@ -4,7 +4,7 @@ Source: Burkert, Trier, Afzal, Dengel & Liwicki, arXiv 1509.05371v2. It was a Ca
 pools round up: `ceil_mode=True`, without which every map is a row and a column smaller.
 """
 
-from minigrad import Tensor, cat, nn
+from minigrad import Tensor, cat, maximum, nn
 
 
 class FeatEx(nn.Module):
@@ -28,12 +28,36 @@ class FeatEx(nn.Module):
         return cat([self.b(self.a(x)), self.c(self.pool(x))], 1)
 
 
+class LocalContrast(nn.Module):
+    """Each pixel against its surroundings, by the contrast there: light and skin drop out.
+
+        d = x - box(x),  σ = √box(d²),  y = d / max(σ, mean of σ)
+
+    box is the mean over a window × window square, of what lies within the image. y stays the same
+    when x is made brighter or gets more contrast. The mean of σ keeps noise in even regions down.
+
+    Shapes: x (N, C, H, W) → the same; window is odd.
+    Source: Jarrett, Kavukcuoglu, Ranzato & LeCun 2009, section 2.1, there with Gaussian windows and
+    one σ for all channels.
+    """
+
+    def __init__(self, window: int) -> None:
+        super().__init__()
+        self.box = nn.AvgPool2d(window, stride=1, padding=window // 2, count_include_pad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        d = x - self.box(x)
+        sigma = (self.box(d * d) + 1e-6).sqrt()         # positive where nothing differs
+        return d / maximum(sigma, sigma.mean((2, 3), keepdim=True))
+
+
 class DeXpression(nn.Module):
     """Convolution, FeatEx blocks with pooling after each, and one linear layer.
 
     variant: "paper" is the network of the paper, at 224 px 790,311 parameters and 810 million
-    multiplications an image. "compact" is for small images: no stride in front, a third block,
-    batch norm after each convolution; at 48 px 262,000 parameters and 21 million multiplications.
+    multiplications an image. "compact" is for small images: it sees local
+    contrast, has no stride in front, a third block, and batch norm after each convolution; at 48 px
+    262,000 parameters and 21 million multiplications.
     size: height and width of the images; the linear layer depends on it.
     Shapes: x (N, in_channels, size, size) → (N, classes).
     Raises ValueError for an unknown variant, or a size too small to be pooled.
@@ -58,6 +82,7 @@ class DeXpression(nn.Module):
             side, channels = (size + 1) // 2 // 8, 272
         else:
             self.features = nn.Sequential(                          # at 48 px:
+                LocalContrast(size // 4 | 1),                       # 1 × 48 × 48
                 conv(in_channels, 32, 3, padding=1, norm=True),     # 32 × 48 × 48
                 halve(),                                            # 32 × 24 × 24
                 FeatEx(32, 24, 48, 16, norm=True),                  # 64 × 24 × 24
