@@ -176,15 +176,18 @@ def batch_norm(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     shape = channels(draw)
     w, b = real(rng, shape[0], dtype), real(rng, shape[0], dtype)
     x = (3 + real(rng, shape, dtype)).astype(dtype)
-    return x, w, b, 0.1, junk((2, shape[0]), dtype), junk(shape, dtype)
+    training = draw(st.booleans())
+    statistics = (junk((2, shape[0]), dtype) if training
+                  else rng.uniform(0.5, 2, (2, shape[0])).astype(dtype))
+    return x, w, b, 0.1, training, statistics, junk(shape, dtype)
 
 
 def batch_norm_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    x, w, b, eps, statistics, y = batch_norm(rng, draw, dtype)
-    EVERY["batch_norm"].twin(x, w, b, eps, statistics, y)
+    x, w, b, eps, training, statistics, y = batch_norm(rng, draw, dtype)
+    EVERY["batch_norm"].twin(x, w, b, eps, training, statistics, y)
     # of a short channel the sums are as exact as of a long one only on its own scale
     g = (real(rng, x.shape, dtype) / np.sqrt(x.shape[1])).astype(dtype)
-    return g, x, w, eps, statistics, junk((2, len(x)), dtype), junk(x.shape, dtype)
+    return g, x, w, eps, training, statistics, junk((2, len(x)), dtype), junk(x.shape, dtype)
 
 
 def lrn_options(draw: Any) -> tuple[Any, ...]:

@@ -82,42 +82,52 @@ def channel_sums(x: Float2, y: Float1) -> None:
 
 # ---- batch norm (Ioffe & Szegedy 2015) -----------------------------------------------------------
 
-def batch_norm_numpy(x: Float2, w: Float1, b: Float1, eps: float, statistics: Float2, y: Float2
-                     ) -> None:
-    """y = (x - mean) / √(var + eps) · w + b; statistics: mean and var of each channel"""
-    statistics[0] = x.mean(1)
-    statistics[1] = np.square(x - statistics[0, :, None]).mean(1)
+def batch_norm_numpy(x: Float2, w: Float1, b: Float1, eps: float, training: bool,
+                     statistics: Float2, y: Float2) -> None:
+    """y = (x - mean) / √(var + eps) · w + b; statistics: each channel's mean and var, x's own in
+    training
+    """
+    if training:
+        statistics[0] = x.mean(1)
+        statistics[1] = np.square(x - statistics[0, :, None]).mean(1)
     scale = w / np.sqrt(statistics[1] + eps)
     y[:] = (x - statistics[0, :, None]) * scale[:, None] + b[:, None]
 
 
 @kernel(batch_norm_numpy, writes=("statistics", "y"))
-def batch_norm(x: Float2, w: Float1, b: Float1, eps: float, statistics: Float2, y: Float2) -> None:
+def batch_norm(x: Float2, w: Float1, b: Float1, eps: float, training: bool, statistics: Float2,
+               y: Float2) -> None:
     number = x.dtype.type
     for c in prange(x.shape[0]):
         lanes, source, target = np.empty(64, x.dtype), x[c], y[c]
-        mean = number(total(source, lanes) / source.shape[0])
-        variance = total_of_squares(source, mean, lanes) / source.shape[0]
-        statistics[0, c], statistics[1, c] = mean, variance
+        mean, variance = statistics[0, c], statistics[1, c]
+        if training:
+            mean = number(total(source, lanes) / source.shape[0])
+            variance = total_of_squares(source, mean, lanes) / source.shape[0]
+            statistics[0, c], statistics[1, c] = mean, variance
         scale, bias = number(w[c] / np.sqrt(variance + eps)), b[c]
         for i in range(source.shape[0]):
             target[i] = (source[i] - mean) * scale + bias
 
 
-def batch_norm_grad_numpy(g: Float2, x: Float2, w: Float1, eps: float, statistics: Float2,
-                          sums: Float2, dx: Float2) -> None:
+def batch_norm_grad_numpy(g: Float2, x: Float2, w: Float1, eps: float, training: bool,
+                          statistics: Float2, sums: Float2, dx: Float2) -> None:
     """dx = w/σ · (g - mean(g) - x̂·mean(g·x̂)) with x̂ = (x - mean)/σ; sums: Σ g·x̂ (dw) and Σ g (db)
+
+    Where mean and σ are not x's own, dx = w/σ · g.
     """
     scale = 1 / np.sqrt(statistics[1] + eps)
     normal = (x - statistics[0, :, None]) * scale[:, None]
     sums[0], sums[1] = (g * normal).sum(1), g.sum(1)
-    means = sums / x.shape[1]
-    dx[:] = (w * scale)[:, None] * (g - means[1, :, None] - normal * means[0, :, None])
+    if training:
+        means = sums / x.shape[1]
+        g = g - means[1, :, None] - normal * means[0, :, None]
+    dx[:] = (w * scale)[:, None] * g
 
 
 @kernel(batch_norm_grad_numpy, writes=("sums", "dx"))
-def batch_norm_grad(g: Float2, x: Float2, w: Float1, eps: float, statistics: Float2, sums: Float2,
-                    dx: Float2) -> None:
+def batch_norm_grad(g: Float2, x: Float2, w: Float1, eps: float, training: bool,
+                    statistics: Float2, sums: Float2, dx: Float2) -> None:
     number = x.dtype.type
     for c in prange(x.shape[0]):
         lanes, slope, source, target = np.empty(64, x.dtype), g[c], x[c], dx[c]
@@ -125,8 +135,12 @@ def batch_norm_grad(g: Float2, x: Float2, w: Float1, eps: float, statistics: Flo
         by_bias = total(slope, lanes)
         by_weight = total_of_products(slope, source, mean, lanes) * scale
         sums[0, c], sums[1, c] = by_weight, by_bias
-        # w/σ·g + a·(x - mean) + constant
         factor = number(w[c] * scale)
+        if not training:
+            for i in range(source.shape[0]):
+                target[i] = factor * slope[i]
+            continue
+        # w/σ·g + a·(x - mean) + constant
         a = number(-w[c] * scale * scale * by_weight / source.shape[0])
         constant = number(-w[c] * scale * by_bias / source.shape[0])
         for i in range(source.shape[0]):

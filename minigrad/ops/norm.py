@@ -41,17 +41,18 @@ def _standardize(x: Tensor, *, dims: tuple[int, ...], eps: float) -> Recorded:
 
 @op
 def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, eps: float,
-                statistics: Array) -> Recorded:
-    """y = (x - mean) / √(var + eps) · w + b; each channel's mean and var are left in `statistics`
+                training: bool, statistics: Array) -> Recorded:
+    """y = (x - mean) / √(var + eps) · w + b; each channel's mean and var are x's own in training,
+    and left in `statistics`; otherwise those found there
 
-    vjp: dx = w/σ · (g - mean(g) - x̂·mean(g·x̂)),  dw = Σ g·x̂,  db = Σ g
+    vjp: dx = w/σ · (g - mean(g) - x̂·mean(g·x̂)), or w/σ · g;  dw = Σ g·x̂,  db = Σ g
     """
     channels, dims = x.shape[1], (0, *range(2, x.ndim))
     scale = np.ones(channels, x.dtype) if w is None else w.data
     shift = np.zeros(channels, x.dtype) if b is None else b.data
     planes = batch_last(x.data)
     y = empty(planes.shape, x.dtype)
-    kernels.batch_norm(_rows(planes), scale, shift, eps, statistics, _rows(y))
+    kernels.batch_norm(_rows(planes), scale, shift, eps, training, statistics, _rows(y))
     kept: dict[str, Any] = {}
 
     def gradient(name: str, g: Tensor) -> Tensor:
@@ -59,7 +60,7 @@ def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, 
         if kept.get("g") is not g or name not in kept:
             sums, dx = np.empty((2, channels), x.dtype), empty(planes.shape, x.dtype)
             kernels.batch_norm_grad(_rows(batch_last(g.data)), _rows(planes), scale, eps,
-                                    statistics, sums, _rows(dx))
+                                    training, statistics, sums, _rows(dx))
             values = {"x": (x, batch_first(dx)), "w": (w, sums[0]), "b": (b, sums[1])}
             kept.clear()
             kept.update({"g": g} | {key: autograd.Tensor(value) for key, (t, value)
@@ -69,19 +70,27 @@ def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, 
             kept.clear()
         return mine
 
+    def standard() -> tuple[Tensor, Tensor]:
+        """x̂ and 1/σ, in ops"""
+        mean, var = ((x.mean(dims, keepdim=True), x.var(dims, correction=0, keepdim=True))
+                     if training else
+                     (_along_channels(autograd.Tensor(s), x.ndim) for s in statistics))
+        inverse = (var + eps).rsqrt()
+        return (x - mean) * inverse, inverse
+
     def by_input(g: Tensor) -> Tensor:
         if not autograd.is_grad_enabled():
             return gradient("x", g)
-        inverse = (x.var(dims, correction=0, keepdim=True) + eps).rsqrt()
-        normal = (x - x.mean(dims, keepdim=True)) * inverse
-        slope = _affine(g, w, None)
+        (normal, inverse), slope = standard(), _affine(g, w, None)
+        if not training:
+            return slope * inverse
         return (slope - slope.mean(dims, keepdim=True)
                 - normal * (slope * normal).mean(dims, keepdim=True)) * inverse
 
     def by_weight(g: Tensor) -> Tensor:
         if not autograd.is_grad_enabled():
             return gradient("w", g)
-        return (g * _standardize(x, dims=dims, eps=eps)).sum(dims)
+        return (g * standard()[0]).sum(dims)
 
     def by_bias(g: Tensor) -> Tensor:
         return g.sum(dims) if autograd.is_grad_enabled() else gradient("b", g)
@@ -197,16 +206,16 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
     weight, bias = _parameters(name, x, x.shape[1:2], weight=weight, bias=bias)
     if eps < 0 or (training and eps == 0):
         raise ValueError(f"{name}: eps must be positive, in evaluation at least 0; got {eps}")
+    statistics = np.empty((2, x.shape[1]), x.dtype)
     if not training:
         assert mean is not None
         assert var is not None
-        centred = x - _along_channels(mean, x.ndim)
-        return _affine(centred * (_along_channels(var, x.ndim) + eps).rsqrt(), weight, bias)
-    statistics = np.empty((2, x.shape[1]), x.dtype)
-    y = _batch_norm(x, weight, bias, eps=float(eps), statistics=statistics)
-    n = x.numel() // x.shape[1]
-    _move(mean, autograd.Tensor(statistics[0]), momentum)
-    _move(var, autograd.Tensor(statistics[1] * (n / (n - 1))), momentum)
+        statistics[:] = mean.data, var.data
+    y = _batch_norm(x, weight, bias, eps=float(eps), training=training, statistics=statistics)
+    if training:
+        n = x.numel() // x.shape[1]
+        _move(mean, autograd.Tensor(statistics[0]), momentum)
+        _move(var, autograd.Tensor(statistics[1] * (n / (n - 1))), momentum)
     return y
 
 
