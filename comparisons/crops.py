@@ -5,8 +5,6 @@ MNIST. A crop is a grey image of the network's size, with the box in the picture
 from __future__ import annotations
 
 import functools
-import io
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +12,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from scipy import ndimage
 
+from comparisons.datasets import DataError, pictures
 from comparisons.task import Fault
 
 Array = NDArray[Any]
 Size = tuple[int, int]                  # height and width
-PIXELS = 50_000_000     # a larger picture is refused before its pixels are unpacked
 
 DETECTED_AT = 1024      # the longer side, in pixels, at which faces are looked for
 SMALLEST_FACE = 1 / 24  # of that picture's shorter side, and at least 24 pixels
@@ -47,36 +45,11 @@ Cut = Callable[[Image.Image, Size], list[Crop]]
 
 
 def read_picture(source: Path | bytes, name: str) -> Image.Image:
-    """A picture upright and in colour, what is transparent on white.
-
-    Raises Fault, naming it, if it is missing, damaged, too large or of no kind that Pillow reads.
-    """
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    """`pictures.read_picture` for somebody's own picture: what it cannot read is a Fault."""
     try:
-        with warnings.catch_warnings():         # the size is judged here
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(file) as opened:
-                if opened.width * opened.height > PIXELS:
-                    raise Image.DecompressionBombError
-                picture = ImageOps.exif_transpose(opened)
-        if picture.mode[0] in "IF":
-            return _from_levels(np.asarray(picture)).convert("RGB")
-        picture = picture.convert("RGBA")
-    except Image.DecompressionBombError:
-        raise Fault(f"{name}: more than {PIXELS // 10**6} million pixels") from None
-    except Image.UnidentifiedImageError:
-        raise Fault(f"{name}: not a picture that can be read (PNG, JPEG, WebP, …)") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:   # what Pillow's readers raise
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise Fault(f"{name}: {reason or type(error).__name__}") from None
-    white = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(white, picture).convert("RGB")
-
-
-def _from_levels(levels: Array) -> Image.Image:
-    """Levels as 8-bit grey: white is 65,535 or, of real numbers, the largest."""
-    white = 65535 if levels.dtype.kind in "iu" else np.nanmax(levels, initial=1e-6)
-    return Image.fromarray((np.clip(np.nan_to_num(levels / white), 0, 1) * 255).astype(np.uint8))
+        return pictures.read_picture(source, name)
+    except DataError as error:
+        raise Fault(str(error)) from None
 
 
 def whole(picture: Image.Image, size: Size) -> list[Crop]:

@@ -3,6 +3,7 @@ PyTorch's for the same weights; what cannot be done is one line."""
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import sys
@@ -15,8 +16,9 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from comparisons import annotate, crops
+from comparisons import annotate, cli, crops
 from comparisons.cli import main
+from comparisons.datasets import DataError, pictures
 from comparisons.datasets.face_generator import CLASSES, generate
 from comparisons.datasets.mnist import load_subset
 from comparisons.predict import Predictor
@@ -239,6 +241,7 @@ def test_every_kind_of_picture_is_read(tmp_path, mode):
     assert read.mode == "RGB"
     np.testing.assert_allclose(np.asarray(read.convert("L"), int), levels, atol=2)
     assert np.array_equal(read, crops.read_picture(path.read_bytes(), "picture"))
+    assert np.array_equal(read.convert("L"), pictures.read_grey(path))
 
 
 def test_what_is_transparent_is_white(tmp_path):
@@ -261,9 +264,29 @@ def test_unreadable_pictures_are_one_line_each(tmp_path, monkeypatch):
             crops.read_picture(tmp_path / name, str(tmp_path / name))
         assert str(caught.value).startswith(f"{tmp_path / name}: ")
         assert "\n" not in str(caught.value)
-    monkeypatch.setattr(crops, "PIXELS", 2000)
-    with pytest.raises(Fault, match="million pixels"):
+        with pytest.raises(DataError) as of_data:
+            pictures.read_grey(tmp_path / name)
+        assert cli.one_line(of_data.value) == cli.one_line(caught.value)
+    monkeypatch.setattr(pictures, "PIXELS", 2000)
+    with pytest.raises(Fault, match=r"whole: more than .* million pixels"):
         crops.read_picture(tmp_path / "whole.png", "whole")
+
+
+def test_damaged_tags_are_one_line_or_nothing():
+    """One wrong byte in a photo's EXIF: no warning, and no error but a Fault."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x011A], exif[0x010E] = 6, 72.5, "a photo"
+    stream = io.BytesIO()
+    Image.new("L", (8, 8)).save(stream, "JPEG", exif=exif)
+    content, told = stream.getvalue(), []
+    start = content.index(b"Exif")
+    for at, value in itertools.product(range(start, start + 80), (1, 16, 26)):
+        try:
+            crops.read_picture(content[:at] + bytes([value]) + content[at + 1:], "photo")
+        except Fault as fault:
+            told.append(str(fault))
+    assert told
+    assert all(line.startswith("photo: ") and "\n" not in line for line in told)
 
 
 # ---- checkpoints and the command -----------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
@@ -10,24 +11,49 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from comparisons.datasets.base import DataError
 
+PIXELS = 50_000_000     # a larger picture is refused before its pixels are unpacked
 EYES_APART, EYES_DOWN = 0.38, 0.39      # parts of the side: the mean face of CK+48
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)      # of the 68 landmarks
 
 
-def read_grey(path: Path) -> Image.Image:
-    """The picture in a file, upright, in 8 bits of grey. Raises DataError naming the file."""
+def read_picture(source: Path | bytes, name: str) -> Image.Image:
+    """A picture upright and in colour, what is transparent on white.
+
+    Raises DataError, naming it, if it is missing, damaged, too large or of no kind that Pillow
+    reads.
+    """
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return ImageOps.exif_transpose(image).convert("L")
+        with warnings.catch_warnings():         # of its size, which is judged here, and of tags
+            warnings.simplefilter("ignore")
+            with Image.open(file) as opened:
+                if opened.width * opened.height > PIXELS:
+                    raise Image.DecompressionBombError
+                picture = ImageOps.exif_transpose(opened)
+        if picture.mode[0] in "IF":
+            return _from_levels(np.asarray(picture)).convert("RGB")
+        if "A" in picture.getbands() or "transparency" in picture.info:
+            white = Image.new("RGBA", picture.size, "white")
+            picture = Image.alpha_composite(white, picture.convert("RGBA"))
+        return picture.convert("RGB")
+    except Image.DecompressionBombError:
+        raise DataError(f"{name}: more than {PIXELS // 10**6} million pixels") from None
     except UnidentifiedImageError:
-        raise DataError(f"{path}: not a picture") from None
-    # a damaged file can fail in any of Pillow's decoders
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError,
-            Image.DecompressionBombWarning) as error:
+        raise DataError(f"{name}: not a picture that can be read (PNG, JPEG, WebP, …)") from None
+    except Exception as error:          # in Pillow's readers, damage leads to errors of any type
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise DataError(f"{path}: {reason}") from None
+        raise DataError(f"{name}: {reason or type(error).__name__}") from None
+
+
+def _from_levels(levels: np.ndarray) -> Image.Image:
+    """Levels as 8-bit grey: white is 65,535 or, of real numbers, the largest."""
+    white = 65535 if levels.dtype.kind in "iu" else np.nanmax(levels, initial=1e-6)
+    return Image.fromarray((np.clip(np.nan_to_num(levels / white), 0, 1) * 255).astype(np.uint8))
+
+
+def read_grey(path: Path) -> Image.Image:
+    """The picture in a file in 8 bits of grey. Raises DataError as `read_picture` does."""
+    return read_picture(path, str(path)).convert("L")
 
 
 def read_landmarks(path: Path) -> np.ndarray:
