@@ -11,16 +11,19 @@ import numpy as np
 from minigrad.autograd import Array, no_grad
 from minigrad.nn import Module
 from minigrad.optim import Optimizer
+from minigrad.optim.swa_utils import AveragedModel
 from minigrad.tensor import Tensor
 
 
 def fit(model: Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor], optimizer: Optimizer, *,
-        epochs: int, scheduler: Any = None, start_epoch: int = 0,
-        on_epoch: Callable[[int, float, float], object] | None = None) -> None:
+        epochs: int, scheduler: Any = None, averaged: AveragedModel | None = None,
+        start_epoch: int = 0, on_epoch: Callable[[int, float, float], object] | None = None
+        ) -> None:
     """Train epochs start_epoch … epochs - 1.
 
     loader: yields (x, target) arrays; `set_epoch` gives each epoch its own order.
     scheduler: moves on after every batch.
+    averaged: an average of the model's weights, which takes them in after every step.
     on_epoch: called with (epoch, mean loss of an example, seconds) at the end of each.
     """
     for epoch in range(start_epoch, epochs):
@@ -33,6 +36,8 @@ def fit(model: Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor], optim
             loss = loss_fn(model(x), target)
             loss.backward()
             optimizer.step()
+            if averaged is not None:
+                averaged.update_parameters(model)
             if scheduler is not None:
                 scheduler.step()
             total += loss.item() * len(x)

@@ -17,16 +17,20 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
 
 
 def fit(model: nn.Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor],
         optimizer: torch.optim.Optimizer, *, epochs: int, scheduler: Any = None,
-        start_epoch: int = 0, on_epoch: Callable[[int, float, float], object] | None = None,
+        averaged: AveragedModel | None = None, start_epoch: int = 0,
+        on_epoch: Callable[[int, float, float], object] | None = None,
         device: torch.device | str = "cpu", amp: bool = False, compile: bool = False) -> None:
     """Train epochs start_epoch … epochs - 1.
 
     loader: yields (x, target) arrays; `set_epoch` gives each epoch its own order.
     scheduler: moves on after every batch.
+    averaged: an average of the model's weights, which takes them in after every step. It stays on
+    the device where it was made; buffers are this process's own.
     on_epoch: called with (epoch, mean loss of an example, seconds) at the end of each, in the first
     process only.
     device: where to train; the model is moved there. amp: compute in bfloat16 where that is safe.
@@ -50,6 +54,8 @@ def fit(model: nn.Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor],
                 loss = loss_fn(net(x), target) * weight
             loss.backward()
             optimizer.step()
+            if averaged is not None:
+                averaged.update_parameters(model)
             if scheduler is not None:
                 scheduler.step()
             total += loss.item() * len(batch[0])
