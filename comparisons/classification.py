@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from comparisons.implementations import Implementation
 from comparisons.statistics import balanced_accuracy, confusion_matrix, per_class, wilson
 from comparisons.task import Array, Split, Task, Trained
 
-SAMPLES = 12                            # images shown of those right, and of those wrong
+SAMPLES = 12            # images shown of those right, and of those wrong
 
 
 class ImageTask(Task):
@@ -60,21 +61,38 @@ class ImageTask(Task):
                    "macro_f1": float(scores["f1"][scores["count"] > 0].mean()),
                    "test_loss": float(-np.log(np.maximum(
                        probability[np.arange(len(truth)), truth], 1e-300)).mean())}
-        # of those wrong the most confident: what the model is sure of and mistaken about
-        wrong = np.flatnonzero(~right)
-        wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:SAMPLES]
-        shown = np.concatenate([np.flatnonzero(right)[:SAMPLES], wrong])
+        groups = rows if data.clips is None else data.clips[rows]
         return metrics, {
             "classes": list(data.classes), "rows": rows.tolist(), "targets": truth.tolist(),
             "guesses": guesses.tolist(), "confusion": confusion.tolist(),
             "per_class": {key: values.tolist() for key, values in scores.items()},
             "confidence": np.round(confidence, 4).tolist(),
-            "samples": [{"at": int(i), "png": png(images[i, 0])} for i in shown]}
+            "samples": [{"at": i, "png": png(images[i, 0])}
+                        for i in samples(truth, guesses, confidence, groups)]}
+
+
+def samples(truth: Array, guesses: Array, confidence: Array, groups: Array) -> list[int]:
+    """Of those right, one of each class in turn; of those wrong, the most confident first.
+
+    groups: what belongs together, as a clip's frames do, which are near copies: among the right
+    and among the wrong, one of each is shown.
+    """
+    def apart(items: Array) -> Array:
+        """The first of each group, in the order they come in"""
+        kept: Array = items[np.sort(np.unique(groups[items], return_index=True)[1])]
+        return kept
+
+    right, wrong = apart(np.flatnonzero(truth == guesses)), np.flatnonzero(truth != guesses)
+    wrong = apart(wrong[np.argsort(-confidence[wrong], kind="stable")])
+    turns = zip_longest(*(right[truth[right] == c].tolist() for c in np.unique(truth)))
+    in_turn = [i for turn in turns for i in turn if i is not None]
+    return [*in_turn[:SAMPLES], *wrong[:SAMPLES].tolist()]
 
 
 def softmax(logits: Array) -> Array:
     e = np.exp(logits - logits.max(1, keepdims=True))
-    return e / e.sum(1, keepdims=True)
+    probability: Array = e / e.sum(1, keepdims=True)
+    return probability
 
 
 def linear_guesses(split: Split, c: float) -> Array:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def faces(picture: Image.Image, size: Size) -> list[Crop]:
 @functools.cache
 def _cascade() -> Any:
     try:
-        import cv2
+        cv2: Any = import_module("cv2")         # whose types lack `data`
         return cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_alt2.xml")
     except (ImportError, AttributeError):       # OpenCV 5 has no cascades
         raise Fault(f"finding faces takes OpenCV 4 ({INSTALL}); "

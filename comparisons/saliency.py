@@ -145,7 +145,7 @@ def pictures(task: Task, data: Data, trained: Sequence[Trained], options: Option
     return found
 
 
-def last_map(model: Module) -> Module:
+def last_map(model: Any) -> Module:
     """The layer before the last pool: its maps are the deepest that still have places."""
     layer: Module = model.features[-2]
     return layer

@@ -19,9 +19,11 @@ from threadpoolctl import threadpool_limits
 
 import minigrad
 from comparisons import cli, implementations, progress, runner, statistics
+from comparisons.classification import samples
 from comparisons.cli import TASK_NAMES, main
+from comparisons.datasets import generated
 from comparisons.registry import TASKS
-from comparisons.task import Options
+from comparisons.task import Options, Trained
 from minigrad import checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -121,6 +123,27 @@ def test_the_page_needs_nothing_else(finished, capsys):
     assert main(["report", str(finished)]) == 0
     assert (finished / "report.html").read_text() == page
     assert "report.html" in capsys.readouterr().out
+
+
+def test_images_shown_are_of_every_class_and_of_different_clips():
+    truth = np.array([0, 0, 0, 0, 1, 1, 2, 0, 1, 2])
+    guesses = np.array([0, 0, 0, 0, 1, 1, 2, 1, 2, 0])
+    confidence = np.array([0.9] * 7 + [0.6, 0.9, 0.8])
+    clips = np.array(["a", "a", "b", "b", "c", "c", "d", "e", "f", "f"])
+    assert samples(truth, guesses, confidence, clips) == [0, 4, 6, 2, 8, 7]
+    assert samples(truth, truth, confidence, np.arange(10)) == [0, 4, 6, 1, 5, 9, 2, 8, 3, 7]
+    faces, task = generated(16), TASKS["dexpression"]
+    trained = [Trained(s, {}, np.random.default_rng(0).standard_normal((len(s.y_test), 7))
+                       + 2 * np.eye(7)[s.y_test])
+               for s in task.splits(faces, Options(size=16, folds=3, repeats=2))]
+    _, found = task.judge(faces, trained)
+    shown = {True: [], False: []}
+    for at in (sample["at"] for sample in found["samples"]):
+        shown[found["guesses"][at] == found["targets"][at]].append(at)
+    assert {found["targets"][at] for at in shown[True]} == set(range(7))
+    for places in shown.values():
+        assert len(places) == 12
+        assert len({faces.clips[found["rows"][at]] for at in places}) == 12
 
 
 def test_a_run_replaces_its_like_and_keeps_the_others(tmp_path, capsys):
