@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -14,7 +14,7 @@ from PIL import Image
 from comparisons.datasets import Data
 from comparisons.implementations import Implementation
 from comparisons.statistics import balanced_accuracy, confusion_matrix, per_class, wilson
-from comparisons.task import Array, Split, Task, Trained
+from comparisons.task import Array, Loss, Split, Task, Trained
 
 SAMPLES = 12            # images shown of those right, and of those wrong
 
@@ -26,11 +26,11 @@ class ImageTask(Task):
     linear_c = 0.1      # inverse strength of the linear reference's penalty, by validation on
                         # training images: the best of 0.01, 0.1 and 1 for digits, near it for faces
 
-    def loss(self, functional: Any) -> Callable[[Any, Any], Any]:
-        return functional.cross_entropy
+    def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
+        return implementation.functional.cross_entropy
 
     def watch(self, implementation: Implementation, model: Any, split: Split) -> dict[str, float]:
-        guesses = implementation.predict(model, split.x_test).argmax(1)
+        guesses = self.outputs(implementation, model, split.x_test).argmax(1)
         return {"test_accuracy": float(np.mean(guesses == split.y_test))}
 
     def baselines(self, data: Data, splits: Sequence[Split]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 TASK_NAMES = ("regression", "diabetes", "mnist-mlp", "mnist-cnn", "dexpression")
-FACES_ONLY = ("protocol", "folds", "repeats", "size", "frames", "variant")
+FACES_ONLY = ("protocol", "folds", "repeats", "size", "frames", "variant", "start")
 
 
 class Parser(argparse.ArgumentParser):
@@ -107,11 +107,13 @@ def parser() -> Parser:
     run.add_argument("--repeats", type=at_least(1), metavar="R",
                      help="dexpression: share out anew so many times (default: 1)")
     run.add_argument("--size", type=at_least(16, 512), metavar="PX",
-                     help="dexpression (default: 48)")
+                     help="dexpression (default: 48; 224 for the paper's network on a GPU)")
     run.add_argument("--frames", type=frames, metavar="WHICH", help="dexpression: of each "
                      "recording last:N, peak or neutral-to-peak (default: last:3)")
     run.add_argument("--variant", choices=("paper", "compact"),
                      help="dexpression: the network (default: compact)")
+    run.add_argument("--start", metavar="CHECKPOINT", help="dexpression: begin with "
+                     "its weights, such as those of a run on the generated faces")
     command("parity", "same weights, same batch: each activation and gradient compared", "*")
     speed = command("speed", "time a training step of both, in turn", "*", several_threads=True)
     kind = speed.add_mutually_exclusive_group()
@@ -224,6 +226,8 @@ def run(arguments: argparse.Namespace) -> int:
     implementations.set_threads(arguments.threads)
     faces = {flag: getattr(arguments, flag) for flag in FACES_ONLY
              if getattr(arguments, flag) is not None}
+    if arguments.variant == "paper" and on_gpu(arguments.device, arguments.impl):
+        faces.setdefault("size", 224)
     options = Options(arguments.data, arguments.embedded, arguments.epochs, arguments.batch_size,
                       arguments.lr, arguments.seed, arguments.device, arguments.quick, **faces)
     impls = implementations.NAMES if arguments.impl == "both" else (arguments.impl,)
@@ -247,6 +251,14 @@ def check_device(device: str, impl: str) -> None:
                  else torch.backends.mps.is_available())
     if not available:
         usage_error("run", f"--device {device}: not available to PyTorch on this machine")
+
+
+def on_gpu(device: str, impl: str) -> bool:
+    """Whether PyTorch takes part and will train on a GPU."""
+    if impl == "minigrad" or device == "cpu":
+        return False
+    from torch_impl.train import pick_device
+    return pick_device(device).type != "cpu"
 
 
 def parity(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ rows. The problem is convex, so there is one exact answer, and training must fin
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from comparisons.datasets import Data, impute_and_scale, load_diabetes, stratified_folds
 from comparisons.implementations import Implementation
 from comparisons.statistics import auc, auc_interval, calibration, wilson
-from comparisons.task import Array, Headline, Options, Recipe, Split, Task, Trained
+from comparisons.task import Array, Headline, Loss, Options, Recipe, Split, Task, Trained
 
 EPOCHS = 300            # steps: each epoch is one step on all the rows, to convergence
 LR = 2.0                # standardised columns: the curvature lies between about 0.05 and 0.5
@@ -56,8 +56,8 @@ class DiabetesTask(Task):
     def optimizer(self, optim: Any, parameters: Any, recipe: Recipe) -> Any:
         return optim.SGD(parameters, lr=recipe.lr, momentum=MOMENTUM)
 
-    def loss(self, functional: Any) -> Callable[[Any, Any], Any]:
-        return functional.binary_cross_entropy_with_logits
+    def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
+        return implementation.functional.binary_cross_entropy_with_logits
 
     def watch(self, implementation: Implementation, model: Any, split: Split) -> dict[str, float]:
         learned = coefficients(implementation.weights(model))

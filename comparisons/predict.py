@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ class Predictor:
                     np.empty(0, np.int64), classes=classes)
         implementation = implementations.get("minigrad")
         model = TASKS[name].model(implementation.models, like, options)
-        checkpoint.put(kept, model=model)
+        checkpoint.put(replace(kept, model=kept.weights), model=model)
         return cls(path, name, KINDS[name], classes, (shape[1], shape[2]), implementation, model)
 
     @property
@@ -112,7 +112,8 @@ class Predictor:
 
     def probabilities(self, x: Array) -> Array:
         """(N, 1, H, W) → (N, classes)."""
-        return softmax(self.implementation.predict(self.model, x).astype(np.float64))
+        outputs = TASKS[self.task].outputs(self.implementation, self.model, x)
+        return softmax(outputs.astype(np.float64))
 
 
 def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path | None = None,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from comparisons.datasets import Data, load_regression
 from comparisons.implementations import Implementation
-from comparisons.task import Array, Headline, Options, Recipe, Split, Task, Trained
+from comparisons.task import Array, Headline, Loss, Options, Recipe, Split, Task, Trained
 
 EPOCHS = 300            # steps: each epoch is one step on all the data, as least squares sees it
 LR = 0.3                # the loss's curvature is about 2 in every direction: 2 / LR is ample
@@ -42,8 +42,8 @@ class RegressionTask(Task):
     def optimizer(self, optim: Any, parameters: Any, recipe: Recipe) -> Any:
         return optim.SGD(parameters, lr=recipe.lr, momentum=MOMENTUM)
 
-    def loss(self, functional: Any) -> Callable[[Any, Any], Any]:
-        return functional.mse_loss
+    def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
+        return implementation.functional.mse_loss
 
     def watch(self, implementation: Implementation, model: Any, split: Split) -> dict[str, float]:
         learned = coefficients(implementation.weights(model))

@@ -16,7 +16,8 @@ from comparisons.datasets import Data, NotThereError
 from comparisons.implementations import Implementation
 from comparisons.progress import Progress, Watched
 from comparisons.results import Results
-from comparisons.task import Fault, Options, Recipe, Split, Task, Trained
+from comparisons.task import Fault, Loss, Options, Recipe, Split, Task, Trained
+from minigrad.checkpoint import Checkpoint
 from minigrad.data import ArrayDataset, DataLoader
 
 Say = Callable[[str], None]
@@ -93,9 +94,15 @@ class Parts:
     recipe: Recipe
     model: Any
     loader: DataLoader
-    loss: Callable[[Any, Any], Any]
+    loss: Loss
     optimizer: Any
     scheduler: Any
+    averaged: Any                   # an AveragedModel of the model, or None
+
+    @property
+    def judged(self) -> Any:
+        """The model that a finished training is judged by."""
+        return self.model if self.averaged is None else self.averaged.module
 
 
 def prepare(task: Task, impl: Implementation, data: Data, split: Split, options: Options,
@@ -103,11 +110,18 @@ def prepare(task: Task, impl: Implementation, data: Data, split: Split, options:
     """A training as the task describes it, ready to begin."""
     recipe = task.recipe(options, len(split.x))
     model = impl.new_model(lambda models: task.model(models, data, options), seed, task.dtype)
+    if options.start is not None:
+        kept = impl.checkpoint.load(options.start)
+        impl.checkpoint.restore(Checkpoint(kept.path, kept.weights), model=model)
     loader = DataLoader(ArrayDataset(split.x, split.y), recipe.batch_size, task.shuffle,
                         seed=seed, transform=task.transform())
     optimizer = task.optimizer(impl.optim, model.parameters(), recipe)
     scheduler = task.scheduler(impl.optim, optimizer, recipe, recipe.epochs * len(loader))
-    return Parts(recipe, model, loader, task.loss(impl.functional), optimizer, scheduler)
+    swa = impl.optim.swa_utils
+    averaged = None if task.averaging is None else swa.AveragedModel(
+        model, multi_avg_fn=swa.get_ema_multi_avg_fn(task.averaging), use_buffers=True)
+    loss = task.loss(impl, data, split.y)
+    return Parts(recipe, model, loader, loss, optimizer, scheduler, averaged)
 
 
 class Run:
@@ -163,22 +177,24 @@ class Run:
         split = self.splits[0]
         first = replace(split, x=split.x[:recipe.batch_size], y=split.y[:recipe.batch_size])
         parts = self.parts(0, first)
-        self.impl.fit(parts.model, parts.loader, parts.loss, parts.optimizer, epochs=1)
-        self.impl.predict(parts.model, split.x_test[:recipe.batch_size])
+        self.impl.fit(parts.model, parts.loader, parts.loss, parts.optimizer, epochs=1,
+                      averaged=parts.averaged)
+        self.task.outputs(self.impl, parts.judged, split.x_test[:recipe.batch_size])
         return time.perf_counter() - start
 
     def train(self, k: int, split: Split, progress: Progress) -> Trained:
         task, impl, parts = self.task, self.impl, self.parts(k, split)
-        model, loader, recipe = parts.model, parts.loader, parts.recipe
-        optimizer, scheduler = parts.optimizer, parts.scheduler
+        loader, recipe, model = parts.loader, parts.recipe, parts.judged
+        states = {"model": parts.model, "optimizer": parts.optimizer,
+                  "scheduler": parts.scheduler, "averaged": parts.averaged}
         config = {"task": task.name, "dataset": self.data.name, "n_train": len(split.x),
                   "shape": list(split.x.shape[1:]), "classes": list(self.data.classes),
                   "training": k, **asdict(recipe), "options": {
                       key: getattr(self.options, key) for key in
                       ("seed", "quick", "protocol", "folds", "repeats", "size", "frames",
-                       "variant")}}
+                       "variant", "start")}}
         history: list[dict[str, Any]] = []
-        start = self.restored(k, model, optimizer, scheduler, config, history)
+        start = self.restored(k, states, config, history)
         progress.skip(start * len(loader))
 
         def on_epoch(epoch: int, mean_loss: float, seconds: float) -> None:
@@ -191,17 +207,17 @@ class Run:
             if (epoch + 1) % task.checkpoint_every == 0 or epoch + 1 == recipe.epochs:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 impl.checkpoint.save(
-                    self.last, model=model, optimizer=optimizer, scheduler=scheduler,
-                    epoch=epoch + 1, step=(epoch + 1) * len(loader),
+                    self.last, **states, epoch=epoch + 1, step=(epoch + 1) * len(loader),
                     config=config | {"history": history})
 
         if start < recipe.epochs:
-            impl.fit(model, Watched(loader, progress), parts.loss, optimizer, epochs=recipe.epochs,
-                     scheduler=scheduler, start_epoch=start, on_epoch=on_epoch)
+            impl.fit(parts.model, Watched(loader, progress), parts.loss, parts.optimizer,
+                     epochs=recipe.epochs, scheduler=parts.scheduler, averaged=parts.averaged,
+                     start_epoch=start, on_epoch=on_epoch)
         if k + 1 < len(self.splits) and not self.finished(k).exists():
             self.last.replace(self.finished(k))
         self.history += history
-        return Trained(split, impl.weights(model), impl.predict(model, split.x_test))
+        return Trained(split, impl.weights(model), task.outputs(impl, model, split.x_test))
 
     def insist_on_finite(self, figures: dict[str, Any], epoch: int) -> None:
         for name, value in figures.items():
@@ -213,8 +229,8 @@ class Run:
     def finished(self, k: int) -> Path:
         return self.folder / f"fold-{k + 1}.safetensors"
 
-    def restored(self, k: int, model: Any, optimizer: Any, scheduler: Any,
-                 config: dict[str, Any], history: list[dict[str, Any]]) -> int:
+    def restored(self, k: int, states: dict[str, Any], config: dict[str, Any],
+                 history: list[dict[str, Any]]) -> int:
         """How many epochs are done already; with --resume, the state after them is put back."""
         if not self.resume:
             return 0
@@ -229,8 +245,7 @@ class Run:
                 continue                # another training of this run
             if known != config:
                 raise Fault(f"{path}: cannot be resumed, {difference(known, config)}")
-            self.impl.checkpoint.restore(kept, model=model, optimizer=optimizer,
-                                         scheduler=scheduler)
+            self.impl.checkpoint.restore(kept, **states)
             return int(kept.epoch)
         return 0
 

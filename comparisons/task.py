@@ -19,6 +19,7 @@ from comparisons.implementations import Implementation
 
 Array = NDArray[Any]
 Transform = Callable[[Array, np.random.Generator], Array]
+Loss = Callable[[Any, Any], Any]        # of a model's outputs and their targets
 
 
 class Fault(Exception):
@@ -43,6 +44,7 @@ class Options:
     size: int = 48
     frames: str | None = None
     variant: str = "compact"
+    start: str | None = None        # a checkpoint whose weights training starts from
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Task:
     dtype: Any = np.float32
     reads_data = False              # whether it looks into --data
     checkpoint_every = 1            # epochs
+    averaging: float | None = None  # decay of a moving average of the weights, which is judged
     shuffle = True
 
     def recipe(self, options: Options, n_train: int) -> Recipe:
@@ -134,8 +137,13 @@ class Task:
         """Steps after each batch, `steps` times in all."""
         return None
 
-    def loss(self, functional: Any) -> Callable[[Any, Any], Any]:
+    def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
+        """The loss of a training whose targets are y."""
         raise NotImplementedError
+
+    def outputs(self, implementation: Implementation, model: Any, x: Array) -> Array:
+        """What a trained model says of x; for classes, logits."""
+        return implementation.predict(model, x)
 
     def watch(self, implementation: Implementation, model: Any, split: Split) -> dict[str, float]:
         """What the learning curve shows beside the loss, after each epoch."""

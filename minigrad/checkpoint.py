@@ -1,6 +1,7 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped, in one safetensors file.
 
-    tensors     model.<key of state_dict>, optimizer.<parameter>.<key>, random.<framework>
+    tensors     model.<key of state_dict>, averaged.<the same of an AveragedModel>,
+                optimizer.<parameter>.<key>, random.<framework>
     metadata    "minigrad": JSON of the format's version, epoch, step, config, the optimiser's
                 options and plain numbers, the scheduler's state, and a SHA-256 of every tensor
                 (name, dtype, shape and bytes); "sha256": that of the JSON
@@ -47,30 +48,39 @@ class Checkpoint:
     step: int = 0
     config: dict[str, Any] | None = None
     random: dict[str, Array] = field(default_factory=dict)      # by framework
+    averaged: dict[str, Array] | None = None
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        """The model to use: with averaged weights where the training kept some, else as it is."""
+        return self.model if self.averaged is None else _under("module.", self.averaged)
 
 
 def save(path: str | Path, *, model: Any, optimizer: Any = None, scheduler: Any = None,
-         epoch: int = 0, step: int = 0, config: dict[str, Any] | None = None) -> None:
+         averaged: Any = None, epoch: int = 0, step: int = 0,
+         config: dict[str, Any] | None = None) -> None:
     """Write a checkpoint, with minigrad's random state; a folder that is not there is made.
 
-    epoch, step: how many are finished. config: anything JSON can hold.
+    averaged: an `optim.swa_utils.AveragedModel` of the model. epoch, step: how many are finished.
+    config: anything JSON can hold.
     """
     write(Checkpoint(
         Path(path), _arrays(model.state_dict()),
         None if optimizer is None else _arrays(optimizer.state_dict()),
         None if scheduler is None else scheduler.state_dict(),
-        epoch, step, config, {"minigrad": default_generator.get_state()}))
+        epoch, step, config, {"minigrad": default_generator.get_state()},
+        None if averaged is None else _arrays(averaged.state_dict())))
 
 
 def restore(checkpoint: str | Path | Checkpoint, *, model: Any = None, optimizer: Any = None,
-            scheduler: Any = None) -> Checkpoint:
+            scheduler: Any = None, averaged: Any = None) -> Checkpoint:
     """Put a checkpoint's state into what is given, and minigrad's random numbers where they were.
 
     Raises CheckpointError for a file that cannot be read, lacks what is asked for, or does not fit;
     then nothing has been changed.
     """
     checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
-    put(checkpoint, model=model, optimizer=optimizer, scheduler=scheduler)
+    put(checkpoint, model=model, optimizer=optimizer, scheduler=scheduler, averaged=averaged)
     if "minigrad" in checkpoint.random:
         default_generator.set_state(checkpoint.random["minigrad"])
     return checkpoint
@@ -101,6 +111,7 @@ def write(checkpoint: Checkpoint) -> None:
     """Write a checkpoint to its path: all of it or nothing."""
     tensors = {f"model.{key}": array for key, array in checkpoint.model.items()}
     tensors |= {f"random.{name}": array for name, array in checkpoint.random.items()}
+    tensors |= {f"averaged.{key}": array for key, array in (checkpoint.averaged or {}).items()}
     optimizer = checkpoint.optimizer
     if optimizer is not None:
         tensors |= {f"optimizer.{i}.{key}": value for i, values in optimizer["state"].items()
@@ -164,7 +175,7 @@ def load(path: str | Path) -> Checkpoint:
             raise CheckpointError(f"{path}: damaged: {name} does not match its checksum")
     return Checkpoint(path, _under("model.", tensors), _optimizer(content["optimizer"], tensors),
                       content["scheduler"], content["epoch"], content["step"], content["config"],
-                      _under("random.", tensors))
+                      _under("random.", tensors), _under("averaged.", tensors) or None)
 
 
 def _optimizer(saved: dict[str, Any] | None, tensors: dict[str, Array]) -> dict[str, Any] | None:

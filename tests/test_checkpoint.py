@@ -134,6 +134,62 @@ def test_a_resumed_run_is_bit_identical(tmp_path, side, name, schedule):
     assert later == losses[3:]
 
 
+def average(package, model):
+    swa = package.swa_utils
+    return swa.AveragedModel(model, multi_avg_fn=swa.get_ema_multi_avg_fn(0.8), use_buffers=True)
+
+
+@pytest.mark.parametrize("side", [OURS, THEIRS], ids=["minigrad", "torch"])
+def test_a_resumed_average_is_bit_identical(tmp_path, side):
+    net, package, fit, layers, files = side
+    path = tmp_path / "last.safetensors"
+
+    def run(epochs, resume=False):
+        model, optimizer, scheduler = parts(net, package)
+        averaged = average(package, model)
+        states = {"model": model, "optimizer": optimizer, "scheduler": scheduler,
+                  "averaged": averaged}
+        start = files.restore(path, **states).epoch if resume else 0
+        fit(model, Loader(), layers.CrossEntropyLoss(), optimizer, epochs=epochs, averaged=averaged,
+            scheduler=scheduler, start_epoch=start,
+            on_epoch=lambda epoch, *_: files.save(path, **states, epoch=epoch + 1))
+        return flat(dict(averaged.state_dict())), flat(dict(model.state_dict()))
+
+    whole = run(5)
+    run(3)
+    resumed = run(5, resume=True)
+    assert resumed == whole
+    weights = flat(checkpoint.load(path).weights)
+    assert weights == {k.removeprefix("module."): v for k, v in whole[0].items()
+                       if k != "n_averaged"}
+    assert weights != whole[1]
+
+
+@pytest.mark.parametrize(("writer", "reader"), [(OURS, THEIRS), (THEIRS, OURS)],
+                         ids=["to torch", "from torch"])
+def test_the_other_framework_reads_an_average(tmp_path, writer, reader):
+    path = tmp_path / "x.safetensors"
+    net, package, fit, layers, files = writer
+    model, optimizer, _ = parts(net, package, schedule=None)
+    averaged = average(package, model)
+    fit(model, Loader(), layers.CrossEntropyLoss(), optimizer, epochs=2, averaged=averaged)
+    files.save(path, model=model, averaged=averaged)
+
+    net, package, _, _, files = reader
+    other = net()
+    averages = average(package, other)
+    files.restore(path, model=other, averaged=averages)
+    assert flat(dict(averages.state_dict())) == flat(dict(averaged.state_dict()))
+
+
+def test_weights_without_an_average_are_the_models(tmp_path):
+    model, _, _ = parts()
+    checkpoint.save(tmp_path / "x", model=model)
+    assert flat(checkpoint.load(tmp_path / "x").weights) == flat(model.state_dict())
+    with pytest.raises(CheckpointError, match="holds no averaged state"):
+        checkpoint.restore(tmp_path / "x", averaged=average(optim, model))
+
+
 @pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop"])
 @pytest.mark.parametrize("schedule", ["OneCycleLR", "StepLR", "LambdaLR"])
 @pytest.mark.parametrize(("writer", "reader"), [(OURS, THEIRS), (THEIRS, OURS)],

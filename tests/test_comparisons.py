@@ -15,9 +15,11 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+import torch
 from threadpoolctl import threadpool_limits
 
 import minigrad
+import torch_impl.train
 from comparisons import cli, implementations, progress, runner, statistics
 from comparisons.classification import samples
 from comparisons.cli import TASK_NAMES, main
@@ -309,6 +311,27 @@ def test_faults_are_one_line_and_status_1(argv, names, capsys, monkeypatch, tmp_
     assert Path("file").read_text() == "something else"
 
 
+@pytest.mark.parametrize(("device", "flags", "size"), [
+    ("cuda", ["--variant", "paper"], 224),
+    ("cuda", ["--variant", "paper", "--size", "96"], 96),
+    ("cuda", ["--variant", "paper", "--impl", "minigrad"], 48),
+    ("cuda", ["--variant", "paper", "--device", "cpu"], 48),
+    ("cuda", ["--variant", "compact"], 48),
+    ("cuda", [], 48),
+    ("cpu", ["--variant", "paper"], 48),
+])
+def test_the_papers_network_has_its_size_on_a_gpu(device, flags, size, monkeypatch):
+    seen = []
+
+    def stop(tasks, impls, options, results, **kwargs):
+        seen.append(options.size)
+        raise KeyboardInterrupt
+    monkeypatch.setattr(torch_impl.train, "pick_device", lambda name: torch.device(device))
+    monkeypatch.setattr(runner, "run_tasks", stop)
+    assert main(["run", "dexpression", *flags]) == 130
+    assert seen == [size]
+
+
 def test_data_for_one_task_leave_the_others_to_theirs(tmp_path, capsys):
     argv = ["run", "mnist-mlp", "dexpression", "--data", str(idx_folder(tmp_path)), "--quick",
             "--size", "16", "--impl", "minigrad", "--out", str(tmp_path / "out")]
@@ -371,6 +394,7 @@ def state(folder: Path, task: str, impl: str) -> dict[str, Any]:
     for entry in details["history"]:
         del entry["seconds"]
     return {"model": {k: v.tobytes() for k, v in kept.model.items()},
+            "averaged": {k: v.tobytes() for k, v in (kept.averaged or {}).items()},
             "optimizer": {(i, k): np.asarray(v).tobytes()
                           for i, values in kept.optimizer["state"].items()
                           for k, v in values.items()},

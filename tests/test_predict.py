@@ -23,7 +23,7 @@ from comparisons.datasets.face_generator import CLASSES, generate
 from comparisons.datasets.mnist import load_subset
 from comparisons.predict import Predictor
 from comparisons.task import Fault
-from minigrad import checkpoint, manual_seed, models
+from minigrad import checkpoint, manual_seed, models, optim
 from torch_impl import checkpoint as torch_checkpoint, models as torch_models
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -302,11 +302,31 @@ def test_probabilities_are_pytorchs(tmp_path, task, impl):
     reference.eval()
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, size, np.uint8))
     (found,) = Predictor.load(path)(picture, whole=True)
+    seen = [found.crop.pixels]
+    if task == "dexpression":                           # a face and its mirror image
+        seen.append(found.crop.pixels[:, ::-1].copy())
     with torch.no_grad():
-        expected = reference(torch.tensor(found.crop.pixels)[None, None]).double().softmax(1)[0]
+        logits = [reference(torch.tensor(pixels)[None, None])[0] for pixels in seen]
+    expected = torch.stack(logits).double().mean(0).softmax(0)
     assert list(found.probabilities) == classes
     np.testing.assert_allclose(list(found.probabilities.values()), expected, atol=1e-5)
     assert found.best[0][0] == classes[expected.argmax()]
+
+
+@pytest.mark.parametrize("impl", ["minigrad", "torch"])
+def test_averaged_weights_are_those_that_predict(tmp_path, impl):
+    path, model = write(tmp_path, "mnist-cnn", impl)
+    files, package = {"minigrad": (checkpoint, optim),
+                      "torch": (torch_checkpoint, torch.optim)}[impl]
+    averaged = package.swa_utils.AveragedModel(model)
+    averaged.update_parameters(model)
+    for p in model.parameters():
+        p.data *= 2
+    kept = checkpoint.load(path)
+    files.save(path, model=model, averaged=averaged, config=kept.config)
+    predictor = Predictor.load(path)
+    for key, value in predictor.model.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), kept.model[key], err_msg=key)
 
 
 def test_run_leaves_what_predict_needs(tmp_path, digit_images, capsys):

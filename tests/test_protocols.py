@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 from sklearn import metrics as reference
 
-from comparisons import dexpression
+from comparisons import dexpression, implementations, runner
 from comparisons.cli import main
 from comparisons.datasets import Data, generated, write_faces
 from comparisons.dexpression import DexpressionTask
@@ -20,6 +21,8 @@ from comparisons.statistics import (
     wilson,
 )
 from comparisons.task import Fault, Options, Trained
+from minigrad import checkpoint
+from minigrad.models import CNN
 
 TASK = DexpressionTask()
 
@@ -34,6 +37,68 @@ def _nothing_of_this_machine(monkeypatch, tmp_path):
 @pytest.fixture(scope="module")
 def faces():
     return generated(16)
+
+
+# ---- the recipe ----------------------------------------------------------------------------------
+
+@pytest.fixture(params=["minigrad", "torch"])
+def side(request):
+    return implementations.get(request.param, "cpu")
+
+
+def test_mirrored_images_are_read_alike(side, faces):
+    model = side.new_model(lambda models: TASK.model(models, faces, Options(size=16)), 1,
+                           np.float32)
+    x = faces.x[:40]
+    mirrored = np.ascontiguousarray(x[..., ::-1])
+    assert np.abs(side.predict(model, x) - side.predict(model, mirrored)).max() > 0.001
+    logits = TASK.outputs(side, model, x)
+    np.testing.assert_allclose(TASK.outputs(side, model, mirrored), logits, atol=1e-6)
+    np.testing.assert_allclose(2 * logits, side.predict(model, x) + side.predict(model, mirrored),
+                               atol=1e-6)
+
+
+def test_rare_classes_weigh_more(side, faces):
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(5), [1, 4, 9, 16, 25])      # of seven: two are not there
+    logits, target = rng.standard_normal((20, 7)), rng.integers(0, 5, 20)
+    found = TASK.loss(side, faces, y)(side.tensor(logits), side.tensor(target))
+    weight = torch.tensor([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1, 1], dtype=torch.float64)
+    expected = torch.nn.functional.cross_entropy(
+        torch.tensor(logits), torch.tensor(target), weight, label_smoothing=dexpression.SMOOTHING)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_training_starts_where_it_is_told_to(side, faces, tmp_path, monkeypatch):
+    first = tmp_path / "first" / f"dexpression-{side.name}" / "last.safetensors"
+    argv = ["run", "dexpression", "--impl", side.name, "--quick", "--size", "16", "--out"]
+    assert main([*argv, str(tmp_path / "first")]) == 0
+    split = TASK.splits(faces, Options())[0]
+    kept = checkpoint.load(first)
+    for impl in map(implementations.get, implementations.NAMES):
+        begun = runner.prepare(TASK, impl, faces, split, Options(size=16, start=str(first)), 7)
+        for weights in (begun.model, begun.judged):
+            for key, value in impl.weights(weights).items():
+                np.testing.assert_array_equal(value, kept.weights[key], err_msg=key)
+    assert main([*argv, str(tmp_path / "second"), "--start", str(first)]) == 0
+    record, = Results(tmp_path / "second").runs
+    assert record["start"] == str(first)
+
+
+@pytest.mark.parametrize(("start", "flags", "names"), [
+    ("nowhere.safetensors", [], "no such file"),
+    ("digits.safetensors", [], "does not fit this model"),
+])
+def test_a_start_that_does_not_fit_is_one_line(start, flags, names, tmp_path, capsys):
+    path = tmp_path / start
+    if start.startswith("digits"):
+        checkpoint.save(path, model=CNN(10))
+    assert main(["run", "dexpression", "--impl", "minigrad", "--quick", "--size", "16", *flags,
+                 "--out", str(tmp_path / "out"), "--start", str(path)]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert str(path) in told
+    assert names in told
 
 
 # ---- figures -------------------------------------------------------------------------------------

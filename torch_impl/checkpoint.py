@@ -18,28 +18,33 @@ __all__ = ["Checkpoint", "CheckpointError", "load", "restore", "save"]
 
 
 def save(path: str | Path, *, model: torch.nn.Module, optimizer: Any = None, scheduler: Any = None,
-         epoch: int = 0, step: int = 0, config: dict[str, Any] | None = None) -> None:
+         averaged: torch.nn.Module | None = None, epoch: int = 0, step: int = 0,
+         config: dict[str, Any] | None = None) -> None:
     """Write a checkpoint, with torch's random state; a folder that is not there is made.
 
-    epoch, step: how many are finished. config: anything JSON can hold.
+    averaged: a `torch.optim.swa_utils.AveragedModel` of the model. epoch, step: how many are finished.
+    config: anything JSON can hold.
     """
     write(Checkpoint(
         Path(path), _arrays(dict(model.state_dict())),
         None if optimizer is None else _arrays(optimizer.state_dict()),
         None if scheduler is None else scheduler.state_dict(),
-        epoch, step, config, _arrays(_random_state())))
+        epoch, step, config, _arrays(_random_state()),
+        None if averaged is None else _arrays(dict(averaged.state_dict()))))
 
 
 def restore(checkpoint: str | Path | Checkpoint, *, model: torch.nn.Module | None = None,
-            optimizer: Any = None, scheduler: Any = None) -> Checkpoint:
+            optimizer: Any = None, scheduler: Any = None,
+            averaged: torch.nn.Module | None = None) -> Checkpoint:
     """Put a checkpoint's state into what is given, and torch's random numbers where they were.
 
     Raises CheckpointError for a file that cannot be read, lacks what is asked for, or does not fit.
     """
     checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
     tensors = Checkpoint(checkpoint.path, _tensors(checkpoint.model),
-                         _tensors(checkpoint.optimizer), checkpoint.scheduler)
-    put(tensors, model=model, optimizer=optimizer, scheduler=scheduler)
+                         _tensors(checkpoint.optimizer), checkpoint.scheduler,
+                         averaged=_tensors(checkpoint.averaged))
+    put(tensors, model=model, optimizer=optimizer, scheduler=scheduler, averaged=averaged)
     if "torch" in checkpoint.random:
         torch.set_rng_state(torch.tensor(checkpoint.random["torch"]))
     if "cuda" in checkpoint.random and torch.cuda.is_available():

@@ -91,7 +91,8 @@ def build(case: Case, data: Data, impl_name: str, seed: int) -> Parts:
     task, impl = TASKS[case.task], implementations.get(impl_name, "cpu")
     options = Options(variant=case.variant or "compact")
     model = impl.new_model(lambda models: task.model(models, data, options), seed, np.float32)
-    return Parts(model, task.loss(impl.functional), impl.optim.Adam(model.parameters(), lr=ADAM_LR),
+    return Parts(model, task.loss(impl, data, data.y),
+                 impl.optim.Adam(model.parameters(), lr=ADAM_LR),
                  impl.tensor(data.x), impl.tensor(data.y))
 
 
