@@ -94,7 +94,8 @@ class DexpressionTask(ImageTask):
     def transform(self) -> Transform | None:
         return transforms.Compose([
             transforms.RandomHorizontalFlip(),
-            transforms.RandomAffine(ROTATE, (SHIFT, SHIFT), (1 - SCALE, 1 + SCALE)),
+            transforms.RandomAffine(ROTATE, (SHIFT, SHIFT), (1 - SCALE, 1 + SCALE),
+                                    padding_mode="border"),
             transforms.ColorJitter(LIGHT, LIGHT),
             transforms.GaussianNoise(sigma=NOISE),
             transforms.RandomErasing(0.5, COVERED, value="mean")])

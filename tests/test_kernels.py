@@ -222,7 +222,8 @@ def sgd(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 def warp_affine(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     shape = tuple(draw(st.integers(1, 6)) for _ in range(4))
     scale = draw(st.sampled_from([0.0, 1.0, 10.0]))
-    return real(rng, shape, dtype), scale * real(rng, (shape[0], 2, 3), dtype), junk(shape, dtype)
+    return (real(rng, shape, dtype), scale * real(rng, (shape[0], 2, 3), dtype),
+            draw(st.sampled_from([0, 1])), junk(shape, dtype))
 
 
 def erf(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:

@@ -89,9 +89,9 @@ WARPS = pytest.mark.parametrize("warp", [warp_affine, warp_affine.twin], ids=["k
 @WARPS
 @given(n=st.integers(1, 3), channels=st.integers(1, 3), height=st.integers(1, 9),
        width=st.integers(1, 9), seed=st.integers(0, 10**6),
-       reach=st.sampled_from([0.2, 1.0, 5.0]))
+       reach=st.sampled_from([0.2, 1.0, 5.0]), padding_mode=st.sampled_from(["zeros", "border"]))
 @settings(deadline=None)
-def test_warp_equals_torch(warp, n, channels, height, width, seed, reach):
+def test_warp_equals_torch(warp, n, channels, height, width, seed, reach, padding_mode):
     x = image_batch(n, channels, height, width, seed, np.float64)
     matrices = np.random.default_rng(seed + 1).normal(0, reach, (n, 2, 3))
     matrices[:, :, :2] += np.eye(2)
@@ -99,11 +99,11 @@ def test_warp_equals_torch(warp, n, channels, height, width, seed, reach):
     half = np.array([width / 2, height / 2, 1])                 # torch's x and y run from -1 to 1
     theta = torch.tensor(matrices * half / half[:2, None])
     grid = torch.nn.functional.affine_grid(theta, list(x.shape), align_corners=False)
-    expected = torch.nn.functional.grid_sample(torch.tensor(x), grid, "bilinear", "zeros",
-                                               align_corners=False)
+    expected = torch.nn.functional.grid_sample(torch.tensor(x), grid, "bilinear",
+                                               padding_mode, align_corners=False)
     # a weight of a far place is a small difference of large coordinates
     y = np.full_like(x, np.nan)
-    warp(x, matrices, y)
+    warp(x, matrices, int(padding_mode == "zeros"), y)
     np.testing.assert_allclose(y, expected.numpy(), atol=1e-9)
 
 
@@ -111,7 +111,7 @@ def test_warp_equals_torch(warp, n, channels, height, width, seed, reach):
 def test_warp_of_the_identity_is_exact(warp):
     x = image_batch()
     y = np.full_like(x, np.nan)
-    warp(x, np.tile(np.eye(2, 3, dtype=np.float32), (len(x), 1, 1)), y)
+    warp(x, np.tile(np.eye(2, 3, dtype=np.float32), (len(x), 1, 1)), 1, y)
     np.testing.assert_array_equal(y, x)
 
 
@@ -119,6 +119,15 @@ def test_affine_turns_anticlockwise():
     x = image_batch(height=8, width=8, dtype=np.float64)
     y = transforms.RandomAffine(degrees=(90, 90))(x, np.random.default_rng(0))
     np.testing.assert_allclose(y, np.rot90(x, axes=(2, 3)), atol=1e-12)
+
+
+@pytest.mark.parametrize(("padding_mode", "outside"), [("zeros", 0.0), ("border", 0.7)])
+def test_what_lies_outside_is_black_or_goes_on(padding_mode, outside):
+    x = np.full((2, 1, 8, 8), 0.7)
+    y = transforms.RandomAffine(scale=(0.5, 0.5), padding_mode=padding_mode)(
+        x, np.random.default_rng(0))
+    np.testing.assert_allclose(y[:, :, 0], outside)
+    np.testing.assert_allclose(y[:, :, 3:5, 3:5], 0.7)
 
 
 def test_affine_scales_about_the_centre():
@@ -305,6 +314,8 @@ def test_defaults_are_torchs():
     (lambda: transforms.RandomAffine(-5), "degrees must be .* got -5"),
     (lambda: transforms.RandomAffine(scale=(0, 1)), r"scale must be positive; got \(0, 1\)"),
     (lambda: transforms.RandomAffine(scale=(2, 1)), r"scale must be .* got \(2, 1\)"),
+    (lambda: transforms.RandomAffine(padding_mode="reflection"),
+     "padding_mode must be 'zeros' or 'border'; got 'reflection'"),
     (lambda: transforms.RandomAffine(shear=90), "shear must be below 90 degrees; got 90"),
     (lambda: transforms.RandomAffine(translate=(-1, 0)), r"translate must be .* got \(-1, 0\)"),
     (lambda: transforms.ColorJitter(-0.1), r"brightness must be .* got -0.1"),

@@ -100,18 +100,22 @@ class RandomAffine:
 
         R(θ) = [cos θ, sin θ; -sin θ, cos θ],  K = [1, tan φ; 0, 1],  t = (a·W, b·H)
 
-    and θ, φ, s, a, b uniform in their ranges. Values between pixels are bilinear, outside zero.
+    and θ, φ, s, a, b uniform in their ranges. Values between pixels are bilinear.
 
     degrees, shear: the range of θ (anticlockwise) and φ in degrees; one number d means (-d, d).
     translate: the largest |a| and |b|, fractions of width and height. scale: the range of s.
+    padding_mode: what lies outside the image: "zeros", or "border", its outermost pixels.
 
     **Shapes** x (N, C, H, W) → the same.
-    **Raises** ValueError if a range is reversed, a scale not positive, |φ| 90° or more.
-    **Source** torchvision.transforms.RandomAffine; here t is not rounded to whole pixels.
+    **Raises** ValueError if a range is reversed, a scale not positive, |φ| 90° or more, or for
+    another padding_mode.
+    **Source** torchvision.transforms.RandomAffine; here t is not rounded to whole pixels, and
+    padding_mode is that of torch.nn.functional.grid_sample.
     """
 
     def __init__(self, degrees: Range = 0.0, translate: tuple[float, float] = (0.0, 0.0),
-                 scale: tuple[float, float] = (1.0, 1.0), shear: Range = 0.0) -> None:
+                 scale: tuple[float, float] = (1.0, 1.0), shear: Range = 0.0,
+                 padding_mode: str = "zeros") -> None:
         self.degrees = _range("RandomAffine: degrees", degrees, centre=0)
         self.shear = _range("RandomAffine: shear", shear, centre=0)
         self.scale = _range("RandomAffine: scale", scale)
@@ -123,11 +127,16 @@ class RandomAffine:
         if len(translate) != 2 or min(translate) < 0:
             raise ValueError("RandomAffine: translate must be two numbers that are not negative; "
                              f"got {translate}")
+        if padding_mode not in ("zeros", "border"):
+            raise ValueError("RandomAffine: padding_mode must be 'zeros' or 'border'; "
+                             f"got {padding_mode!r}")
+        self.padding_mode = padding_mode
 
     def __call__(self, x: Array, rng: np.random.Generator) -> Array:
         _check("RandomAffine", x)
         y = np.empty(x.shape, x.dtype)
-        warp_affine(x, self.matrices(len(x), x.shape[2:], rng).astype(x.dtype), y)
+        matrices = self.matrices(len(x), x.shape[2:], rng).astype(x.dtype)
+        warp_affine(x, matrices, int(self.padding_mode == "zeros"), y)
         return y
 
     def matrices(self, n: int, size: tuple[int, ...], rng: np.random.Generator) -> Array:

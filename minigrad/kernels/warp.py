@@ -9,17 +9,19 @@ import numpy as np
 from minigrad.kernels import Array, Float3, Float4, kernel, prange
 
 
-def warp_affine_numpy(x: Float4, matrices: Float3, y: Float4) -> None:
-    """y[n, c, p] = x[n, c, M[n]·(p, 1)], between pixels bilinearly, 0 outside.
+def warp_affine_numpy(x: Float4, matrices: Float3, border: int, y: Float4) -> None:
+    """y[n, c, p] = x[n, c, M[n]·(p, 1)], between pixels bilinearly.
 
     p and its image are (horizontal, vertical) places in pixels from the centre.
+    border: the width of the border of zeros, 1 or 0. A place beyond it, or without one beyond the
+    image, reads what is nearest: zero, or the outermost pixel.
     """
     n, channels, height, width = x.shape
     px = np.arange(width) - (width - 1) / 2
     py = (np.arange(height) - (height - 1) / 2)[:, None]
     m = matrices[:, :, :, None, None].astype(np.float64)
-    # the border of zeros starts at -1; a place beyond it reads the border as well
-    sx, sy = (np.clip(m[:, k, 0] * px + m[:, k, 1] * py + m[:, k, 2] + (side - 1) / 2, -1, side)
+    sx, sy = (np.clip(m[:, k, 0] * px + m[:, k, 1] * py + m[:, k, 2] + (side - 1) / 2,
+                      -border, side - 1 + border)
               for k, side in enumerate((width, height)))                    # each (N, H, W)
     x0, y0 = np.floor(sx).astype(np.int64), np.floor(sy).astype(np.int64)
     fx, fy = (sx - x0).astype(x.dtype)[:, None], (sy - y0).astype(x.dtype)[:, None]
@@ -37,12 +39,13 @@ def warp_affine_numpy(x: Float4, matrices: Float3, y: Float4) -> None:
 
 
 @kernel(warp_affine_numpy, writes=("y",))
-def warp_affine(x: Float4, matrices: Float3, y: Float4) -> None:
+def warp_affine(x: Float4, matrices: Float3, border: int, y: Float4) -> None:
     # Row by row: first where each pixel comes from, then its values, read without a test from a
     # copy of the image within its border of zeros.
     _, channels, height, width = x.shape
     number = x.dtype.type
     one, stride = number(1), width + 3
+    right, bottom = float(width - 1 + border), float(height - 1 + border)
     for n in prange(x.shape[0]):
         m = matrices[n]
         padded = np.zeros((channels, (height + 3) * stride), x.dtype)
@@ -58,8 +61,7 @@ def warp_affine(x: Float4, matrices: Float3, y: Float4) -> None:
                 px = j - (width - 1) / 2
                 sx = m[0, 0] * px + m[0, 1] * py + m[0, 2] + (width - 1) / 2
                 sy = m[1, 0] * px + m[1, 1] * py + m[1, 2] + (height - 1) / 2
-                sx = min(max(sx, -1.0), float(width))
-                sy = min(max(sy, -1.0), float(height))
+                sx, sy = min(max(sx, -border), right), min(max(sy, -border), bottom)
                 w, h = math.floor(sx), math.floor(sy)
                 fx[j], fy[j] = number(sx - w), number(sy - h)
                 corner[j] = (h + 1) * stride + w + 1
