@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 TASK_NAMES = ("regression", "diabetes", "mnist-mlp", "mnist-cnn", "dexpression")
-FACES_ONLY = ("protocol", "folds", "repeats", "size", "frames", "variant", "start")
+FACES_ONLY = ("protocol", "folds", "repeats", "size", "frames", "variant", "casts", "start")
 
 
 class Parser(argparse.ArgumentParser):
@@ -112,6 +112,8 @@ def parser() -> Parser:
                      "recording last:N, peak or neutral-to-peak (default: last:3)")
     run.add_argument("--variant", choices=("paper", "compact"),
                      help="dexpression: the network (default: compact)")
+    run.add_argument("--casts", type=at_least(1), metavar="N", help="dexpression: draw so many "
+                     "sets of generated faces, each of other persons (default: 1)")
     run.add_argument("--start", metavar="CHECKPOINT", help="dexpression: begin with "
                      "its weights, such as those of a run on the generated faces")
     command("parity", "same weights, same batch: each activation and gradient compared", "*")

@@ -65,8 +65,10 @@ class DexpressionTask(ImageTask):
                           "linear_balanced_accuracy"))
 
     def load(self, options: Options) -> Data:
-        if options.embedded:
-            return generated(options.size)
+        if options.casts and (options.data is not None or options.frames):
+            raise Fault("--casts: is for the generated faces, so without --data and --frames")
+        if options.embedded or options.casts:
+            return generated(options.size, casts=options.casts or 1)
         return load_faces(options.data, options.size,
                           frames=Frames.parse(options.frames) if options.frames else None)
 
@@ -127,7 +129,7 @@ class DexpressionTask(ImageTask):
 
     def particulars(self, options: Options) -> dict[str, Any]:
         return {key: getattr(options, key) for key in
-                ("protocol", "folds", "repeats", "size", "frames", "variant", "start")}
+                ("protocol", "folds", "repeats", "size", "frames", "variant", "casts", "start")}
 
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[dict[str, float],
                                                                      dict[str, Any]]:

@@ -192,7 +192,7 @@ class Run:
                   "training": k, **asdict(recipe), "options": {
                       key: getattr(self.options, key) for key in
                       ("seed", "quick", "protocol", "folds", "repeats", "size", "frames",
-                       "variant", "start")}}
+                       "variant", "casts", "start")}}
         history: list[dict[str, Any]] = []
         start = self.restored(k, states, config, history)
         progress.skip(start * len(loader))

@@ -44,6 +44,7 @@ class Options:
     size: int = 48
     frames: str | None = None
     variant: str = "compact"
+    casts: int | None = None        # sets of generated faces, each with other persons
     start: str | None = None        # a checkpoint whose weights training starts from
 
 

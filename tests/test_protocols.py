@@ -69,6 +69,24 @@ def test_rare_classes_weigh_more(side, faces):
     assert found.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
+def test_casts_are_other_persons():
+    one, three = generated(16), generated(16, casts=3)
+    assert len(three.y) == 3 * len(one.y)
+    np.testing.assert_array_equal(three.x[:len(one.y)], one.x)
+    np.testing.assert_array_equal(three.x[len(one.y):2 * len(one.y)], generated(16, 1).x)
+    assert len(np.unique(three.subjects)) == 3 * len(np.unique(one.subjects))
+    assert (np.unique(three.clips, return_counts=True)[1] == 3).all()       # frames
+    first = np.unique(three.subjects[:len(one.y)], return_inverse=True)[1]
+    np.testing.assert_array_equal(first, np.unique(one.subjects, return_inverse=True)[1])
+
+
+def test_casts_are_of_generated_faces_only(tmp_path, capsys):
+    for flags in (["--data", str(tmp_path)], ["--frames", "peak"]):
+        assert main(["run", "dexpression", "--casts", "2", *flags, "--out",
+                     str(tmp_path / "out")]) == 1
+        assert "--casts: is for the generated faces" in capsys.readouterr().err
+
+
 def test_training_starts_where_it_is_told_to(side, faces, tmp_path, monkeypatch):
     first = tmp_path / "first" / f"dexpression-{side.name}" / "last.safetensors"
     argv = ["run", "dexpression", "--impl", side.name, "--quick", "--size", "16", "--out"]
