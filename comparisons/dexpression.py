@@ -39,7 +39,7 @@ from comparisons.task import (
 )
 from minigrad.data import transforms
 
-EPOCHS = 20
+EPOCHS = 24
 BATCH_SIZE = 32
 LR = 2e-3               # the peak of the cycle
 WEIGHT_DECAY = 0.01
