@@ -133,8 +133,9 @@ def main(impl: str, seed: int) -> int:
     def guess(split: Split) -> Array:
         parts = prepare(task, implementation, data, split, options, seed)
         implementation.fit(parts.model, parts.loader, parts.loss, parts.optimizer,
-                           epochs=parts.recipe.epochs, scheduler=parts.scheduler)
-        guesses: Array = implementation.predict(parts.model, split.x_test).argmax(1)
+                           epochs=parts.recipe.epochs, scheduler=parts.scheduler,
+                           averaged=parts.averaged)
+        guesses: Array = task.outputs(implementation, parts.judged, split.x_test).argmax(1)
         return guesses
 
     print(data.source)
