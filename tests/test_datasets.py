@@ -32,7 +32,7 @@ from comparisons.datasets import (
 )
 from comparisons.datasets.base import EMBEDDED, cache_folder
 from comparisons.datasets.diabetes import FILE, SHA256
-from comparisons.datasets.face_generator import CLIPS, generate
+from comparisons.datasets.face_generator import CLIPS, RECIPES, generate
 from comparisons.datasets.mnist import SUBSET, SUBSET_SHA256, load_subset, read_idx
 
 
@@ -404,6 +404,18 @@ def test_faces_come_in_ck_plus_counts(faces):
         assert set(faces.subjects[rows]) == {clip[:4]}
     assert len(set(zip(faces.subjects[first], faces.y[first], strict=True))) == 327
     assert faces.source.startswith("faces generated with seed 0: 981 images of 16 px")
+
+
+# Lucey et al. 2010, table 1: all units of at least one of the sets
+CRITERIA = {"anger": [{23, 24}], "disgust": [{9}, {10}], "fear": [{1, 2, 4}], "happy": [{12}],
+            "sadness": [{1, 4, 15}, {11}], "surprise": [{1, 2}, {5}], "contempt": [{14}]}
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_every_variant_of_an_expression_meets_ck_plus_criteria(name):
+    for _, units in RECIPES[name]:
+        certain = {unit for unit, chance in units.items() if chance == 1}
+        assert any(needed <= certain for needed in CRITERIA[name])
 
 
 def test_faces_are_a_function_of_size_and_seed(faces):

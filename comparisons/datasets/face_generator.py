@@ -32,18 +32,24 @@ Recipe = list[tuple[float, dict[int, float]]]
 """Variants of an expression: (how often, {action unit: the probability that it takes part})."""
 
 RECIPES: dict[str, Recipe] = {
-    "anger": [(1.0, {23: 1.0, 24: 1.0, 4: 0.9, 7: 0.6, 5: 0.15, 17: 0.4})],
+    "anger": [(1.0, {23: 1.0, 24: 1.0, 4: 1.0, 7: 0.9, 5: 0.15, 17: 0.8, 15: 0.3})],
     "contempt": [(1.0, {14: 1.0, 12: 0.3})],
-    "disgust": [(0.5, {9: 1.0, 4: 0.3, 7: 0.4, 6: 0.4, 17: 0.25, 25: 0.2}),
-                (0.3, {10: 1.0, 4: 0.2, 7: 0.4, 16: 0.3, 25: 0.6}),
-                (0.2, {9: 1.0, 10: 1.0, 6: 0.3, 7: 0.4, 25: 0.6, 16: 0.3})],
-    "fear": [(1.0, {1: 1.0, 2: 1.0, 4: 1.0, 5: 0.7, 20: 0.85, 25: 0.8, 26: 0.25})],
-    "happy": [(1.0, {12: 1.0, 6: 0.9, 25: 0.85, 26: 0.15, 7: 0.2})],
-    "sadness": [(0.85, {1: 1.0, 4: 0.8, 15: 1.0, 17: 0.6}),
-                (0.15, {1: 1.0, 4: 0.6, 11: 1.0, 17: 0.4, 15: 0.6})],
-    "surprise": [(0.85, {1: 1.0, 2: 1.0, 5: 0.7, 25: 1.0, 26: 0.8, 27: 0.85}),
-                 (0.15, {5: 1.0, 1: 0.4, 2: 0.4, 25: 1.0, 26: 0.9, 27: 0.5})],
+    "disgust": [(0.6, {9: 1.0, 4: 0.5, 7: 0.5, 6: 0.4, 17: 0.7, 15: 0.4, 24: 0.4, 23: 0.2,
+                       25: 0.1}),
+                (0.2, {10: 1.0, 4: 0.4, 7: 0.6, 16: 0.3, 17: 0.3, 25: 0.6}),
+                (0.2, {9: 1.0, 10: 1.0, 6: 0.4, 7: 0.4, 25: 0.5, 16: 0.3})],
+    "fear": [(1.0, {1: 1.0, 2: 1.0, 4: 1.0, 5: 0.9, 20: 0.75, 25: 0.85, 26: 0.4, 15: 0.2})],
+    "happy": [(1.0, {12: 1.0, 6: 1.0, 25: 0.75, 26: 0.2, 7: 0.2})],
+    "sadness": [(0.85, {1: 1.0, 4: 1.0, 15: 1.0, 17: 0.8, 24: 0.25}),
+                (0.15, {1: 1.0, 4: 0.8, 11: 1.0, 17: 0.6, 15: 0.6, 20: 0.2})],
+    "surprise": [(0.85, {1: 1.0, 2: 1.0, 5: 0.8, 25: 0.9, 26: 0.6, 27: 0.5}),
+                 (0.15, {5: 1.0, 1: 0.4, 2: 0.4, 25: 0.9, 26: 0.7, 27: 0.4})],
 }
+LIPS_AND_JAW = (12, 15, 16, 17, 20, 23, 24, 25, 26, 27)
+LIPS_STRENGTH = (0.15, 0.9)
+"""FACS scores a unit from a trace to its maximum, and CK+'s criteria ask that it takes part, not
+how strongly: some smile with their eyes alone. So the mouth by itself is not enough, and nor are
+the brows, which several expressions share."""
 
 
 @dataclass(frozen=True)
@@ -124,13 +130,13 @@ def people(n: int, rng: np.random.Generator) -> tuple[dict[str, Array], Array]:
         "jaw_taper": uniform(0.02, 0.14), "skin": 0.36 + 0.44 * light, "skin_light": light,
         "blotchy": uniform(0.2, 1), "age": rng.beta(1.3, 2.5, n), "grain": uniform(0, 6.28),
         "eye_x": uniform(0.31, 0.39), "eye_y": uniform(-0.23, -0.16),
-        "eye_w": uniform(0.125, 0.165), "eye_h": uniform(0.055, 0.080),
+        "eye_w": uniform(0.135, 0.175), "eye_h": uniform(0.055, 0.080),
         "eye_tilt": uniform(-0.010, 0.022),
         "iris": uniform(0.058, 0.072), "iris_tone": uniform(0.08, 0.40), "lash": uniform(0.4, 1),
         "crease": uniform(0.035, 0.065), "brow_y": uniform(-0.46, -0.37),
         "brow_w": uniform(0.19, 0.25), "brow_thick": uniform(0.018, 0.045),
         "brow_arch": uniform(0.01, 0.09), "brow_tilt": uniform(-0.025, 0.03),
-        "brow_dark": uniform(0.6, 1.0), "nose_w": uniform(0.105, 0.160),
+        "brow_dark": uniform(0.6, 1.0), "nose_w": uniform(0.125, 0.180),
         "nose_y": uniform(0.15, 0.24), "mouth_y": uniform(0.48, 0.57),
         "mouth_w": uniform(0.25, 0.33), "lip_top": uniform(0.035, 0.070),
         "lip_low": uniform(0.045, 0.085), "lip_tone": uniform(0.60, 0.88),
@@ -168,9 +174,10 @@ def _expression(name: str, rng: np.random.Generator) -> Array:
     """Action units at the apex, for the left and the right half of the picture: (units, 2)."""
     variants = RECIPES[name]
     part = variants[rng.choice(len(variants), p=[chance for chance, _ in variants])][1]
-    overall = rng.uniform(0.85, 1.0)
+    upper, lower = rng.uniform(0.85, 1.0), rng.uniform(*LIPS_STRENGTH)
     apex = np.zeros((len(UNITS), 2))
     for k, unit in enumerate(UNITS):
+        overall = lower if unit in LIPS_AND_JAW else upper
         strength = np.clip(overall * rng.uniform(0.85, 1.2), 0, 1)
         idle = 0.35 * rng.random() * (rng.random() < 0.06)
         lopsided = rng.uniform(0.85, 1.15, 2)

@@ -107,7 +107,8 @@ def _project(f: SimpleNamespace, u: Array, v: Array, jaw: Array) -> tuple[Array,
     tall = np.where(v < 0, f.top, f.bottom + 0.13 * jaw)
     q = v / tall
     taper = np.clip(q, 0, 1.2)**2 * (3 - 2 * np.clip(q, 0, 1))
-    wide = f.width * (1 - f.jaw_taper * taper)
+    jowl = 0.12 * np.clip(q, 0, 1)**2                   # a jaw is squarer than an egg
+    wide = f.width * (1 + jowl - f.jaw_taper * taper)
     p = u / wide
     z = np.sqrt(np.clip(1 - p * p - q * q, 0, None))
     turned = p * np.cos(f.yaw) - z * np.sin(f.yaw)
@@ -152,8 +153,11 @@ def _nose(c: Canvas) -> None:
     side = np.hypot(mirror - 0.96 * wing, (c.y - tip) * 1.1) - 0.045
     c.darken(0.38 * c.soft(side, 0.02) * (mirror > 0.96 * wing))
     for line in (-0.16, -0.10, -0.04):
-        curve = c.y - (f.eye_y + 0.14 + line) - 0.5 * mirror
-        c.darken(0.60 * wrinkle * c.soft(curve, 0.022) * np.exp(-np.square(mirror / 0.14)))
+        curve = c.y - (f.eye_y + 0.14 + line) + 0.06 * np.cos(12 * mirror) - 0.35 * mirror
+        c.darken(0.55 * wrinkle * c.soft(curve, 0.020) * np.exp(-np.square(mirror / 0.13)**2))
+    bunched = np.abs(mirror - 0.15 - 0.25 * np.clip(c.y - f.eye_y, 0, 1))    # from eye to wing
+    along = np.exp(-np.square((c.y - f.eye_y - 0.18) / 0.09))
+    c.darken(0.32 * wrinkle * along * c.soft(bunched, 0.025))
 
 
 def _folds(c: Canvas) -> None:
@@ -169,7 +173,7 @@ def _folds(c: Canvas) -> None:
     c.darken(np.clip(depth, 0, 0.6) * ends * c.soft(c.mirror - path, 0.024))
     c.height += 0.05 * depth * ends * c.soft(c.mirror - path - 0.07, 0.06)
     frown = c.soft(c.mirror - 0.05 - 0.02 * (c.y - f.brow_y), 0.017)
-    c.darken((0.10 * f.age + 0.44 * au[4]) * frown * c.soft(c.y - f.brow_y - 0.03, 0.10))
+    c.darken((0.10 * f.age + 0.55 * au[4]) * frown * c.soft(c.y - f.brow_y - 0.03, 0.10))
     raised = np.clip(au[1] + 0.8 * au[2], 0, 1.5)
     for k, line in enumerate((0.16, 0.26, 0.36)):
         curve = c.y - (f.brow_y - line - 0.04 * raised) + 0.03 * np.cos(5 * c.x + f.grain + k)
@@ -178,13 +182,13 @@ def _folds(c: Canvas) -> None:
     outer = c.mirror - f.eye_x - f.eye_w
     fan = np.cos(9 * np.arctan2(c.y - f.eye_y, outer + 0.02))
     near = np.exp(-np.square((outer - 0.09) / 0.06) - np.square((c.y - f.eye_y) / 0.09))
-    c.darken((0.06 * f.age + 0.34 * au[6]) * near * np.clip(fan, 0, 1))
+    c.darken((0.06 * f.age + 0.45 * au[6]) * near * np.clip(fan, 0, 1))
     bag = c.y - f.eye_y - 0.10 + 0.03 * au[6] + 0.25 * np.square(c.mirror - f.eye_x)
-    c.darken((0.10 + 0.12 * f.age + 0.22 * au[6] + 0.12 * au[7])
+    c.darken((0.10 + 0.12 * f.age + 0.34 * au[6] + 0.16 * au[7])
              * c.soft(bag, 0.025) * c.soft(c.mirror - f.eye_x, 0.15))
     dimple = np.square((c.mirror - corner_x - 0.05) / 0.035) + np.square((c.y - corner_y) / 0.07)
     c.darken(0.65 * au[14] * np.exp(-dimple))
-    pits = 0.5 + 0.5 * np.sin(60 * c.x + f.grain) * np.sin(55 * c.y)
+    pits = 0.5 + 0.5 * _grain(f, c.x, c.y, 16)
     c.darken(0.38 * au[17] * pits * c.bump(0, f.mouth_y + 0.32, 0.13, 0.07))
 
 
@@ -194,9 +198,10 @@ def _eyes(c: Canvas) -> None:
     t = c.y - f.eye_y + f.eye_tilt * s
     almond = np.clip(1 - s * s, 0, None)
     opening = f.eye_h * (1 - f.blink)
-    upper = opening * np.clip(1 + 0.75 * au[5] - 0.34 * au[7] - 0.25 * au[6] - 0.22 * au[4]
-                              - 0.22 * au[9] + 0.14 * au[1] * (s < 0) * -s, 0.12, 2)
-    lower = 0.62 * opening * np.clip(1 - 0.55 * au[7] - 0.60 * au[6] - 0.35 * au[9], 0.05, 1)
+    upper = opening * np.clip(1 + 0.95 * au[5] - 0.40 * au[7] - 0.25 * au[6] - 0.22 * au[4]
+                              - 0.25 * au[9] + 0.14 * au[1] * (s < 0) * -s, 0.12, 2)
+    lower = 0.62 * opening * np.clip(1 + 0.15 * au[5] - 0.60 * au[7] - 0.60 * au[6]
+                                     - 0.35 * au[9], 0.05, 1.15)
     lid, rim = -upper * almond**0.8, lower * almond
     outside = np.maximum(np.maximum(lid - t, t - rim), (np.abs(s) - 1) * f.eye_w)
     white = c.fill(outside)
@@ -220,9 +225,10 @@ def _brows(c: Canvas) -> None:
     f, au = c.f, c.au
     s = (c.mirror - f.eye_x - 0.015 + 0.03 * au[4]) / f.brow_w
     inner, outer = np.clip((1 - s) / 2, 0, 1), np.clip((1 + s) / 2, 0, 1)
+    # with 1, 4 draws the brows together and leaves their inner ends raised
     line = (f.brow_y - f.brow_arch * (1 - s * s) * 0.5 - f.brow_tilt * s
-            - 0.15 * au[1] * inner**1.3 - 0.14 * au[2] * outer**1.2 - 0.03 * au[5]
-            + 0.12 * au[4] * (0.35 + 0.65 * inner) + 0.06 * au[9] * inner)
+            - 0.17 * au[1] * inner**1.3 - 0.15 * au[2] * outer**1.2 - 0.03 * au[5]
+            + 0.14 * au[4] * (0.35 + (0.65 - 0.6 * au[1]) * inner) + 0.06 * au[9] * inner)
     thick = f.brow_thick * (1 - 0.55 * outer**2) * np.clip(1.1 - np.abs(s)**6, 0.05, 1)
     distance = np.maximum(np.abs(c.y - line) - thick, (np.abs(s) - 1.05) * f.brow_w)
     hairs = 0.85 + 0.15 * np.sin(70 * c.x + 40 * c.y * np.sign(c.x) + f.grain)
@@ -234,7 +240,7 @@ def _corner(c: Canvas) -> tuple[Array, Array]:
     """The mouth's corner: how far out, and at which y."""
     f, au = c.f, c.au
     wide = f.mouth_w * (1 + 0.30 * au[12] + 0.32 * au[20] - 0.20 * au[23] - 0.16 * au[24]
-                        - 0.17 * au[27] - 0.08 * au[17] + 0.06 * au[15] + 0.08 * au[14])
+                        - 0.27 * au[27] - 0.08 * au[17] + 0.06 * au[15] + 0.08 * au[14])
     drop = 0.04 * au[26] + 0.09 * au[27]
     y = (f.mouth_y + drop - 0.12 * au[12] + 0.10 * au[15] - 0.075 * au[14] + 0.02 * au[20]
          - f.mouth_lift)
@@ -250,12 +256,12 @@ def _mouth(c: Canvas) -> None:
     middle = (f.mouth_y + drop - 0.035 * au[17] - 0.05 * au[10] - 0.04 * au[9]
               + 0.015 * au[12])
     line = corner + (middle - corner) * arch
-    bell = arch**1.15
+    bell = arch**(1.15 - 0.45 * np.clip(au[26] + au[27], 0, 1))    # a dropped jaw rounds it
     tight = np.clip(1 - 0.55 * au[23] - 0.62 * au[24] - 0.22 * au[12] - 0.15 * au[20], 0.12, 1)
     parted = au[25] * (0.030 + 0.055 * au[12]) + 0.095 * au[26] + 0.215 * au[27]
     show = np.clip(au[25] + au[26] + au[27], 0, 1)
-    top_gap = (0.38 * parted + 0.06 * au[10] * show) * bell
-    low_gap = (0.62 * parted + 0.045 * au[16] * show) * bell
+    top_gap = (0.30 * parted + 0.06 * au[10] * show) * bell
+    low_gap = (0.70 * parted + 0.045 * au[16] * show) * bell
     bow = 1 - 0.22 * np.exp(-np.square(s / 0.13))
     bow += 0.10 * np.exp(-np.square((np.abs(s) - 0.22) / 0.13))
     top = line - top_gap - (f.lip_top * tight * bow + 0.03 * au[10] + 0.02 * au[9]) * bell
@@ -264,7 +270,7 @@ def _mouth(c: Canvas) -> None:
     lips = c.fill(np.maximum(np.maximum(top - c.y, c.y - low), beyond))
     c.height += 0.02 * c.soft(c.y - (top + line - top_gap) / 2, 0.05) * arch
     c.height += 0.035 * c.soft(c.y - (low + line + low_gap) / 2, 0.06) * arch
-    c.paint(f.skin * f.lip_tone, 0.85 * lips)
+    c.paint(f.skin * f.lip_tone, lips)
     c.darken(0.13 * lips * (c.y < line))                        # the upper lip faces down
     c.darken(0.30 * c.soft(c.y - low - 0.035, 0.03) * np.exp(-np.square(s / 0.75)))
     groove = c.y - (top + f.nose_y + 0.07) / 2
@@ -320,7 +326,10 @@ def _glasses(c: Canvas) -> None:
 
 def _strands(c: Canvas) -> Array:
     f = c.f
-    streaks = np.sin(31 * c.x + f.grain + 3 * c.y) * np.sin(47 * c.x - 2 * c.y + 2 * f.grain)
+    x = c.x - 0.35 * f.parting
+    fall = x / (0.4 + np.clip(c.y + 1.15, 0, 0.6))          # strands fan out from the crown
+    streaks = np.sin(19 * fall + f.grain) * np.sin(43 * fall + 3 * x + 2 * f.grain)
+    streaks += 0.5 * np.sin(67 * fall + 9 * c.y + 3 * f.grain)
     gleam = np.clip(1 - np.abs(c.y + 0.85) * 3, 0, 1)
     return f.hair * (1 + 0.15 * streaks) + 0.07 * gleam
 
@@ -329,11 +338,13 @@ def _hair_over(c: Canvas) -> None:
     """Hair on the forehead and at the sides, in front of the face."""
     f = c.f
     edge = (f.hairline + 0.55 * f.parting * c.x + 0.9 * f.temple * np.square(c.mirror)**1.5
-            + 0.02 * np.sin(6 * c.x + f.grain) + 0.015 * np.sin(23 * c.x + 3 * f.grain)
+            + 0.02 * np.sin(4 * c.x + f.grain) + 0.006 * np.sin(23 * c.x + 3 * f.grain)
             + 0.30 * f.fringe)
     side = f.width * (1.02 - 0.13 * f.long) - 0.10 * np.square(c.y - 0.1) - c.mirror
     side += np.clip(4 * (c.y - 0.1 - f.long), 0, 1)
-    c.paint(_strands(c), c.fill(np.minimum(c.y - edge, side)) * f.has_hair)
+    over = np.minimum(c.y - edge, side)
+    c.darken(0.25 * f.has_hair * c.soft(np.clip(over, 0, None), 0.05))      # its shadow
+    c.paint(_strands(c), c.fill(over) * f.has_hair)
 
 
 def _behind(c: Canvas, f: SimpleNamespace, u: Array, v: Array, p: Array, q: Array) -> Array:
