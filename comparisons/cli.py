@@ -214,6 +214,8 @@ def run(arguments: argparse.Namespace) -> int:
     for flag in FACES_ONLY:
         if getattr(arguments, flag) is not None and "dexpression" not in names:
             usage_error("run", f"--{flag} is for dexpression only")
+    if arguments.start is not None and names != ["dexpression"]:
+        usage_error("run", "--start is for dexpression alone")
     if arguments.resume and arguments.out is None:
         usage_error("run", "--resume needs --out DIR, the folder of the run to go on with")
     check_device(arguments.device, arguments.impl)
@@ -222,9 +224,7 @@ def run(arguments: argparse.Namespace) -> int:
     from comparisons.registry import TASKS
     from comparisons.results import Results, new_folder
     from comparisons.task import Options
-    if arguments.data is not None and not arguments.data.is_dir():
-        from comparisons.task import Fault
-        raise Fault(f"{arguments.data}: no such folder (--data)")
+    insist_on_folder(arguments.data)
     implementations.set_threads(arguments.threads)
     faces = {flag: getattr(arguments, flag) for flag in FACES_ONLY
              if getattr(arguments, flag) is not None}
@@ -241,6 +241,12 @@ def run(arguments: argparse.Namespace) -> int:
         print("a smoke run: its figures mean nothing\n")
     print(f"{results.path}\n{report.write(results)}")
     return 0
+
+
+def insist_on_folder(data: Path | None) -> None:
+    if data is not None and not data.is_dir():
+        from comparisons.task import Fault
+        raise Fault(f"{data}: no such folder (--data)")
 
 
 def check_device(device: str, impl: str) -> None:
@@ -306,6 +312,7 @@ def leakage(arguments: argparse.Namespace) -> int:
     from comparisons import leakage
     from comparisons.registry import TASKS
     from comparisons.task import Options
+    insist_on_folder(arguments.data)
     options = Options(arguments.data, folds=arguments.folds, seed=arguments.seed)
     print(leakage.text(TASKS["dexpression"].load(options), options))
     return 0

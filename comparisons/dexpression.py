@@ -37,6 +37,7 @@ from comparisons.task import (
     Transform,
     shortened,
 )
+from minigrad import checkpoint
 from minigrad.data import transforms
 
 EPOCHS = 24
@@ -65,6 +66,12 @@ class DexpressionTask(ImageTask):
                           "linear_balanced_accuracy"))
 
     def load(self, options: Options) -> Data:
+        data = self.faces(options)
+        if options.start is not None:
+            insist_on_fit(options.start, data, options)
+        return data
+
+    def faces(self, options: Options) -> Data:
         if options.casts and (options.data is not None or options.frames):
             raise Fault("--casts: is for the generated faces, so without --data and --frames")
         if options.embedded or options.casts:
@@ -82,8 +89,11 @@ class DexpressionTask(ImageTask):
                                 train, test, title))
         return [shortened(s, self.quick_items) for s in splits] if options.quick else splits
 
-    def introduction(self, data: Data, splits: Sequence[Split]) -> list[str]:
+    def introduction(self, data: Data, splits: Sequence[Split], options: Options) -> list[str]:
         lines = []
+        if options.start is not None and trained_on(options.start).get("dataset") == data.name:
+            lines.append(f"{options.start}: was trained on {data.name} too, and may have seen "
+                         "those who are tested on here")
         for split in splits:
             shares = [f"{share:.1%} share their {kind} with training"
                       for kind, share in overlaps(data, split).items()]
@@ -177,6 +187,22 @@ def class_table(details: dict[str, Any]) -> list[str]:
     return lines
 
 
+def trained_on(path: str) -> dict[str, Any]:
+    """What a checkpoint tells of its training; its options stand beside the rest."""
+    config = checkpoint.load(path).config or {}
+    return config | config.get("options", {})
+
+
+def insist_on_fit(path: str, data: Data, options: Options) -> None:
+    """Raises Fault if a checkpoint is of another network than the one that is to start from it."""
+    known = trained_on(path)
+    for key, value in (("task", DexpressionTask.name), ("variant", options.variant),
+                       ("shape", list(data.x.shape[1:])), ("classes", list(data.classes))):
+        if known.get(key) != value:
+            raise Fault(f"{path}: cannot be started from: its {key} is {known.get(key)}, "
+                        f"not {value}")
+
+
 def rows_of_splits(data: Data, options: Options) -> Iterator[tuple[str, Array, Array]]:
     """Each split by the protocol: its title, and the rows trained and tested on.
 
@@ -197,7 +223,9 @@ def rows_of_splits(data: Data, options: Options) -> Iterator[tuple[str, Array, A
         raise Fault(f"--protocol {protocol}: {data.name} does not say which images belong to "
                     f"one {protocol}; only --protocol {others} can split it")
     if len(np.unique(groups)) < n:
-        raise Fault(f"--folds {n}: {data.name} has only {len(np.unique(groups))} to share out")
+        what = {"random": "images", "clip": "recordings", "person": "persons"}[protocol]
+        raise Fault(f"--folds {n}: {data.name} has only {len(np.unique(groups))} {what} to share "
+                    "out")
     for repeat in range(repeats):
         for k in range(options.folds or 1):
             if protocol == "random":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -36,7 +37,7 @@ def run_tasks(tasks: Sequence[Task], impls: Sequence[str], options: Options, res
         for line in data.left_out:
             say(f"  left out: {line}")
         splits = task.splits(data, options)
-        for line in task.introduction(data, splits):
+        for line in task.introduction(data, splits, options):
             say(f"  {line}")
         baselines = task.baselines(data, splits)
         for name in impls:
@@ -118,8 +119,12 @@ def prepare(task: Task, impl: Implementation, data: Data, split: Split, options:
     optimizer = task.optimizer(impl.optim, model.parameters(), recipe)
     scheduler = task.scheduler(impl.optim, optimizer, recipe, recipe.epochs * len(loader))
     swa = impl.optim.swa_utils
-    averaged = None if task.averaging is None else swa.AveragedModel(
-        model, multi_avg_fn=swa.get_ema_multi_avg_fn(task.averaging), use_buffers=True)
+    averaged = None
+    if task.averaging is not None:
+        # in a short training, too, it has forgotten the first weights: it is of the last fifth
+        decay = max(0.0, min(task.averaging, 1 - 5 / (recipe.epochs * len(loader))))
+        averaged = swa.AveragedModel(model, multi_avg_fn=swa.get_ema_multi_avg_fn(decay),
+                                     use_buffers=True)
     loss = task.loss(impl, data, split.y)
     return Parts(recipe, model, loader, loss, optimizer, scheduler, averaged)
 
@@ -189,7 +194,7 @@ class Run:
                   "scheduler": parts.scheduler, "averaged": parts.averaged}
         config = {"task": task.name, "dataset": self.data.name, "n_train": len(split.x),
                   "shape": list(split.x.shape[1:]), "classes": list(self.data.classes),
-                  "training": k, **asdict(recipe), "options": {
+                  "training": k, **asdict(recipe), "data": digest(split), "options": {
                       key: getattr(self.options, key) for key in
                       ("seed", "quick", "protocol", "folds", "repeats", "size", "frames",
                        "variant", "casts", "start")}}
@@ -248,6 +253,14 @@ class Run:
             self.impl.checkpoint.restore(kept, **states)
             return int(kept.epoch)
         return 0
+
+
+def digest(split: Split) -> str:
+    """What a split holds, in a word: other images or other folds are another training."""
+    sha = hashlib.sha256()
+    for array in (split.x, split.y, split.train_rows, split.test_rows):
+        sha.update(np.ascontiguousarray(array))
+    return sha.hexdigest()[:16]
 
 
 def difference(known: dict[str, Any], asked: dict[str, Any]) -> str:

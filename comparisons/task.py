@@ -120,7 +120,7 @@ class Task:
         return [Split(data.x, data.y, data.x_test, data.y_test, np.arange(len(data.x)),
                       np.arange(len(data.x_test)))]
 
-    def introduction(self, data: Data, splits: Sequence[Split]) -> list[str]:
+    def introduction(self, data: Data, splits: Sequence[Split], options: Options) -> list[str]:
         """What is told of the splits before any training, line by line."""
         return []
 

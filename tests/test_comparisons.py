@@ -218,6 +218,7 @@ def test_a_bar_on_a_terminal(tmp_path, monkeypatch, capsys):
     (["run", "regression", "--protocol", "clip"], "--protocol is for dexpression only"),
     (["run", "mnist-mlp", "--folds", "3"], "--folds is for dexpression only"),
     (["run", "dexpression", "--folds", "1"], "--folds: must be at least 2"),
+    (["run", "all", "--start", "x"], "--start is for dexpression alone"),
     (["run", "dexpression", "--size", "8"], "--size: must be from 16 to 512"),
     (["run", "dexpression", "--variant", "big"], "--variant: .*'big'"),
     (["run", "regression", "--fast"], "--fast"),
@@ -450,6 +451,17 @@ def test_a_checkpoint_that_does_not_fit_is_named(tmp_path, capsys, damage):
     assert str(path) in line
     assert damage == "cut" or f"trained with {damage}" in line
     assert (tmp_path / "results.json").read_bytes() == before
+
+
+def test_other_data_of_the_same_kind_are_not_resumed_on(tmp_path, capsys):
+    argv = ["run", "dexpression", "--impl", "minigrad", "--quick", "--size", "16",
+            "--out", str(tmp_path / "out"), "--data"]
+    for seed in "01":
+        assert main(["faces", "--size", "16", "--seed", seed, "--out", str(tmp_path / seed)]) == 0
+    assert main([*argv, str(tmp_path / "0")]) == 0
+    capsys.readouterr()
+    assert main([*argv, str(tmp_path / "1"), "--resume"]) == 1
+    assert "it was trained with data " in one_line(capsys)
 
 
 def test_ctrl_c_ends_in_one_line_and_keeps_what_was_finished(tmp_path):

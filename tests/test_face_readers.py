@@ -95,6 +95,24 @@ def test_ck48_keeps_persons_and_clips(tmp_path, inner):
     np.testing.assert_array_equal(as_written(last), list(written.values())[1:])
 
 
+def test_folders_that_differ_in_case_only_are_both_read(tmp_path):
+    for seed, folder in enumerate(("anger", "Anger", "happy")):
+        picture(tmp_path / folder / f"S01{seed}_004_00000017.png", seed)
+    if len(list(tmp_path.iterdir())) == 3:              # the system tells them apart
+        assert load_faces(tmp_path, SIDE).y.tolist() == [0, 0, 1]
+
+
+def test_a_stray_copy_does_not_hide_whose_faces_the_others_are(tmp_path):
+    for seed, folder in enumerate(("anger", "happy", "happy")):
+        picture(tmp_path / folder / f"S01{seed}_004_00000017.png", seed)
+    stray = tmp_path / "happy" / "copy of S012_004_00000017.png"
+    picture(stray, 2)
+    data = load_faces(tmp_path, SIDE)
+    assert data.subjects.tolist() == ["S010", "S011", "S012"]
+    line, = data.left_out
+    assert line.startswith(f"{stray}: not named as the others are")
+
+
 def test_folders_with_a_test_part_of_their_own(tmp_path):
     for seed, part in enumerate(("train", "validation", "test")):
         for folder in ("Happy", "Sad"):
@@ -185,6 +203,13 @@ def test_a_table_and_its_faulty_rows(tmp_path):
     assert "recordings apart" in refusal(NotThereError, tmp_path, frames=Frames(1))
 
 
+def test_a_table_of_large_pictures_from_a_spreadsheet(tmp_path):
+    large = " ".join(["128"] * 224**2)
+    (tmp_path / "faces.csv").write_text(f"emotion,pixels\n0,{large}\n3,{large}\n", "utf-8-sig")
+    data = load_faces(tmp_path, SIDE)
+    assert (len(data.y), data.left_out) == (2, ())
+
+
 def test_other_tables_are_no_faces(tmp_path):
     (tmp_path / "a.csv").write_text("pixels,label\n1,2\n")
     (tmp_path / "b.csv").write_bytes(bytes(range(256)))
@@ -238,10 +263,11 @@ def test_the_official_tree(tmp_path, emotion):
         ["neutral", "disgust", "disgust", "disgust", "surprise", "surprise"]
 
 
-def test_faults_of_the_official_tree_are_named(tmp_path):
+@pytest.mark.parametrize("code", ["9.0000000e+00", "nan", "", "3,0", "drei ü"])
+def test_faults_of_the_official_tree_are_named(tmp_path, code):
     images = official(tmp_path)
     emotion = tmp_path / "Emotion/S010/001/S010_001_00000004_emotion.txt"
-    emotion.write_text("9.0000000e+00")
+    emotion.write_text(code, "latin-1")
     points = tmp_path / "Landmarks/S005/001/S005_001_00000004_landmarks.txt"
     points.write_text("1 2 3")
     same = tmp_path / "Landmarks/S005/002/S005_002_00000001_landmarks.txt"

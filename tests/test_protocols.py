@@ -87,7 +87,7 @@ def test_casts_are_of_generated_faces_only(tmp_path, capsys):
         assert "--casts: is for the generated faces" in capsys.readouterr().err
 
 
-def test_training_starts_where_it_is_told_to(side, faces, tmp_path, monkeypatch):
+def test_training_starts_where_it_is_told_to(side, faces, tmp_path, capsys):
     first = tmp_path / "first" / f"dexpression-{side.name}" / "last.safetensors"
     argv = ["run", "dexpression", "--impl", side.name, "--quick", "--size", "16", "--out"]
     assert main([*argv, str(tmp_path / "first")]) == 0
@@ -98,19 +98,40 @@ def test_training_starts_where_it_is_told_to(side, faces, tmp_path, monkeypatch)
         for weights in (begun.model, begun.judged):
             for key, value in impl.weights(weights).items():
                 np.testing.assert_array_equal(value, kept.weights[key], err_msg=key)
+    capsys.readouterr()
     assert main([*argv, str(tmp_path / "second"), "--start", str(first)]) == 0
+    assert f"{first}: was trained on faces-generated too" in capsys.readouterr().out
     record, = Results(tmp_path / "second").runs
     assert record["start"] == str(first)
 
 
+def test_an_average_forgets_the_first_weights_in_a_short_training_too(side, faces):
+    """Two epochs of 25 steps: at 0.99 a step, three fifths of the average would be the start."""
+    split = TASK.splits(faces, Options())[0]
+    parts = runner.prepare(TASK, side, faces, split, Options(size=16, epochs=2), 1)
+    for _ in range(2 * len(parts.loader) - 1):
+        parts.averaged.update_parameters(parts.model)
+        if int(parts.averaged.n_averaged) == 1:
+            for p in parts.model.parameters():
+                p.data = p.data + 1
+    before, after = (next(iter(m.parameters())) for m in (parts.judged, parts.model))
+    gap = (after - before).detach().numpy()
+    np.testing.assert_allclose(gap, 0.9 ** (2 * len(parts.loader) - 2), rtol=1e-3)
+
+
 @pytest.mark.parametrize(("start", "flags", "names"), [
     ("nowhere.safetensors", [], "no such file"),
-    ("digits.safetensors", [], "does not fit this model"),
+    ("digits.safetensors", [], "cannot be started from: its task is None, not dexpression"),
+    ("faces.safetensors", [], "cannot be started from: its variant is paper, not compact"),
+    ("faces.safetensors", ["--variant", "paper"], "its shape is [1, 48, 48], not [1, 16, 16]"),
 ])
 def test_a_start_that_does_not_fit_is_one_line(start, flags, names, tmp_path, capsys):
     path = tmp_path / start
     if start.startswith("digits"):
         checkpoint.save(path, model=CNN(10))
+    if start.startswith("faces"):
+        checkpoint.save(path, model=CNN(10), config={
+            "task": "dexpression", "shape": [1, 48, 48], "options": {"variant": "paper"}})
     assert main(["run", "dexpression", "--impl", "minigrad", "--quick", "--size", "16", *flags,
                  "--out", str(tmp_path / "out"), "--start", str(path)]) == 1
     told = capsys.readouterr().err
@@ -190,12 +211,13 @@ def test_what_is_shared_is_told_of_each_split(faces):
     for protocol, told in (("person", "0.0% share their person with training, 0.0% share"),
                            ("clip", "0.0% share their clip")):
         splits = TASK.splits(faces, Options(protocol=protocol, folds=2, size=16))
-        lines = TASK.introduction(faces, splits)
+        lines = TASK.introduction(faces, splits, Options())
         assert len(lines) == 2
         assert all(told in line for line in lines)
         assert lines[0].startswith(f"fold 1/2: {len(splits[0].y)} images to learn from")
     stranger = replace(faces, subjects=None, clips=None)
-    line, = TASK.introduction(stranger, TASK.splits(stranger, Options(protocol="random")))
+    line, = TASK.introduction(stranger, TASK.splits(stranger, Options(protocol="random")),
+                              Options())
     assert line.endswith("whether they share persons is not known")
 
 

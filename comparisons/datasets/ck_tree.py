@@ -91,7 +91,7 @@ def _label(folder: Path, listing: Listing) -> str | None:
         listing.unlabelled += 1
         return None
     try:
-        text = files[0].read_text("ascii").strip()
+        text = files[0].read_text("ascii", "replace").strip()
         code = float(text)
         if code in range(len(TREE_CODES)):
             return TREE_CODES[int(code)]

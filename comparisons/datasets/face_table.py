@@ -14,16 +14,17 @@ from comparisons.datasets.expressions import TABLE_CODES, expression
 from comparisons.datasets.listing import Item, Listing
 
 COLUMNS = ("emotion", "pixels", "usage")        # the last may be missing
+CELL = 2**22            # characters: the pixels of 1,000 × 1,000
 
 
 def is_table(path: Path) -> bool:
     """Whether a file is a CSV with the columns `emotion` and `pixels`."""
     try:
         with path.open("rb") as file:
-            first = file.readline(200).decode("ascii", "replace")
+            first = file.readline(200).decode("utf-8-sig", "replace")
     except OSError:
         return False
-    return set(COLUMNS[:2]) <= {word.strip(' "\r\n\ufeff').lower() for word in first.split(",")}
+    return set(COLUMNS[:2]) <= {word.strip(' "\r\n').lower() for word in first.split(",")}
 
 
 def list_table(path: Path) -> Listing:
@@ -34,6 +35,7 @@ def list_table(path: Path) -> Listing:
     **Raises** DataError if the file is no CSV in UTF-8.
     """
     listing = Listing(path.stem.lower(), str(path))
+    csv.field_size_limit(CELL)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file)

@@ -21,7 +21,7 @@ TRAINS = ("train", "training")
 
 def has_classes(folder: Path) -> bool:
     """Whether two folders or more in it, or in its train/, are named after expressions."""
-    return bool(_named(folder)) or any(_named(path) for name, path in _folders(folder).items()
+    return bool(_named(folder)) or any(_named(path) for name, path in _folders(folder)
                                        if name in TRAINS)
 
 
@@ -29,17 +29,23 @@ def list_folders(folder: Path, frames: Frames | None = None) -> Listing:
     """The pictures in folders named after expressions, with train/ and test/ above them or not.
 
     Pictures named as CK+ names its frames (S005_001_00000011.png) keep person and clip; `frames`
-    chooses among them. Others are taken whole, or the square in their middle.
+    chooses among them. Where most are, one that is not is left out: whose face it is is not known.
+    Pictures are taken whole, or the square in their middle.
     **Raises** NotThereError if `frames` is asked of pictures that no clip is known of.
     """
     parts = _folders(folder)
-    tests = [parts[name] for name in TESTS if name in parts][:1]
-    trains = [path for name, path in parts.items() if name in TRAINS + TESTS
-              and path not in tests]
+    test = next((name for name in TESTS if name in dict(parts)), None)
+    tests = [path for name, path in parts if name == test]
+    trains = [path for name, path in parts if name in TRAINS + TESTS and name != test]
     listing = Listing("", f"{folder}, folders named after expressions")
+    nameless: list[Path] = []
     for part in [folder] if _named(folder) else trains + tests:
-        for place in _folders(part).values():
-            _list_class(place, part in tests, listing)
+        for _, place in _folders(part):
+            nameless += _list_class(place, part in tests, listing)
+    if 0 < len(nameless) < len(listing.items) / 2:
+        listing.items = [item for item in listing.items if item.clip]
+        listing.left_out += [f"{path}: not named as the others are (S005_001_00000011.png), so "
+                             "whose face it is is not known" for path in nameless]
     clips = all(item.clip for item in listing.items)
     listing.name = name_of(folder, "ck+48" if clips else folder.resolve().name.lower())
     if frames is not None:
@@ -56,25 +62,31 @@ def list_folders(folder: Path, frames: Frames | None = None) -> Listing:
     return listing
 
 
-def _folders(folder: Path) -> dict[str, Path]:
-    return {path.name.lower(): path for path in visible(folder) if path.is_dir()}
+def _folders(folder: Path) -> list[tuple[str, Path]]:
+    """The folders in it, with their names in lower case: `Anger` and `anger` may both be there."""
+    return [(path.name.lower(), path) for path in visible(folder) if path.is_dir()]
 
 
 def _named(folder: Path) -> bool:
-    return len({expression(name) for name in _folders(folder)} - {None}) >= 2
+    return len({expression(name) for name, _ in _folders(folder)} - {None}) >= 2
 
 
-def _list_class(folder: Path, test: bool, listing: Listing) -> None:
+def _list_class(folder: Path, test: bool, listing: Listing) -> list[Path]:
+    """Add a class to the listing; return the pictures that are not named as CK+'s frames are."""
     label = expression(folder.name)
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()
              and not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     if label is None:
         listing.left_out.append(f"{folder}: not the name of an expression; its {len(paths):,} "
                                 "files are left out")
-        return
+        return []
+    nameless = []
     for path in paths:
         named = FRAME.fullmatch(path.name)
         listing.items.append(Item(label, partial(_read, path), named[1] if named else "", test))
+        if not named:
+            nameless.append(path)
+    return nameless
 
 
 def _read(path: Path) -> Image.Image:
