@@ -33,6 +33,7 @@ FOLDS = 5
 BROWS = slice(0.0, 0.34)        # rows as parts of the height: forehead and brows, to the upper lids
 MOUTH = slice(0.66, 1.0)        # from below the nose
 GREY = 0.5
+EPOCHS = 24                     # as for recordings: a gate asks what can be learned
 
 Guess = Callable[[Split], Array]
 
@@ -127,7 +128,7 @@ def only(split: Split, rows: slice) -> Split:
 
 def main(impl: str, seed: int) -> int:
     """Print a line a gate; return 1 if any fails."""
-    task, options = DexpressionTask(), Options(embedded=True, seed=seed)
+    task, options = DexpressionTask(), Options(embedded=True, seed=seed, epochs=EPOCHS)
     data, implementation = generated(seed=seed), implementations.get(impl)
 
     def guess(split: Split) -> Array:
