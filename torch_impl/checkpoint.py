@@ -22,8 +22,8 @@ def save(path: str | Path, *, model: torch.nn.Module, optimizer: Any = None, sch
          config: dict[str, Any] | None = None) -> None:
     """Write a checkpoint, with torch's random state; a folder that is not there is made.
 
-    averaged: a `torch.optim.swa_utils.AveragedModel` of the model. epoch, step: how many are finished.
-    config: anything JSON can hold.
+    averaged: a `torch.optim.swa_utils.AveragedModel` of the model.
+    epoch, step: how many are finished. config: anything JSON can hold.
     """
     write(Checkpoint(
         Path(path), _arrays(dict(model.state_dict())),
