@@ -1,5 +1,7 @@
 """Readers of faces, on small trees written for the purpose: what is read is what was written."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -345,6 +347,23 @@ def test_written_faces_are_read_again(tmp_path, layout):
     np.testing.assert_array_equal(as_written(data)[rows], drawn.pixels[last])
     with pytest.raises(DataError, match="not empty"):
         write_faces(tmp_path / "out", layout, SIDE)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_written_file_has_its_checksum(tmp_path, layout):
+    sums = []
+    for folder, seed in (("a", 0), ("again", 0), ("b", 1)):
+        write_faces(tmp_path / folder, layout, SIDE, seed)
+        lines = (tmp_path / folder / "SHA256SUMS").read_text().splitlines()
+        known = {name: digest for digest, name in (line.split("  ") for line in lines)}
+        files = [path for path in (tmp_path / folder).rglob("*") if path.is_file()]
+        assert len(known) == len(files) - 1                     # all but the list itself
+        for name, digest in known.items():
+            content = (tmp_path / folder / name).read_bytes()
+            assert hashlib.sha256(content).hexdigest() == digest
+        sums.append({name: digest for name, digest in known.items() if name.endswith(".png")})
+    assert sums[0] == sums[1]
+    assert not set(sums[0].values()) & set(sums[2].values())
 
 
 def test_faces_are_written_into_folders_only(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from PIL import Image
@@ -13,6 +14,7 @@ from comparisons.datasets.face_generator import CLASSES, FRAMES, generate
 from comparisons.datasets.listing import GENERATED
 
 LAYOUTS = ("ck48", "ck")
+SUMS = "SHA256SUMS"
 ONSET = (0.0, 0.25, 0.5)        # how far towards the apex the frames before the last three are
 
 
@@ -21,7 +23,8 @@ def write_faces(out: Path, layout: str = "ck48", size: int = 48, seed: int = 0) 
 
     layout: "ck48" for `CK+48/anger/S001_001_00000006.png`, the last three frames of each recording;
     "ck" for CK+'s own tree, six frames from neutral to the apex, with an Emotion file a recording.
-    Either way a frame is the face alone, size × size pixels.
+    Either way a frame is the face alone, size × size pixels. `SHA256SUMS` holds a checksum of every
+    file, as `sha256sum -c` reads them.
     **Raises** DataError if `out` is not an empty or a new folder.
     """
     whole = layout == "ck"
@@ -45,6 +48,9 @@ def write_faces(out: Path, layout: str = "ck48", size: int = 48, seed: int = 0) 
                 (out / EMOTION / inside).mkdir(parents=True)
                 (out / EMOTION / inside / f"{clip}_{number:08}_emotion.txt").write_text(
                     f"   {TREE_CODES.index(CLASSES[label]):.7e}\n", "ascii")
+        (out / SUMS).write_text("".join(
+            f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(out).as_posix()}\n"
+            for path in sorted(out.rglob("*")) if path.is_file()), "utf-8")
     except OSError as error:
         raise DataError(f"{error.filename or out}: {error.strerror}") from None
     return len(faces.pixels)
