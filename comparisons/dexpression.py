@@ -40,7 +40,7 @@ from comparisons.task import (
 from minigrad import checkpoint
 from minigrad.data import transforms
 
-EPOCHS = 16             # drawn faces need no more; recordings gain by 24
+EPOCHS = 16             # what two minutes allow both sides; docs/dexpression.md takes 24
 BATCH_SIZE = 32
 LR = 2e-3               # the peak of the cycle
 WEIGHT_DECAY = 0.01
