@@ -2,6 +2,7 @@
 `deep` (2,000 examples a property)."""
 
 import os
+import signal
 
 import numba
 import pytest
@@ -18,3 +19,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 torch.set_num_threads(1)        # the arrays are tiny: threads would cost more than they save
 numba.set_num_threads(1)
+
+# a shell that starts pytest in the background has Ctrl-C ignored, by it and by what it starts
+signal.signal(signal.SIGINT, signal.default_int_handler)
