@@ -7,18 +7,16 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from comparisons.errors import DataError
+
+Array = NDArray[Any]
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "data"
-
-
-class DataError(Exception):
-    """Data that is missing or damaged; the message is one line and names the file."""
-
-
-class NotThereError(DataError):
-    """The named folder is whole, but holds nothing of this dataset."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +33,14 @@ class Data:
 
     name: str
     source: str
-    x: np.ndarray
-    y: np.ndarray
-    x_test: np.ndarray | None = None
-    y_test: np.ndarray | None = None
+    x: Array
+    y: Array
+    x_test: Array | None = None
+    y_test: Array | None = None
     classes: list[str] = field(default_factory=list)
-    subjects: np.ndarray | None = None
-    clips: np.ndarray | None = None
-    test_rows: np.ndarray | None = None
+    subjects: Array | None = None
+    clips: Array | None = None
+    test_rows: Array | None = None
     left_out: tuple[str, ...] = ()
 
 
@@ -80,6 +78,6 @@ def search_folders() -> list[Path]:
     return [*([Path(named)] if named else []), cache_folder()]
 
 
-def images(pixels: np.ndarray) -> np.ndarray:
+def images(pixels: Array) -> Array:
     """uint8 (N, H, W) → float32 in [0, 1], (N, 1, H, W)."""
     return pixels[:, None].astype(np.float32) / np.float32(255)

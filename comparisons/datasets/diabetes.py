@@ -6,20 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from comparisons.datasets.base import EMBEDDED, Data, read_embedded
+from comparisons.datasets.base import EMBEDDED, Array, Data, read_embedded
 
 FILE = "pima-indians-diabetes.csv"
 SHA256 = "712ff64dd88ef8c18e038d116c9744aa51652cb9019e59582ebf5e29b11f2928"
-FEATURES = ("pregnancies", "glucose", "blood_pressure", "skin_thickness", "insulin", "bmi",
-            "diabetes_pedigree", "age")
+FEATURES = ("pregnancies", "glucose", "blood pressure", "skin fold", "insulin", "body mass index",
+            "pedigree", "age")
 ZERO_IS_MISSING = slice(1, 6)       # glucose … bmi: nobody alive measures 0
 
 
 def load_diabetes(folder: Path = EMBEDDED) -> Data:
     """The table in its usual row order; a measurement that was not taken is NaN.
 
-    **Shapes** x (768, 8) float64, y (768,) int64 in {0, 1}; the protocol (k-fold) splits.
-    **Raises** DataError if the embedded file is missing or damaged.
+    Shapes: x (768, 8) float64, y (768,) int64 in {0, 1}; the protocol (k-fold) splits.
+    Raises: DataError if the embedded file is missing or damaged.
     """
     lines = read_embedded(FILE, SHA256, folder).decode().splitlines()
     table = np.loadtxt(lines, delimiter=",", skiprows=1)
@@ -31,14 +31,14 @@ def load_diabetes(folder: Path = EMBEDDED) -> Data:
                 x, y, classes=["no diabetes", "diabetes"])
 
 
-def impute_and_scale(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def impute_and_scale(train: Array, test: Array) -> tuple[Array, Array]:
     """Replace NaN by the median and standardise, with figures learned from `train` alone.
 
     x ↦ (x' - mean) / std, where x' is x, or the median of its column where x is NaN; mean and
     std (of the population) are taken over the imputed training part.
 
-    **Shapes** train (N, F), test (M, F) → the same.
-    **Raises** ValueError if a column of `train` holds no value or only one.
+    Shapes: train (N, F), test (M, F) → the same.
+    Raises: ValueError if a column of `train` holds no value or only one.
     """
     missing = np.isnan(train).all(0)
     if missing.any():

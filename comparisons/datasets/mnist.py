@@ -16,14 +16,14 @@ import numpy as np
 
 from comparisons.datasets.base import (
     EMBEDDED,
+    Array,
     Data,
-    DataError,
-    NotThereError,
     cache_folder,
     images,
     read_embedded,
     search_folders,
 )
+from comparisons.errors import DataError, NotThereError
 
 SUBSET = "mnist-subset.npz"
 SUBSET_SHA256 = "15150770272f86d7b81bdbd130b610cf88d284db1a3be2c24ab07dd7af22fc22"
@@ -36,9 +36,9 @@ INSIDE = (".", "mnist", "MNIST/raw")        # the last is where torchvision puts
 def load_mnist(data_dir: Path | None = None) -> Data:
     """MNIST from `data_dir`, else $MINIGRAD_DATA, else the cache folder, else the embedded subset.
 
-    **Shapes** x (N, 1, 28, 28) float32 in [0, 1], y (N,) int64: 60,000 + 10,000 or, embedded,
+    Shapes: x (N, 1, 28, 28) float32 in [0, 1], y (N,) int64: 60,000 + 10,000 or, embedded,
     10,000 + 2,000.
-    **Raises** DataError if a named folder lacks a file, or any file is damaged.
+    Raises: DataError if a named folder lacks a file, or any file is damaged.
     """
     if data_dir is not None:
         folder = _folder_with_mnist(Path(data_dir))
@@ -64,7 +64,7 @@ def download_mnist(target: Path | None = None, timeout: float = 5.0) -> Path:
 
     A server that does not answer within `timeout` seconds ends the attempt. Nothing is printed.
 
-    **Raises** DataError if it does not answer or anything else fails.
+    Raises: DataError if it does not answer or anything else fails.
     """
     target = cache_folder() if target is None else Path(target)
     from torchvision.datasets import MNIST
@@ -85,14 +85,14 @@ def download_mnist(target: Path | None = None, timeout: float = 5.0) -> Path:
     return target
 
 
-def read_idx(path: Path) -> np.ndarray:
+def read_idx(path: Path) -> Array:
     """The array in an IDX file of bytes, compressed by gzip or not.
 
     The file is two zero bytes, 0x08 for unsigned bytes, the number of dimensions, each dimension
     as a big-endian uint32, and the values.
 
-    **Raises** DataError if it is missing, cut short, too long, or of another kind.
-    **Source** Y. LeCun's description of the format on the MNIST page.
+    Raises: DataError if it is missing, cut short, too long, or of another kind.
+    Source: Y. LeCun's description of the format on the MNIST page.
     """
     try:
         content = path.read_bytes()
@@ -133,8 +133,8 @@ def _load_idx(folder: Path) -> Data:
     return _data("mnist", f"MNIST in {folder}", *parts)
 
 
-def _data(name: str, origin: str, x: np.ndarray, y: np.ndarray, x_test: np.ndarray,
-          y_test: np.ndarray) -> Data:
+def _data(name: str, origin: str, x: Array, y: Array, x_test: Array,
+          y_test: Array) -> Data:
     return Data(name, f"{origin}: {len(x):,} digits to learn from and {len(x_test):,} to test on",
                 images(x), y.astype(np.int64), images(x_test), y_test.astype(np.int64), CLASSES)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import warnings
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from comparisons.datasets.base import DataError
+from comparisons.datasets.base import Array
+from comparisons.errors import DataError
 
 PIXELS = 50_000_000     # a larger picture is refused before its pixels are unpacked
 EYES_APART, EYES_DOWN = 0.38, 0.39      # parts of the side: the mean face of CK+48
@@ -45,7 +47,7 @@ def read_picture(source: Path | bytes, name: str) -> Image.Image:
         raise DataError(f"{name}: {reason or type(error).__name__}") from None
 
 
-def _from_levels(levels: np.ndarray) -> Image.Image:
+def _from_levels(levels: Array) -> Image.Image:
     """Levels as 8-bit grey: white is 65,535 or, of real numbers, the largest."""
     white = 65535 if levels.dtype.kind in "iu" else np.nanmax(levels, initial=1e-6)
     return Image.fromarray((np.clip(np.nan_to_num(levels / white), 0, 1) * 255).astype(np.uint8))
@@ -56,7 +58,7 @@ def read_grey(path: Path) -> Image.Image:
     return read_picture(path, str(path)).convert("L")
 
 
-def read_landmarks(path: Path) -> np.ndarray:
+def read_landmarks(path: Path) -> Array:
     """The 68 points (x, y) of a file of CK+'s, in pixels: (68, 2). Raises DataError naming it."""
     try:
         points = np.array(path.read_text("ascii").split(), float).reshape(-1, 2)
@@ -74,11 +76,11 @@ def middle(image: Image.Image) -> Image.Image:
     return ImageOps.fit(image, (min(image.size),) * 2)
 
 
-def upright(image: Image.Image, points: np.ndarray) -> Image.Image:
+def upright(image: Image.Image, points: Array) -> Image.Image:
     """The square around a face, turned and cut so that the eyes lie where CK+48's lie.
 
     points: the 68 landmarks, (68, 2) in pixels.
-    **Raises** ValueError if both eyes are in one place.
+    Raises: ValueError if both eyes are in one place.
     """
     left, right = points[LEFT_EYE].mean(0), points[RIGHT_EYE].mean(0)
     across, (x, y) = right - left, (left + right) / 2
@@ -89,3 +91,10 @@ def upright(image: Image.Image, points: np.ndarray) -> Image.Image:
                           center=(x, y))
     corner = np.round([x - side / 2, y - EYES_DOWN * side]).astype(int)
     return turned.crop((*corner, *(corner + round(side))))
+
+
+def png(image: Array) -> str:
+    """A grey image in [0, 1], (H, W), as the text of a PNG in base64."""
+    stream = io.BytesIO()
+    Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8)).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()

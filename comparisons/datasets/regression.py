@@ -14,7 +14,7 @@ NOISE = 0.5
 def load_regression(seed: int = 0) -> Data:
     """1,000 + 200 rows of y = x·WEIGHT + BIAS + NOISE·ε, with x and ε standard normal.
 
-    **Shapes** x (1000, 8), y (1000, 1), x_test (200, 8), y_test (200, 1), float64. The matrix
+    Shapes: x (1000, 8), y (1000, 1), x_test (200, 8), y_test (200, 1), float64. The matrix
     [x 1] has a condition number below 1.5, so gradient descent meets no narrow valley.
     """
     rng = np.random.default_rng(seed)

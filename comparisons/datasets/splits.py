@@ -6,16 +6,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-Split = tuple[np.ndarray, np.ndarray]       # row numbers: (train, test), each ascending
+from comparisons.datasets.base import Array
+
+Split = tuple[Array, Array]       # row numbers: (train, test), each ascending
 
 
-def stratified_folds(y: np.ndarray, folds: int = 10, *, repeats: int = 1,
+def stratified_folds(y: Array, folds: int = 10, *, repeats: int = 1,
                      seed: int = 0) -> Iterator[Split]:
     """k-fold cross-validation, `repeats` times over with new shuffles.
 
     Fold sizes differ by at most one, and so does the number of each class within them.
 
-    **Raises** ValueError if `folds` is below 2 or above the number of rows.
+    Raises: ValueError if `folds` is below 2 or above the number of rows.
     """
     for repeat in range(repeats):
         home = _deal(np.arange(len(y)), y, folds, (seed, repeat))
@@ -23,29 +25,29 @@ def stratified_folds(y: np.ndarray, folds: int = 10, *, repeats: int = 1,
             yield np.flatnonzero(home != fold), np.flatnonzero(home == fold)
 
 
-def person_split(subjects: np.ndarray, y: np.ndarray, fold: int, folds: int, seed: int = 0,
+def person_split(subjects: Array, y: Array, fold: int, folds: int, seed: int = 0,
                  repeat: int = 0) -> Split:
     """Nobody tested on has been trained on. Every `repeat` deals the persons anew."""
     return _split(subjects, y, fold, folds, (seed, repeat))
 
 
-def clip_split(clips: np.ndarray, y: np.ndarray, fold: int, folds: int, seed: int = 0,
+def clip_split(clips: Array, y: Array, fold: int, folds: int, seed: int = 0,
                repeat: int = 0) -> Split:
     """No recording is on both sides, but persons are."""
     return _split(clips, y, fold, folds, (seed, repeat))
 
 
-def random_split(y: np.ndarray, fold: int, folds: int, seed: int = 0, repeat: int = 0) -> Split:
+def random_split(y: Array, fold: int, folds: int, seed: int = 0, repeat: int = 0) -> Split:
     """Images at random: neighbouring frames of one recording land on both sides."""
     return _split(np.arange(len(y)), y, fold, folds, (seed, repeat))
 
 
-def overlap(groups: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
+def overlap(groups: Array, train: Array, test: Array) -> float:
     """The share of test rows whose group (person, clip) is in the training part too."""
     return float(np.isin(groups[test], groups[train]).mean())
 
 
-def _split(groups: np.ndarray, y: np.ndarray, fold: int, folds: int,
+def _split(groups: Array, y: Array, fold: int, folds: int,
            seed: tuple[int, int]) -> Split:
     if not 0 <= fold < folds:
         raise ValueError(f"split: fold must be from 0 to {folds - 1}; got {fold}")
@@ -53,7 +55,7 @@ def _split(groups: np.ndarray, y: np.ndarray, fold: int, folds: int,
     return np.flatnonzero(home != fold), np.flatnonzero(home == fold)
 
 
-def _deal(groups: np.ndarray, y: np.ndarray, folds: int, seed: tuple[int, int]) -> np.ndarray:
+def _deal(groups: Array, y: Array, folds: int, seed: tuple[int, int]) -> Array:
     """The fold of each row: groups whole, classes as even as the groups allow.
 
     Rows that are groups of their own are dealt like cards, sorted by class. Otherwise groups go,

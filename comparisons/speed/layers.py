@@ -19,10 +19,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from comparisons import environment, implementations
+from comparisons import implementations
+from comparisons.datasets.base import Data
 from comparisons.speed import limits
 from comparisons.speed.clock import Repeat, digits, in_turn, quartiles, repeated
-from comparisons.speed.models import Case, Parts, batch_of, build
+from comparisons.speed.models import Case, batch_of, build
+from comparisons.training import environment
+from comparisons.training.training import Training
 
 SECONDS = 0.6                           # spent on each layer
 CASES = (Case("regression"), Case("diabetes"), Case("mnist-mlp"), Case("mnist-cnn"),
@@ -58,7 +61,7 @@ def run(cases: Sequence[Case], seed: int) -> Iterator[dict[str, Any]]:
               f"copy {limit.copy_gbs:.1f} GB/s")
     for case in cases:
         data = batch_of(case, seed)
-        ours, theirs = (works(name, build(case, data, name, seed))
+        ours, theirs = (works(build(case, data, name, seed), data)
                         for name in implementations.NAMES)
         print(f"\n{case.title}, batch {case.batch}\n{HEADER}")
         rows = []
@@ -92,9 +95,10 @@ def compared(ours: Work, theirs: Work, machine: limits.Limits) -> Iterator[dict[
 
 # ---- what there is to time ---------------------------------------------------------------------
 
-def works(impl_name: str, parts: Parts) -> list[Work]:
+def works(training: Training, batch: Data) -> list[Work]:
     """The layers of a model in the order of their first use, the loss, the optimiser's step."""
-    grad = gradients_of(impl_name)
+    grad = training.implementation.grad
+    x, y = (training.implementation.tensor(array) for array in (batch.x, batch.y))
     found: dict[Any, Work] = {}
     hooks = []
 
@@ -109,23 +113,14 @@ def works(impl_name: str, parts: Parts) -> list[Work]:
                 found[key] = layer(grad, module, leaf, output)
         hooks.append(module.register_forward_hook(forward))
 
-    for module in parts.model.modules():
+    for module in training.model.modules():
         if not list(module.children()):
             watch(module)
-    logits = parts.model(parts.x)
-    parts.loss(logits, parts.y).backward()
+    logits = training.model(x)
+    training.loss(logits, y).backward()
     for hook in hooks:
         hook.remove()
-    return [*found.values(), loss(grad, parts, logits.detach().requires_grad_()), step(parts)]
-
-
-def gradients_of(impl_name: str) -> Grad:
-    """grad(outputs, inputs, grad_outputs): unlike backward(), it copies nothing into `.grad`."""
-    if impl_name == "torch":
-        import torch
-        return torch.autograd.grad
-    import minigrad
-    return minigrad.grad
+    return [*found.values(), loss(training, logits.detach().requires_grad_(), y), step(training)]
 
 
 def layer(grad: Grad, module: Any, x: Any, output: Any) -> Work:
@@ -144,16 +139,18 @@ def layer(grad: Grad, module: Any, x: Any, output: Any) -> Work:
                 (FLOAT * held, FLOAT * (held + numel(*wanted))))
 
 
-def loss(grad: Grad, parts: Parts, x: Any) -> Work:
+def loss(training: Training, x: Any, y: Any) -> Work:
+    """The loss of outputs x and targets y."""
     return Work("loss", tuple(x.shape), ("forward", "backward"),
-                both_ways(lambda: parts.loss(x, parts.y), lambda y: grad(y, [x])),
+                both_ways(lambda: training.loss(x, y),
+                          lambda value: training.implementation.grad(value, [x])),
                 (0, 0), (FLOAT * numel(x), 2 * FLOAT * numel(x)))
 
 
-def step(parts: Parts) -> Work:
+def step(training: Training) -> Work:
     """An Adam step: reads w, g and two averages, writes w and the averages."""
-    size = numel(*parts.model.parameters())
-    return Work("Adam step", (size,), ("step",), repeated(parts.optimizer.step), (0,),
+    size = numel(*training.model.parameters())
+    return Work("Adam step", (size,), ("step",), repeated(training.optimizer.step), (0,),
                 (7 * FLOAT * size,))
 
 

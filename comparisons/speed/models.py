@@ -20,16 +20,19 @@ from typing import Any
 
 import numpy as np
 
-from comparisons import environment, implementations
-from comparisons.datasets import Data
-from comparisons.registry import TASKS
+from comparisons import implementations
+from comparisons.datasets.base import Data
 from comparisons.speed.clock import in_turn, quartiles, repeated, spread
-from comparisons.task import Options, Split
+from comparisons.tasks.registry import find
+from comparisons.tasks.task import Split
+from comparisons.training import environment
+from comparisons.training.training import Training, prepare
 
 WARM_UP, SECONDS = 3, 5.0               # steps before the clock; time spent on each model
 LOSS_BOUND = 0.05                       # parts of how far the loss moves in the warm-up
 ADAM_LR = 1e-3
 SIDES = ("minigrad", "torch", "compiled")
+BATCH = 100                             # where a case names none
 FACES = 48                              # px: larger faces are these, enlarged
 
 Step = Callable[[], float]
@@ -37,16 +40,20 @@ Step = Callable[[], float]
 
 @dataclass(frozen=True)
 class Case:
-    """A model, and the batch it is trained on; size in px, where it has a choice."""
+    """A model, and the batch it is trained on.
+
+    task: its name, or the file that defines it. size: in px, where it has a choice.
+    """
 
     task: str
-    batch: int = 100
+    batch: int = BATCH
     size: int | None = None
     variant: str | None = None
 
     @property
     def title(self) -> str:
-        return " ".join([self.task, *([f"{self.variant} {self.size} px"] if self.size else [])])
+        network = [f"{self.variant} {self.size} px"] if self.size else []
+        return " ".join([find(self.task).name, *network])
 
 
 CASES = (Case("regression"), Case("diabetes"), Case("mnist-mlp"), Case("mnist-cnn"),
@@ -58,20 +65,9 @@ CASES = (Case("regression"), Case("diabetes"), Case("mnist-mlp"), Case("mnist-cn
 LOADED = Case("mnist-cnn", 1)           # after it, a process has loaded what it needs
 
 
-@dataclass(frozen=True)
-class Parts:
-    """A model of one implementation, and its batch."""
-
-    model: Any
-    loss: Callable[[Any, Any], Any]
-    optimizer: Any
-    x: Any
-    y: Any
-
-
 def batch_of(case: Case, seed: int) -> Data:
     """The first rows of the case's training set, as data of their own."""
-    data, split = training_set(case.task, seed)
+    data, split = training_set(case, seed)
     x, y = split.x[:case.batch].astype(np.float32), split.y[:case.batch]
     if case.size not in (None, FACES):
         from minigrad.functional import interpolate
@@ -80,26 +76,37 @@ def batch_of(case: Case, seed: int) -> Data:
                    x_test=x[:0], y_test=y[:0])
 
 
+def training_set(case: Case, seed: int) -> tuple[Data, Split]:
+    """The data of a case's task and its first training, read once for all sizes."""
+    return _training_set(case.task, FACES if case.size else None, seed)
+
+
 @functools.lru_cache
-def training_set(task: str, seed: int) -> tuple[Data, Split]:
-    options = Options(embedded=True, seed=seed, size=FACES)
-    data = TASKS[task].load(options)
-    return data, TASKS[task].splits(data, options)[0]
+def _training_set(word: str, size: int | None, seed: int) -> tuple[Data, Split]:
+    task = find(word)
+    chosen = {} if size is None else {"size": size}
+    options = task.options(embedded=True, seed=seed, **chosen)
+    data = task.load(options)
+    return data, task.splits(data, options)[0]
 
 
-def build(case: Case, data: Data, impl_name: str, seed: int) -> Parts:
-    task, impl = TASKS[case.task], implementations.get(impl_name, "cpu")
-    options = Options(variant=case.variant or "compact")
-    model = impl.new_model(lambda models: task.model(models, data, options), seed, np.float32)
-    return Parts(model, task.loss(impl, data, data.y),
-                 impl.optim.Adam(model.parameters(), lr=ADAM_LR),
-                 impl.tensor(data.x), impl.tensor(data.y))
+def build(case: Case, data: Data, impl_name: str, seed: int) -> Training:
+    """A training on a batch, in float32 and with Adam, whatever its task trains with."""
+    task, implementation = find(case.task), implementations.get(impl_name, "cpu")
+    chosen = {} if case.variant is None else {"variant": case.variant}
+    rows = np.arange(len(data.x))
+    batch = Split(data.x, data.y, data.x[:0], data.y[:0], rows, rows[:0])
+    training = prepare(task, implementation, data, batch, task.options(**chosen), seed)
+    model = training.model.float()
+    return replace(training, model=model, scheduler=None, averaged=None,
+                   optimizer=implementation.optim.Adam(model.parameters(), lr=ADAM_LR))
 
 
 def stepper(case: Case, data: Data, side: str, seed: int) -> Step:
     """A function that takes one training step and returns its loss."""
-    parts = build(case, data, "minigrad" if side == "minigrad" else "torch", seed)
-    model = parts.model
+    training = build(case, data, "minigrad" if side == "minigrad" else "torch", seed)
+    model, loss_of, optimizer = training.model, training.loss, training.optimizer
+    x, y = (training.implementation.tensor(array) for array in (data.x, data.y))
     if side == "compiled":
         import torch
         # a machine without CUDA need not be told so in the middle of the table
@@ -109,10 +116,10 @@ def stepper(case: Case, data: Data, side: str, seed: int) -> Step:
         model = torch.compile(model, fullgraph=True, dynamic=False)
 
     def step() -> float:
-        parts.optimizer.zero_grad()
-        loss = parts.loss(model(parts.x), parts.y)
+        optimizer.zero_grad()
+        loss = loss_of(model(x), y)
         loss.backward()
-        parts.optimizer.step()
+        optimizer.step()
         value: float = loss.item()
         return value
     return step

@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from comparisons.figures import COLORS, INK, LINES, STYLE, TITLES
+from comparisons.errors import Fault
+from comparisons.implementations import TITLES
+from comparisons.report.figures import COLORS, INK, LINES, STYLE
 from comparisons.speed.clock import digits
-from comparisons.task import Fault
 
 Rows = Sequence[dict[str, Any]]
 AGAINST = {"ratio_torch": ("PyTorch, eager", COLORS["torch"]),

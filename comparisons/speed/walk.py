@@ -22,8 +22,8 @@ from numba import prange
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from comparisons import environment
 from comparisons.speed.clock import digits, in_turn, quartiles, repeated
+from comparisons.training import environment
 from minigrad import Tensor
 from minigrad.kernels import batch_first, batch_last, empty, load_numba, thread_count
 from minigrad.kernels.conv import Geometry, conv

@@ -1,0 +1,82 @@
+"""How much of a face test set training has seen, and what that alone is worth. Nothing is trained.
+
+A split leaks if the answer can be looked up. So it is looked up: the test image gets the label of
+the training image that is nearest, pixel by pixel. What this memory scores above its score on
+strangers, it owes to knowing the person or the clip. docs/leakage.md tells the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from comparisons.datasets.base import Array, Data
+from comparisons.tasks.dexpression import DexpressionOptions, DexpressionTask
+from comparisons.tasks.protocols import PROTOCOLS, kinds, overlaps
+from comparisons.tasks.task import Split
+
+MEASURED = tuple(protocol for protocol in PROTOCOLS if protocol != "given")
+HEADER = ("protocol", "person seen", "clip seen", "nearest image", "same person", "same clip",
+          "commonest class")
+
+
+def measure(data: Data, options: DexpressionOptions) -> list[tuple[str, dict[str, float]]]:
+    """A row a protocol that the data can be split by: shares of all test images.
+
+    person, clip: have their person (clip) in training too. nearest: get the right label from the
+    nearest training image. nearest_person, nearest_clip: that one is of the same person (clip).
+    majority: belong to the commonest class of their training part.
+    """
+    rows = []
+    for protocol in MEASURED:
+        if protocol == "random" or protocol in kinds(data):
+            splits = DexpressionTask().splits(data, replace(options, protocol=protocol))
+            parts = [leaks(data, split) for split in splits]
+            weights = [len(split.test_rows) for split in splits]
+            rows.append((protocol, {key: float(np.average([p[key] for p in parts],
+                                                          weights=weights)) for key in parts[0]}))
+    return rows
+
+
+def leaks(data: Data, split: Split) -> dict[str, float]:
+    """The shares of one split's test images; see `measure`."""
+    train, test = split.train_rows, split.test_rows
+    found = train[nearest(split.x, split.x_test)]
+    shares = {"nearest": float(np.mean(data.y[found] == split.y_test)),
+              "majority": float(np.mean(split.y_test == np.bincount(split.y).argmax()))}
+    for kind, groups in kinds(data).items():
+        shares[f"nearest_{kind}"] = float(np.mean(groups[found] == groups[test]))
+    return shares | overlaps(data, split)
+
+
+def nearest(x: Array, x_test: Array) -> Array:
+    """For each test image the place in x of the one at the least Euclidean distance.
+
+    Each image is first brought to mean 0 and length 1: else it would find its lighting.
+    Shapes: x (N, C, H, W), x_test (M, C, H, W) → (M,).
+    """
+    flat, flat_test = (unit(images.reshape(len(images), -1)) for images in (x, x_test))
+    found: Array = (flat_test @ flat.T).argmax(1)       # |a - b|² = 2 - 2 a·b
+    return found
+
+
+def unit(rows: Array) -> Array:
+    rows = rows - rows.mean(1, keepdims=True)
+    scaled: Array = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return scaled
+
+
+def text(data: Data, options: DexpressionOptions) -> str:
+    """The table for the terminal."""
+    keys = ("person", "clip", "nearest", "nearest_person", "nearest_clip", "majority")
+    cells = [HEADER, *((protocol, *(f"{shares[k]:.1%}" if k in shares else "–" for k in keys))
+                       for protocol, shares in measure(data, options))]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width
+                                                   in zip(row[1:], widths[1:], strict=True))])
+             for row in cells]
+    lines.insert(1, "─" * len(lines[0]))
+    return (f"{data.name}: {data.source}\nShares of all test images, {options.folds} folds. "
+            "Nearest image: each gets the label of the training image\nwhose pixels are nearest; "
+            "the two columns after it: whose image that is.\n\n" + "\n".join(lines))

@@ -1,0 +1,63 @@
+"""The commands, a file each: its name is the command's, its docstring's first line the summary.
+
+Here is what several of them share.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from comparisons.errors import Fault
+from comparisons.tasks.names import NAMES
+from comparisons.tasks.options import SEED, at_least
+
+
+def word(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A parser of options as argparse wants it, which shows no other error's message."""
+    def converted(given: str) -> Any:
+        try:
+            return parse(given)
+        except (ValueError, Fault) as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+    return converted
+
+
+def add_tasks(parser: argparse.ArgumentParser, count: str) -> None:
+    """The tasks that a command is about; count: as argparse's nargs."""
+    parser.add_argument("tasks", nargs=count, type=word(known_task), metavar="TASK",
+                        help=f"{', '.join(NAMES)}, all, or a Python file that defines a task")
+
+
+def known_task(given: str) -> str:
+    """The word itself, if it names a task. Raises: ValueError or Fault if it does not."""
+    if given.endswith(".py"):
+        from comparisons.tasks.registry import find
+        find(given)
+    elif given not in (*NAMES, "all"):
+        raise ValueError(f"unknown task {given!r}; choose from {', '.join(NAMES)}, all, or the "
+                         "path of a Python file that defines one")
+    return given
+
+
+def chosen(words: Sequence[str]) -> list[str]:
+    """The tasks asked for, each once: the five in their usual order, then those in files."""
+    five = [name for name in NAMES if name in words or "all" in words or not words]
+    return five + [given for given in dict.fromkeys(words) if given not in (*NAMES, "all")]
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=word(SEED), default=0, metavar="N")
+
+
+def add_threads(parser: argparse.ArgumentParser, count: str | None = None) -> None:
+    parser.add_argument("--threads", type=word(at_least(1)), metavar="N", nargs=count,
+                        help="for BLAS, Numba and PyTorch alike")
+
+
+def insist_on_folder(data: Path | None) -> None:
+    """Raises: Fault if --data names no folder."""
+    if data is not None and not data.is_dir():
+        raise Fault(f"{data}: no such folder (--data)")

@@ -1,0 +1,26 @@
+"""Write the generated faces as files, laid out as CK+'s are."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from comparisons.commands import add_seed, word
+from comparisons.tasks.options import at_least
+
+
+def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="empty or new")
+    parser.add_argument("--layout", choices=("ck48", "ck"), default="ck48",
+                        help="48×48 folders by class, or CK+'s own tree (default: ck48)")
+    parser.add_argument("--size", type=word(at_least(16, 512)), default=48, metavar="PX")
+    add_seed(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    from comparisons.datasets.drawn.writer import write_faces
+    n = write_faces(arguments.out, arguments.layout, arguments.size, arguments.seed)
+    print(f"{arguments.out}: {n:,} pictures of {arguments.size} px, of persons who do not exist\n"
+          f"python -m comparisons run dexpression --data {arguments.out}")
+    return 0

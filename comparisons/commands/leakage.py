@@ -1,0 +1,25 @@
+"""What of a face test set training has seen, by each protocol."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from comparisons.commands import add_seed, insist_on_folder, word
+from comparisons.tasks.options import at_least
+
+
+def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the folder that holds faces")
+    parser.add_argument("--folds", type=word(at_least(2)), default=10, metavar="K")
+    add_seed(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    from comparisons.audits import leakage
+    from comparisons.tasks.dexpression import DexpressionOptions, DexpressionTask
+    insist_on_folder(arguments.data)
+    options = DexpressionOptions(data=arguments.data, folds=arguments.folds, seed=arguments.seed)
+    print(leakage.text(DexpressionTask().load(options), options))
+    return 0

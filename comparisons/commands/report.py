@@ -1,0 +1,23 @@
+"""The page for finished runs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from comparisons.errors import Fault
+
+
+def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    from comparisons.report import page
+    from comparisons.training.results import Results
+    if not (arguments.folder / "results.json").is_file():
+        raise Fault(f"{arguments.folder / 'results.json'}: no such file; "
+                    "it is what `run --out DIR` leaves in DIR")
+    print(page.write(Results(arguments.folder)))
+    return 0

@@ -1,0 +1,153 @@
+"""Train and judge tasks."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from comparisons.commands import add_tasks, add_threads, chosen, insist_on_folder
+from comparisons.errors import Fault
+from comparisons.tasks.options import Flag, Options
+
+OWN = ("--impl", "--out", "--threads")          # with a value; the others are the options' flags
+TAKEN = ("help", "command", "tasks", "impl", "out", "resume", "threads", "main", "parser", "argv")
+
+
+def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """The command's own flags, those of every task, and those of the tasks whose files are named.
+    """
+    from comparisons.tasks.registry import TASKS, find
+    add_tasks(parser, "+")
+    parser.add_argument("--impl", choices=("minigrad", "torch", "both"), default="both")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: runs/<stamp>")
+    parser.add_argument("--resume", action="store_true",
+                        help="go on from the checkpoints in --out")
+    add_threads(parser)
+    try:
+        tasks = [*TASKS.values(), *map(find, files_named(words))]
+    except Fault as fault:
+        parser.error(str(fault))
+    for task in tasks:
+        if taken := [name for name in own_flags(task.options) if name in TAKEN]:
+            parser.error(f"the task {task.name} has an option named {taken[0]}, as `run` has")
+    for name in Options.flags():
+        add_flag(parser, name, [("", Options)])
+    for name in dict.fromkeys(n for task in tasks for n in own_flags(task.options)):
+        add_flag(parser, name, [(task.name, task.options) for task in tasks
+                                if name in own_flags(task.options)])
+
+
+def files_named(words: Sequence[str]) -> list[str]:
+    """The words that are Python files, and not the value of a flag."""
+    valued = {*OWN, *(spelled(name) for name, flag in Options.flags().items() if flag.parse)}
+    return [word for before, word in zip(["", *words], words, strict=False)
+            if word.endswith(".py") and before not in valued | {"--start"}]
+
+
+def own_flags(options: type[Options]) -> dict[str, Flag]:
+    """The flags of the fields that a task added."""
+    return {name: flag for name, flag in options.flags().items() if name in options.own_names()}
+
+
+def spelled(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def add_flag(parser: argparse.ArgumentParser, name: str,
+             owners: Sequence[tuple[str, type[Options]]]) -> None:
+    """A flag of one task or of several; its word is parsed once the tasks are known."""
+    told = [(task, options.flags()[name]) for task, options in owners]
+    flag = told[0][1]
+    help = "; ".join(f"{task}: {flag.help}" if task else flag.help for task, flag in told)
+    if flag.parse is None:
+        parser.add_argument(spelled(name), action="store_true", default=None, help=help)
+    else:
+        words = dict.fromkeys(word for _, flag in told for word in flag.choices)
+        parser.add_argument(spelled(name), help=help,
+                            metavar=flag.metavar or f"{{{','.join(words)}}}")
+
+
+def options_of(task: Any, arguments: argparse.Namespace) -> Options:
+    """A task's options as the command line sets them; what it does not set keeps its default."""
+    values: dict[str, Any] = {}
+    for name, flag in task.options.flags().items():
+        given = getattr(arguments, name)
+        if given is not None:
+            try:
+                values[name] = given if flag.parse is None else flag.parse(given)
+            except ValueError as error:
+                arguments.parser.error(f"argument {spelled(name)}: {error}")
+    options: Options = task.options(**values, embedded=not arguments.argv)
+    return options
+
+
+def refuse_idle_flags(tasks: Sequence[Any], arguments: argparse.Namespace) -> None:
+    """End with status 2 if a flag was given that none of the tasks would use."""
+    from comparisons.tasks.registry import TASKS
+    every = list({task.name: task for task in (*TASKS.values(), *tasks)}.values())
+    for name in dict.fromkeys(n for task in every for n in (*own_flags(task.options), "data")):
+        if getattr(arguments, name) is None:
+            continue
+        owners = [task for task in every
+                  if (task.reads if name == "data" else name in own_flags(task.options))]
+        users = [task for task in tasks if task in owners]
+        if not users:
+            arguments.parser.error(
+                f"{spelled(name)} is for {', '.join(task.name for task in owners)} only")
+        if len(tasks) > 1 and users[0].options.flags()[name].alone:
+            arguments.parser.error(f"{spelled(name)} is for {users[0].name} alone")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    from comparisons.tasks.registry import find
+    tasks = [find(word) for word in chosen(arguments.tasks)]
+    refuse_idle_flags(tasks, arguments)
+    jobs = [(task, options_of(task, arguments)) for task in tasks]
+    common = jobs[0][1]
+    if arguments.resume and arguments.out is None:
+        arguments.parser.error("--resume needs --out DIR, the folder of the run to go on with")
+    check_device(common.device, arguments)
+
+    from comparisons import implementations
+    from comparisons.files import new_folder
+    from comparisons.report import page, saliency, table
+    from comparisons.training import runner
+    from comparisons.training.results import Results
+    insist_on_folder(common.data)
+    implementations.set_threads(arguments.threads)
+    gpu = on_gpu(common.device, arguments.impl)
+    impls = implementations.NAMES if arguments.impl == "both" else (arguments.impl,)
+    results = Results(arguments.out or new_folder())
+    done = runner.run_jobs(
+        [(task, task.settled(options, gpu)) for task, options in jobs], impls, results,
+        resume=arguments.resume, explain=saliency.pictures,
+        command=shlex.join(["python", "-m", "comparisons", *arguments.argv]))
+    print(f"\n{table.text(done)}\n")
+    if common.quick:
+        print("a smoke run: its figures mean nothing\n")
+    print(f"{results.path}\n{page.write(results)}")
+    return 0
+
+
+def check_device(device: str, arguments: argparse.Namespace) -> None:
+    """End with status 2 if a device was named that nothing would use, or that is not there."""
+    if device in ("auto", "cpu"):
+        return
+    if arguments.impl == "minigrad":
+        arguments.parser.error(f"--device {device}: minigrad runs on the CPU only")
+    import torch
+    available = (torch.cuda.is_available() if device == "cuda"
+                 else torch.backends.mps.is_available())
+    if not available:
+        arguments.parser.error(f"--device {device}: not available to PyTorch on this machine")
+
+
+def on_gpu(device: str, impl: str) -> bool:
+    """Whether PyTorch takes part and will train on a GPU."""
+    if impl == "minigrad" or device == "cpu":
+        return False
+    from torch_impl.train import pick_device
+    return pick_device(device).type != "cpu"

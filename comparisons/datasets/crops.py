@@ -1,0 +1,56 @@
+"""From a picture to what a network was trained on: grey images of the network's size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from comparisons.datasets.base import Array
+
+Box = tuple[int, int, int, int]         # left, top, width and height in a picture's pixels
+Size = tuple[int, int]                  # height and width
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of a picture, as the network sees it.
+
+    box: where it is in the picture. pixels: what the network sees, (H, W) float32 in [0, 1].
+    """
+
+    box: Box
+    pixels: Array
+
+
+Cut = Callable[[Image.Image, Size], list[Crop]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a network looks at: the word for it, and how it is cut out of a picture.
+
+    find: every one that is in the picture. whole: the picture itself is one.
+    """
+
+    noun: str
+    find: Cut
+    whole: Cut
+
+
+def whole(picture: Image.Image, size: Size) -> list[Crop]:
+    """The picture as it is: the largest part from its middle that has the network's proportions."""
+    (height, width), (w, h) = size, picture.size
+    scale = min(w / width, h / height)
+    cut_w, cut_h = max(1, round(width * scale)), max(1, round(height * scale))
+    return [crop(picture, ((w - cut_w) // 2, (h - cut_h) // 2, cut_w, cut_h), size)]
+
+
+def crop(picture: Image.Image, box: Box, size: Size) -> Crop:
+    """A box of the picture, in grey, scaled to the network's size."""
+    x, y, w, h = box
+    part = picture.crop((x, y, x + w, y + h)).convert("L")
+    grey = part.resize(size[::-1], Image.Resampling.BILINEAR)
+    return Crop(box, np.asarray(grey, np.float32) / np.float32(255))

@@ -1,0 +1,1 @@
+"""Faces of persons who do not exist: the generator, its renderer, and the writer of files."""

@@ -1,0 +1,56 @@
+"""Generated faces as files, laid out as CK+'s are: to look at, and to try what reads CK+."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from PIL import Image
+
+from comparisons.datasets.drawn.generator import CLASSES, FRAMES, generate
+from comparisons.datasets.faces.expressions import TREE_CODES
+from comparisons.datasets.faces.listing import GENERATED
+from comparisons.datasets.faces.tree import EMOTION, IMAGES
+from comparisons.errors import DataError
+
+LAYOUTS = ("ck48", "ck")
+SUMS = "SHA256SUMS"
+ONSET = (0.0, 0.25, 0.5)        # how far towards the apex the frames before the last three are
+
+
+def write_faces(out: Path, layout: str = "ck48", size: int = 48, seed: int = 0) -> int:
+    """Draw the faces and write them as PNG under `out`; return how many.
+
+    layout: "ck48" for `CK+48/anger/S001_001_00000006.png`, the last three frames of each recording;
+    "ck" for CK+'s own tree, six frames from neutral to the apex, with an Emotion file a recording.
+    Either way a frame is the face alone, size × size pixels. `SHA256SUMS` holds a checksum of every
+    file, as `sha256sum -c` reads them.
+    Raises: DataError if `out` is not an empty or a new folder.
+    """
+    whole = layout == "ck"
+    try:
+        if out.is_dir() and any(out.iterdir()):
+            raise DataError(f"{out}: not empty; faces are written into an empty or a new folder")
+        out.mkdir(parents=True, exist_ok=True)
+        faces = generate(size, seed, ONSET + FRAMES if whole else FRAMES)
+        (out / GENERATED).write_text(
+            f"Drawn by `python -m comparisons faces --seed {seed} --size {size} "
+            f"--layout {layout}`.\nThese persons do not exist; this is not CK+.\n", "utf-8")
+        per_clip = len(ONSET) * whole + len(FRAMES)
+        for i, (pixels, label, clip) in enumerate(zip(faces.pixels, faces.labels, faces.clips,
+                                                      strict=True)):
+            number = i % per_clip + 1 + len(ONSET) * (not whole)
+            inside = Path(*clip.split("_"))                         # S001/001
+            folder = out / IMAGES / inside if whole else out / "CK+48" / CLASSES[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / f"{clip}_{number:08}.png")
+            if whole and number == per_clip:
+                (out / EMOTION / inside).mkdir(parents=True)
+                (out / EMOTION / inside / f"{clip}_{number:08}_emotion.txt").write_text(
+                    f"   {TREE_CODES.index(CLASSES[label]):.7e}\n", "ascii")
+        (out / SUMS).write_text("".join(
+            f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(out).as_posix()}\n"
+            for path in sorted(out.rglob("*")) if path.is_file()), "utf-8")
+    except OSError as error:
+        raise DataError(f"{error.filename or out}: {error.strerror}") from None
+    return len(faces.pixels)

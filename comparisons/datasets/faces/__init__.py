@@ -1,0 +1,1 @@
+"""Readers of faces: CK+'s own tree, folders named after expressions, and tables."""

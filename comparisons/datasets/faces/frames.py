@@ -1,0 +1,28 @@
+"""Which frames of a recording stand for its expression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The last so many frames of a recording and, if asked for, its first, as a neutral face."""
+
+    last: int = 3
+    neutral: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Frames:
+        """`last:N`, `peak` (the last) or `neutral-to-peak` (the first, and the last three).
+
+        Raises: ValueError if it is none of these.
+        """
+        if text == "peak":
+            return cls(1)
+        if text == "neutral-to-peak":
+            return cls(3, neutral=True)
+        kind, _, number = text.partition(":")
+        if kind != "last" or not number.isdecimal() or int(number) < 1:
+            raise ValueError(f"must be last:N with N from 1, peak or neutral-to-peak; got {text}")
+        return cls(int(number))

@@ -1,0 +1,97 @@
+"""What the readers of faces hand over: a list of items, and how they become one dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from comparisons.datasets.base import Data, images
+from comparisons.datasets.faces.expressions import NAMES
+from comparisons.errors import DataError
+
+GENERATED = "GENERATED.txt"     # beside faces that `python -m comparisons faces` has written
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture of a face, not read yet.
+
+    read: gives a square grey picture; raises DataError. clip: "S005_001", the person before the
+    underscore; empty if not known. test: whether the data's own split tests on it.
+    """
+
+    label: str
+    read: Callable[[], Image.Image]
+    clip: str = ""
+    test: bool = False
+
+
+@dataclass
+class Listing:
+    """A source of faces: its items, and what of it was left out, a line each or as a count."""
+
+    name: str
+    origin: str
+    items: list[Item] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    unlabelled: int = 0         # recordings without a label, as most of CK+'s own are
+
+    def data(self, size: int) -> Data:
+        """Read every item, at size × size pixels; what cannot be read joins `left_out`.
+
+        Raises: DataError if nothing or only one class is left.
+        """
+        items: list[Item] = []
+        pixels = []
+        left_out = list(self.left_out)
+        for item in self.items:
+            try:
+                picture = item.read().resize((size, size), Image.Resampling.BILINEAR)
+            except DataError as error:
+                left_out.append(str(error))
+                continue
+            items.append(item)
+            pixels.append(np.asarray(picture))
+        classes = [name for name in NAMES if any(item.label == name for item in items)]
+        if len(classes) < 2:
+            reason = f"; the first of {len(left_out)} faults: {left_out[0]}" if left_out else ""
+            raise DataError(f"{self.origin}: {len(items)} readable faces of {len(classes)} "
+                            f"expressions, and two are the least{reason}")
+        clips = np.array([item.clip for item in items])
+        known = bool(np.all(clips != ""))
+        test = np.array([item.test for item in items])
+        return Data(
+            self.name, f"{self.origin}: {self._told(items, size, len(left_out))}",
+            images(np.stack(pixels)), np.array([classes.index(i.label) for i in items]),
+            classes=classes, clips=clips if known else None,
+            subjects=np.array([clip.split("_")[0] for clip in clips]) if known else None,
+            test_rows=np.flatnonzero(test) if test.any() and not test.all() else None,
+            left_out=tuple(left_out))
+
+    def _told(self, items: Sequence[Item], size: int, left_out: int) -> str:
+        clips = {item.clip for item in items}
+        told = f"{len(items):,} images of {size} px"
+        if "" not in clips:
+            told += (f", {len(clips):,} recordings of {len({c.split('_')[0] for c in clips}):,} "
+                     "persons")
+        if self.unlabelled:
+            told += f"; {self.unlabelled:,} recordings have no label"
+        return told + (f"; {left_out:,} left out as faulty" if left_out else "")
+
+
+def visible(folder: Path) -> list[Path]:
+    """What lies in a folder, in the order of names, without .DS_Store and its like."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror}") from None
+
+
+def name_of(folder: Path, usual: str) -> str:
+    """The name of the dataset in a folder: drawn faces must not pass for CK+'s."""
+    drawn = any((place / GENERATED).exists() for place in (folder, folder.parent))
+    return "faces-generated" if drawn else usual

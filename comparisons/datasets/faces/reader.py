@@ -1,0 +1,62 @@
+"""Faces with one of seven or eight expressions, from the user's own folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from comparisons.datasets.base import Data, search_folders
+from comparisons.datasets.faces.folders import has_classes, list_folders
+from comparisons.datasets.faces.frames import Frames
+from comparisons.datasets.faces.listing import Listing, visible
+from comparisons.datasets.faces.table import is_table, list_table
+from comparisons.datasets.faces.tree import is_tree, list_tree
+from comparisons.errors import NotThereError
+
+DEPTH = 2       # folders below the named one that are looked into
+
+
+def load_faces(data_dir: Path | None = None, size: int = 48, frames: Frames | None = None
+               ) -> Data | None:
+    """Faces in `data_dir`, else in $MINIGRAD_DATA, else in the cache folder.
+
+    The kind of each source is recognised by what it holds: CK+'s own tree, folders named after
+    expressions, or a table. None: no folder was named, and the usual ones hold no faces.
+
+    Shapes: x (N, 1, size, size) float32 in [0, 1], y (N,) int64.
+    Raises: NotThereError if `data_dir` holds none of these, or no recordings to take `frames`
+    from; DataError if what it holds cannot be used.
+    """
+    for root in search_folders() if data_dir is None else [data_dir]:
+        for path in found(root):
+            return listed(path, frames).data(size)
+    if data_dir is not None:
+        raise NotThereError(f"{data_dir}: holds no faces that can be read; `python -m comparisons "
+                            "data` says how to arrange them")
+    return None
+
+
+def found(root: Path) -> list[Path]:
+    """The sources of faces at or under a folder, those in upper folders first."""
+    sources, level = [], [root] if root.is_dir() else []
+    for _ in range(DEPTH + 1):
+        below = []
+        for folder in level:
+            if is_tree(folder) or has_classes(folder):
+                sources.append(folder)
+                continue
+            for path in visible(folder):
+                if path.is_dir():
+                    below.append(path)
+                elif path.suffix.lower() == ".csv" and is_table(path):
+                    sources.append(path)
+        level = below
+    return sources
+
+
+def listed(path: Path, frames: Frames | None = None) -> Listing:
+    """One of what `found` found, by its kind."""
+    if path.is_file():
+        if frames is not None:
+            raise NotThereError(f"{path}: does not tell recordings apart, as --frames needs")
+        return list_table(path)
+    return list_tree(path, frames) if is_tree(path) else list_folders(path, frames)

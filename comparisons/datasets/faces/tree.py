@@ -1,0 +1,117 @@
+"""CK+ as it is given out: a folder of recordings, one of Emotion files, perhaps one of Landmarks.
+
+    cohn-kanade-images/S005/001/S005_001_00000011.png       640 × 490 or 640 × 480, grey or colour
+    Emotion/S005/001/S005_001_00000011_emotion.txt          "3.0000000e+00"; most have none
+    Landmarks/S005/001/S005_001_00000011_landmarks.txt      68 lines of x and y, in pixels
+
+Source: P. Lucey et al., The Extended Cohn-Kanade Dataset (CK+), CVPR Workshops 2010.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from comparisons.datasets.faces.detector import INSTALL, boxes
+from comparisons.datasets.faces.expressions import TREE_CODES
+from comparisons.datasets.faces.frames import Frames
+from comparisons.datasets.faces.listing import Item, Listing, name_of, visible
+from comparisons.datasets.pictures import middle, read_grey, read_landmarks, upright
+from comparisons.errors import DataError, Fault
+
+IMAGES, EMOTION, LANDMARKS = "cohn-kanade-images", "Emotion", "Landmarks"
+PLACES = ("{}", "{}_labels/{}", "{0}/{0}")              # as the archives are unpacked
+FRAME = re.compile(r"S\d{3}_\d{3}_\d{8}\.\w+")
+
+
+def is_tree(folder: Path) -> bool:
+    """Whether a folder holds recordings laid out and named as CK+'s, whatever its own name is."""
+    return any(FRAME.fullmatch(path.name) for path in folder.glob("S[0-9]*/[0-9]*/*"))
+
+
+def list_tree(folder: Path, frames: Frames | None = None) -> Listing:
+    """The labelled recordings of a folder such as `cohn-kanade-images`.
+
+    frames: by default the last three.
+    Raises: DataError if there is no Emotion folder beside it.
+    """
+    frames = frames or Frames()
+    emotions = _beside(folder, EMOTION)
+    if emotions is None:
+        raise DataError(f"{folder}: there is no folder {EMOTION} beside it; it is in CK+'s "
+                        "Emotion_labels.zip, and holds the labels")
+    landmarks = _beside(folder, LANDMARKS)
+    listing = Listing(name_of(folder, "ck+"), f"{folder}, CK+'s own tree")
+    for clip in (c for s in visible(folder) if s.is_dir() for c in visible(s) if c.is_dir()):
+        inside = clip.relative_to(folder)
+        label = _label(emotions / inside, listing)
+        paths = [path for path in visible(clip) if FRAME.fullmatch(path.name)]
+        if label is None or not paths:
+            continue
+        chosen = [(path, label) for path in paths[-frames.last:]]
+        if frames.neutral and len(paths) > frames.last:
+            chosen.insert(0, (paths[0], "neutral"))
+        for path, name in chosen:
+            points = landmarks and landmarks / inside / f"{path.stem}_landmarks.txt"
+            listing.items.append(Item(name, partial(read_face, path, points), path.name[:8]))
+    return listing
+
+
+def read_face(path: Path, landmarks: Path | None) -> Image.Image:
+    """The face of one frame, a grey square: by its landmarks, else by looking for it.
+
+    A picture that is square already is taken as it is: CK+'s frames are not, so it has been cut.
+    Raises: DataError naming the file at fault.
+    """
+    picture = read_grey(path)
+    if picture.width == picture.height:
+        return picture
+    if landmarks is not None and landmarks.exists():
+        try:
+            return upright(picture, read_landmarks(landmarks))
+        except ValueError as error:
+            raise DataError(f"{landmarks}: {error}") from None
+    return _found_face(path, picture)
+
+
+def _beside(folder: Path, name: str) -> Path | None:
+    for root in (folder.parent, folder.parent.parent):
+        for place in PLACES:
+            if (root / place.format(name, name)).is_dir():
+                return root / place.format(name, name)
+    return None
+
+
+def _label(folder: Path, listing: Listing) -> str | None:
+    """The expression that an Emotion file gives to a recording; None, and noted, if none does."""
+    files = [path for path in visible(folder) if path.suffix == ".txt"] if folder.is_dir() else []
+    if not files:
+        listing.unlabelled += 1
+        return None
+    try:
+        text = files[0].read_text("ascii", "replace").strip()
+        code = float(text)
+        if code in range(len(TREE_CODES)):
+            return TREE_CODES[int(code)]
+    except OSError as error:
+        text = str(error.strerror)
+    except ValueError:
+        pass
+    listing.left_out.append(f"{files[0]}: expected a number from 0 to {len(TREE_CODES) - 1}; "
+                            f"got {text[:40]!r}")
+    return None
+
+
+def _found_face(path: Path, picture: Image.Image) -> Image.Image:
+    try:
+        found = boxes(picture)
+    except Fault:                       # for one picture as for all: reading ends
+        raise Fault(f"{path}: has no landmarks, and finding its face takes OpenCV 4 "
+                    f"({INSTALL})") from None
+    if not found:
+        raise DataError(f"{path}: no face found, and no landmarks say where it is")
+    x, y, width, height = max(found, key=lambda box: box[2] * box[3])
+    return middle(picture.crop((x, y, x + width, y + height)))

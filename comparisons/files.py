@@ -1,0 +1,80 @@
+"""Writing files whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from comparisons.errors import Fault
+
+
+def write_json(path: Path, content: Any, indent: int | None = None) -> None:
+    """Write JSON as `write_bytes` writes. Raises: ValueError if a number is not finite."""
+    write_text(path, json.dumps(content, indent=indent, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text in UTF-8 as `write_bytes` writes."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file beside its place and rename it, so that it is never there in part.
+
+    Raises: Fault naming the file if it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise Fault(f"{path}: {error.strerror}") from None
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and see that files can be written into it.
+
+    Raises: Fault naming the folder if they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Fault(f"{folder}: {error.strerror}") from None
+
+
+def check_writable(path: Path) -> None:
+    """See that a file can be put at a path, before the work that it is to hold.
+
+    Raises: Fault naming the path if none can.
+    """
+    if path.is_dir():
+        raise Fault(f"{path}: is a folder")
+    try:
+        make_folder(path.parent)
+    except Fault as fault:
+        raise Fault(f"{path}: {fault}") from None
+
+
+def new_folder(parent: Path = Path("runs")) -> Path:
+    """A folder named after the time of day that is not there yet; it is not made."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    folder, again = parent / stamp, 1
+    while folder.exists():
+        again += 1
+        folder = parent / f"{stamp}-{again}"
+    return folder

@@ -1,0 +1,82 @@
+"""What an implementation is: one face for minigrad and for PyTorch.
+
+minigrad has PyTorch's names, so a task that is given an implementation is written once: it takes
+layers from `nn`, optimisers from `optim`, losses from `functional`, and never asks whose they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+OnEpoch = Callable[[int, float, float], object]
+
+
+class Implementation(Protocol):
+    """minigrad or PyTorch."""
+
+    @property
+    def name(self) -> str:
+        """The word for it on the command line and in results: minigrad or torch."""
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+
+    @property
+    def device(self) -> str:
+        """Where it computes: cpu, cuda or mps."""
+
+    @property
+    def models(self) -> Any:
+        """The module that holds the five systems' networks."""
+
+    @property
+    def nn(self) -> Any:
+        """Layers, under the names of torch.nn."""
+
+    @property
+    def functional(self) -> Any:
+        """Losses and other functions, under the names of torch.nn.functional."""
+
+    @property
+    def optim(self) -> Any:
+        """Optimisers, schedulers and weight averaging, under the names of torch.optim."""
+
+    @property
+    def checkpoint(self) -> Any:
+        """The module that saves and loads checkpoints. Both sides' read the same files."""
+
+    def tensor(self, array: Array) -> Any:
+        """An array as a tensor on the implementation's device."""
+
+    def new_model(self, make: Callable[[Implementation], Any], seed: int, dtype: Any) -> Any:
+        """The model that `make` builds, with initial weights that depend on the seed alone.
+
+        Both implementations begin with the same weights. dtype: float32 or float64.
+        """
+
+    def weights(self, model: Any) -> dict[str, Array]:
+        """A copy of a model's parameters and buffers, as arrays."""
+
+    def fit(self, model: Any, loader: Any, loss: Callable[[Any, Any], Any], optimizer: Any, *,
+            epochs: int, scheduler: Any = None, averaged: Any = None, start_epoch: int = 0,
+            on_epoch: OnEpoch | None = None) -> None:
+        """Train epochs start_epoch … epochs - 1.
+
+        loader: a DataLoader. scheduler: moves on after every batch. averaged: an AveragedModel of
+        the model, which takes in the weights after every step. on_epoch: called after each epoch
+        with its number, the mean loss of an example and the seconds taken.
+        """
+
+    def predict(self, model: Any, x: Array) -> Array:
+        """The model's outputs for x, in evaluation mode."""
+
+    def grad(self, outputs: Any, inputs: Sequence[Any], grad_outputs: Any = None) -> Sequence[Any]:
+        """The gradients of outputs with respect to inputs; nothing is added to any `.grad`."""
+
+    def set_threads(self, n: int) -> None:
+        """Compute with so many threads, as far as the implementation has threads of its own."""

@@ -1,0 +1,58 @@
+"""PyTorch as an Implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from comparisons.implementations.minigrad import Minigrad
+from comparisons.implementations.protocol import Array, Implementation, OnEpoch
+from torch_impl import checkpoint, models, train
+
+
+class Torch:
+    """PyTorch, on a device of the user's choice."""
+
+    name, title = "torch", "PyTorch"
+    models, nn, functional = models, torch.nn, torch.nn.functional
+    optim, checkpoint = torch.optim, checkpoint
+
+    def __init__(self, device: str = "auto") -> None:
+        """device: auto (the best there is), cpu, cuda or mps."""
+        self.device = str(train.pick_device(device))
+
+    def tensor(self, array: Array) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def new_model(self, make: Callable[[Implementation], Any], seed: int, dtype: Any) -> Any:
+        # equal seeds give both sides equal weights; they are copied all the same, so that the
+        # comparison does not depend on it
+        original = Minigrad()
+        weights = original.weights(original.new_model(make, seed, np.float32))
+        torch.manual_seed(seed)
+        model = make(self)
+        model.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+        return (model.double() if np.dtype(dtype) == np.float64 else model).to(self.device)
+
+    def weights(self, model: Any) -> dict[str, Array]:
+        return {key: np.array(value.detach().cpu().numpy())
+                for key, value in model.state_dict().items()}
+
+    def fit(self, model: Any, loader: Any, loss: Callable[[Any, Any], Any], optimizer: Any, *,
+            epochs: int, scheduler: Any = None, averaged: Any = None, start_epoch: int = 0,
+            on_epoch: OnEpoch | None = None) -> None:
+        train.fit(model, loader, loss, optimizer, epochs=epochs, scheduler=scheduler,
+                  averaged=averaged, start_epoch=start_epoch, on_epoch=on_epoch,
+                  device=self.device)
+
+    def predict(self, model: Any, x: Array) -> Array:
+        return train.predict(model, x)
+
+    def grad(self, outputs: Any, inputs: Sequence[Any], grad_outputs: Any = None) -> Sequence[Any]:
+        return torch.autograd.grad(outputs, inputs, grad_outputs)
+
+    def set_threads(self, n: int) -> None:
+        torch.set_num_threads(n)

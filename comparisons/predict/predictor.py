@@ -1,0 +1,162 @@
+"""`predict`: what a trained network says of pictures: a line, a drawing and JSON for each.
+
+A checkpoint says all there is to know: the task, the options of its model, the classes. Which
+implementation wrote it does not matter.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from comparisons import implementations
+from comparisons.datasets.base import Array, Data
+from comparisons.datasets.crops import Size, Subject
+from comparisons.datasets.pictures import read_picture
+from comparisons.errors import Fault
+from comparisons.files import make_folder, write_bytes, write_json
+from comparisons.implementations import Implementation
+from comparisons.predict import annotate
+from comparisons.predict.prediction import Prediction
+from comparisons.tasks.registry import TASKS
+from comparisons.tasks.statistics import softmax
+from comparisons.tasks.task import Task
+from minigrad import checkpoint
+
+SCHEMA = 1
+TOLD = 3                                # classes a line
+
+
+def readers() -> dict[str, Task[Any]]:
+    """The tasks that read pictures, by their names."""
+    return {name: task for name, task in TASKS.items() if task.subject is not None}
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained network, with the kind of picture that it reads."""
+
+    path: Path
+    task: Task[Any]
+    subject: Subject
+    classes: list[str]
+    size: Size
+    implementation: Implementation
+    model: Any
+
+    @classmethod
+    def load(cls, path: Path, task: Task[Any] | None = None) -> Predictor:
+        """The network of a checkpoint. task: whose it is, where it is none of the five systems.
+
+        Raises: CheckpointError for a file that is no checkpoint; Fault for one of a task that reads
+        no pictures, or is not known.
+        """
+        kept = checkpoint.load(path)
+        config = kept.config or {}
+        name = config.get("task")
+        known = readers() if task is None else {task.name: task}
+        task = known.get(name)
+        if task is None or task.subject is None:
+            what = (f"{name} reads no pictures" if name in TASKS or task is not None else
+                    f"is of the task {name}, which is not known here" if name else
+                    "names no task")
+            raise Fault(f"{path}: {what}; a checkpoint of {', '.join(known)} is needed")
+        if "classes" not in config:
+            raise Fault(f"{path}: does not name its classes; train it again")
+        classes, shape = config["classes"], config["shape"]
+        told = config["options"]
+        options = task.options(**{key: told[key] for key in task.options.own_names()
+                                  if key in told})
+        like = Data(config["dataset"], "", np.empty((0, *shape), np.float32),
+                    np.empty(0, np.int64), classes=classes)
+        implementation = implementations.get("minigrad")
+        model = task.model(implementation, like, options)
+        checkpoint.put(replace(kept, model=kept.weights), model=model)
+        return cls(path, task, task.subject, classes, (shape[1], shape[2]), implementation, model)
+
+    @property
+    def name(self) -> str:
+        """The run's folder, and the task where that does not tell it."""
+        folder = self.path.resolve().parent.name
+        return folder if folder.startswith(self.task.name) else f"{self.task.name} ({folder})"
+
+    def __call__(self, picture: Image.Image, whole: bool = False) -> list[Prediction]:
+        """What is in a picture, from left to right.
+
+        whole: the picture itself is the face or the digit; one of just the network's size is.
+        """
+        whole = whole or picture.size == self.size[::-1]
+        found = (self.subject.whole if whole else self.subject.find)(picture, self.size)
+        if not found:
+            return []
+        p = self.probabilities(np.stack([crop.pixels for crop in found])[:, None])
+        return [Prediction(crop, dict(zip(self.classes, row, strict=True)))
+                for crop, row in zip(found, p.tolist(), strict=True)]
+
+    def probabilities(self, x: Array) -> Array:
+        """(N, 1, H, W) → (N, classes)."""
+        return softmax(self.task.outputs(self.implementation, self.model, x))
+
+
+def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path | None = None,
+         json: Path | None = None, task: Task[Any] | None = None) -> int:
+    """Predict each image; one that fails is one line, and the others are done all the same."""
+    predictor = Predictor.load(path, task)
+    if out is not None:
+        make_folder(out)
+    entries: list[dict[str, Any]] = []
+    names: set[str] = set()
+    for image in images:
+        try:
+            picture = read_picture(image, str(image))
+            predictions = predictor(picture, whole)
+            if not predictions:
+                raise Fault(f"{image}: no {predictor.subject.noun} found; "
+                            "--whole takes the picture for one")
+        except Fault as fault:
+            message = str(fault) if str(fault).startswith(f"{image}: ") else f"{image}: {fault}"
+            print(f"comparisons: {message}", file=sys.stderr)
+            entries.append({"image": str(image), "error": message})
+            continue
+        print(text(image, predictions, predictor.subject.noun))
+        drawing = None
+        if out is not None:
+            drawing = out / unused(f"{image.stem}-predicted", names)
+            write_bytes(drawing, annotate.png(picture, predictions))
+        entries.append({
+            "image": str(image), "width": picture.width, "height": picture.height,
+            "annotated": None if drawing is None else str(drawing),
+            f"{predictor.subject.noun}s": [{"box": list(p.crop.box), "class": p.best[0][0],
+                                         "probabilities": p.probabilities}
+                                        for p in predictions]})
+    if json is not None:
+        write_json(json, {"schema": SCHEMA, "checkpoint": str(path), "task": predictor.task.name,
+                          "classes": predictor.classes, "images": entries}, indent=2)
+    return int(any("error" in entry for entry in entries))
+
+
+def text(image: Path, predictions: Sequence[Prediction], noun: str) -> str:
+    """A line for the image, and one for each face or digit in it."""
+    n = len(predictions)
+    lines = [f"{image}: {n} {noun}{'s' if n > 1 else ''}"]
+    for i, prediction in enumerate(predictions, 1):
+        x, y, w, h = prediction.crop.box
+        told = ", ".join(f"{name} {p:.1%}" for name, p in prediction.best[:TOLD])
+        lines.append(f"  {i}  {told}  (at {x}, {y}, {w}×{h} px)")
+    return "\n".join(lines)
+
+
+def unused(stem: str, names: set[str]) -> str:
+    """A file name that no picture of another folder has taken."""
+    name, again = f"{stem}.png", 1
+    while name in names:
+        again += 1
+        name = f"{stem}-{again}.png"
+    names.add(name)
+    return name

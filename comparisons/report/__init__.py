@@ -1,0 +1,1 @@
+"""The table and the page: what the runs of a folder found."""

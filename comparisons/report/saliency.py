@@ -1,0 +1,179 @@
+"""Which part of an image made the network say what it said, and whether that can be believed.
+
+Two answers: Grad-CAM asks the gradient, occlusion covers a part and asks again. Both are made with
+minigrad; weights trained with PyTorch move over, their names being equal. A map may look sensible
+and yet show only where the image has edges, so `sanity` compares it with the maps of networks that
+have learned nothing: it must not be like theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from comparisons import implementations
+from comparisons.datasets.base import Array, Data
+from comparisons.datasets.pictures import png
+from comparisons.tasks.options import Options
+from comparisons.tasks.statistics import softmax
+from comparisons.tasks.task import Task, Trained
+from minigrad import Tensor, grad
+from minigrad.nn import Module
+from minigrad.train import predict
+
+GRID = 12               # an occlusion map has 12 × 12 places
+PART = 0.25             # side of the covering square, as a part of the image's
+SHEET = 12              # images a class on the contact sheet
+CHECKED = 48            # test images whose Grad-CAM the sanity check compares
+RANDOM = 3              # networks with random weights that it compares with
+
+Explain = Callable[[Module], Array]
+
+
+def grad_cam(model: Module, layer: Module, x: Array, classes: Array) -> Array:
+    """Where `layer` saw what speaks for a class: Σ_k α_k A_k, α_k = mean over places of ∂y_c/∂A_k.
+
+    A: the layer's output (N, K, h, w); y_c: the logit of the class. In logits, negative where it
+    speaks against the class; the paper shows the positive part.
+    Shapes: x (N, C, H, W), classes (N,) → (N, h, w).
+    Source: Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2 without its ReLU.
+    """
+    seen: list[Tensor] = []
+    model.eval()
+    with layer.register_forward_hook(lambda module, args, output: seen.append(output)):
+        logits = model(Tensor(x))
+    features = seen[0]
+    (g,) = grad(logits[np.arange(len(x)), classes].sum(), features)
+    assert g is not None
+    alpha = g.numpy().mean((2, 3), keepdims=True)
+    cam: Array = (alpha * features.detach().numpy()).sum(1)
+    return cam
+
+
+def occlusion(model: Module, x: Array, classes: Array) -> Array:
+    """How much the log-odds of a class fall when a square of the image's mean covers a place.
+
+    The square is a quarter of the image wide and stands in turn on each of 12 × 12 places, cut at
+    the border. Log-odds, ln p / (1 - p), since a probability near 1 hardly moves. In nats.
+    Shapes: x (N, C, S, S), classes (N,) → (N, 12, 12).
+    Source: Zeiler & Fergus 2014, arXiv 1311.2901, section 4.2.
+    """
+    size, half = x.shape[-1], x.shape[-1] * PART / 2
+    middle = (np.arange(GRID) + 0.5) * size / GRID
+    low = np.maximum(np.rint(middle - half), 0).astype(int)
+    high = np.rint(middle + half).astype(int)
+    after = np.empty((len(x), GRID * GRID))
+    for image, c, odds in zip(x, classes, after, strict=True):
+        covered = np.repeat(image[None], GRID * GRID, 0)            # 144 × C × S × S
+        for copy, (i, j) in zip(covered, np.ndindex(GRID, GRID), strict=True):
+            copy[:, low[i]:high[i], low[j]:high[j]] = image.mean((1, 2), keepdims=True)
+        odds[:] = log_odds(predict(model, covered), np.full(GRID * GRID, c))
+    before = log_odds(predict(model, x), classes)
+    return (before[:, None] - after).reshape(-1, GRID, GRID)
+
+
+def log_odds(logits: Array, classes: Array) -> Array:
+    """ln p / (1 - p) of one class a row: its logit, less the log-sum-exp of the others."""
+    logits, rows = logits.astype(np.float64), np.arange(len(logits))
+    mine = logits[rows, classes]
+    logits[rows, classes] = -np.inf
+    odds: Array = mine - np.logaddexp.reduce(logits, axis=1)
+    return odds
+
+
+def rank_correlation(a: Array, b: Array) -> Array:
+    """Spearman's ρ of each map in `a` with its like in `b`; 0 where a map is the same all over.
+
+    Shapes: a, b (N, h, w) → (N,).
+    """
+    a, b = (rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (a, b))
+    a, b = (ranks - ranks.mean(1, keepdims=True) for ranks in (a, b))
+    scale = np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    rho: Array = np.divide((a * b).sum(1), scale, out=np.zeros(len(a)), where=scale > 0)
+    return rho
+
+
+def sanity(explain: Explain, trained: Module, random: Iterable[Module]) -> list[float]:
+    """The mean rank correlation of the trained network's maps with each random network's.
+
+    Near 0, the maps come from what was learned. Near 1 or -1, they would be there without.
+    Source: Adebayo et al. 2018, arXiv 1810.03292, model parameter randomization.
+    """
+    maps = explain(trained)
+    return [float(rank_correlation(maps, explain(model)).mean()) for model in random]
+
+
+# ---- what the report shows ----------------------------------------------------------------------
+
+def pictures(task: Task[Any], data: Data, trained: Sequence[Trained], options: Options
+             ) -> dict[str, Any]:
+    """For details.json: a contact sheet; and maps of networks whose `features` end with a pool."""
+    if data.x.ndim != 4:
+        return {}
+    found: dict[str, Any] = {"sheet": contact_sheet(data)}
+    minigrad = implementations.get("minigrad")
+
+    def network(seed: int, weights: dict[str, Array] | None = None) -> Module:
+        model: Module = minigrad.new_model(lambda impl: task.model(impl, data, options), seed,
+                                           task.dtype)
+        if weights is not None:
+            model.load_state_dict({k: Tensor(v) for k, v in weights.items()})
+        return model
+
+    if not hasattr(network(0), "features"):
+        return found
+    found["examples"] = []
+    for k, rows in chosen(trained, len(data.classes)):
+        split, model = trained[k].split, network(0, trained[k].weights)
+        probability = softmax(trained[k].outputs[rows])
+        x, guesses = split.x_test[rows], probability.argmax(1)
+        cams, drops = grad_cam(model, last_map(model), x, guesses), occlusion(model, x, guesses)
+        found["examples"] += [
+            {"target": int(split.y_test[row]), "guess": int(guesses[i]), "png": png(x[i, 0]),
+             "confidence": round(float(probability[i].max()), 4),
+             "grad_cam": cams[i].round(4).tolist(), "occlusion": drops[i].round(3).tolist()}
+            for i, row in enumerate(rows)]
+    first, model = trained[0].split, network(0, trained[0].weights)
+    # seeds that no training has: a network is like the random one that it began as
+    random = [network(options.seed + len(trained) + i) for i in range(RANDOM)]
+    x, y = first.x_test[:CHECKED], first.y_test[:CHECKED]
+    few = slice(len(data.classes))
+    found["sanity"] = {
+        "grad_cam": sanity(lambda m: grad_cam(m, last_map(m), x, y), model, random),
+        "occlusion": sanity(lambda m: occlusion(m, x[few], y[few]), model, random)}
+    return found
+
+
+def last_map(model: Any) -> Module:
+    """The layer before the last pool: its maps are the deepest that still have places."""
+    layer: Module = model.features[-2]
+    return layer
+
+
+def chosen(trained: Sequence[Trained], classes: int) -> list[tuple[int, list[int]]]:
+    """Of each class the surest right and the surest wrong reading: test rows, a training each."""
+    which = np.concatenate([np.full(len(t.outputs), k) for k, t in enumerate(trained)])
+    row = np.concatenate([np.arange(len(t.outputs)) for t in trained])
+    truth = np.concatenate([t.split.y_test for t in trained])
+    probability = softmax(np.concatenate([t.outputs for t in trained]))
+    right, sure = probability.argmax(1) == truth, probability.max(1)
+    best = [group[sure[group].argmax()] for c in range(classes) for hit in (True, False)
+            if len(group := np.flatnonzero((truth == c) & (right == hit)))]
+    return [(k, [int(row[i]) for i in best if which[i] == k]) for k in np.unique(which[best])]
+
+
+def contact_sheet(data: Data) -> list[dict[str, Any]]:
+    """Of each class, how many images there are, and a dozen: of as many persons, where known."""
+    y = data.y if data.y_test is None else np.concatenate([data.y, data.y_test])
+    sheet = []
+    for c, name in enumerate(data.classes):
+        rows = np.flatnonzero(data.y == c)
+        if data.subjects is not None:
+            rows = rows[np.unique(data.subjects[rows], return_index=True)[1]]
+        picked = rows[np.linspace(0, len(rows) - 1, min(SHEET, len(rows))).astype(int)]
+        sheet.append({"class": name, "count": int((y == c).sum()),
+                      "png": [png(data.x[i, 0]) for i in picked]})
+    return sheet

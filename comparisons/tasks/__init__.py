@@ -1,0 +1,1 @@
+"""The tasks: all that each system is, written once for either implementation."""

@@ -1,0 +1,83 @@
+"""What tasks share that put items into classes: the loss, the linear reference and the verdict."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from comparisons.datasets.base import Array, Data
+from comparisons.implementations import Implementation
+from comparisons.tasks.statistics import (
+    balanced_accuracy,
+    confusion_matrix,
+    per_class,
+    softmax,
+    wilson,
+)
+from comparisons.tasks.task import Details, Headline, Loss, Metrics, OptionsT, Split, Task, Trained
+
+ACCURACY = Headline("accuracy", "test_accuracy", "linear classifier", "linear_accuracy")
+
+
+class ClassificationTask(Task[OptionsT]):
+    """Items in, one of a few classes out. The model's outputs are logits, (N, classes)."""
+
+    headlines = (ACCURACY,)
+    linear_c = 0.1      # inverse strength of the linear reference's penalty, by validation on
+                        # training images: the best of 0.01, 0.1 and 1 for digits, near it for faces
+
+    def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
+        loss: Loss = implementation.functional.cross_entropy
+        return loss
+
+    def watch(self, implementation: Implementation, model: object, split: Split) -> Metrics:
+        # not by `outputs`, which may compute twice: a curve costs this time after every epoch
+        guesses = implementation.predict(model, split.x_test).argmax(1)
+        return {"test_accuracy": float(np.mean(guesses == split.y_test))}
+
+    def baselines(self, data: Data, splits: Sequence[Split]) -> Metrics:
+        """The commonest class, and a linear classifier on the items as they are."""
+        truth = np.concatenate([s.y_test for s in splits])
+        majority = np.concatenate([np.full(len(s.y_test), np.bincount(s.y).argmax())
+                                   for s in splits])
+        linear = np.concatenate([linear_guesses(s, self.linear_c) for s in splits])
+        confusion = confusion_matrix(truth, linear, len(data.classes))
+        return {"majority_accuracy": float(np.mean(majority == truth)),
+                "linear_accuracy": float(np.mean(linear == truth)),
+                "linear_balanced_accuracy": balanced_accuracy(confusion)}
+
+    def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
+        rows = np.concatenate([t.split.test_rows for t in trained])
+        truth = np.concatenate([t.split.y_test for t in trained])
+        probability = softmax(np.concatenate([t.outputs for t in trained]))
+        guesses, confidence = probability.argmax(1), probability.max(1)
+        right = guesses == truth
+        known = len(np.unique(rows))            # an item that is tested in every repeat counts once
+        low, high = wilson(round(right.mean() * known), known)
+        confusion = confusion_matrix(truth, guesses, len(data.classes))
+        scores = per_class(confusion)
+        metrics = {"test_accuracy": float(right.mean()), "test_accuracy_low": low,
+                   "test_accuracy_high": high,
+                   "balanced_accuracy": balanced_accuracy(confusion),
+                   "macro_f1": float(scores["f1"][scores["count"] > 0].mean()),
+                   "test_loss": float(-np.log(np.maximum(
+                       probability[np.arange(len(truth)), truth], 1e-300)).mean())}
+        return metrics, {
+            "classes": list(data.classes), "rows": rows.tolist(), "targets": truth.tolist(),
+            "guesses": guesses.tolist(), "confusion": confusion.tolist(),
+            "per_class": {key: values.tolist() for key, values in scores.items()},
+            "confidence": np.round(confidence, 4).tolist()}
+
+
+def linear_guesses(split: Split, c: float) -> Array:
+    """What multinomial logistic regression on the items' values says of the split's test part."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    with warnings.catch_warnings():     # the last digits of a reference are not worth the minutes
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        classifier = LogisticRegression(C=c, max_iter=100, tol=1e-3)
+        classifier.fit(split.x.reshape(len(split.x), -1), split.y)
+    guesses: Array = classifier.predict(split.x_test.reshape(len(split.x_test), -1))
+    return guesses

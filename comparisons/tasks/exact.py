@@ -1,0 +1,48 @@
+"""The exact answers of the two linear systems, and a model's coefficients to hold beside them."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from comparisons.datasets.base import Array
+from comparisons.tasks.task import Split
+
+
+def with_ones(x: Array) -> Array:
+    """x with a column of ones, whose coefficient is the bias: (N, F) → (N, F + 1)."""
+    return np.column_stack([x, np.ones(len(x))])
+
+
+def coefficients(weights: dict[str, Array]) -> Array:
+    """A linear model's coefficients, the bias last: (F + 1, outputs)."""
+    (weight,), (bias,) = ([value for key, value in weights.items() if key.endswith(end)]
+                          for end in ("weight", "bias"))
+    return np.vstack([weight.T, bias])
+
+
+@functools.lru_cache(maxsize=16)
+def least_squares(split: Split) -> Array:
+    """The coefficients of the least squared error on the split's training part: (F + 1, outputs).
+    """
+    solution: Array = np.linalg.lstsq(with_ones(split.x), split.y)[0]
+    return solution
+
+
+@functools.lru_cache(maxsize=16)
+def maximum_likelihood(split: Split) -> tuple[Array, Array]:
+    """The coefficients of logistic regression, (F + 1, 1), and their standard errors, (F + 1,).
+
+    Iteratively reweighted least squares (IRLS), which is Newton's method:
+    w += (XᵀSX)⁻¹ Xᵀ(y - p), with p = 1 / (1 + e^-Xw) and S = diag p(1 - p).
+    """
+    x, w = with_ones(split.x), np.zeros(split.x.shape[1] + 1)
+    for _ in range(25):
+        p = 1 / (1 + np.exp(-x @ w))
+        curvature = (x * (p * (1 - p))[:, None]).T @ x
+        step = np.linalg.solve(curvature, x.T @ (split.y - p))
+        w = w + step
+        if np.abs(step).max() < 1e-13:
+            break
+    return w[:, None], np.sqrt(np.diag(np.linalg.inv(curvature)))

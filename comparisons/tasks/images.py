@@ -1,0 +1,48 @@
+"""What tasks share that put images into classes: a verdict that shows images, too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+import numpy as np
+
+from comparisons.datasets.base import Array, Data
+from comparisons.datasets.pictures import png
+from comparisons.tasks.classification import ClassificationTask
+from comparisons.tasks.task import Details, Metrics, OptionsT, Trained
+
+SAMPLES = 12            # images shown of those read right, and of those read wrong
+
+
+class ImageTask(ClassificationTask[OptionsT]):
+    """Grey images in, one of a few classes out."""
+
+    def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
+        metrics, details = super().judge(data, trained)
+        rows, truth, guesses, confidence = (
+            np.array(details[key]) for key in ("rows", "targets", "guesses", "confidence"))
+        images = np.concatenate([t.split.x_test for t in trained])
+        groups = rows if data.clips is None else data.clips[rows]
+        shown = samples(truth, guesses, confidence, groups)
+        return metrics, details | {
+            "samples": [{"at": i, "png": png(images[i, 0])} for i in shown]}
+
+
+def samples(truth: Array, guesses: Array, confidence: Array, groups: Array) -> list[int]:
+    """The images to show: of those right, one of each class in turn; of those wrong, the most
+    confident first.
+
+    groups: what belongs together, as the frames of a clip do, which are near copies of each other.
+    Of each group one image at most is shown among the right ones, and one among the wrong ones.
+    """
+    def apart(items: Array) -> Array:
+        """The first of each group, in the order they come in"""
+        kept: Array = items[np.sort(np.unique(groups[items], return_index=True)[1])]
+        return kept
+
+    right, wrong = apart(np.flatnonzero(truth == guesses)), np.flatnonzero(truth != guesses)
+    wrong = apart(wrong[np.argsort(-confidence[wrong], kind="stable")])
+    turns = zip_longest(*(right[truth[right] == c].tolist() for c in np.unique(truth)))
+    in_turn = [i for turn in turns for i in turn if i is not None]
+    return [*in_turn[:SAMPLES], *wrong[:SAMPLES].tolist()]

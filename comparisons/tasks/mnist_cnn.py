@@ -1,0 +1,33 @@
+"""MNIST with a small convolutional network, two convolutions and two linear layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comparisons.datasets.base import Data
+from comparisons.implementations import Implementation
+from comparisons.tasks.mnist_mlp import MnistMlpTask
+from comparisons.tasks.options import Options
+from comparisons.tasks.task import Transform
+from minigrad.data import transforms
+
+EPOCHS = 4
+BATCH_SIZE = 100
+LR = 3e-3               # the peak of the cycle
+ROTATE, SCALE, SHIFT = 8, 0.1, 0.07     # degrees, and parts of the image: as far as hands differ
+
+
+class MnistCnnTask(MnistMlpTask):
+    """The perceptron's task with another model, on digits moved a little at every epoch."""
+
+    name = "mnist-cnn"
+    title = "MNIST, convolutional network"
+    epochs = EPOCHS
+    batch_size = BATCH_SIZE
+    lr = LR
+
+    def transform(self) -> Transform | None:
+        return transforms.RandomAffine(ROTATE, (SHIFT, SHIFT), (1 - SCALE, 1 + SCALE))
+
+    def model(self, implementation: Implementation, data: Data, options: Options) -> Any:
+        return implementation.models.CNN(classes=10)

@@ -1,0 +1,53 @@
+"""MNIST with a multi-layer perceptron, 784-500-10: the textbook network, plain pixels in."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from comparisons.datasets.base import Data
+from comparisons.datasets.crops import Subject
+from comparisons.datasets.digits import digits, whole_digit
+from comparisons.datasets.mnist import download_mnist, load_mnist, load_subset
+from comparisons.errors import DataError
+from comparisons.implementations import Implementation
+from comparisons.tasks.images import ImageTask
+from comparisons.tasks.options import Options
+from comparisons.tasks.task import Recipe
+
+EPOCHS = 10             # enough for the one-cycle rate to come down to zero
+BATCH_SIZE = 100
+LR = 2e-3               # the peak of the cycle
+WEIGHT_DECAY = 0.01     # AdamW's
+
+
+class MnistMlpTask(ImageTask[Options]):
+    name = "mnist-mlp"
+    title = "MNIST, perceptron 784-500-10"
+    options = Options
+    reads = "digits in MNIST's IDX files"
+    subject = Subject("digit", digits, whole_digit)
+    epochs = EPOCHS
+    batch_size = BATCH_SIZE
+    lr = LR
+
+    def load(self, options: Options) -> Data:
+        """What the user has; else a download where there is internet; else the embedded digits."""
+        if options.embedded:
+            return load_subset()
+        data = load_mnist(options.data)
+        if data.name == "mnist-subset" and not options.quick:
+            with contextlib.suppress(DataError):
+                data = load_mnist(download_mnist())
+        return data
+
+    def model(self, implementation: Implementation, data: Data, options: Options) -> Any:
+        return implementation.models.MLP((784, 500, 10))
+
+    def optimizer(self, implementation: Implementation, parameters: Any, recipe: Recipe) -> Any:
+        return implementation.optim.AdamW(parameters, lr=recipe.lr, weight_decay=WEIGHT_DECAY)
+
+    def scheduler(self, implementation: Implementation, optimizer: Any, recipe: Recipe, steps: int
+                  ) -> Any:
+        return implementation.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.lr,
+                                                            total_steps=steps)

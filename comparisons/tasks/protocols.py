@@ -1,0 +1,69 @@
+"""Who is trained on and who is tested on: the protocols by which recordings of people are split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from comparisons.datasets.base import Array, Data
+from comparisons.datasets.splits import clip_split, overlap, person_split, random_split
+from comparisons.errors import Fault
+from comparisons.tasks.task import Split
+
+PROTOCOLS = ("random", "clip", "person", "given")
+"""What is kept apart: single images, recordings, persons; or the split that comes with the data."""
+HOLD_OUT = 5            # without folds, one part in five is the test set
+
+
+def rows_of_splits(data: Data, protocol: str, folds: int | None, repeats: int, seed: int
+                   ) -> Iterator[tuple[str, Array, Array]]:
+    """Each split by the protocol: its title, and the rows trained and tested on.
+
+    protocol: one of PROTOCOLS. folds: how many parts there are, each tested on in turn; None: one
+    part in five is tested on, once. repeats: how often the parts are made anew.
+
+    Raises: Fault if the data do not tell what the protocol keeps apart, or cannot be shared out.
+    """
+    n = folds or HOLD_OUT
+    if protocol == "given":
+        if data.test_rows is None:
+            raise Fault(f"--protocol given: {data.name} has no test part of its own")
+        if folds or repeats > 1:
+            raise Fault("--protocol given: there is one split, so neither --folds nor --repeats")
+        yield "", np.setdiff1d(np.arange(len(data.y)), data.test_rows), data.test_rows
+        return
+    groups = {"random": np.arange(len(data.y)), "clip": data.clips,
+              "person": data.subjects}[protocol]
+    if groups is None:
+        others = "random" + " or given" * (data.test_rows is not None)
+        raise Fault(f"--protocol {protocol}: {data.name} does not say which images belong to "
+                    f"one {protocol}; only --protocol {others} can split it")
+    if len(np.unique(groups)) < n:
+        what = {"random": "images", "clip": "recordings", "person": "persons"}[protocol]
+        raise Fault(f"--folds {n}: {data.name} has only {len(np.unique(groups))} {what} to share "
+                    "out")
+    for repeat in range(repeats):
+        for k in range(folds or 1):
+            if protocol == "random":
+                train, test = random_split(data.y, k, n, seed, repeat)
+            else:
+                split = {"clip": clip_split, "person": person_split}[protocol]
+                train, test = split(groups, data.y, k, n, seed, repeat)
+            if protocol != "random" and overlap(groups, train, test) > 0:
+                raise AssertionError(f"--protocol {protocol}: a {protocol} is on both sides")
+            titles = [f"fold {k + 1}/{n}"] if folds else []
+            titles += [f"repeat {repeat + 1}/{repeats}"] if repeats > 1 else []
+            yield ", ".join(titles), train, test
+
+
+def kinds(data: Data) -> dict[str, Array]:
+    """What images may have in common, as far as it is known: a label for each row."""
+    return {kind: groups for kind, groups in (("person", data.subjects), ("clip", data.clips))
+            if groups is not None}
+
+
+def overlaps(data: Data, split: Split) -> dict[str, float]:
+    """The share of test images whose person, and whose recording, training has seen."""
+    return {kind: overlap(groups, split.train_rows, split.test_rows)
+            for kind, groups in kinds(data).items()}

@@ -1,0 +1,86 @@
+"""Linear regression, against the exact answer: least squares has one, and training must find it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from comparisons.datasets.base import Array, Data
+from comparisons.datasets.regression import load_regression
+from comparisons.implementations import Implementation
+from comparisons.tasks.exact import coefficients, least_squares, with_ones
+from comparisons.tasks.options import Options
+from comparisons.tasks.task import (
+    Details,
+    Headline,
+    Loss,
+    Metrics,
+    Recipe,
+    Split,
+    Task,
+    Trained,
+)
+
+EPOCHS = 300            # steps: each epoch is one step on all the data, as least squares sees it
+LR = 0.3                # the loss's curvature is about 2 in every direction: 2 / LR is ample
+MOMENTUM = 0.5
+
+
+class RegressionTask(Task[Options]):
+    name = "regression"
+    title = "Linear regression"
+    options = Options
+    epochs = EPOCHS
+    quick_epochs = EPOCHS
+    quick_items = None
+    batch_size = None
+    lr = LR
+    dtype = np.float64                  # to agree with the exact answer beyond six digits
+    checkpoint_every = 100
+    shuffle = False                     # the order of a sum would show in the last digit
+    headlines = (
+        Headline("test RMSE", "test_rmse", "least squares", "test_rmse_exact", ".6f"),
+        Headline("off the exact coefficients", "coefficient_error", "exact", "coefficient_error",
+                 ".1e"),
+    )
+
+    def load(self, options: Options) -> Data:
+        return load_regression(seed=options.seed)
+
+    def model(self, implementation: Implementation, data: Data, options: Options) -> Any:
+        return implementation.models.LinearRegression(data.x.shape[1], data.y.shape[1])
+
+    def optimizer(self, implementation: Implementation, parameters: Any, recipe: Recipe) -> Any:
+        return implementation.optim.SGD(parameters, lr=recipe.lr, momentum=MOMENTUM)
+
+    def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
+        loss: Loss = implementation.functional.mse_loss
+        return loss
+
+    def watch(self, implementation: Implementation, model: Any, split: Split) -> Metrics:
+        learned = coefficients(implementation.weights(model))
+        return {"coefficient_error": float(np.abs(learned - least_squares(split)).max())}
+
+    def baselines(self, data: Data, splits: Sequence[Split]) -> Metrics:
+        split = splits[0]
+        predicted = with_ones(split.x_test) @ least_squares(split)
+        return {"test_rmse_exact": rmse(predicted, split.y_test),
+                "test_rmse_mean": rmse(split.y.mean(0), split.y_test), "coefficient_error": 0.0}
+
+    def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
+        (run,) = trained
+        learned, best = coefficients(run.weights), least_squares(run.split)
+        metrics = {"test_rmse": rmse(run.outputs, run.split.y_test),
+                   "coefficient_error": float(np.abs(learned - best).max())}
+        names = [f"x{i + 1}" for i in range(len(best) - 1)] + ["bias"]
+        return metrics, {"coefficients": {"names": names, "learned": learned[:, 0].tolist(),
+                                          "exact": best[:, 0].tolist()},
+                         "fit": {"truth": run.split.y_test[:, 0].tolist(),
+                                 "predicted": run.outputs[:, 0].tolist()}}
+
+
+def rmse(predicted: Array, truth: Array) -> float:
+    """The root of the mean squared error."""
+    return float(np.sqrt(np.mean((predicted - truth) ** 2)))

@@ -1,0 +1,78 @@
+"""The results folder: `results.json` and, a run, its checkpoint and the details for the report.
+
+A run's folder is `DIR/<task>-<implementation>/`: `last.safetensors` (the training under way or the
+last one done), `fold-<k>.safetensors` (the trainings before it, where there are several) and
+`details.json`. Files are written beside their place and renamed, so that none is ever half there.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from comparisons.errors import Fault
+from comparisons.files import write_json
+from comparisons.tasks.registry import TASKS
+
+SCHEMA = 1
+
+
+class Results:
+    """The runs of one folder, by (task, implementation); a new run replaces only its like."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / "results.json"
+        if folder.exists() and not folder.is_dir():
+            raise Fault(f"{folder}: not a folder")
+        self.content = self._read()
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = json.loads(self.path.read_text("utf-8"))
+            schema = content["schema"]
+            for run in content["runs"]:
+                run["task"], run["impl"], run["metrics"], run["baselines"]
+                if (task := TASKS.get(run["task"])) is not None:        # of an earlier version
+                    run.setdefault("title", task.title)
+                    run.setdefault("headlines", [asdict(h) for h in task.headlines])
+        except FileNotFoundError:
+            return {"schema": SCHEMA, "environment": {}, "runs": []}
+        except OSError as error:
+            raise Fault(f"{self.path}: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError):
+            raise Fault(f"{self.path}: damaged; it is left as it is, choose another folder with "
+                        "--out") from None
+        if schema != SCHEMA:
+            raise Fault(f"{self.path}: has schema {schema}; this program reads {SCHEMA}")
+        return content
+
+    @property
+    def runs(self) -> list[dict[str, Any]]:
+        runs: list[dict[str, Any]] = self.content["runs"]
+        return runs
+
+    def run_folder(self, task: str, impl: str) -> Path:
+        return self.folder / f"{task}-{impl}"
+
+    def add(self, run: dict[str, Any], details: dict[str, Any],
+            environment: dict[str, Any]) -> None:
+        """Put a finished run in the place of an earlier one of its kind, or at the end."""
+        write_json(self.run_folder(run["task"], run["impl"]) / "details.json", details)
+        self.content = self._read()             # another process may have finished a run since
+        kind = (run["task"], run["impl"])
+        kept = [r for r in self.runs if (r["task"], r["impl"]) != kind]
+        self.content |= {"environment": environment, "runs": [*kept, run]}
+        write_json(self.path, self.content, indent=2)
+
+    def details(self, run: dict[str, Any]) -> dict[str, Any]:
+        path = self.run_folder(run["task"], run["impl"]) / "details.json"
+        try:
+            details: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            details["history"][0]["loss"]
+        except OSError as error:
+            raise Fault(f"{path}: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError, IndexError):
+            raise Fault(f"{path}: damaged") from None
+        return details

@@ -1,0 +1,265 @@
+"""Training: every task with every implementation, checkpointed, judged and put in the results."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from comparisons import implementations
+from comparisons.datasets.base import Data
+from comparisons.errors import Fault, NotThereError
+from comparisons.files import make_folder
+from comparisons.implementations import Implementation
+from comparisons.tasks.options import Options
+from comparisons.tasks.task import Details, Metrics, Recipe, Split, Task, Trained
+from comparisons.training import environment
+from comparisons.training.progress import Progress, Watched
+from comparisons.training.results import Results
+from comparisons.training.training import Training, first_step, prepare
+
+Say = Callable[[str], None]
+Job = tuple[Task[Any], Options]         # a task, and the options it runs with
+Explain = Callable[[Task[Any], Data, Sequence[Trained], Any], Details]
+
+
+def run_jobs(jobs: Sequence[Job], impls: Sequence[str], results: Results, *, resume: bool = False,
+             command: str = "", say: Say = print, explain: Explain | None = None
+             ) -> list[dict[str, Any]]:
+    """Run each task with each implementation; every finished run is in the results at once.
+
+    command: the command line, for the record. explain: makes further details of a finished run
+    for its report, such as pictures.
+    """
+    # all data before any training: what is missing should show at once
+    loaded = load(jobs)
+    make_folder(results.folder)
+    done = []
+    for task, options in jobs:
+        data = loaded[source_of(task, options)]
+        say(f"{task.title}: {data.source}")
+        for line in data.left_out:
+            say(f"  left out: {line}")
+        splits = task.splits(data, options)
+        for line in task.introduction(data, splits, options):
+            say(f"  {line}")
+        baselines = task.baselines(data, splits)
+        for name in impls:
+            run = Run(task, implementation_for(task, name, options.device), data, splits, options,
+                      results.run_folder(task.name, name), resume)
+            # a rate that is too high overflows, and ends in one line: NumPy need not warn as well
+            with np.errstate(over="ignore", invalid="ignore"):
+                record, details, trained = run()
+            record |= {"baselines": baselines, "command": command}
+            if explain is not None:
+                details |= explain(task, data, trained, options)
+            results.add(record, details, environment.describe())
+            done.append(record)
+            say(f"  {implementations.TITLES[name]}: {told(task, record)}, "
+                f"{record['train_seconds']:.1f} s of training")
+            for line in task.remarks(record["metrics"], details):
+                say(f"    {line}")
+    return done
+
+
+def source_of(task: Task[Any], options: Options) -> tuple[Any, Options]:
+    """What decides which data are loaded: the two MNIST tasks share theirs."""
+    return type(task).load, options
+
+
+def load(jobs: Sequence[Job]) -> dict[Any, Data]:
+    """The jobs' data by their source.
+
+    --data must hold something for one of the tasks; the others then do as without it.
+    """
+    loaded: dict[Any, Data] = {}
+    lacking: dict[Any, tuple[Job, NotThereError]] = {}
+    for task, options in jobs:
+        source = source_of(task, options)
+        if source not in loaded | lacking:
+            try:
+                loaded[source] = task.load(options)
+            except NotThereError as error:
+                lacking[source] = (task, options), error
+    used = any(task.reads and source_of(task, options) in loaded for task, options in jobs)
+    for source, ((task, options), error) in lacking.items():
+        if not used:
+            raise error
+        loaded[source] = task.load(replace(options, data=None))
+    return loaded
+
+
+def implementation_for(task: Task[Any], name: str, device: str) -> Implementation:
+    # the float64 tasks are tiny and want exactness, and not every device has float64
+    return implementations.get(name, "cpu" if task.dtype == np.float64 else device)
+
+
+def told(task: Task[Any], record: dict[str, Any]) -> str:
+    """The headlines of a run, and what its test images share with training, on one line."""
+    figures = [f"{h.label} {record['metrics'][h.metric]:{h.format}}" for h in task.headlines]
+    figures += [f"{kind} overlap {record['metrics'][f'{kind}_overlap']:.1%}"
+                for kind in ("person", "clip") if f"{kind}_overlap" in record["metrics"]]
+    return ", ".join(figures)
+
+
+@dataclass
+class Run:
+    """One task with one implementation: its trainings, one a split, and their verdict."""
+
+    task: Task[Any]
+    impl: Implementation
+    data: Data
+    splits: Sequence[Split]
+    options: Options
+    folder: Path
+    resume: bool
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def __call__(self) -> tuple[dict[str, Any], Details, list[Trained]]:
+        """The record for results.json, the details for the report, and what was trained."""
+        recipe = self.recipe(self.splits[0])
+        for path in self.folder.glob(".*.safetensors.*.tmp"):   # of a run killed as it wrote
+            path.unlink()
+        if not self.resume:             # what an earlier run left is not this one's
+            for path in self.folder.glob("fold-*.safetensors"):
+                path.unlink()
+        environment.reset_peak_rss()
+        before, start = environment.rss_mb(), time.perf_counter()
+        first_step(self.task, self.impl, self.data, self.splits[0], self.options,
+                   self.options.seed)
+        warm_up = time.perf_counter() - start
+        steps = sum(math.ceil(len(s.x) / self.recipe(s).batch_size) for s in self.splits)
+        progress = Progress(f"{self.task.name} ({self.impl.title})", recipe.epochs,
+                            steps * recipe.epochs)
+        try:
+            trained = [self.train(k, split, progress) for k, split in enumerate(self.splits)]
+        finally:
+            progress.close()
+        metrics, details = self.task.judge(self.data, trained)
+        self.insist_on_finite(metrics, recipe.epochs - 1)
+        record = self.record(recipe, metrics) | {
+            "warm_up_seconds": round(warm_up, 3), "rss_before_mb": round(before, 1),
+            "peak_rss_mb": round(environment.peak_rss_mb(), 1)}
+        return record, details | {"history": self.history}, trained
+
+    def record(self, recipe: Recipe, metrics: Metrics) -> dict[str, Any]:
+        """What results.json says of the run: what it was, and what came of it."""
+        task, options = self.task, self.options
+        return {
+            "task": task.name, "title": task.title, "impl": self.impl.name,
+            "dataset": self.data.name, "source": self.data.source, "seed": options.seed,
+            "epochs": recipe.epochs, "batch_size": recipe.batch_size, "lr": recipe.lr,
+            "quick": options.quick, "device": self.impl.device, **options.own(),
+            "n_train": len(self.splits[0].x),
+            "n_test": len(np.unique(np.concatenate([s.test_rows for s in self.splits]))),
+            "trainings": len(self.splits), "metrics": metrics,
+            "headlines": [asdict(headline) for headline in task.headlines],
+            "train_seconds": round(sum(e["seconds"] for e in self.history), 3),
+            "checkpoint": f"{self.folder.name}/{self.last.name}",
+            "date": time.strftime("%Y-%m-%d %H:%M:%S %z")}
+
+    def recipe(self, split: Split) -> Recipe:
+        return self.task.recipe(self.options, len(split.x))
+
+    def train(self, k: int, split: Split, progress: Progress) -> Trained:
+        """Train on one split, or go on where a checkpoint was left; save after each epoch."""
+        training = prepare(self.task, self.impl, self.data, split, self.options,
+                           self.options.seed + k)
+        config = self.config(k, split)
+        history: list[dict[str, Any]] = []
+        start = self.restored(k, training, config, history)
+        progress.skip(start * len(training.loader))
+
+        def on_epoch(epoch: int, mean_loss: float, seconds: float) -> None:
+            self.insist_on_finite({"loss": mean_loss}, epoch)
+            entry = {"fold": k, "epoch": epoch, "loss": float(mean_loss), "seconds": seconds,
+                     **self.task.watch(self.impl, training.judged, split)}
+            self.insist_on_finite(entry, epoch)
+            history.append(entry)
+            progress.epoch(split.title, entry)
+            done = epoch + 1
+            if done % self.task.checkpoint_every == 0 or done == training.recipe.epochs:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self.impl.checkpoint.save(
+                    self.last, **training.states, epoch=done, step=done * len(training.loader),
+                    config=config | {"history": history})
+
+        if start < training.recipe.epochs:
+            training.fit(Watched(training.loader, progress), start, on_epoch)
+        if k + 1 < len(self.splits) and not self.finished(k).exists():
+            self.last.replace(self.finished(k))
+        self.history += history
+        return Trained(split, self.impl.weights(training.judged), training.outputs(split.x_test))
+
+    def insist_on_finite(self, figures: Metrics, epoch: int) -> None:
+        """Raises: Fault if a loss or a metric has become infinite or NaN."""
+        for name, value in figures.items():
+            if not math.isfinite(value):
+                lr = self.recipe(self.splits[0]).lr
+                raise Fault(f"{self.task.name} ({self.impl.title}): the {name.replace('_', ' ')} "
+                            f"became {value} in epoch {epoch + 1}; try a smaller --lr than {lr:g}")
+
+    # ---- checkpoints -----------------------------------------------------------------------------
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint of the training under way, or of the last one."""
+        return self.folder / "last.safetensors"
+
+    def finished(self, k: int) -> Path:
+        """The checkpoint of a training that others follow."""
+        return self.folder / f"fold-{k + 1}.safetensors"
+
+    def config(self, k: int, split: Split) -> dict[str, Any]:
+        """What a checkpoint says of its training: enough to use it, and to resume nothing else."""
+        return {"task": self.task.name, "dataset": self.data.name, "n_train": len(split.x),
+                "shape": list(split.x.shape[1:]), "classes": list(self.data.classes),
+                "training": k, **asdict(self.recipe(split)), "data": digest(split),
+                "options": self.options.kept()}
+
+    def restored(self, k: int, training: Training, config: dict[str, Any],
+                 history: list[dict[str, Any]]) -> int:
+        """How many epochs are done already; with --resume, the state after them is put back."""
+        if not self.resume:
+            return 0
+        for path in (self.finished(k), self.last):
+            if not path.exists():
+                continue
+            kept = self.impl.checkpoint.load(path)
+            known = dict(kept.config or {})
+            history[:] = known.pop("history", [])
+            if known.get("training", k) != k:
+                history.clear()
+                continue                # another training of this run
+            if differs := difference(known, config, self.options.defaults()):
+                raise Fault(f"{path}: cannot be resumed, it was trained with {differs}")
+            self.impl.checkpoint.restore(kept, **training.states)
+            return int(kept.epoch)
+        return 0
+
+
+def digest(split: Split) -> str:
+    """What a split holds, in a word: other images or other folds are another training."""
+    sha = hashlib.sha256()
+    for array in (split.x, split.y, split.train_rows, split.test_rows):
+        sha.update(np.ascontiguousarray(array))
+    return sha.hexdigest()[:16]
+
+
+def difference(known: dict[str, Any], asked: dict[str, Any], defaults: dict[str, Any]) -> str:
+    """The first setting in which a checkpoint and what is asked for differ; empty if none does.
+
+    defaults: of the options; one that a checkpoint does not name had its default.
+    """
+    known, asked = ({**c, **c.get("options", {})} for c in (known, asked))
+    for key, value in asked.items():
+        there = known.get(key, defaults.get(key))
+        if key != "options" and there != value:
+            return f"{key} {there}, not {value}"
+    return ""

@@ -1,0 +1,112 @@
+"""Interrupted and resumed runs: nothing is lost, and nothing differs from a run that was not."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from running import ROOT, one_line, results, run_of
+
+from comparisons.cli import main
+from comparisons.training import progress
+from minigrad import checkpoint
+
+
+def state(folder: Path, task: str, impl: str) -> dict[str, Any]:
+    """All that must not depend on an interruption."""
+    kept = checkpoint.load(folder / f"{task}-{impl}" / "last.safetensors")
+    details = json.loads((folder / f"{task}-{impl}" / "details.json").read_text())
+    for entry in details["history"]:
+        del entry["seconds"]
+    return {"model": {k: v.tobytes() for k, v in kept.model.items()},
+            "averaged": {k: v.tobytes() for k, v in (kept.averaged or {}).items()},
+            "optimizer": {(i, k): np.asarray(v).tobytes()
+                          for i, values in kept.optimizer["state"].items()
+                          for k, v in values.items()},
+            "scheduler": kept.scheduler, "details": details,
+            "metrics": run_of(folder, task, impl)["metrics"]}
+
+
+@pytest.mark.parametrize("impl", ["minigrad", "torch"])
+@pytest.mark.parametrize(("task", "flags", "stop_at"), [
+    ("mnist-mlp", [], 2),
+    ("mnist-cnn", [], 2),
+    ("dexpression", ["--folds", "2", "--size", "16"], 5),       # in the second fold
+])
+def test_a_resumed_run_is_bit_identical(tmp_path, capsys, monkeypatch, impl, task, flags, stop_at):
+    argv = ["run", task, "--impl", impl, "--quick", "--epochs", "3", *flags, "--out"]
+    assert main([*argv, str(tmp_path / "whole")]) == 0
+
+    seen = []
+
+    def interrupt(self, split, entry):
+        seen.append(entry)
+        if len(seen) == stop_at:
+            raise KeyboardInterrupt
+    with monkeypatch.context() as patch:
+        patch.setattr(progress.Progress, "epoch", interrupt)
+        capsys.readouterr()
+        assert main([*argv, str(tmp_path / "parts")]) == 130
+        assert "interrupted" in capsys.readouterr().err
+    assert results_or_none(tmp_path / "parts") is None
+    assert main([*argv, str(tmp_path / "parts"), "--resume"]) == 0
+    assert state(tmp_path / "parts", task, impl) == state(tmp_path / "whole", task, impl)
+    # nothing is left to do: resuming once more changes nothing either
+    assert main([*argv, str(tmp_path / "parts"), "--resume"]) == 0
+    assert state(tmp_path / "parts", task, impl) == state(tmp_path / "whole", task, impl)
+
+
+def results_or_none(folder: Path) -> dict[str, Any] | None:
+    return results(folder) if (folder / "results.json").exists() else None
+
+
+@pytest.mark.parametrize("damage", ["seed", "lr", "cut"])
+def test_a_checkpoint_that_does_not_fit_is_named(tmp_path, capsys, damage):
+    argv = ["run", "mnist-mlp", "--impl", "minigrad", "--quick", "--out", str(tmp_path)]
+    assert main(argv) == 0
+    before = (tmp_path / "results.json").read_bytes()
+    path = tmp_path / "mnist-mlp-minigrad" / "last.safetensors"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    flags = {"seed": ["--seed", "1"], "lr": ["--lr", "0.1"], "cut": []}[damage]
+    capsys.readouterr()
+    assert main([*argv, "--resume", *flags]) == 1
+    line = one_line(capsys)
+    assert str(path) in line
+    assert damage == "cut" or f"trained with {damage}" in line
+    assert (tmp_path / "results.json").read_bytes() == before
+
+
+def test_other_data_of_the_same_kind_are_not_resumed_on(tmp_path, capsys):
+    argv = ["run", "dexpression", "--impl", "minigrad", "--quick", "--size", "16",
+            "--out", str(tmp_path / "out"), "--data"]
+    for seed in "01":
+        assert main(["faces", "--size", "16", "--seed", seed, "--out", str(tmp_path / seed)]) == 0
+    assert main([*argv, str(tmp_path / "0")]) == 0
+    capsys.readouterr()
+    assert main([*argv, str(tmp_path / "1"), "--resume"]) == 1
+    assert "it was trained with data " in one_line(capsys)
+
+
+def test_ctrl_c_ends_in_one_line_and_keeps_what_was_finished(tmp_path):
+    argv = [sys.executable, "-m", "comparisons", "run", "regression", "mnist-mlp", "--impl",
+            "minigrad", "--threads", "1", "--quick", "--epochs", "3000", "--out", str(tmp_path)]
+    process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True)
+    last = tmp_path / "mnist-mlp-minigrad" / "last.safetensors"
+    deadline = time.monotonic() + 60
+    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert [line for line in err.splitlines() if line] == ["interrupted; what was finished is kept"]
+    assert [r["task"] for r in results(tmp_path)["runs"]] == ["regression"]
+    checkpoint.load(last)
