@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +119,13 @@ def main(arguments: argparse.Namespace) -> int:
     from comparisons.training.results import Results
     insist_on_folder(common.data)
     implementations.set_threads(arguments.threads)
-    gpu = on_gpu(common.device, arguments.impl)
     impls = implementations.NAMES if arguments.impl == "both" else (arguments.impl,)
     results = Results(arguments.out or new_folder())
-    done = runner.run_jobs(
-        [(task, task.settled(options, gpu)) for task, options in jobs], impls, results,
-        resume=arguments.resume, explain=saliency.pictures,
-        command=shlex.join(["python", "-m", "comparisons", *arguments.argv]))
+    jobs = [(task, task.settled(options, partial(on_gpu, common.device, arguments.impl)))
+            for task, options in jobs]
+    done = runner.run_jobs(jobs, impls, results, resume=arguments.resume,
+                           command=shlex.join(["python", "-m", "comparisons", *arguments.argv]),
+                           explain=saliency.pictures)
     print(f"\n{table.text(done)}\n")
     if common.quick:
         print("a smoke run: its figures mean nothing\n")

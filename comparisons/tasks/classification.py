@@ -49,9 +49,7 @@ class ClassificationTask(Task[OptionsT]):
                 "linear_balanced_accuracy": balanced_accuracy(confusion)}
 
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
-        rows = np.concatenate([t.split.test_rows for t in trained])
-        truth = np.concatenate([t.split.y_test for t in trained])
-        probability = softmax(np.concatenate([t.outputs for t in trained]))
+        rows, truth, probability = readings(trained)
         guesses, confidence = probability.argmax(1), probability.max(1)
         right = guesses == truth
         known = len(np.unique(rows))            # an item that is tested in every repeat counts once
@@ -69,6 +67,14 @@ class ClassificationTask(Task[OptionsT]):
             "guesses": guesses.tolist(), "confusion": confusion.tolist(),
             "per_class": {key: values.tolist() for key, values in scores.items()},
             "confidence": np.round(confidence, 4).tolist()}
+
+
+def readings(trained: Sequence[Trained]) -> tuple[Array, Array, Array]:
+    """Of all test items of all trainings: their rows in the data, their classes, and the
+    probability of each class, (N, classes)."""
+    return (np.concatenate([t.split.test_rows for t in trained]),
+            np.concatenate([t.split.y_test for t in trained]),
+            softmax(np.concatenate([t.outputs for t in trained])))
 
 
 def linear_guesses(split: Split, c: float) -> Array:

@@ -7,7 +7,7 @@ images therefore tests memory: it gives the paper's 99.6%. By default whole pers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,10 +91,11 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
                  Headline("balanced accuracy", "balanced_accuracy", "linear classifier",
                           "linear_balanced_accuracy"))
 
-    def settled(self, options: DexpressionOptions, on_gpu: bool) -> DexpressionOptions:
+    def settled(self, options: DexpressionOptions, on_gpu: Callable[[], bool]
+                ) -> DexpressionOptions:
         if options.size is not None:
             return options
-        return replace(options, size=GPU_SIZE if on_gpu and options.variant == "paper" else SIZE)
+        return replace(options, size=GPU_SIZE if options.variant == "paper" and on_gpu() else SIZE)
 
     def load(self, options: DexpressionOptions) -> Data:
         data = self.faces(options)

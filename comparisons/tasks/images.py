@@ -9,7 +9,7 @@ import numpy as np
 
 from comparisons.datasets.base import Array, Data
 from comparisons.datasets.pictures import png
-from comparisons.tasks.classification import ClassificationTask
+from comparisons.tasks.classification import ClassificationTask, readings
 from comparisons.tasks.task import Details, Metrics, OptionsT, Trained
 
 SAMPLES = 12            # images shown of those read right, and of those read wrong
@@ -20,11 +20,10 @@ class ImageTask(ClassificationTask[OptionsT]):
 
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
         metrics, details = super().judge(data, trained)
-        rows, truth, guesses, confidence = (
-            np.array(details[key]) for key in ("rows", "targets", "guesses", "confidence"))
+        rows, truth, probability = readings(trained)
         images = np.concatenate([t.split.x_test for t in trained])
         groups = rows if data.clips is None else data.clips[rows]
-        shown = samples(truth, guesses, confidence, groups)
+        shown = samples(truth, probability.argmax(1), probability.max(1), groups)
         return metrics, details | {
             "samples": [{"at": i, "png": png(images[i, 0])} for i in shown]}
 

@@ -93,8 +93,11 @@ class Task(ABC, Generic[OptionsT]):
         return Recipe(epochs, options.batch_size or self.batch_size or n_train,
                       options.lr or self.lr)
 
-    def settled(self, options: OptionsT, on_gpu: bool) -> OptionsT:
-        """The options, with decided what they leave open. on_gpu: PyTorch trains on a GPU."""
+    def settled(self, options: OptionsT, on_gpu: Callable[[], bool]) -> OptionsT:
+        """The options with nothing left open that the machine decides.
+
+        on_gpu: whether PyTorch takes part and trains on a GPU; to ask loads PyTorch.
+        """
         return options
 
     @property
