@@ -28,14 +28,19 @@ MORE_THAN_NUMPY = ["minigrad.checkpoint"]           # needs safetensors
 
 
 class StandIn(ModuleType):
-    """A package of which a table takes what is not used here: anything, which gives itself."""
+    """A package of which a table takes only what is not used here. A name in it is the stand-in
+    itself, or, where it is capitalised, a class without instances."""
 
-    __path__: list[str]
-
-    def __getattr__(self, name: str) -> StandIn:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self
+        return type(name, (), {}) if name[0].isupper() else self
+
+    def sampled_from(self, elements: Any) -> StandIn:
+        """hypothesis's: a table may pin the first of the elements."""
+        strategy = StandIn("strategy")
+        strategy.elements = elements
+        return strategy
 
     def _itself(self, *args: Any, **kwargs: Any) -> StandIn:
         return self
@@ -93,9 +98,12 @@ def use_op(case: Any) -> None:
 def use_layer(name: str, args: Any, kwargs: Any, inputs: Any) -> None:
     """Forward and backward in training mode, forward in evaluation mode."""
     rng = np.random.default_rng(0)
-    layer = getattr(nn, name)(*args, **{key: mg.tensor(value, dtype=mg.float32)
-                                        if isinstance(value, np.ndarray) else value
-                                        for key, value in kwargs.items()})
+
+    def argument(value: Any) -> Any:
+        return (mg.tensor(value, dtype=mg.float32) if isinstance(value, np.ndarray) else value)
+
+    layer = getattr(nn, name)(*map(argument, args),
+                              **{key: argument(value) for key, value in kwargs.items()})
     arrays = [np.asarray(make(rng)) for make in inputs]
     xs = [mg.Tensor(x.astype(np.float32), True) if x.dtype.kind == "f" else mg.Tensor(x)
           for x in arrays]
@@ -186,7 +194,6 @@ def main() -> None:
             except Exception as error:
                 error.add_note(f"{use.__name__} {entry}")
                 raise
-        print(use.__name__, len(table))
 
 
 if __name__ == "__main__":

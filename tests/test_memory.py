@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 import minigrad as mg
 import minigrad.functional as F
 from minigrad import kernels, models, optim
+from minigrad.kernels import blas, memory
 
 SHAPE = (100, 200, 3)       # large enough to be recycled
 
@@ -25,8 +26,8 @@ def nothing_lies_unused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever ran before"""
     gc.collect()
     kernels.empty(SHAPE, np.float32)                            # sorts in what was given back
-    monkeypatch.setattr(kernels, "_free", [])
-    monkeypatch.setattr(kernels, "_bytes", kernels._bytes | {"unused": 0})
+    monkeypatch.setattr(memory, "_free", [])
+    monkeypatch.setattr(memory, "_bytes", memory._bytes | {"unused": 0})
 
 
 def address(x: Any) -> int:
@@ -67,9 +68,9 @@ def test_what_lies_unused_is_bounded() -> None:
     for _ in range(3):
         for n in range(1, 50):
             kernels.empty((400_000 * n,), np.float64)
-    unused = sum(size for size, *_ in kernels._free)
-    assert unused == kernels._bytes["unused"]
-    assert unused <= max(kernels.SPARE, kernels.UNUSED * kernels._bytes["most in use"])
+    unused = sum(size for size, *_ in memory._free)
+    assert unused == memory._bytes["unused"]
+    assert unused <= max(memory.SPARE, memory.UNUSED * memory._bytes["most in use"])
 
 
 def test_small_and_empty_arrays() -> None:
@@ -119,8 +120,8 @@ def test_training_asks_the_system_for_no_memory_after_its_first_steps(
     for _ in range(8):              # until blocks of the sizes in between are no longer wanted
         step()
     asked: list[int] = []
-    from_system = kernels._from_system
-    monkeypatch.setattr(kernels, "_from_system",
+    from_system = memory._from_system
+    monkeypatch.setattr(memory, "_from_system",
                         lambda size: asked.append(size) or from_system(size))
     for _ in range(3):
         step()
@@ -130,11 +131,11 @@ def test_training_asks_the_system_for_no_memory_after_its_first_steps(
 def test_the_blas_has_one_thread_in_a_kernel_and_then_as_many_as_before() -> None:
     """In any Python thread, whichever set its threads first"""
     def inside() -> list[int]:
-        with kernels._one_blas_thread():
+        with blas.one_blas_thread():
             return counts()
 
     def counts() -> list[int]:
-        return [library.get_num_threads() for library in kernels._blas_libraries()]
+        return [library.get_num_threads() for library in blas.blas_libraries()]
 
     before = counts()
     with ThreadPoolExecutor(1) as other, threadpool_limits(2, "blas"):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.autograd import Array
-from minigrad.kernels.optim import adam, adam_numpy
-from minigrad.optim.optimizer import BETAS, NOT_NEGATIVE, SMALL, Group, Optimizer, State, require
+from minigrad.kernels.optim import adam
+from minigrad.optim.optimizer import BETAS, NOT_NEGATIVE, Group, Optimizer, State, require
 
 
 class Adam(Optimizer):
@@ -55,9 +55,8 @@ class Adam(Optimizer):
         shrink, decay = (1 - lr * decay, 0.0) if decoupled else (1.0, decay)
         m, v = state["exp_avg"].reshape(-1), state["exp_avg_sq"].reshape(-1)
         v_max = state["max_exp_avg_sq"].reshape(-1) if group["amsgrad"] else v
-        run = adam if p.size >= SMALL else adam_numpy
-        run(p.reshape(-1), g.reshape(-1), m, v, v_max, shrink, decay, float(beta1), float(beta2),
-            lr / (1 - beta1**t), math.sqrt(1 - beta2**t), float(group["eps"]))
+        adam(p.reshape(-1), g.reshape(-1), m, v, v_max, shrink, decay, float(beta1), float(beta2),
+             lr / (1 - beta1**t), math.sqrt(1 - beta2**t), float(group["eps"]))
 
 
 class AdamW(Adam):

@@ -10,13 +10,12 @@ import numpy as np
 
 from minigrad.autograd import Array, enable_grad, quietly
 from minigrad.inplace import mark_changed, memory_owner
+from minigrad.kernels import SMALL
 from minigrad.nn.module import clear_grad
 from minigrad.optim.joined import Joined, State as State
 from minigrad.tensor import Tensor
 
 Group = dict[str, Any]
-
-SMALL = 2**14       # below this many values, NumPy is done before a kernel's threads have started
 
 
 class Optimizer:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.autograd import Array
-from minigrad.kernels.optim import sgd, sgd_numpy
-from minigrad.optim.optimizer import NOT_NEGATIVE, NUMBER, SMALL, Group, Optimizer, State, require
+from minigrad.kernels.optim import sgd
+from minigrad.optim.optimizer import NOT_NEGATIVE, NUMBER, Group, Optimizer, State, require
 
 
 class SGD(Optimizer):
@@ -48,6 +48,5 @@ class SGD(Optimizer):
         dampening = float(group["dampening"])
         if state.get("momentum_buffer") is None:
             state["momentum_buffer"], dampening = np.zeros_like(p), 0.0
-        run = sgd if p.size >= SMALL else sgd_numpy
-        run(p.reshape(-1), g.reshape(-1), state["momentum_buffer"].reshape(-1), lr,
+        sgd(p.reshape(-1), g.reshape(-1), state["momentum_buffer"].reshape(-1), lr,
             float(group["momentum"]), dampening, decay, bool(group["nesterov"]))
