@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import gc
-import os
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 import minigrad as mg
 import minigrad.functional as F
 from minigrad import kernels, models, optim
-from minigrad.kernels import blas, memory
+from minigrad.kernels import memory
 
 SHAPE = (100, 200, 3)       # large enough to be recycled
 
@@ -126,47 +121,3 @@ def test_training_asks_the_system_for_no_memory_after_its_first_steps(
     for _ in range(3):
         step()
     assert asked == []
-
-
-def test_the_blas_has_one_thread_in_a_kernel_and_then_as_many_as_before() -> None:
-    """In any Python thread, whichever set its threads first"""
-    def inside() -> list[int]:
-        with blas.one_blas_thread():
-            return counts()
-
-    def counts() -> list[int]:
-        return [library.get_num_threads() for library in blas.blas_libraries()]
-
-    before = counts()
-    with ThreadPoolExecutor(1) as other, threadpool_limits(2, "blas"):
-        assert inside() == other.submit(inside).result() == inside() == [1] * len(before)
-        assert counts() == [2] * len(before)
-    assert counts() == before
-
-
-FORK = """
-import os, warnings
-import numpy as np
-from minigrad.kernels import load_all
-warnings.simplefilter("ignore")         # of Python's own, that threads do not survive a fork
-def run():
-    y = np.empty(2)
-    load_all()["erf"](np.array([0.0, 10.0]), y)
-    return y.tolist() == [0, 1]
-if RUN_BEFORE:
-    assert run()
-child = os.fork()
-if child == 0:
-    os._exit(0 if run() else 3)
-_, status = os.waitpid(child, 0)
-assert os.waitstatus_to_exitcode(status) == 0, status
-assert run()
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system knows no fork")
-@pytest.mark.parametrize("before", [False, True])
-def test_kernels_run_in_a_forked_process(before: bool) -> None:
-    done = subprocess.run([sys.executable, "-c", f"RUN_BEFORE = {before}\n{FORK}"], check=True,
-                          timeout=120, capture_output=True, text=True)
-    assert ("for a forked process" in done.stderr) is before    # else there were no threads yet

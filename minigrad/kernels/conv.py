@@ -107,15 +107,8 @@ def matrix_in(room: Float1, start: int, rows: int, columns: int) -> Array:
 
 
 @inline
-def pieces_in(out_size: Pair, block: Pair) -> int:
-    """The number of pieces of a group's output."""
-    return (-(-out_size[0] // block[0])) * (-(-out_size[1] // block[1]))
-
-
-@inline
 def bounds_of(piece: int, out_size: Pair, block: Pair) -> tuple[int, int, int, int, int]:
-    """The group of a piece, its first row and number of rows, its first place in each and number.
-    """
+    """A piece's group, first output row, number of rows, first place in each, number of places."""
     down, across = -(-out_size[0] // block[0]), -(-out_size[1] // block[1])
     row, start = piece // across % down * block[0], piece % across * block[1]
     return (piece // across // down, row, min(block[0], out_size[0] - row), start,
@@ -182,11 +175,11 @@ def conv(x: Float4, w: Float4, b: Float1, sizes: Sizes, block: Pair, scratch: Fl
     channels, kernel = w.shape[1], (w.shape[2], w.shape[3])
     k, o = channels * kernel[0] * kernel[1], outs // groups
     matrices = w.reshape(groups, o, k)
-    out_size = (height, width)
-    pieces, threads = groups * pieces_in(out_size, block), scratch.shape[0]
+    pieces = groups * -(-height // block[0]) * -(-width // block[1])
+    threads = scratch.shape[0]
     for thread in prange(threads):
         for piece in range(thread, pieces, threads):
-            group, row, rows, start, count = bounds_of(piece, out_size, block)
+            group, row, rows, start, count = bounds_of(piece, (height, width), block)
             run = count * images
             columns = matrix_in(scratch[thread], 0, k, rows * run)
             product = matrix_in(scratch[thread], k * rows * run, o, rows * run)
@@ -220,13 +213,13 @@ def conv_weight_grad(x: Float4, g: Float4, sizes: Sizes, block: Pair, scratch: F
     outs, height, width, images = g.shape
     groups, channels, kernel = sizes[6], dw.shape[1], (dw.shape[2], dw.shape[3])
     k, o = channels * kernel[0] * kernel[1], outs // groups
-    out_size = (height, width)
-    pieces, threads = groups * pieces_in(out_size, block), scratch.shape[0]
+    pieces = groups * -(-height // block[0]) * -(-width // block[1])
+    threads = scratch.shape[0]
     for thread in prange(threads):
         for s in range(thread, partials.shape[0], threads):
             partials[s] = 0
             for piece in range(s, pieces, partials.shape[0]):
-                group, row, rows, start, count = bounds_of(piece, out_size, block)
+                group, row, rows, start, count = bounds_of(piece, (height, width), block)
                 run = count * images
                 columns = matrix_in(scratch[thread], 0, k, rows * run)
                 lines = matrix_in(scratch[thread], k * rows * run, o, rows * run)

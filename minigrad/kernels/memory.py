@@ -22,24 +22,14 @@ WASTE = 1.5                 # a block serves an array that needs at least 1/WAST
 UNUSED = 3                  # unused blocks may add up to this many times the most ever in use,
 SPARE = 2**26               # or to this many bytes
 
-# ---- recycled memory -----------------------------------------------------------------------------
-
-
-class _Lent(weakref.ref[Array]):
-    """A block in use. It is given back when the array that spans it dies, which every view of that
-    array keeps alive."""
-
-    __slots__ = ("memory",)
-    memory: memoryview
-
-
-_lent: dict[int, _Lent] = {}            # by id: a reference to an array cannot be hashed
 _free: list[tuple[int, int, memoryview]] = []       # sorted: (bytes, -time of return, memory)
 _bytes = {"in use": 0, "most in use": 0, "unused": 0}
-_returned: deque[_Lent] = deque()       # given back, which may happen at any time; not sorted in
+_returned: deque[memoryview] = deque()      # given back, which may happen at any time; not sorted
 _now = itertools.count(1)
 _lock = threading.RLock()
 
+
+# ---- recycled memory -----------------------------------------------------------------------------
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """np.empty, in the smallest block that suffices of those that earlier arrays have given back.
@@ -62,9 +52,8 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         _bytes["in use"] += memory.nbytes
         _bytes["most in use"] = max(_bytes["most in use"], _bytes["in use"])
         array: Array = np.frombuffer(memory, np.uint8, size)
-        lent = _Lent(array, _returned.append)
-        lent.memory = memory
-        _lent[id(lent)] = lent
+        # the array dies after its last view, since each view keeps it alive
+        weakref.finalize(array, _returned.append, memory).atexit = False
     return array.view(dtype).reshape(shape)
 
 
@@ -72,12 +61,10 @@ def _from_system(size: int) -> memoryview:
     return memoryview(np.empty(size, np.uint8))     # type: ignore[arg-type]
 
 
-def _sort_in(lent: _Lent) -> None:
-    size = lent.memory.nbytes
-    del _lent[id(lent)]
-    insort(_free, (size, -next(_now), lent.memory))
-    _bytes["in use"] -= size
-    _bytes["unused"] += size
+def _sort_in(memory: memoryview) -> None:
+    insort(_free, (memory.nbytes, -next(_now), memory))
+    _bytes["in use"] -= memory.nbytes
+    _bytes["unused"] += memory.nbytes
     while _bytes["unused"] > max(SPARE, UNUSED * _bytes["most in use"]):
         oldest = max(range(len(_free)), key=lambda i: _free[i][1])
         _bytes["unused"] -= _free.pop(oldest)[0]

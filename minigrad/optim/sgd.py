@@ -13,15 +13,14 @@ from minigrad.optim.optimizer import NOT_NEGATIVE, NUMBER, Group, Optimizer, Sta
 
 
 class SGD(Optimizer):
-    """Against the gradient, with momentum where asked for.
+    """Steps against the gradient, optionally with momentum.
 
-        g ← g + weight_decay·p
-        v ← momentum·v + (1 - dampening)·g          (the first v is g itself)
-        d = g + momentum·v with nesterov, v with momentum alone, g without
-        p ← p - lr·d
+    g ← g + weight_decay·p
+    v ← momentum·v + (1 - dampening)·g          (the first v is g itself)
+    p ← p - lr·d,    d = g without momentum, v with momentum, g + momentum·v with nesterov
 
-    Raises ValueError for negative options, and for nesterov without momentum or with dampening.
-    Source: Sutskever et al. 2013; torch's form, in which lr multiplies v from outside.
+    Raises: ValueError for negative options, and for nesterov without momentum or with dampening.
+    Source: Sutskever et al. 2013, in torch's form, where lr is not part of v.
     """
 
     elementwise = True
