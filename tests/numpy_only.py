@@ -181,7 +181,7 @@ def main() -> None:
     for name in modules_of_minigrad():
         importlib.import_module(name)
     ops, layers, optimisers, schedulers, transforms = tables(
-        "op_cases", "test_nn", "test_optim", "test_lr_scheduler", "test_transforms")
+        "op_cases", "test_nn", "optimisers", "test_lr_scheduler", "test_transforms")
     uses: list[tuple[Callable[..., None], list[Any]]] = [
         (use_op, [(case,) for case in ops.CASES]), (use_layer, layers.CASES),
         (use_optimiser, optimisers.OPTIMISERS), (use_scheduler, schedulers.SCHEDULERS),

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from minigrad.kernels import SMALL, blas, elementwise
 
+
 @pytest.mark.parametrize(("size", "dtype", "run"), [
     (SMALL, np.float32, "loop"), (SMALL, np.float64, "loop"), (SMALL - 1, np.float32, "twin"),
     (SMALL, np.int64, "twin"), (SMALL, np.float16, "twin"), (SMALL, np.dtype(">f4"), "twin")])
