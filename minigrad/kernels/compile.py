@@ -34,8 +34,8 @@ Float4 = Annotated[Array, 4, None]
 Int1 = Annotated[Array, 1, np.int64]
 Index4 = Annotated[Array, 4, np.int32]
 
-FLOATS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})    # that kernels are compiled for
-SMALL = 2**14               # values of which NumPy is done before a kernel's threads have started
+FLOATS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})    # loops are compiled for these
+SMALL = 2**14               # with fewer values, NumPy is done before a kernel's threads have started
 TWINS_ONLY = os.environ.get("MINIGRAD_KERNELS") == "numpy"
 COMPILING = "compiling kernels, once on this machine; the first calls take some seconds"
 
@@ -43,7 +43,7 @@ prange = range              # becomes numba.prange in a kernel's module when the
 
 registry: dict[str, Kernel] = {}
 _lock = threading.RLock()
-_running = threading.Lock()     # one loop at a time runs, and has all threads
+_running = threading.Lock()     # one loop runs at a time, and has all the threads
 _said: set[str] = set()
 _forked = False
 

@@ -248,6 +248,8 @@ def conv_weight_grad(x: Float4, g: Float4, sizes: Sizes, block: Pair, scratch: F
 def conv_input_grad_numpy(g: Float4, w: Float4, sizes: Sizes, block: Pair, scratch: Float2,
                           dx: Float4) -> None:
     """dx[c, oh·SH + i·DH - PH, ow·SW + j·DW - PW, n] += Σ_o w[o, c, i, j] · g[o, oh, ow, n]
+
+    for all (oh, ow, i, j), starting from dx = 0.
     """
     groups = sizes[6]
     turned = w.reshape(groups, len(w) // groups, *w.shape[1:]).swapaxes(1, 2)
