@@ -85,7 +85,7 @@ def tables(*names: str) -> list[ModuleType]:
 # ---- what is used --------------------------------------------------------------------------------
 
 def use_op(case: Any) -> None:
-    """Forward, and where it has gradients the first and second ones, checked numerically."""
+    """Forward, and backward where the op has a gradient, which is checked numerically."""
     for call in case.examples:
         xs = [None if x is None else mg.Tensor(x, x.dtype.kind == "f" and case.differentiable)
               for x in call.arrays]

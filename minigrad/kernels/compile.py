@@ -35,7 +35,7 @@ Int1 = Annotated[Array, 1, np.int64]
 Index4 = Annotated[Array, 4, np.int32]
 
 FLOATS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})    # loops are compiled for these
-SMALL = 2**14               # with fewer values, NumPy is done before a kernel's threads have started
+SMALL = 2**14               # with fewer values, NumPy is done before a loop has its threads
 TWINS_ONLY = os.environ.get("MINIGRAD_KERNELS") == "numpy"
 COMPILING = "compiling kernels, once on this machine; the first calls take some seconds"
 
