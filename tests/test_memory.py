@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import gc
-import os
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 import minigrad as mg
 import minigrad.functional as F
 from minigrad import kernels, models, optim
+from minigrad.kernels import memory
 
 SHAPE = (100, 200, 3)       # large enough to be recycled
 
@@ -25,8 +21,8 @@ def nothing_lies_unused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever ran before"""
     gc.collect()
     kernels.empty(SHAPE, np.float32)                            # sorts in what was given back
-    monkeypatch.setattr(kernels, "_free", [])
-    monkeypatch.setattr(kernels, "_bytes", kernels._bytes | {"unused": 0})
+    monkeypatch.setattr(memory, "_free", [])
+    monkeypatch.setattr(memory, "_bytes", memory._bytes | {"unused": 0})
 
 
 def address(x: Any) -> int:
@@ -67,9 +63,9 @@ def test_what_lies_unused_is_bounded() -> None:
     for _ in range(3):
         for n in range(1, 50):
             kernels.empty((400_000 * n,), np.float64)
-    unused = sum(size for size, *_ in kernels._free)
-    assert unused == kernels._bytes["unused"]
-    assert unused <= max(kernels.SPARE, kernels.UNUSED * kernels._bytes["most in use"])
+    unused = sum(size for size, *_ in memory._free)
+    assert unused == memory._bytes["unused"]
+    assert unused <= max(memory.SPARE, memory.UNUSED * memory._bytes["most in use"])
 
 
 def test_small_and_empty_arrays() -> None:
@@ -119,53 +115,9 @@ def test_training_asks_the_system_for_no_memory_after_its_first_steps(
     for _ in range(8):              # until blocks of the sizes in between are no longer wanted
         step()
     asked: list[int] = []
-    from_system = kernels._from_system
-    monkeypatch.setattr(kernels, "_from_system",
+    from_system = memory._from_system
+    monkeypatch.setattr(memory, "_from_system",
                         lambda size: asked.append(size) or from_system(size))
     for _ in range(3):
         step()
     assert asked == []
-
-
-def test_the_blas_has_one_thread_in_a_kernel_and_then_as_many_as_before() -> None:
-    """In any Python thread, whichever set its threads first"""
-    def inside() -> list[int]:
-        with kernels._one_blas_thread():
-            return counts()
-
-    def counts() -> list[int]:
-        return [library.get_num_threads() for library in kernels._blas_libraries()]
-
-    before = counts()
-    with ThreadPoolExecutor(1) as other, threadpool_limits(2, "blas"):
-        assert inside() == other.submit(inside).result() == inside() == [1] * len(before)
-        assert counts() == [2] * len(before)
-    assert counts() == before
-
-
-FORK = """
-import os, warnings
-import numpy as np
-from minigrad.kernels import load_all
-warnings.simplefilter("ignore")         # of Python's own, that threads do not survive a fork
-def run():
-    y = np.empty(2)
-    load_all()["erf"](np.array([0.0, 10.0]), y)
-    return y.tolist() == [0, 1]
-if RUN_BEFORE:
-    assert run()
-child = os.fork()
-if child == 0:
-    os._exit(0 if run() else 3)
-_, status = os.waitpid(child, 0)
-assert os.waitstatus_to_exitcode(status) == 0, status
-assert run()
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system knows no fork")
-@pytest.mark.parametrize("before", [False, True])
-def test_kernels_run_in_a_forked_process(before: bool) -> None:
-    done = subprocess.run([sys.executable, "-c", f"RUN_BEFORE = {before}\n{FORK}"], check=True,
-                          timeout=120, capture_output=True, text=True)
-    assert ("for a forked process" in done.stderr) is before    # else there were no threads yet

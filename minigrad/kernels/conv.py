@@ -1,17 +1,25 @@
-"""Convolution as matrix products (Chellapilla et al. 2006), over so little of the output at a time
-that what is unfolded stays in cache.
+"""Convolution as matrix products (Chellapilla et al. 2006).
 
-With `columns[c·i·j, oh·ow·n]` the input values under each place (i, j) of the window (im2col):
+The output is computed in pieces so small that the unfolded input of each stays in cache.
+
+Let column (oh, ow, n) of the matrix `columns` hold the input values that the window sees at output
+place (oh, ow) of image n, one row for each channel and place (i, j) of the window (im2col). Then
 
     y  = w @ columns            w as a matrix (O, C·KH·KW)
     dw = g @ columnsᵀ
     dx = fold(wᵀ @ g)           each value added back to where it was unfolded from (col2im)
 
-All arrays lie batch last: x (C, H, W, N), y and g (O, OH, OW, N). Then a row of columns is a part
-of a row of x for all images, and a map of 7×7 fills a matrix product as well as a large one does.
+All arrays lie batch last: x (C, H, W, N), y and g (O, OH, OW, N). So a row of columns is part of a
+row of x for all images, and a map of 7×7 fills a matrix product as well as a large one does.
 
-`sizes` are (SH, SW, DH, DW, PH, PW, groups). A block is a few output rows, or a part of one. Each
-thread takes every so many blocks, and works in a row of `scratch`, which has one for each thread.
+`sizes` are (SH, SW, DH, DW, PH, PW, groups). A piece has at most `block` = (output rows, places in
+each). With T threads, thread t computes pieces t, t + T, t + 2T, … and works in row t of `scratch`,
+where the matrices of a piece lie one behind the other: first `columns`, (K, n) with
+K = C/groups·KH·KW and n = rows·places·N, then the other matrices of the product.
+
+The gradient of w is a sum over pieces. In which order its terms are added must not depend on the
+number of threads, or the rounding would, too. So it is the sum of a fixed number of `partials`:
+partial sum s adds up pieces s, s + S, s + 2S, …, in this order, whichever thread computes it.
 """
 
 from __future__ import annotations
@@ -21,15 +29,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigrad.kernels import Array, Float1, Float2, Float4, inline, kernel, prange
+from minigrad.kernels import Array, Float1, Float2, Float4, Pair, inline, kernel, prange
 
-Pair = tuple[int, int]
 Sizes = tuple[int, int, int, int, int, int, int]
 
 
 class Geometry(NamedTuple):
-    """A convolution's sizes. `padding` is what precedes the input; behind it, windows that reach
-    past the end read zeros, so `out_size` alone says where they stop."""
+    """The sizes of a convolution.
+
+    padding: the number of zeros in front of the input. Windows that reach past its end read zeros,
+    too; `out_size` alone says how many windows there are.
+    """
 
     kernel: Pair
     stride: Pair
@@ -44,7 +54,7 @@ class Geometry(NamedTuple):
         return (*self.stride, *self.dilation, *self.padding, self.groups)
 
     def transposed(self) -> Geometry:
-        """The convolution that computes dx from g, with w flipped, where the stride is 1."""
+        """The convolution that computes dx from g and the flipped w, if the stride is 1."""
         before = [d * (k - 1) - p for d, k, p in zip(self.dilation, self.kernel, self.padding,
                                                      strict=True)]
         return self._replace(padding=(before[0], before[1]), in_size=self.out_size,
@@ -52,9 +62,9 @@ class Geometry(NamedTuple):
 
 
 def places(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Iterator[tuple[Pair, Array]]:
-    """((i, j), what place (i, j) of the windows sees of x: a view (C, OH, OW, N))
+    """For each place (i, j) of the window, what it sees of x: a view (C, OH, OW, N).
 
-    x: padded, so that every window lies within it.
+    x is padded, so that every window lies within it.
     """
     (oh, ow), (sh, sw, dh, dw, *_) = out_size, sizes
     for i in range(kernel[0]):
@@ -64,11 +74,11 @@ def places(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Iterator[tup
 
 
 def padded(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Array:
-    """x (C, H, W, N) with the zeros that windows reach, and without what none reaches"""
+    """x (C, H, W, N) with the zeros that windows reach, without the places that none reaches."""
     inside, around = [slice(None)], [(0, 0)]
     for n, k, o, s, d, p in zip(x.shape[1:3], kernel, out_size, sizes[:2], sizes[2:4], sizes[4:6],
                                 strict=True):
-        stop = (o - 1) * s + (k - 1) * d + 1 - p            # the first place that none reaches
+        stop = (o - 1) * s + (k - 1) * d + 1 - p            # where the last window ends
         first, last = min(max(-p, 0), n), min(max(stop, 0), n)
         inside.append(slice(first, max(first, last)))
         around.append((max(p, 0), max(stop - n, 0)))
@@ -77,7 +87,7 @@ def padded(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Array:
 
 def fold_places(values: Callable[[int, int], Array], kernel: Pair, sizes: Sizes, out_size: Pair,
                 x: Array) -> None:
-    """x = the sum of values(i, j) (C, OH, OW, N), each put where `places` found place (i, j)"""
+    """x = Σ over (i, j) of values(i, j) (C, OH, OW, N), each added where `places` finds (i, j)."""
     (height, width), (top, left) = x.shape[1:3], sizes[4:6]
     reach = [(o - 1) * s + (k - 1) * d + 1
              for o, s, k, d in zip(out_size, sizes[:2], kernel, sizes[2:4], strict=True)]
@@ -88,13 +98,28 @@ def fold_places(values: Callable[[int, int], Array], kernel: Pair, sizes: Sizes,
     x[:] = canvas[:, top:top + height, left:left + width]
 
 
-# ---- columns -------------------------------------------------------------------------------------
+# ---- the parts of the loops ----------------------------------------------------------------------
+
+@inline
+def matrix_in(room: Float1, start: int, rows: int, columns: int) -> Array:
+    """The matrix (rows, columns) that lies in `room` from `start` on."""
+    return room[start:start + rows * columns].reshape(rows, columns)
+
+
+@inline
+def bounds_of(piece: int, out_size: Pair, block: Pair) -> tuple[int, int, int, int, int]:
+    """A piece's group, first output row, number of rows, first place in each, number of places."""
+    down, across = -(-out_size[0] // block[0]), -(-out_size[1] // block[1])
+    row, start = piece // across % down * block[0], piece % across * block[1]
+    return (piece // across // down, row, min(block[0], out_size[0] - row), start,
+            min(block[1], out_size[1] - start))
+
 
 @inline
 def unfold_block(x: Float4, first: int, channels: int, kernel: Pair, sizes: Sizes, row: int,
                  rows: int, start: int, width: int, columns: Float2) -> None:
-    """columns of `channels` channels from `first` on, for `rows` output rows from `row` on, in them
-    `width` places from `start` on"""
+    """Fill columns with what windows see of `channels` channels of x from `first` on, for `rows`
+    output rows from `row` on and `width` places in each from `start` on."""
     _, height, in_width, images = x.shape
     sh, sw, dh, dw, ph, pw, _ = sizes
     run = width * images
@@ -103,8 +128,8 @@ def unfold_block(x: Float4, first: int, channels: int, kernel: Pair, sizes: Size
         for i in range(kernel[0]):
             for j in range(kernel[1]):
                 left = start * sw + j * dw - pw                     # of the first place
-                low = min(max(0, -(left // sw)), width)             # places before x, and within
-                high = max(low, min(width, (in_width - left + sw - 1) // sw))
+                low = min(max(0, -(left // sw)), width)             # the places that see x:
+                high = max(low, min(width, (in_width - left + sw - 1) // sw))   # [low, high)
                 for r in range(rows):
                     h = (row + r) * sh + i * dh - ph
                     seen = columns[k, r * run:(r + 1) * run]
@@ -150,30 +175,28 @@ def conv(x: Float4, w: Float4, b: Float1, sizes: Sizes, block: Pair, scratch: Fl
     channels, kernel = w.shape[1], (w.shape[2], w.shape[3])
     k, o = channels * kernel[0] * kernel[1], outs // groups
     matrices = w.reshape(groups, o, k)
-    down, across = (height + block[0] - 1) // block[0], (width + block[1] - 1) // block[1]
+    pieces = groups * -(-height // block[0]) * -(-width // block[1])
     threads = scratch.shape[0]
     for thread in prange(threads):
-        for piece in range(thread, groups * down * across, threads):
-            group, row = piece // across // down, piece // across % down * block[0]
-            start = piece % across * block[1]
-            rows, places = min(block[0], height - row), min(block[1], width - start)
-            run = places * images
-            columns = scratch[thread, :k * rows * run].reshape(k, rows * run)
-            product = scratch[thread, k * rows * run:(k + o) * rows * run].reshape(o, rows * run)
-            unfold_block(x, group * channels, channels, kernel, sizes, row, rows, start, places,
+        for piece in range(thread, pieces, threads):
+            group, row, rows, start, count = bounds_of(piece, (height, width), block)
+            run = count * images
+            columns = matrix_in(scratch[thread], 0, k, rows * run)
+            product = matrix_in(scratch[thread], k * rows * run, o, rows * run)
+            unfold_block(x, group * channels, channels, kernel, sizes, row, rows, start, count,
                          columns)
             np.dot(matrices[group], columns, product)
             for i in range(o):
                 bias = b[group * o + i]
                 for r in range(rows):
                     source = product[i, r * run:(r + 1) * run]
-                    target = y[group * o + i, row + r, start:start + places].reshape(-1)
+                    target = y[group * o + i, row + r, start:start + count].reshape(-1)
                     for p in range(run):
                         target[p] = source[p] + bias
 
 
 def conv_weight_grad_numpy(x: Float4, g: Float4, sizes: Sizes, block: Pair, scratch: Float2,
-                           lanes: Float4, dw: Float4) -> None:
+                           partials: Float4, dw: Float4) -> None:
     """dw[o, c, i, j] = Σ_hwn g[o, h, w, n] · x[c, h·SH + i·DH - PH, w·SW + j·DW - PW, n]"""
     kernel, out_size, groups = dw.shape[2:], g.shape[1:3], sizes[6]
     outs = len(g) // groups
@@ -183,37 +206,34 @@ def conv_weight_grad_numpy(x: Float4, g: Float4, sizes: Sizes, block: Pair, scra
         sums[..., i, j] = np.matmul(by_group, channels.swapaxes(1, 2))
 
 
-@kernel(conv_weight_grad_numpy, writes=("dw",), scratch=("scratch", "lanes"), multiplies=True)
+@kernel(conv_weight_grad_numpy, writes=("dw",), scratch=("scratch", "partials"), multiplies=True)
 def conv_weight_grad(x: Float4, g: Float4, sizes: Sizes, block: Pair, scratch: Float2,
-                     lanes: Float4, dw: Float4) -> None:
-    # a lane, (groups, K, O/groups), sums up blocks of its own, whichever thread it falls to
+                     partials: Float4, dw: Float4) -> None:
+    """partials: (number of partial sums, groups, K, O/groups)."""
     outs, height, width, images = g.shape
     groups, channels, kernel = sizes[6], dw.shape[1], (dw.shape[2], dw.shape[3])
     k, o = channels * kernel[0] * kernel[1], outs // groups
-    down, across = (height + block[0] - 1) // block[0], (width + block[1] - 1) // block[1]
+    pieces = groups * -(-height // block[0]) * -(-width // block[1])
     threads = scratch.shape[0]
     for thread in prange(threads):
-        for lane in range(thread, lanes.shape[0], threads):
-            lanes[lane] = 0
-            for piece in range(lane, groups * down * across, lanes.shape[0]):
-                group, row = piece // across // down, piece // across % down * block[0]
-                start = piece % across * block[1]
-                rows, places = min(block[0], height - row), min(block[1], width - start)
-                run = places * images
-                columns = scratch[thread, :k * rows * run].reshape(k, rows * run)
-                end = (k + o) * rows * run
-                lines = scratch[thread, k * rows * run:end].reshape(o, rows * run)
-                product = scratch[thread, end:end + k * o].reshape(k, o)
-                unfold_block(x, group * channels, channels, kernel, sizes, row, rows, start, places,
+        for s in range(thread, partials.shape[0], threads):
+            partials[s] = 0
+            for piece in range(s, pieces, partials.shape[0]):
+                group, row, rows, start, count = bounds_of(piece, (height, width), block)
+                run = count * images
+                columns = matrix_in(scratch[thread], 0, k, rows * run)
+                lines = matrix_in(scratch[thread], k * rows * run, o, rows * run)
+                product = matrix_in(scratch[thread], (k + o) * rows * run, k, o)
+                unfold_block(x, group * channels, channels, kernel, sizes, row, rows, start, count,
                              columns)
                 for i in range(o):
                     for r in range(rows):
-                        source = g[group * o + i, row + r, start:start + places].reshape(-1)
+                        source = g[group * o + i, row + r, start:start + count].reshape(-1)
                         target = lines[i, r * run:(r + 1) * run]
                         for p in range(run):
                             target[p] = source[p]
-                np.dot(columns, lines.T, product)   # the BLAS likes the long side first
-                total = lanes[lane, group]
+                np.dot(columns, lines.T, product)   # faster than its transpose
+                total = partials[s, group]
                 for i in range(k):
                     for p in range(o):
                         total[i, p] += product[i, p]
@@ -221,13 +241,15 @@ def conv_weight_grad(x: Float4, g: Float4, sizes: Sizes, block: Pair, scratch: F
         target = dw[out].reshape(-1)
         for i in range(k):
             target[i] = 0
-            for lane in range(lanes.shape[0]):
-                target[i] += lanes[lane, out // o, i, out % o]
+            for s in range(partials.shape[0]):
+                target[i] += partials[s, out // o, i, out % o]
 
 
 def conv_input_grad_numpy(g: Float4, w: Float4, sizes: Sizes, block: Pair, scratch: Float2,
                           dx: Float4) -> None:
-    """dx[c, oh·SH + i·DH - PH, ow·SW + j·DW - PW, n] += Σ_o w[o, c, i, j] · g[o, oh, ow, n], from 0
+    """dx[c, oh·SH + i·DH - PH, ow·SW + j·DW - PW, n] += Σ_o w[o, c, i, j] · g[o, oh, ow, n]
+
+    for all (oh, ow, i, j), starting from dx = 0.
     """
     groups = sizes[6]
     turned = w.reshape(groups, len(w) // groups, *w.shape[1:]).swapaxes(1, 2)
@@ -239,8 +261,8 @@ def conv_input_grad_numpy(g: Float4, w: Float4, sizes: Sizes, block: Pair, scrat
 @kernel(conv_input_grad_numpy, writes=("dx",), scratch=("scratch",), multiplies=True)
 def conv_input_grad(g: Float4, w: Float4, sizes: Sizes, block: Pair, scratch: Float2, dx: Float4
                     ) -> None:
-    # windows overlap: so a thread has channels of its own, block[0] at a time, and one output row
-    # of theirs after the other, block[1] places at a time
+    # Windows overlap, so a thread owns channels of dx, block[0] at a time, and goes through all
+    # output rows for them, block[1] places at a time. A row of scratch: matrix, lines, columns.
     outs, height, width, images = g.shape
     _, in_height, in_width, _ = dx.shape
     sh, sw, dh, dw, ph, pw, groups = sizes
@@ -253,16 +275,15 @@ def conv_input_grad(g: Float4, w: Float4, sizes: Sizes, block: Pair, scratch: Fl
             group, first = piece // pieces, piece % pieces * span
             count = min(span, channels - first)
             k = count * kh * kw
-            matrix = scratch[thread, :k * o].reshape(k, o)
+            matrix = matrix_in(scratch[thread], 0, k, o)
             for i in range(o):
                 matrix[:, i] = w[group * o + i, first:first + count].reshape(-1)
             dx[group * channels + first:group * channels + first + count] = 0
             for row in range(height):
                 for start in range(0, width, block[1]):
                     run = min(block[1], width - start) * images
-                    end = k * o + o * run
-                    lines = scratch[thread, k * o:end].reshape(o, run)
-                    columns = scratch[thread, end:end + k * run].reshape(k, run)
+                    lines = matrix_in(scratch[thread], k * o, o, run)
+                    columns = matrix_in(scratch[thread], (k + run) * o, k, run)
                     for i in range(o):
                         lines[i] = g[group * o + i, row].reshape(-1)[start * images:
                                                                      start * images + run]

@@ -1,11 +1,13 @@
-"""Convolution as the sum that it is, for groups so thin that a matrix product has nothing to reuse:
-depthwise convolutions above all, one channel in and one out.
+"""Convolution computed directly from its definition.
+
+It serves groups with a single channel in or out, above all depthwise convolutions, where a matrix
+product would multiply by a vector and have nothing to reuse.
 
     y[o, h, w, n] = b[o] + Σ_cij w[o, c, i, j] · x[c, h·SH + i·DH - PH, w·SW + j·DW - PW, n]
 
-An output row is a stretch of memory, batch last, and so is what each place (i, j) of the window
-sees of a row of x. So the row is made by adding up stretches, each times one weight; it stays in
-the first cache meanwhile. Arrays and `sizes` are those of conv.py.
+Batch last, an output row is one stretch of memory, and so is what a place (i, j) of the window sees
+of a row of x. So an output row is a sum of stretches, each multiplied by one weight, and stays in
+the first-level cache while it is added up. Arrays and `sizes` are those of conv.py.
 """
 
 from __future__ import annotations
@@ -18,13 +20,13 @@ from minigrad.kernels.conv import Sizes, conv_numpy, conv_weight_grad_numpy
 
 @inline
 def seen_by(width: int, in_width: int, left: int, step: int) -> tuple[int, int]:
-    """Of `width` output places, those from which on and before which x is seen: at left + o·step"""
+    """The first output place o of `width` at which left + o·step is in x, and the last plus 1."""
     low = min(max(0, -(left // step)), width)
     return low, max(low, min(width, (in_width - left + step - 1) // step))
 
 
 def conv_direct_numpy(x: Float4, w: Float4, b: Float1, sizes: Sizes, y: Float4) -> None:
-    """conv(x, w) + b"""
+    """y = conv(x, w) + b."""
     conv_numpy(x, w, b, sizes, (1, 1), x[:0, 0, 0], y)
 
 
@@ -57,13 +59,13 @@ def conv_direct(x: Float4, w: Float4, b: Float1, sizes: Sizes, y: Float4) -> Non
 
 
 def conv_direct_weight_grad_numpy(x: Float4, g: Float4, sizes: Sizes, dw: Float4) -> None:
-    """dw of y = conv(x, w)"""
+    """dw of y = conv(x, w)."""
     conv_weight_grad_numpy(x, g, sizes, (1, 1), x[:0, 0, 0], x[:0], dw)
 
 
 @kernel(conv_direct_weight_grad_numpy, writes=("dw",))
 def conv_direct_weight_grad(x: Float4, g: Float4, sizes: Sizes, dw: Float4) -> None:
-    # each weight's sum as 64 side by side, as vectors; a plane's worth at a time in float32
+    # the sum for each weight is made as 64 partial sums side by side (norm.py says why)
     _, in_height, in_width, images = x.shape
     outs, height, width, _ = g.shape
     _, channels, kh, kw = dw.shape

@@ -1,6 +1,6 @@
-"""Normalisation, channel by channel or across channels, each in one visit to memory.
+"""Normalisation, channel by channel or across channels, each in one pass over memory.
 
-Arrays come as (C, M): a channel's values of all images lie side by side (batch last).
+Arrays are (C, M): the M values of a channel in all images lie side by side (batch last).
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ import numpy as np
 from minigrad.kernels import Array, Float1, Float2, inline, kernel, prange
 
 # ---- sums over a channel -------------------------------------------------------------------------
+#
+# A sum of floats must be added up in the order in which it is written, so the compiler cannot use
+# vector instructions for one. It can for 64 partial sums side by side, the `lanes`. After 4096
+# values they are added to a float64 and start from zero again, before their rounding errors grow.
 
 
 @inline
 def total(x: Float1, lanes: Float1) -> float:
-    """Σ x: 64 sums side by side, as vectors, over 4096 values at a time; those in float64"""
+    """Σ x."""
     result = 0.0
     for start in range(0, x.shape[0], 4096):
         lanes[:] = 0
@@ -32,8 +36,8 @@ def total(x: Float1, lanes: Float1) -> float:
 
 
 @inline
-def total_of_products(x: Float1, y: Float1, shift: float, lanes: Float1) -> float:
-    """Σ x·(y - shift), as `total`"""
+def total_of_products(x: Float1, a: float, y: Float1, b: float, lanes: Float1) -> float:
+    """Σ (x - a)·(y - b)."""
     result = 0.0
     for start in range(0, x.shape[0], 4096):
         lanes[:] = 0
@@ -42,35 +46,16 @@ def total_of_products(x: Float1, y: Float1, shift: float, lanes: Float1) -> floa
         for k in range(0, whole, 64):
             part, factor = block[k:k + 64], other[k:k + 64]
             for i in range(64):
-                lanes[i] += part[i] * (factor[i] - shift)
+                lanes[i] += (part[i] - a) * (factor[i] - b)
         for i in range(block.shape[0] - whole):
-            lanes[i] += block[whole + i] * (other[whole + i] - shift)
-        for i in range(64):
-            result += lanes[i]
-    return result
-
-
-@inline
-def total_of_squares(x: Float1, shift: float, lanes: Float1) -> float:
-    """Σ (x - shift)², as `total`"""
-    result = 0.0
-    for start in range(0, x.shape[0], 4096):
-        lanes[:] = 0
-        block = x[start:start + 4096]
-        whole = block.shape[0] // 64 * 64
-        for k in range(0, whole, 64):
-            part = block[k:k + 64]
-            for i in range(64):
-                lanes[i] += (part[i] - shift) * (part[i] - shift)
-        for i in range(block.shape[0] - whole):
-            lanes[i] += (block[whole + i] - shift) * (block[whole + i] - shift)
+            lanes[i] += (block[whole + i] - a) * (other[whole + i] - b)
         for i in range(64):
             result += lanes[i]
     return result
 
 
 def channel_sums_numpy(x: Float2, y: Float1) -> None:
-    """y = Σ x over each channel"""
+    """y = Σ x over each channel."""
     y[:] = x.sum(1)
 
 
@@ -84,8 +69,9 @@ def channel_sums(x: Float2, y: Float1) -> None:
 
 def batch_norm_numpy(x: Float2, w: Float1, b: Float1, eps: float, training: bool,
                      statistics: Float2, y: Float2) -> None:
-    """y = (x - mean) / √(var + eps) · w + b; statistics: each channel's mean and var, x's own in
-    training
+    """y = (x - mean) / √(var + eps) · w + b.
+
+    statistics: mean and var of each channel. In training they are those of x, and are written.
     """
     if training:
         statistics[0] = x.mean(1)
@@ -103,7 +89,7 @@ def batch_norm(x: Float2, w: Float1, b: Float1, eps: float, training: bool, stat
         mean, variance = statistics[0, c], statistics[1, c]
         if training:
             mean = number(total(source, lanes) / source.shape[0])
-            variance = total_of_squares(source, mean, lanes) / source.shape[0]
+            variance = total_of_products(source, mean, source, mean, lanes) / source.shape[0]
             statistics[0, c], statistics[1, c] = mean, variance
         scale, bias = number(w[c] / np.sqrt(variance + eps)), b[c]
         for i in range(source.shape[0]):
@@ -112,9 +98,10 @@ def batch_norm(x: Float2, w: Float1, b: Float1, eps: float, training: bool, stat
 
 def batch_norm_grad_numpy(g: Float2, x: Float2, w: Float1, eps: float, training: bool,
                           statistics: Float2, sums: Float2, dx: Float2) -> None:
-    """dx = w/σ · (g - mean(g) - x̂·mean(g·x̂)) with x̂ = (x - mean)/σ; sums: Σ g·x̂ (dw) and Σ g (db)
+    """dx = w/σ · (g - mean(g) - x̂·mean(g·x̂)), with x̂ = (x - mean)/σ and σ = √(var + eps).
 
-    Where mean and σ are not x's own, dx = w/σ · g.
+    Outside of training mean and σ do not depend on x, and dx = w/σ · g.
+    sums: the gradients of w and b, which are Σ g·x̂ and Σ g.
     """
     scale = 1 / np.sqrt(statistics[1] + eps)
     normal = (x - statistics[0, :, None]) * scale[:, None]
@@ -133,14 +120,14 @@ def batch_norm_grad(g: Float2, x: Float2, w: Float1, eps: float, training: bool,
         lanes, slope, source, target = np.empty(64, x.dtype), g[c], x[c], dx[c]
         mean, scale = statistics[0, c], 1 / np.sqrt(statistics[1, c] + eps)
         by_bias = total(slope, lanes)
-        by_weight = total_of_products(slope, source, mean, lanes) * scale
+        by_weight = total_of_products(slope, number(0), source, mean, lanes) * scale
         sums[0, c], sums[1, c] = by_weight, by_bias
         factor = number(w[c] * scale)
         if not training:
             for i in range(source.shape[0]):
                 target[i] = factor * slope[i]
             continue
-        # w/σ·g + a·(x - mean) + constant
+        # dx = w/σ·g + a·(x - mean) + constant
         a = number(-w[c] * scale * scale * by_weight / source.shape[0])
         constant = number(-w[c] * scale * by_bias / source.shape[0])
         for i in range(source.shape[0]):
@@ -151,13 +138,13 @@ def batch_norm_grad(g: Float2, x: Float2, w: Float1, eps: float, training: bool,
 #
 #   s_i = k + α/size · Σ_j x_j²,   j from i - size//2 to i + (size-1)//2, within the channels
 #   y_i = x_i · s_i^-β
-#   dx_j = g_j · s_j^-β - 2αβ/size · x_j · Σ_i g_i x_i s_i^(-β-1),   over the i whose window holds j
+#   dx_j = g_j · s_j^-β - 2αβ/size · x_j · Σ_i g_i x_i s_i^(-β-1),   over all i with j in the window
 
-TILE = 256          # positions at a time: their channels, once read, stay in cache
+TILE = 256          # positions at a time: the values of all channels there stay in cache
 
 
 def _window_sums(x: Array, before: int, after: int) -> Array:
-    """Σ x_j over channels j from i - before to i + after"""
+    """Σ x_j over the channels j from i - before to i + after, for each channel i."""
     result, channels = np.zeros_like(x), len(x)
     for shift in range(-before, after + 1):
         low, high = max(0, -shift), min(channels, channels - shift)
@@ -169,7 +156,7 @@ def _window_sums(x: Array, before: int, after: int) -> Array:
 @inline
 def window_norms(x: Float2, c: int, size: int, scale: float, k: float, start: int, stop: int,
                  s: Float1) -> None:
-    """s = k + scale · Σ x² over the window of channel c, for positions from start to stop"""
+    """s = k + scale · Σ x² over the window of channel c, at the positions from start to stop."""
     n = stop - start
     for i in range(n):
         s[i] = 0
@@ -182,7 +169,7 @@ def window_norms(x: Float2, c: int, size: int, scale: float, k: float, start: in
 
 
 def lrn_numpy(x: Float2, size: int, alpha: float, beta: float, k: float, y: Float2) -> None:
-    """y_i = x_i · s_i^-β"""
+    """y_i = x_i · s_i^-β."""
     s = k + alpha / size * _window_sums(x * x, size // 2, (size - 1) // 2)
     y[:] = x * s ** -beta
 
@@ -198,7 +185,7 @@ def lrn(x: Float2, size: int, alpha: float, beta: float, k: float, y: Float2) ->
         for c in range(channels):
             window_norms(x, c, size, scale, offset, start, stop, s)
             source, target = x[c, start:stop], y[c, start:stop]
-            if beta == 0.75:        # two square roots are vector instructions, a power is not
+            if beta == 0.75:        # square roots have vector instructions, powers have not
                 for i in range(stop - start):
                     root = np.sqrt(s[i])
                     target[i] = source[i] * (one / (root * np.sqrt(root)))
@@ -209,7 +196,7 @@ def lrn(x: Float2, size: int, alpha: float, beta: float, k: float, y: Float2) ->
 
 def lrn_grad_numpy(g: Float2, x: Float2, size: int, alpha: float, beta: float, k: float, dx: Float2
                    ) -> None:
-    """dx_j = g_j · s_j^-β - 2αβ/size · x_j · Σ_i g_i x_i s_i^(-β-1)"""
+    """dx_j = g_j · s_j^-β - 2αβ/size · x_j · Σ_i g_i x_i s_i^(-β-1)."""
     before, after = size // 2, (size - 1) // 2
     s = k + alpha / size * _window_sums(x * x, before, after)
     dx[:] = g * s ** -beta \

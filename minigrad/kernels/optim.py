@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.kernels import Float1, kernel, prange
+from minigrad.kernels import SMALL, Float1, kernel, prange
 
 
 def adam_numpy(p: Float1, g: Float1, m: Float1, v: Float1, v_max: Float1, shrink: float,
@@ -15,8 +15,8 @@ def adam_numpy(p: Float1, g: Float1, m: Float1, v: Float1, v_max: Float1, shrink
     p ← shrink·p;   g ← g + decay·p;   m ← β₁·m + (1 - β₁)·g;   v ← β₂·v + (1 - β₂)·g²
     p ← p - step_size·m / (√v / v_scale + eps)
 
-    step_size is lr / (1 - β₁ᵗ), v_scale √(1 - β₂ᵗ). v_max: the largest v so far, which takes v's
-    place in the last line (amsgrad); or v itself.
+    step_size is lr / (1 - β₁ᵗ), and v_scale is √(1 - β₂ᵗ). With amsgrad, v_max is the largest v so
+    far, which takes the place of v in the last line; without, it is v itself.
     """
     if shrink != 1:
         p *= shrink
@@ -31,10 +31,10 @@ def adam_numpy(p: Float1, g: Float1, m: Float1, v: Float1, v_max: Float1, shrink
     p += -step_size * m / (np.sqrt(v_max) / v_scale + eps)
 
 
-@kernel(adam_numpy, writes=("p", "m", "v", "v_max"))
+@kernel(adam_numpy, writes=("p", "m", "v", "v_max"), small=SMALL)
 def adam(p: Float1, g: Float1, m: Float1, v: Float1, v_max: Float1, shrink: float, decay: float,
          beta1: float, beta2: float, step_size: float, v_scale: float, eps: float) -> None:
-    number = p.dtype.type                   # a Python float would make all of it float64
+    number = p.dtype.type                   # a Python float would make the sums float64
     keep, add, scale, tiny = number(shrink), number(decay), number(v_scale), number(eps)
     keep1, rest1, keep2, rest2, step = (number(beta1), number(1 - beta1), number(beta2),
                                         number(1 - beta2), number(-step_size))
@@ -53,7 +53,8 @@ def sgd_numpy(p: Float1, g: Float1, v: Float1, lr: float, momentum: float, dampe
               decay: float, nesterov: bool) -> None:
     """One step of gradient descent with momentum.
 
-    g ← g + decay·p;   v ← momentum·v + (1 - dampening)·g;   p ← p - lr·(v, or g + momentum·v)
+    g ← g + decay·p;   v ← momentum·v + (1 - dampening)·g
+    p ← p - lr·v;      with nesterov p ← p - lr·(g + momentum·v)
     """
     g = g + decay * p
     v *= momentum
@@ -61,10 +62,10 @@ def sgd_numpy(p: Float1, g: Float1, v: Float1, lr: float, momentum: float, dampe
     p += -lr * (g + momentum * v if nesterov else v)
 
 
-@kernel(sgd_numpy, writes=("p", "v"))
+@kernel(sgd_numpy, writes=("p", "v"), small=SMALL)
 def sgd(p: Float1, g: Float1, v: Float1, lr: float, momentum: float, dampening: float,
         decay: float, nesterov: bool) -> None:
-    number = p.dtype.type                   # a Python float would make all of it float64
+    number = p.dtype.type                   # a Python float would make the sums float64
     step, keep, rest, add = number(-lr), number(momentum), number(1 - dampening), number(decay)
     for i in prange(p.shape[0]):
         slope = g[i] + add * p[i]

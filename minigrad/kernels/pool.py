@@ -1,23 +1,25 @@
-"""Pooling over windows given by where they start and stop along each axis, within the input.
+"""Pooling over windows that are given by where they start and stop along each axis of the input.
 
-So one loop serves padding, dilation (`step`), ceil_mode and the adaptive pools. Images lie batch
-last, (C, H, W, N): a window is compared place by place, each place for all images at once, so the
-innermost loops have no branches and become vectors.
+Window (i, j) covers rows h0[i] to h1[i] and columns w0[j] to w1[j], without the ends. So one loop
+serves padding, dilation (`step`), ceil_mode and the adaptive pools. Images lie batch last, as
+(C, H, W, N), and a place of a window is looked at for all images at once. Then the innermost loops
+have no branches, and compile to vector instructions.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from minigrad.kernels import Float2, Float4, Index4, Int1, kernel, prange
-
-Pair = tuple[int, int]
+from minigrad.kernels import Float2, Float4, Index4, Int1, Pair as Pair, kernel, prange
 
 
 def max_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, y: Float4,
                    indices: Index4) -> None:
-    """y[c, i, j] = max of x over window (i, j); indices: its place h·W + w. Ties: the first; a NaN
-    wins, the last of several. A window without a place gives 0 and the place -1."""
+    """y[c, i, j] = the maximum of x over window (i, j); indices: its place, h·W + w.
+
+    Of several equal maxima the first counts. A NaN counts as the maximum, the last of several. An
+    empty window gives 0 and the place -1.
+    """
     width = x.shape[2]
     for i in range(len(h0)):
         for j in range(len(w0)):
@@ -62,7 +64,7 @@ def max_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, y: F
 
 def max_pool_grad_numpy(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair,
                         indices: Index4, dx: Float4) -> None:
-    """dx at the place that indices[c, i, j] name += g[c, i, j], after dx was set to 0"""
+    """dx = 0, then dx[c, place] += g[c, i, j] for the place that indices[c, i, j] names."""
     dx[:] = 0
     c, i, j, n = np.nonzero(indices >= 0)
     planes = dx.reshape(len(dx), dx.shape[1] * dx.shape[2], dx.shape[3])
@@ -72,7 +74,8 @@ def max_pool_grad_numpy(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step:
 @kernel(max_pool_grad_numpy, writes=("dx",))
 def max_pool_grad(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, indices: Index4,
                   dx: Float4) -> None:
-    # for each place of the window a comparison: as vectors it is done before one scattered store
+    # Compares every place of a window with the index. With vector instructions that takes less time
+    # than one store to an address that differs from image to image.
     width, images = dx.shape[2:]
     for c in prange(dx.shape[0]):
         dx[c] = 0
@@ -87,7 +90,7 @@ def max_pool_grad(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair,
 
 
 def gather_numpy(x: Float4, indices: Index4, y: Float4) -> None:
-    """y[c, i, j, n] = x[c, …, n] at the place that indices[c, i, j, n] names, 0 where that is -1"""
+    """y[c, i, j, n] = x[c, …, n] at the place that indices[c, i, j, n] names, or 0 if it is -1."""
     c, _, _, n = np.indices(y.shape)
     y[:] = np.where(indices < 0, 0, x[c, indices // x.shape[2], indices % x.shape[2], n])
 
@@ -106,7 +109,7 @@ def gather(x: Float4, indices: Index4, y: Float4) -> None:
 
 def avg_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, y: Float4
                    ) -> None:
-    """y[c, i, j] = Σ x over window (i, j) / divisor[i, j]"""
+    """y[c, i, j] = Σ x over window (i, j) / divisor[i, j]."""
     for i in range(len(h0)):
         for j in range(len(w0)):
             y[:, i, j] = x[:, h0[i]:h1[i], w0[j]:w1[j]].sum((1, 2)) / divisor[i, j]
@@ -131,7 +134,7 @@ def avg_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2,
 
 def avg_pool_grad_numpy(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2,
                         dx: Float4) -> None:
-    """dx over window (i, j) += g[c, i, j] / divisor[i, j], after dx was set to 0"""
+    """dx = 0, then dx over each window (i, j) += g[c, i, j] / divisor[i, j]."""
     dx[:] = 0
     for i in range(len(h0)):
         for j in range(len(w0)):

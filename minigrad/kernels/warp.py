@@ -10,11 +10,11 @@ from minigrad.kernels import Array, Float3, Float4, kernel, prange
 
 
 def warp_affine_numpy(x: Float4, matrices: Float3, border: int, y: Float4) -> None:
-    """y[n, c, p] = x[n, c, M[n]·(p, 1)], between pixels bilinearly.
+    """y[n, c, p] = x[n, c, M[n]·(p, 1)], with bilinear interpolation between pixels.
 
-    p and its image are (horizontal, vertical) places in pixels from the centre.
-    border: the width of the border of zeros, 1 or 0. A place beyond it, or without one beyond the
-    image, reads what is nearest: zero, or the outermost pixel.
+    p and its image are places (horizontal, vertical), in pixels from the centre.
+    border: 1 if x has a border of zeros one pixel wide, else 0. A place outside of x reads the
+    nearest value: the border's zero, or without a border the outermost pixel.
     """
     n, channels, height, width = x.shape
     px = np.arange(width) - (width - 1) / 2
@@ -40,8 +40,8 @@ def warp_affine_numpy(x: Float4, matrices: Float3, border: int, y: Float4) -> No
 
 @kernel(warp_affine_numpy, writes=("y",))
 def warp_affine(x: Float4, matrices: Float3, border: int, y: Float4) -> None:
-    # Row by row: first where each pixel comes from, then its values, read without a test from a
-    # copy of the image within its border of zeros.
+    # Row by row: first the place that each pixel comes from, then its values in all channels. They
+    # are read from a copy of the image that has a border of zeros, so no read needs a bounds check.
     _, channels, height, width = x.shape
     number = x.dtype.type
     one, stride = number(1), width + 3
@@ -53,7 +53,7 @@ def warp_affine(x: Float4, matrices: Float3, border: int, y: Float4) -> None:
             for i in range(height):
                 start = (i + 1) * stride + 1
                 padded[c, start:start + width] = x[n, c, i]
-        corner = np.empty(width, np.uint64)     # signed: each read would test for a place before 0
+        corner = np.empty(width, np.uint64)     # signed, each read would check for a negative index
         fx, fy = np.empty(width, x.dtype), np.empty(width, x.dtype)
         for i in range(height):
             py = i - (height - 1) / 2

@@ -5,29 +5,36 @@ The output is cut into tiles of 4×4. Each comes from 6×6 values d of the input
 
     y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ d B)] A          36 products for each channel instead of 16·9
 
-and as only the middle sums over channels, it is 36 matrix products, one a position in the tile:
-m[i, j] = u[i, j] (O, C) @ v[i, j] (C, tiles). Its gradient with respect to u is as simple:
+where ⊙ is the elementwise product. With u = G w Gᵀ and v = Bᵀ d B, only u ⊙ v is summed over the
+channels. So it becomes 36 matrix products, one for each position (i, j) in the transformed tile:
+
+    m[i, j] = u[i, j] @ v[i, j],     u (6, 6, O, C),  v (6, 6, C, tiles),  m (6, 6, O, tiles)
+
+and y = Aᵀ m A. The gradient is as simple:
 
     du[i, j] = (A g Aᵀ)[i, j] @ v[i, j]ᵀ,   dw = Gᵀ du G
 
 The transforms multiply polynomials at the points 0, ±√½, ±√2, ∞. With Lavin & Gray's 0, ±1, ±2, ∞
 the float32 error is twice as large (tests/test_winograd.py measures it); with these, each of which
 has its reciprocal among them (Barabasz et al. 2020), it stays within 2e-5 for inputs and outputs of
-size 1. On average that is three to five times the error of the direct sum. All of a tile shares it:
-it goes with the tile's largest value, and a NaN or an infinity there is NaN everywhere in it.
+size 1. On average that is three to five times the error of the direct sum. The error is about the
+same for all values of a tile, in proportion to the largest of its inputs; and if one of those is
+NaN or infinite, the whole tile is NaN.
 
-Why tile by tile: a block of tiles is transformed, multiplied and transformed back while it is in
-cache. For a whole image at a time, v and m are each 2.25 times the image, and memory is the limit.
-All arrays lie batch last, so that each step of a transform runs over the images, as vectors.
+A block of `count` tiles is transformed, multiplied and transformed back while it is in cache. For a
+whole image at once, v and m would each be 2.25 times as large as the image, and memory would be the
+limit. All arrays lie batch last, so that each step of a transform runs over the images, as vectors.
+
+With T threads, thread t computes blocks t, t + T, t + 2T, … and works in row t of `scratch`;
+`parts_of` says what lies where in it. The sum over tiles in du is the sum of a fixed number of
+`partials`, for the reason given in conv.py.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from minigrad.kernels import Array, Float1, Float2, Float3, Float4, inline, kernel, prange
-
-Pair = tuple[int, int]
+from minigrad.kernels import Array, Float1, Float2, Float3, Float4, Pair, inline, kernel, prange
 
 A, B = 0.5**0.5, 2**0.5             # the points; A·B = 1, A² = ½, B² = 2
 
@@ -45,11 +52,14 @@ AT = np.array([[1, 1, 1, 1, 1, 0],
                [0, A / 2, -A / 2, 2 * B, -2 * B, 1]])
 
 
-# ---- the transforms, of six or four stretches of memory, `step` apart ----------------------------
+# ---- the transforms ------------------------------------------------------------------------------
+#
+# Each transforms n columns at once. The six (or four) rows of x are the stretches of n values that
+# start at x[at], x[at + step], x[at + 2·step], …; the rows of y start at y[to], y[to + gap], ….
 
 @inline
 def transform_input(x: Float1, at: int, step: int, y: Float1, to: int, gap: int, n: int) -> None:
-    """y = Bᵀ x, six to six"""
+    """y = Bᵀ x: six rows to six."""
     a, b, two, half = x.dtype.type(A), x.dtype.type(B), x.dtype.type(2), x.dtype.type(0.5)
     both = x.dtype.type(2.5)
     x0, x1, x2 = x[at:at + n], x[at + step:at + step + n], x[at + 2 * step:at + 2 * step + n]
@@ -72,7 +82,7 @@ def transform_input(x: Float1, at: int, step: int, y: Float1, to: int, gap: int,
 @inline
 def transform_output(x: Float1, at: int, step: int, y: Float1, to: int, gap: int, n: int,
                      bias: float) -> None:
-    """y = Aᵀ x + bias, six to four"""
+    """y = Aᵀ x + bias: six rows to four."""
     a, b, two, half = x.dtype.type(A), x.dtype.type(B), x.dtype.type(2), x.dtype.type(0.5)
     a3, b3 = x.dtype.type(A / 2), x.dtype.type(2 * B)
     x0, x1, x2 = x[at:at + n], x[at + step:at + step + n], x[at + 2 * step:at + 2 * step + n]
@@ -91,7 +101,7 @@ def transform_output(x: Float1, at: int, step: int, y: Float1, to: int, gap: int
 
 @inline
 def transform_gradient(x: Float1, at: int, step: int, y: Float1, to: int, gap: int, n: int) -> None:
-    """y = A x, four to six"""
+    """y = A x: four rows to six."""
     a, b, two, half = x.dtype.type(A), x.dtype.type(B), x.dtype.type(2), x.dtype.type(0.5)
     a3, b3 = x.dtype.type(A / 2), x.dtype.type(2 * B)
     x0, x1 = x[at:at + n], x[at + step:at + step + n]
@@ -112,7 +122,7 @@ def transform_gradient(x: Float1, at: int, step: int, y: Float1, to: int, gap: i
 
 @inline
 def cut_out(x: Float4, c: int, top: int, left: int, side: int, patch: Float1) -> None:
-    """patch (side, side, N) = channel c of x from (top, left) on; zeros where that is outside"""
+    """patch (side, side, N) = channel c of x from (top, left) on, with zeros outside of x."""
     _, height, width, images = x.shape
     low, high = max(0, -left), max(0, min(side, width - left))
     for i in range(side):
@@ -128,7 +138,7 @@ def cut_out(x: Float4, c: int, top: int, left: int, side: int, patch: Float1) ->
 @inline
 def transform_tiles(x: Float4, padding: Pair, across: int, first: int, count: int, v: Float1,
                     patch: Float1, half: Float1) -> None:
-    """v (36, C, count·N) = Bᵀ d B of `count` tiles from the first on; `across` of them in a row"""
+    """v (36, C, count·N) = Bᵀ d B of `count` tiles from number `first` on, `across` in a row."""
     channels, height, width, images = x.shape
     flat, gap = x.reshape(-1), channels * count * images
     for c in range(channels):
@@ -148,7 +158,7 @@ def transform_tiles(x: Float4, padding: Pair, across: int, first: int, count: in
 
 @inline
 def add_scaled(a: float, x: Float1, y: Float1) -> None:
-    """y += a·x"""
+    """y += a·x."""
     if a != 0:
         for i in range(x.shape[0]):
             y[i] += a * x[i]
@@ -156,7 +166,7 @@ def add_scaled(a: float, x: Float1, y: Float1) -> None:
 
 @inline
 def transform_weights(w: Float3, o: int, u: Float3) -> None:
-    """u[:, o] = G w Gᵀ: w (C, 3, 3), u (36, O, C)"""
+    """u[:, o] = G w Gᵀ: w (C, 3, 3), u (36, O, C)."""
     channels, number = w.shape[0], w.dtype.type
     taps, rows = np.empty((3, 3, channels), w.dtype), np.zeros((6, 3, channels), w.dtype)
     for c in range(channels):
@@ -174,15 +184,15 @@ def transform_weights(w: Float3, o: int, u: Float3) -> None:
 
 
 @inline
-def untransform_weights(lanes: Float4, o: int, dw: Float3) -> None:
-    """dw = Gᵀ (Σ lanes[:, :, o]) G: lanes (…, 36, O, C), dw (C, 3, 3)"""
+def untransform_weights(partials: Float4, o: int, dw: Float3) -> None:
+    """dw = Gᵀ (Σ_s partials[s, :, o]) G: partials (S, 36, O, C), dw (C, 3, 3)."""
     channels, number = dw.shape[0], dw.dtype.type
     rows, taps = np.zeros((3, 6, channels), dw.dtype), np.zeros((3, 3, channels), dw.dtype)
-    for lane in range(lanes.shape[0]):
+    for s in range(partials.shape[0]):
         for i in range(6):
             for j in range(6):
                 for p in range(3):
-                    add_scaled(number(G[i, p]), lanes[lane, i * 6 + j, o], rows[p, j])
+                    add_scaled(number(G[i, p]), partials[s, i * 6 + j, o], rows[p, j])
     for p in range(3):
         for j in range(6):
             for q in range(3):
@@ -191,10 +201,28 @@ def untransform_weights(lanes: Float4, o: int, dw: Float3) -> None:
         dw[c] = taps[:, :, c]
 
 
+# ---- scratch -------------------------------------------------------------------------------------
+
+def scratch_size(channels: int, outs: int, count: int, images: int) -> int:
+    """The length of a row of scratch, without a rest."""
+    return 36 * images * (count * (channels + outs) + 2)
+
+
+@inline
+def parts_of(row: Float1, channels: int, outs: int, count: int, images: int
+             ) -> tuple[Array, Array, Array, Array, Array]:
+    """A row of scratch as room for v and m of `count` tiles, for a patch of 6×6 places, for a patch
+    that is transformed in one direction, and the rest."""
+    patch = 36 * images
+    m, end = patch * count * channels, patch * count * (channels + outs)
+    return (row[:m], row[m:end], row[end:end + patch], row[end + patch:end + 2 * patch],
+            row[end + 2 * patch:])
+
+
 # ---- the kernels ---------------------------------------------------------------------------------
 
 def _tiles(x: Float4, side: int, padding: Pair, down: int, across: int) -> Array:
-    """Squares of `side`, 4 apart: x (C, H, W, N) → (C, down, across, N, side, side)"""
+    """Squares of side × side places, 4 apart: x (C, H, W, N) → (C, down, across, N, side, side)."""
     (top, left), height, width = padding, 4 * down + side - 4, 4 * across + side - 4
     planes = np.zeros((x.shape[0], height + x.shape[1], width + x.shape[2], x.shape[3]), x.dtype)
     planes[:, top:top + x.shape[1], left:left + x.shape[2]] = x
@@ -218,7 +246,7 @@ def winograd_numpy(x: Float4, w: Float4, b: Float1, padding: Pair, count: int, u
 @kernel(winograd_numpy, writes=("y",), scratch=("u", "scratch"), multiplies=True)
 def winograd(x: Float4, w: Float4, b: Float1, padding: Pair, count: int, u: Float3, scratch: Float2,
              y: Float4) -> None:
-    """In blocks of `count` tiles. u (36, O, C); a row of scratch: v, m, a patch, its transform."""
+    """In blocks of `count` tiles; u (36, O, C)."""
     channels, images = x.shape[0], x.shape[3]
     outs, height, width, _ = y.shape
     across = (width + 3) // 4
@@ -228,15 +256,11 @@ def winograd(x: Float4, w: Float4, b: Float1, padding: Pair, count: int, u: Floa
         transform_weights(w[o], o, u)
     flat = y.reshape(-1)
     for thread in prange(threads):
-        room = scratch[thread]
-        size = 36 * images                                      # of a patch
-        v_size, m_size = channels * count * size, outs * count * size
-        patch = room[v_size + m_size:v_size + m_size + size]
-        half = room[v_size + m_size + size:v_size + m_size + 2 * size]
+        v_room, m_room, patch, half, _ = parts_of(scratch[thread], channels, outs, count, images)
         for first in range(thread * count, tiles, threads * count):
             n = min(count, tiles - first)
             run = n * images
-            v, m = room[:36 * channels * run], room[v_size:v_size + 36 * outs * run]
+            v, m = v_room[:36 * channels * run], m_room[:36 * outs * run]
             transform_tiles(x, padding, across, first, n, v, patch, half)
             v3, m3 = v.reshape(36, channels, run), m.reshape(36, outs, run)
             for i in range(36):
@@ -259,7 +283,7 @@ def winograd(x: Float4, w: Float4, b: Float1, padding: Pair, count: int, u: Floa
 
 
 def winograd_weight_grad_numpy(x: Float4, g: Float4, padding: Pair, count: int, scratch: Float2,
-                               lanes: Float4, dw: Float4) -> None:
+                               partials: Float4, dw: Float4) -> None:
     """dw = Gᵀ [Σ over tiles of (A g Aᵀ) ⊙ (Bᵀ d B)] G"""
     (_, height, width, _), bt, a = g.shape, BT.astype(x.dtype), AT.T.astype(x.dtype)
     down, across = -(-height // 4), -(-width // 4)
@@ -271,11 +295,11 @@ def winograd_weight_grad_numpy(x: Float4, g: Float4, padding: Pair, count: int, 
                       optimize=True)
 
 
-@kernel(winograd_weight_grad_numpy, writes=("dw",), scratch=("scratch", "lanes"), multiplies=True)
+@kernel(winograd_weight_grad_numpy, writes=("dw",), scratch=("scratch", "partials"),
+        multiplies=True)
 def winograd_weight_grad(x: Float4, g: Float4, padding: Pair, count: int, scratch: Float2,
-                         lanes: Float4, dw: Float4) -> None:
-    """A lane, (36, O, C), sums up blocks of tiles of its own, whichever thread it falls to. A row
-    of scratch: v, m, a patch, its transform, a product."""
+                         partials: Float4, dw: Float4) -> None:
+    """partials (number of partial sums, 36, O, C). The rest of a row of scratch holds a product."""
     channels, images = x.shape[0], x.shape[3]
     outs, height, width, _ = g.shape
     across = (width + 3) // 4
@@ -283,19 +307,14 @@ def winograd_weight_grad(x: Float4, g: Float4, padding: Pair, count: int, scratc
     threads = scratch.shape[0]
     flat = g.reshape(-1)
     for thread in prange(threads):
-        room = scratch[thread]
-        size = 36 * images                                      # of a patch
-        v_size, m_size = channels * count * size, outs * count * size
-        patch = room[v_size + m_size:v_size + m_size + size]
-        half = room[v_size + m_size + size:v_size + m_size + 2 * size]
-        rest = v_size + m_size + 2 * size
-        product = room[rest:rest + outs * channels].reshape(outs, channels)
-        for lane in range(thread, lanes.shape[0], threads):
-            lanes[lane] = 0
-            for first in range(lane * count, tiles, lanes.shape[0] * count):
+        v_room, m_room, patch, half, rest = parts_of(scratch[thread], channels, outs, count, images)
+        product = rest[:outs * channels].reshape(outs, channels)
+        for s in range(thread, partials.shape[0], threads):
+            partials[s] = 0
+            for first in range(s * count, tiles, partials.shape[0] * count):
                 n = min(count, tiles - first)
                 run = n * images
-                v, m = room[:36 * channels * run], room[v_size:v_size + 36 * outs * run]
+                v, m = v_room[:36 * channels * run], m_room[:36 * outs * run]
                 transform_tiles(x, padding, across, first, n, v, patch, half)
                 for o in range(outs):
                     for t in range(n):
@@ -315,9 +334,9 @@ def winograd_weight_grad(x: Float4, g: Float4, padding: Pair, count: int, scratc
                 v3, m3 = v.reshape(36, channels, run), m.reshape(36, outs, run)
                 for i in range(36):
                     np.dot(m3[i], v3[i].T, product)
-                    total = lanes[lane, i]
+                    total = partials[s, i]
                     for o in range(outs):
                         for c in range(channels):
                             total[o, c] += product[o, c]
     for o in prange(outs):
-        untransform_weights(lanes, o, dw[o])
+        untransform_weights(partials, o, dw[o])

@@ -9,20 +9,22 @@ from typing import Any
 import numpy as np
 
 from minigrad.autograd import Array
-from minigrad.kernels.optim import adam, adam_numpy
-from minigrad.optim.optimizer import BETAS, NOT_NEGATIVE, SMALL, Group, Optimizer, State, require
+from minigrad.kernels.optim import adam
+from minigrad.optim.optimizer import BETAS, NOT_NEGATIVE, Group, Optimizer, State, require
 
 
 class Adam(Optimizer):
-    """Steps scaled by running averages of the gradient and of its square.
+    """Steps along a running average of the gradient, divided by the root of that of its square.
 
-        g ← g + weight_decay·p
-        m ← β₁·m + (1 - β₁)·g
-        v ← β₂·v + (1 - β₂)·g²
-        p ← p - lr · m̂ / (√v̂ + eps),    m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ) at step t
+    g ← g + weight_decay·p
+    m ← β₁·m + (1 - β₁)·g
+    v ← β₂·v + (1 - β₂)·g²
+    p ← p - lr · m̂ / (√v̂ + eps),    m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ) at step t
 
-    amsgrad: the largest v so far takes v's place in the last line. decoupled_weight_decay: AdamW.
-    Raises ValueError for negative options, and betas outside [0, 1).
+    amsgrad: the largest v so far takes the place of v in the last line.
+    decoupled_weight_decay: weight decay as in AdamW.
+
+    Raises: ValueError for negative options, and for betas outside [0, 1).
     Source: Kingma & Ba 2015, algorithm 1; Reddi et al. 2018 for amsgrad.
     """
 
@@ -55,15 +57,14 @@ class Adam(Optimizer):
         shrink, decay = (1 - lr * decay, 0.0) if decoupled else (1.0, decay)
         m, v = state["exp_avg"].reshape(-1), state["exp_avg_sq"].reshape(-1)
         v_max = state["max_exp_avg_sq"].reshape(-1) if group["amsgrad"] else v
-        run = adam if p.size >= SMALL else adam_numpy
-        run(p.reshape(-1), g.reshape(-1), m, v, v_max, shrink, decay, float(beta1), float(beta2),
-            lr / (1 - beta1**t), math.sqrt(1 - beta2**t), float(group["eps"]))
+        adam(p.reshape(-1), g.reshape(-1), m, v, v_max, shrink, decay, float(beta1), float(beta2),
+             lr / (1 - beta1**t), math.sqrt(1 - beta2**t), float(group["eps"]))
 
 
 class AdamW(Adam):
-    """Adam whose weight decay acts on p itself, not through the averages.
+    """Adam whose weight decay acts on p directly, and does not enter the averages.
 
-        p ← p - lr·weight_decay·p,   then as Adam without weight decay
+    p ← p - lr·weight_decay·p,   then as Adam without weight decay
 
     Source: Loshchilov & Hutter 2019, algorithm 2.
     """
@@ -78,4 +79,4 @@ class AdamW(Adam):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         super().load_state_dict(state_dict)
         for group in self.param_groups:
-            group["decoupled_weight_decay"] = True      # whatever an Adam has saved
+            group["decoupled_weight_decay"] = True      # an Adam may have saved False

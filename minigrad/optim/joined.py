@@ -1,7 +1,7 @@
-"""Parameters that an optimiser updates as one array, end to end.
+"""Parameters that an optimiser updates as one array, in which they lie end to end.
 
-What a few numbers cost NumPy is the calls, not the arithmetic: a bias of ten values takes as long
-as a weight of a thousand, and both together hardly longer than one.
+For small arrays, NumPy spends its time on the calls, not on the arithmetic: updating a bias of ten
+values takes as long as updating a weight of a thousand, and both together hardly longer than one.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ State = dict[str, Any]
 
 
 class Joined:
-    """Some parameters, and what is remembered about them.
+    """Some parameters and their joint state.
 
-    A single one keeps its state as it is. Of several, each array is flat, and what is remembered
-    about one of them is its part, a view; they must be of one dtype and after as many steps.
+    A single parameter keeps its own state. With several, each array in the joint state is flat, and
+    a parameter's own state holds views of its parts; all must have one dtype and number of steps.
     """
 
     def __init__(self, params: tuple[Tensor, ...], states: Mapping[Tensor, State]) -> None:
@@ -36,21 +36,21 @@ class Joined:
         ends = itertools.accumulate(p.numel() for p in params)
         self.places = [(slice(end - p.numel(), end), p.shape)
                        for p, end in zip(params, ends, strict=True)]
-        self.shared = 0                 # how many arrays the parameters have their parts of
+        self.shared = 0                 # the number of arrays that parameters have views of
         self.share_out(states)
 
     def flat(self, arrays: Sequence[Array]) -> Array:
-        """An array of each parameter as one, in C order: a copy, but for a single parameter's."""
+        """Arrays, one for each parameter, as a flat copy; of a single one the array, in C order."""
         return np.asarray(arrays[0], order="C") if self.alone else np.concatenate(arrays, None)
 
     def parts(self, flat: Array) -> list[Array]:
-        """Each parameter's part of an array, as a view."""
+        """The part of an array that belongs to each parameter, as a view."""
         return [flat] if self.alone else [flat[place].reshape(shape)
                                           for place, shape in self.places]
 
     def share_out(self, states: Mapping[Tensor, State]) -> None:
-        """Let the parameters' own states tell what has become of this one: arrays that are new, and
-        the count of steps."""
+        """Bring the parameters' own states up to date: views of new arrays, and the count of steps.
+        """
         if self.alone:
             return
         if len(self.state) != self.shared:
@@ -63,8 +63,10 @@ class Joined:
                 states[p]["step"].fill(self.state["step"])
 
     def shared_with(self, states: Mapping[Tensor, State]) -> bool:
-        """Whether the parameters' own states are still the parts of this one: they may have been
-        changed, replaced or loaded."""
+        """Whether the parameters' own states are still parts of this one.
+
+        They are not if a user has replaced or loaded them, or changed the count of steps.
+        """
         if self.alone:
             return states.get(self.params[0]) is self.state
         for p in self.params:

@@ -1,14 +1,15 @@
 """Learning rates that change from step to step. Source: torch.optim.lr_scheduler.
 
-Call `scheduler.step()` after `optimizer.step()`. t = `last_epoch` counts the calls, which may be
-epochs or batches. Each rule moves on from the current rate, so two schedulers can act on one
-optimiser, except where its docstring gives the rate outright.
+Call `scheduler.step()` after `optimizer.step()`, once per epoch or once per batch; t = `last_epoch`
+counts the calls. A rule changes the current rate, so that two schedulers can act on one optimiser,
+unless its docstring says that it sets the rate.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from minigrad.ops.arguments import require_number
@@ -19,7 +20,7 @@ Lambda = Callable[[int], float]
 
 
 class LRScheduler:
-    """Base class: a subclass gives `get_lr`, the rates at step `last_epoch`, one a group."""
+    """Base class: a subclass defines `get_lr`, the rate of each group at step `last_epoch`."""
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self._attach(optimizer)
@@ -43,11 +44,11 @@ class LRScheduler:
         raise NotImplementedError
 
     def get_last_lr(self) -> list[float]:
-        """The rates now in use, one a param group."""
+        """The current rate of each param group."""
         return self._last_lr
 
     def step(self) -> None:
-        """Move on by one step and set the optimiser's rates."""
+        """Count one step and set the optimiser's rates for it."""
         self.last_epoch += 1
         self._set(self.get_lr())
 
@@ -60,7 +61,7 @@ class LRScheduler:
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def _bases(self) -> list[float]:
-        """The first rates, one a param group."""
+        """The initial rate of each param group."""
         n = len(self.optimizer.param_groups)
         if n != len(self.base_lrs):
             raise ValueError(f"{type(self).__name__}: was made for {len(self.base_lrs)} param "
@@ -68,13 +69,13 @@ class LRScheduler:
         return self.base_lrs
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimiser, under torch's names."""
+        """All attributes but the optimiser, under torch's names."""
         return {key: value for key, value in vars(self).items() if key != "optimizer"}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` of a scheduler of this kind, or torch's, returned.
+        """Restore what `state_dict` returned for a scheduler of this kind, minigrad's or torch's.
 
-        Raises ValueError, and changes nothing, where something is missing.
+        Raises: ValueError if something is missing; then nothing has been changed.
         """
         own = self.state_dict()
         if not isinstance(state_dict, Mapping):
@@ -87,7 +88,7 @@ class LRScheduler:
 
 
 class LambdaLR(LRScheduler):
-    """lr = base_lr · f(t); lr_lambda is f, or a list of one f a group."""
+    """lr = base_lr · f(t). This sets the rate. lr_lambda: f, or a list of one f for each group."""
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Lambda | Sequence[Lambda],
                  last_epoch: int = -1) -> None:
@@ -103,7 +104,7 @@ class LambdaLR(LRScheduler):
                 for base, f in zip(self._bases(), self.lr_lambdas, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimiser and the functions, which are None."""
+        """All attributes but the optimiser; functions cannot be saved, so they are None."""
         return super().state_dict() | {"lr_lambdas": [None] * len(self.lr_lambdas)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -111,7 +112,7 @@ class LambdaLR(LRScheduler):
 
 
 class StepLR(LRScheduler):
-    """lr ← gamma·lr every step_size steps."""
+    """lr ← gamma·lr, once every step_size steps."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1,
                  last_epoch: int = -1) -> None:
@@ -127,11 +128,13 @@ class StepLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """lr = eta_min + (base_lr - eta_min)·(1 + cos(π·t / T_max)) / 2, reached step by step:
+    """Half a cosine wave from base_lr down to eta_min at step T_max. Then the rate rises again.
 
-        lr ← eta_min + (lr - eta_min)·(1 + cos(π·t / T_max)) / (1 + cos(π·(t - 1) / T_max))
+    lr ← eta_min + (lr - eta_min)·(1 + cos(π·t / T_max)) / (1 + cos(π·(t - 1) / T_max))
 
-    Beyond T_max the rate rises again. Source: Loshchilov & Hutter 2017, eq. 5, without restarts.
+    which makes lr = eta_min + (base_lr - eta_min)·(1 + cos(π·t / T_max)) / 2 if nothing else does.
+
+    Source: Loshchilov & Hutter 2017, eq. 5, without restarts.
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0,
@@ -157,12 +160,16 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class OneCycleLR(LRScheduler):
-    """From max_lr / div_factor up to max_lr, then down to 1 / final_div_factor of where it began.
+    """The rate rises from initial_lr = max_lr / div_factor to max_lr, then falls to min_lr =
+    initial_lr / final_div_factor.
 
-    The way up takes pct_start of all steps; with three_phase the way back down takes as long, and
-    only then comes the rest. Momentum (β₁ for Adam) goes the other way if cycle_momentum. The way
-    is "cos" or "linear". The rates are given outright: do not combine with another scheduler.
-    Raises ValueError for arguments out of range, and for a step beyond total_steps.
+    The rise takes the fraction pct_start of all steps. With three_phase the rate first falls back
+    to initial_lr in as many steps, and then to min_lr in those that are left. anneal_strategy is
+    the shape of each phase, "cos" or "linear". With cycle_momentum, momentum (β₁ for Adam) falls
+    from max_momentum to base_momentum while the rate rises, and then rises again. This scheduler
+    sets the rates, so it cannot be combined with another.
+
+    Raises: ValueError for arguments out of range, and for a step beyond total_steps.
     Source: Smith & Topin 2018.
     """
 
@@ -193,16 +200,13 @@ class OneCycleLR(LRScheduler):
             raise ValueError("OneCycleLR: cycle_momentum needs an optimiser with momentum or betas")
         self._anneal_func_type = anneal_strategy
         up = float(pct_start * self.total_steps) - 1
-        rise = _phase(up, "initial_lr", "max_lr", "max_momentum", "base_momentum")
-        if three_phase:
-            self._schedule_phases = [
-                rise, _phase(2 * up, "max_lr", "initial_lr", "base_momentum", "max_momentum"),
-                _phase(self.total_steps - 1, "initial_lr", "min_lr", "max_momentum",
-                       "max_momentum")]
-        else:
-            self._schedule_phases = [
-                rise,
-                _phase(self.total_steps - 1, "max_lr", "min_lr", "base_momentum", "max_momentum")]
+        back = [(2 * up, "initial_lr", "max_momentum")] if three_phase else []
+        turns = [(0.0, "initial_lr", "max_momentum"), (up, "max_lr", "base_momentum"), *back,
+                 (self.total_steps - 1, "min_lr", "max_momentum")]
+        self._schedule_phases: list[dict[str, Any]] = [
+            {"end_step": end, "start_lr": lr, "end_lr": end_lr,
+             "start_momentum": momentum, "end_momentum": end_momentum}
+            for (_, lr, momentum), (end, end_lr, end_momentum) in pairwise(turns)]
         if last_epoch == -1:
             tops = _per_group("OneCycleLR", "max_lr", max_lr, optimizer)
             for group, top in zip(optimizer.param_groups, tops, strict=True):
@@ -248,19 +252,15 @@ class OneCycleLR(LRScheduler):
         return start + (end - start) * done
 
 
-def _phase(end_step: float, start_lr: str, end_lr: str, start_momentum: str, end_momentum: str
-           ) -> dict[str, Any]:
-    return {"end_step": end_step, "start_lr": start_lr, "end_lr": end_lr,
-            "start_momentum": start_momentum, "end_momentum": end_momentum}
-
-
 class ReduceLROnPlateau(LRScheduler):
-    """lr ← max(factor·lr, min_lr) once a metric has not improved for more than `patience` steps.
+    """lr ← max(factor·lr, min_lr) when a metric has not improved for more than `patience` steps.
 
-    Better means below best·(1 - threshold), or above best·(1 + threshold) with mode "max"; with
-    threshold_mode "abs", below best - threshold or above best + threshold. For `cooldown` steps
-    after a cut nothing is counted; a cut of at most eps is not made.
-    Raises ValueError for arguments out of range.
+    An improvement is a value below best·(1 - threshold), or below best - threshold with
+    threshold_mode "abs". With mode "max" it is a value above best·(1 + threshold), or above
+    best + threshold. For `cooldown` steps after the rate was reduced no steps are counted. A change
+    of the rate by eps or less is not made.
+
+    Raises: ValueError for arguments out of range.
     """
 
     def __init__(self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1,
@@ -268,7 +268,7 @@ class ReduceLROnPlateau(LRScheduler):
                  cooldown: int = 0, min_lr: Rates = 0, eps: float = 1e-8) -> None:
         self._attach(optimizer)
         require_number("ReduceLROnPlateau", factor=factor, patience=patience,
-                         threshold=threshold, cooldown=cooldown, eps=eps)
+                       threshold=threshold, cooldown=cooldown, eps=eps)
         if factor >= 1:
             raise ValueError(f"ReduceLROnPlateau: factor must be below 1; got {factor}")
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
@@ -284,7 +284,7 @@ class ReduceLROnPlateau(LRScheduler):
         self._last_lr = self._current()
 
     def step(self, metrics: Any) -> None:       # type: ignore[override]  # as torch's
-        """Look at a metric: a number or a Tensor of one element."""
+        """Take in the next value of the metric: a number or a Tensor of one element."""
         try:
             value = float(metrics)
         except (TypeError, ValueError, RuntimeError):
@@ -300,7 +300,7 @@ class ReduceLROnPlateau(LRScheduler):
             self.num_bad_epochs = 0
         rates = self._current()
         if self.num_bad_epochs > self.patience:
-            if self.default_min_lr is not None:         # groups may have been added
+            if self.default_min_lr is not None:         # there may be more groups now
                 self.min_lrs = [self.default_min_lr] * len(rates)
             if len(self.min_lrs) != len(rates):
                 raise RuntimeError(f"ReduceLROnPlateau: min_lr has {len(self.min_lrs)} values; the "
@@ -314,7 +314,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     @property
     def in_cooldown(self) -> bool:
-        """Whether a cut was made within the last `cooldown` steps."""
+        """Whether the rate was reduced within the last `cooldown` steps."""
         return self.cooldown_counter > 0
 
     def _is_better(self, value: float) -> bool:
@@ -325,7 +325,7 @@ class ReduceLROnPlateau(LRScheduler):
 
 
 def _per_group(name: str, what: str, value: Any, optimizer: Optimizer) -> list[Any]:
-    """One value a param group."""
+    """A list of one value for each param group, of one value or such a list."""
     n = len(optimizer.param_groups)
     values = list(value) if isinstance(value, list | tuple) else [value] * n
     if len(values) != n:

@@ -1,4 +1,4 @@
-"""Optimizer: groups of parameters, their options, and what is remembered about each parameter."""
+"""Optimizer: groups of parameters, their options, and the state kept for each parameter."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ import numpy as np
 
 from minigrad.autograd import Array, enable_grad, quietly
 from minigrad.inplace import mark_changed, memory_owner
+from minigrad.kernels import SMALL
 from minigrad.nn.module import clear_grad
 from minigrad.optim.joined import Joined, State as State
 from minigrad.tensor import Tensor
 
 Group = dict[str, Any]
 
-SMALL = 2**14       # below this many values, NumPy is done before a kernel's threads have started
-
 
 class Optimizer:
-    """Base class: a subclass gives the defaults of its options and `update`, the rule for one
-    parameter.
+    """Base class. A subclass defines the defaults of its options, and the rule `update`.
 
-    elementwise: whether the rule treats each value by itself. Then small parameters are updated as
-    one, joined end to end; what is remembered has the parameter's shape, but for the count "step".
-    params: Tensors, (name, Tensor) pairs, or dicts with "params" and options of their own.
-    param_groups: those dicts, every option filled in; options may be changed at any time. Names,
-    which all parameters have or none, are kept as "param_names".
-    state: what the rule remembers, by parameter.
-    Raises TypeError or ValueError for what cannot be optimised. Source: torch.optim.Optimizer.
+    params: Tensors, (name, Tensor) pairs, or dicts with "params" and options of their own. Either
+    all parameters have names or none has; they are kept as "param_names".
+    param_groups: these dicts with every option filled in. Options may be changed at any time.
+    state: what the rule remembers about each parameter.
+    elementwise: whether the rule treats every value of a parameter by itself. Then small parameters
+    are joined end to end and updated as one, and each array in the state must have the shape of its
+    parameter, except the count of steps, "step".
+
+    Raises: TypeError or ValueError for what cannot be optimised.
+    Source: torch.optim.Optimizer.
     """
 
     elementwise = False
@@ -49,7 +50,7 @@ class Optimizer:
             self.add_param_group(group)
 
     def new_state(self, p: Array, group: Group) -> State:
-        """What is remembered about the parameter p before its first step."""
+        """The state of the parameter p before its first step."""
         return {}
 
     def update(self, p: Array, g: Array, state: State, group: Group) -> None:
@@ -57,10 +58,10 @@ class Optimizer:
         raise NotImplementedError
 
     def check(self, group: Group) -> None:
-        """Raise TypeError or ValueError for an option that cannot be."""
+        """Raise TypeError or ValueError for an option of wrong type or value."""
 
     def add_param_group(self, param_group: Group) -> None:
-        """Optimise more parameters, with options of their own."""
+        """Add parameters to be optimised, with options of their own."""
         name = type(self).__name__
         if not isinstance(param_group, dict):
             raise TypeError(f"{name}: a param group must be a dict; "
@@ -92,7 +93,7 @@ class Optimizer:
         self.param_groups.append(group)
 
     def _check(self, group: Group) -> None:
-        """Check the options; a learning rate given as a tensor becomes a number."""
+        """Check the options; a learning rate that is a Tensor becomes a number."""
         if isinstance(group.get("lr"), Tensor):
             if group["lr"].numel() != 1:
                 raise ValueError(f"{type(self).__name__}: lr must be a number or a Tensor of one "
@@ -109,7 +110,7 @@ class Optimizer:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
 
-        closure: computes the loss and its gradients anew; its value is returned.
+        closure: computes the loss and its gradients; the loss is returned.
         """
         loss = None
         if closure is not None:
@@ -125,8 +126,11 @@ class Optimizer:
         return loss
 
     def _join(self, params: tuple[Tensor, ...], group: Group) -> list[Joined]:
-        """Put together what may be updated as one: small, of one dtype, after as many steps, and
-        sharing memory with no other, whose update would be lost."""
+        """Join the parameters that can be updated as one.
+
+        They are small, have the same dtype and number of steps, and share memory with no other
+        parameter, since of two updates of the same memory one would be lost.
+        """
         alike: dict[Any, list[Tensor]] = {}
         owners = [id(memory_owner(p.data)) for p in params]
         for p, owner in zip(params, owners, strict=True):
@@ -153,14 +157,16 @@ class Optimizer:
             mark_changed(p.data)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients: None, or zeros with `set_to_none=False`."""
+        """Set the gradients to None, or to zeros with `set_to_none=False`."""
         for group in self.param_groups:
             for p in group["params"]:
                 clear_grad(p, set_to_none)
 
     def state_dict(self) -> dict[str, Any]:
-        """{"state": …, "param_groups": …} with parameters as numbers, in torch's layout. Arrays
-        share memory with the optimiser."""
+        """{"state": …, "param_groups": …} in torch's layout, with a number for each parameter.
+
+        The arrays share memory with the optimiser.
+        """
         numbers = {p: i for i, p in enumerate(self._params())}
         groups = [group | {"params": [numbers[p] for p in group["params"]]}
                   for group in self.param_groups]
@@ -170,10 +176,10 @@ class Optimizer:
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over options and state, of an optimiser of this kind or torch's.
+        """Restore the options and state of an optimiser of this kind, minigrad's or torch's.
 
-        Raises ValueError where it is of another kind, or groups, their sizes or shapes differ; then
-        nothing has been changed.
+        Raises: ValueError if it was another kind, or if groups or shapes differ; then nothing has
+        been changed.
         """
         name = type(self).__name__
         if not (isinstance(state_dict, Mapping) and {"state", "param_groups"} <= state_dict.keys()):
@@ -201,7 +207,7 @@ class Optimizer:
             group.update(kept | new | {"params": kept["params"]})
 
     def _restored(self, i: int, saved: State, p: Tensor, group: Group) -> State:
-        """A copy of what was saved about a parameter: in its dtype, but for the count of steps."""
+        """A copy of the saved state of a parameter, in the parameter's dtype but for "step"."""
         name = type(self).__name__
         if lacks := self.new_state(p.data, group).keys() - saved.keys():
             raise ValueError(f"{name}: the loaded state of parameter {i} has no "
@@ -233,8 +239,7 @@ Condition = tuple[Callable[[Any], bool], str]
 
 
 def require(name: str, group: Group, **conditions: Condition) -> None:
-    """Raise ValueError for an option that does not meet its condition, TypeError for one of
-    another kind."""
+    """Raise ValueError for an option that fails its condition, TypeError if it is no such value."""
     for option, (holds, text) in conditions.items():
         value = group[option]
         try:

@@ -12,15 +12,16 @@ from minigrad.optim.optimizer import NOT_NEGATIVE, Group, Optimizer, State, requ
 
 
 class RMSprop(Optimizer):
-    """Steps divided by a running root mean square of the gradient.
+    """Steps along the gradient, divided by its running root mean square.
 
-        g ← g + weight_decay·p
-        v ← α·v + (1 - α)·g²
-        d = g / (√v + eps);   centered: d = g / (√(v - m²) + eps), m ← α·m + (1 - α)·g
-        b ← momentum·b + d
-        p ← p - lr·b                                (p - lr·d without momentum)
+    g ← g + weight_decay·p
+    v ← α·v + (1 - α)·g²
+    d = g / (√v + eps);   centered: d = g / (√(v - m²) + eps), m ← α·m + (1 - α)·g
+    b ← momentum·b + d
+    p ← p - lr·b                                (p - lr·d without momentum)
 
-    Raises ValueError for negative options. Source: Hinton's lecture 6e; Graves 2013 for `centered`.
+    Raises: ValueError for negative options.
+    Source: Hinton's lecture 6e; Graves 2013 for `centered`.
     """
 
     elementwise = True

@@ -8,20 +8,19 @@ from typing import Any
 import numpy as np
 
 from minigrad.autograd import Array
-from minigrad.kernels.optim import sgd, sgd_numpy
-from minigrad.optim.optimizer import NOT_NEGATIVE, NUMBER, SMALL, Group, Optimizer, State, require
+from minigrad.kernels.optim import sgd
+from minigrad.optim.optimizer import NOT_NEGATIVE, NUMBER, Group, Optimizer, State, require
 
 
 class SGD(Optimizer):
-    """Against the gradient, with momentum where asked for.
+    """Steps against the gradient, optionally with momentum.
 
-        g ← g + weight_decay·p
-        v ← momentum·v + (1 - dampening)·g          (the first v is g itself)
-        d = g + momentum·v with nesterov, v with momentum alone, g without
-        p ← p - lr·d
+    g ← g + weight_decay·p
+    v ← momentum·v + (1 - dampening)·g          (the first v is g itself)
+    p ← p - lr·d,    d = g without momentum, v with momentum, g + momentum·v with nesterov
 
-    Raises ValueError for negative options, and for nesterov without momentum or with dampening.
-    Source: Sutskever et al. 2013; torch's form, in which lr multiplies v from outside.
+    Raises: ValueError for negative options, and for nesterov without momentum or with dampening.
+    Source: Sutskever et al. 2013, in torch's form, where lr is not part of v.
     """
 
     elementwise = True
@@ -48,6 +47,5 @@ class SGD(Optimizer):
         dampening = float(group["dampening"])
         if state.get("momentum_buffer") is None:
             state["momentum_buffer"], dampening = np.zeros_like(p), 0.0
-        run = sgd if p.size >= SMALL else sgd_numpy
-        run(p.reshape(-1), g.reshape(-1), state["momentum_buffer"].reshape(-1), lr,
+        sgd(p.reshape(-1), g.reshape(-1), state["momentum_buffer"].reshape(-1), lr,
             float(group["momentum"]), dampening, decay, bool(group["nesterov"]))

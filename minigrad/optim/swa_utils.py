@@ -17,29 +17,32 @@ Average = Callable[[list[Tensor], list[Tensor], Tensor], object]
 
 
 class AveragedModel(Module):
-    """A copy of a model whose parameters are an average of the model's over many updates. It is
-    called as the model is, and often does better on new data: the steps' noise is averaged out.
+    """A copy of a model whose parameters are an average of the model's over many updates.
+
+    It is called like the model, and often does better on new data, because the noise of single
+    steps is averaged out.
 
         averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.99))
         …
         optimizer.step()
         averaged.update_parameters(model)
 
-    Without a multi_avg_fn, all n updates so far count the same: with p the model's parameters,
+    Without a multi_avg_fn, the average a gives equal weight to the parameters p at each of the n
+    updates so far:
 
         a ← a + (p - a) / n
 
-    The copy has no gradients, and a mode of its own: training or evaluation.
+    The copy has no gradients, and its own mode: training or evaluation.
 
     multi_avg_fn: called as `multi_avg_fn(averaged, current, num_averaged)` from the second update
-    on, once for each dtype, with lists of Tensors; it changes those of the first in place.
-    use_buffers: whether buffers are averaged, too, such as the running statistics of batch norm; an
-    integer, such as a count of batches, is then rounded towards zero at every update. If not, they
-    are the model's at the last update.
+    on, once for each dtype, with lists of Tensors; it changes those in `averaged` in place.
+    use_buffers: whether buffers, such as the running statistics of batch norm, are averaged, too.
+    Integers, such as a count of batches, are then rounded towards zero at every update. Otherwise
+    buffers are those of the model at the last update.
     n_averaged: the number of updates, a buffer.
 
-    **Source** Izmailov et al. 2018; torch.optim.swa_utils.AveragedModel: names, state and results.
-    It also takes a device and an avg_fn for single tensors, so the options go by name here.
+    Source: Izmailov et al. 2018; torch.optim.swa_utils.AveragedModel. That also takes a device and
+    an avg_fn for single tensors, which is why the options are keyword-only here.
     """
 
     n_averaged: Tensor
@@ -56,10 +59,10 @@ class AveragedModel(Module):
         return self.module(*args, **kwargs)
 
     def update_parameters(self, model: Module) -> None:
-        """Take the model's parameters into the average; those of the first update become it.
+        """Take the model's parameters into the average; the first update sets it.
 
-        Raises ValueError if the model's parameters and buffers are not of the shapes that they had
-        in the model that was copied; then nothing has been changed.
+        Raises: ValueError if the shapes of the model's parameters and buffers are not those of the
+        copy; then nothing has been changed.
         """
         own, given = _tensors(self.module), _tensors(model)
         expected, shapes = ([t.shape for t in tensors] for tensors in (own, given))
@@ -83,14 +86,15 @@ class AveragedModel(Module):
 
 
 def get_ema_multi_avg_fn(decay: float = 0.999) -> Average:
-    """The exponential moving average, a multi_avg_fn for `AveragedModel`.
+    """An exponential moving average, as multi_avg_fn for `AveragedModel`.
 
-        a ← decay·a + (1 - decay)·p
+    a ← decay·a + (1 - decay)·p
 
-    It reaches back over about 1 / (1 - decay) updates; what the first has left is decayⁿ.
+    It reaches back over about 1 / (1 - decay) updates. After n more updates the weight of the first
+    is decayⁿ.
 
-    **Raises** ValueError if decay is not in [0, 1].
-    **Source** torch.optim.swa_utils.get_ema_multi_avg_fn.
+    Raises: ValueError if decay is not in [0, 1].
+    Source: torch.optim.swa_utils.get_ema_multi_avg_fn.
     """
     if not 0 <= decay <= 1:
         raise ValueError(f"get_ema_multi_avg_fn: decay must be in [0, 1]; got {decay}")
@@ -115,7 +119,7 @@ def _equal_average(averaged: list[Tensor], current: list[Tensor], num_averaged: 
 
 
 def _approach(a: Tensor, p: Tensor, part: float) -> None:
-    """a ← a + part·(p - a). On arrays: most are small, and an op costs more than its arithmetic."""
+    """a ← a + part·(p - a), on arrays: for most, which are small, an op takes longer than this."""
     step = p.data - a.data
     step *= part
     np.add(a.data, step, out=a.data)
@@ -123,8 +127,11 @@ def _approach(a: Tensor, p: Tensor, part: float) -> None:
 
 
 def _tensors(model: Module) -> dict[Tensor, bool]:
-    """The parameters (True) and buffers (False), each once. They are looked up at every step, so
-    in one walk: `parameters()` and `buffers()` take as long as averaging them does."""
+    """The parameters (True) and buffers (False), each once.
+
+    They are looked up at every step. This walks through the modules once, because `parameters()`
+    and `buffers()` would take as long as the averaging itself.
+    """
     found: dict[Tensor, bool] = {}
     modules, seen = [model], {model}
     for module in modules:                      # grows meanwhile

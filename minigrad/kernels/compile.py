@@ -1,0 +1,244 @@
+"""What makes a kernel of a loop: when the twin runs, and Numba with its threads and its cache."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import os
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from importlib import import_module
+from pathlib import Path
+from types import FunctionType
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from minigrad.kernels.blas import one_blas_thread
+
+Array = NDArray[Any]
+Pair = tuple[int, int]
+F = TypeVar("F", bound=Callable[..., Any])
+
+# The arguments of a kernel: C-contiguous arrays, annotated with their number of dims and their
+# dtype (None: the kernel's float dtype); bool, int and float; and tuples of these.
+Float1 = Annotated[Array, 1, None]
+Float2 = Annotated[Array, 2, None]
+Float3 = Annotated[Array, 3, None]
+Float4 = Annotated[Array, 4, None]
+Int1 = Annotated[Array, 1, np.int64]
+Index4 = Annotated[Array, 4, np.int32]
+
+FLOATS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})    # loops are compiled for these
+SMALL = 2**14               # with fewer values, NumPy is done before a loop has its threads
+TWINS_ONLY = os.environ.get("MINIGRAD_KERNELS") == "numpy"
+COMPILING = "compiling kernels, once on this machine; the first calls take some seconds"
+
+prange = range              # becomes numba.prange in a kernel's module when the kernel is compiled
+
+registry: dict[str, Kernel] = {}
+_lock = threading.RLock()
+_running = threading.Lock()     # one loop runs at a time, and has all the threads
+_said: set[str] = set()
+_forked = False
+
+
+class Kernel:
+    """A loop and its twin. A call runs the loop as Numba has compiled it, or else the twin."""
+
+    def __init__(self, loop: Callable[..., None], twin: Callable[..., None],
+                 writes: tuple[str, ...], scratch: tuple[str, ...], small: float, multiplies: bool
+                 ) -> None:
+        self.name, self.loop, self.twin = loop.__name__, loop, twin
+        self.scratch, self.multiplies = scratch, multiplies
+        self.small = math.inf if TWINS_ONLY else small
+        self.__doc__ = loop.__doc__
+        self.parameters = tuple(inspect.signature(loop).parameters)
+        self.writes = tuple(name in writes + scratch for name in self.parameters)
+        self._run: Callable[..., None] | None = None
+
+    def __call__(self, *args: Any) -> None:
+        if args[0].size < self.small or args[0].dtype not in FLOATS:
+            self.twin(*args)
+            return
+        run = self._run or self.compiled()
+        with _running, one_blas_thread() if self.multiplies else nullcontext():
+            run(*self._prepared(args))
+
+    def _prepared(self, args: tuple[Any, ...]) -> Iterator[Any]:
+        """The arrays in the layout compiled for. For any other, Numba would silently compile anew.
+        """
+        for value, written, name in zip(args, self.writes, self.parameters, strict=True):
+            if isinstance(value, np.ndarray):
+                flags = value.flags
+                if not (flags.c_contiguous and flags.writeable):
+                    if written:
+                        raise ValueError(f"{self.name}: {name} must be contiguous and writeable")
+                    value = np.array(value, order="C")
+            yield value
+
+    def compiled(self) -> Callable[..., None]:
+        """The loop as Numba runs it. Its machine code is made, or loaded, on the first call."""
+        with _lock:
+            if self._run is None:
+                numba = load_numba()
+                names = self.loop.__globals__
+                for name, value in list(names.items()):
+                    if value is range:
+                        names[name] = numba.prange
+                    elif type(value) is FunctionType and hasattr(value, "is_inline"):
+                        names[name] = numba.njit(value)
+                self._run = _jit(numba, self.loop)
+            return self._run
+
+    def warmup(self, dtype: DTypeLike) -> None:
+        """Compile for one float dtype, or load what was compiled before, without running."""
+        if not TWINS_ONLY:
+            run = self.compiled()
+            if hasattr(run, "compile"):         # with NUMBA_DISABLE_JIT it is the loop itself
+                run.compile(self.signature(dtype))
+
+    def signature(self, dtype: DTypeLike) -> tuple[Any, ...]:
+        """Numba's types of the arguments, from the loop's annotations."""
+        numba = load_numba()
+
+        def numba_type(hint: Any) -> Any:
+            if hasattr(hint, "__metadata__"):
+                ndim, kind = hint.__metadata__
+                return numba.types.Array(numba.from_dtype(np.dtype(kind or dtype)), ndim, "C")
+            if hint in (bool, int, float):
+                return numba.typeof(hint())
+            return numba.types.UniTuple(numba_type(hint.__args__[0]), len(hint.__args__))
+
+        hints = get_type_hints(self.loop, include_extras=True)
+        return tuple(numba_type(hints[name]) for name in self.parameters)
+
+
+def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple[str, ...] = (),
+           small: int = 0, multiplies: bool = False) -> Callable[[Callable[..., None]], Kernel]:
+    """Make a kernel of a loop. Its first argument is an array of the float dtype it works in.
+
+    twin: computes the same with NumPy. It runs instead of the loop, whose results it equals up to
+    rounding, where the first argument has fewer than `small` values, or a dtype that loops are not
+    compiled for.
+    writes, scratch: the names of the arguments that are its outputs, and of those that it uses as
+    working memory, whose contents mean nothing before and after.
+    multiplies: whether the loop calls the BLAS (np.dot, for which Numba uses SciPy's). Meanwhile
+    the BLAS starts no threads.
+    """
+    def decorate(loop: Callable[..., None]) -> Kernel:
+        registry[loop.__name__] = Kernel(loop, twin, writes, scratch, small, multiplies)
+        return registry[loop.__name__]
+    return decorate
+
+
+def inline(function: F) -> F:
+    """Mark a function that loops of the same file call, so that it is compiled with them."""
+    function.is_inline = True       # type: ignore[attr-defined]
+    return function
+
+
+def load_all() -> dict[str, Kernel]:
+    """Import every file of kernels and return them all by name."""
+    for file in sorted(Path(__file__).parent.glob("[!_]*.py")):
+        import_module(f"{__package__}.{file.stem}")
+    return registry
+
+
+# ---- Numba: its threads, and its cache on disk ---------------------------------------------------
+
+@functools.cache
+def load_numba() -> Any:
+    """Numba, imported when it is first needed, so that `import minigrad` stays fast.
+
+    Its threads are those of OpenMP if that is there, which starts a loop within 5 µs; Numba's own
+    work queue takes 130 µs. An OpenMP thread without work keeps its core busy for a while, waiting
+    for the next loop. By default that is long enough for two processes to slow each other down, so
+    it is shortened here, unless the user has set it.
+    """
+    numba = import_module("numba")
+    if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
+        numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+    ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
+    if ours:
+        os.environ["GOMP_SPINCOUNT"] = "1000"
+    numba.get_num_threads()             # starts the threads, which read the variable now
+    if ours:
+        del os.environ["GOMP_SPINCOUNT"]
+    _announce_compilation()
+    return numba
+
+
+def thread_count() -> int:
+    """The number of threads that a parallel loop has."""
+    return 1 if TWINS_ONLY or _forked else int(load_numba().get_num_threads())
+
+
+# Numba has no type information, so mypy takes it at its word.
+def _jit(numba: Any, loop: Callable[..., None]) -> Callable[..., None]:
+    if _forked:
+        return numba.njit(nogil=True)(loop)                     # type: ignore[no-any-return]
+    options = {"parallel": True, "nogil": True}
+    try:
+        run = numba.njit(cache=True, **options)(loop)
+    except RuntimeError:                        # Numba found no folder that it may write to
+        reason = "no folder for compiled kernels is writable"
+    else:
+        folder = getattr(getattr(run, "_cache", None), "cache_path", None)
+        if folder is None or _only_ours(Path(folder)):
+            return run                                          # type: ignore[no-any-return]
+        reason = f"others may write to the cache folder {folder}"
+    _say_once(f"{reason}: kernels are compiled anew in each process; "
+              "NUMBA_CACHE_DIR may name a folder of your own")
+    return numba.njit(**options)(loop)                          # type: ignore[no-any-return]
+
+
+def _only_ours(folder: Path) -> bool:
+    """Whether nobody else can put machine code into `folder`, or another folder in its place."""
+    if not folder.is_dir() or os.name != "posix":
+        return True
+    status = folder.stat()
+    return (not status.st_mode & stat.S_IWOTH and status.st_uid in (0, os.getuid())
+            and all(not mode & stat.S_IWOTH or mode & stat.S_ISVTX
+                    for mode in (parent.stat().st_mode for parent in folder.resolve().parents)))
+
+
+def _announce_compilation() -> None:
+    """Print a line when Numba first compiles a kernel; loading one from the cache prints nothing.
+    """
+    event: Any = import_module("numba.core.event")
+
+    def on_start(_: Any, compilation: Any) -> None:
+        if compilation.data["dispatcher"].py_func.__module__.startswith(f"{__package__}."):
+            _say_once("compiling kernels for a forked process; a spawned one would load them"
+                      if _forked else COMPILING)
+
+    methods = {"on_start": on_start, "on_end": lambda _, compilation: None}
+    event.register("numba:compile", type("Announcer", (event.Listener,), methods)())
+
+
+def _say_once(line: str) -> None:
+    if line not in _said:
+        _said.add(line)
+        print(f"minigrad: {line}", file=sys.stderr, flush=True)
+
+
+def _after_fork() -> None:
+    """OpenMP's threads do not survive a fork: the child compiles anew, for one thread."""
+    global _lock, _running, _forked
+    _lock, _running = threading.RLock(), threading.Lock()   # the parent's threads may hold the old
+    if load_numba.cache_info().currsize == 0:
+        return                          # no threads have been started yet
+    _forked = True
+    _said.discard(COMPILING)
+    for each in registry.values():
+        each._run = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,118 @@
+"""Large arrays in memory that earlier ones have given back, and the order of dims in memory."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import threading
+import weakref
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Array = NDArray[Any]
+
+RECYCLED_BYTES = 2**16      # smaller arrays come from malloc, which recycles its memory itself
+WASTE = 1.5                 # a block serves an array that needs at least 1/WASTE of it
+UNUSED = 3                  # unused blocks may add up to this many times the most ever in use,
+SPARE = 2**26               # or to this many bytes
+
+_free: list[tuple[int, int, memoryview]] = []       # sorted: (bytes, -time of return, memory)
+_bytes = {"in use": 0, "most in use": 0, "unused": 0}
+_returned: deque[memoryview] = deque()      # given back, which may happen at any time; not sorted
+_now = itertools.count(1)
+_lock = threading.RLock()
+
+
+# ---- recycled memory -----------------------------------------------------------------------------
+
+def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """np.empty, in the smallest block that suffices of those that earlier arrays have given back.
+
+    The operating system hands out fresh memory page by page, each on its first use, which can take
+    longer than computing the values; and a training step asks for the same sizes again and again.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size < RECYCLED_BYTES:
+        return np.empty(shape, dtype)
+    with _lock:
+        while _returned:
+            _sort_in(_returned.popleft())
+        at = bisect_left(_free, (size,))
+        if at < len(_free) and _free[at][0] <= WASTE * size:
+            memory = _free.pop(at)[2]
+            _bytes["unused"] -= memory.nbytes
+        else:
+            memory = _from_system(size)
+        _bytes["in use"] += memory.nbytes
+        _bytes["most in use"] = max(_bytes["most in use"], _bytes["in use"])
+        array: Array = np.frombuffer(memory, np.uint8, size)
+        # the array dies after its last view, since each view keeps it alive
+        weakref.finalize(array, _returned.append, memory).atexit = False
+    return array.view(dtype).reshape(shape)
+
+
+def _from_system(size: int) -> memoryview:
+    return memoryview(np.empty(size, np.uint8))     # type: ignore[arg-type]
+
+
+def _sort_in(memory: memoryview) -> None:
+    insort(_free, (memory.nbytes, -next(_now), memory))
+    _bytes["in use"] -= memory.nbytes
+    _bytes["unused"] += memory.nbytes
+    while _bytes["unused"] > max(SPARE, UNUSED * _bytes["most in use"]):
+        oldest = max(range(len(_free)), key=lambda i: _free[i][1])
+        _bytes["unused"] -= _free.pop(oldest)[0]
+
+
+def _after_fork() -> None:
+    """Another thread of the parent may have held the lock; it does not exist in the child."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+# ---- the order of dims in memory -----------------------------------------------------------------
+
+def batch_last(x: Array) -> Array:
+    """(N, …) → (…, N), contiguous: a view if x lies in memory batch last, else a copy."""
+    return np.ascontiguousarray(x.transpose(*range(1, x.ndim), 0))
+
+
+def batch_first(x: Array) -> Array:
+    """(…, N) → (N, …), a view."""
+    return x.transpose(-1, *range(x.ndim - 1))
+
+
+def memory_order(x: Array) -> tuple[int, ...]:
+    """The dims of x, from the outermost in memory to the innermost."""
+    if x.flags.c_contiguous:
+        return tuple(range(x.ndim))
+    return tuple(sorted(range(x.ndim), key=lambda dim: -abs(x.strides[dim])))
+
+
+def empty_in_order(shape: tuple[int, ...], dtype: DTypeLike, order: tuple[int, ...]) -> Array:
+    """`empty` whose dims lie in memory in this order."""
+    y = empty(tuple(shape[dim] for dim in order), dtype)
+    return y.transpose(sorted(range(len(shape)), key=order.__getitem__))
+
+
+def flat(x: Array, order: tuple[int, ...]) -> Array:
+    """The values of x with its dims in this order: a view if they lie in memory so, else a copy."""
+    return x.transpose(order).reshape(-1)
+
+
+def concatenate(arrays: Sequence[Array], axis: int) -> Array:
+    """np.concatenate of arrays of one dtype, in recycled memory and in the order of the first."""
+    x = arrays[0]
+    shape = (*x.shape[:axis], sum(a.shape[axis] for a in arrays), *x.shape[axis + 1:])
+    y = empty_in_order(shape, x.dtype, memory_order(x))
+    return np.concatenate(arrays, axis, out=y)

@@ -1,0 +1,239 @@
+"""Arguments for each kernel, on geometry that hypothesis draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from minigrad import kernels
+
+EVERY = kernels.load_all()
+
+
+# ---- for each kernel a function (rng, draw, dtype) → its arguments, with outputs full of junk ----
+
+def junk(shape: Any, dtype: Any) -> Any:
+    return np.full(shape, 7, dtype)
+
+
+def real(rng: Any, shape: Any, dtype: Any) -> Any:
+    return rng.standard_normal(shape).astype(dtype)
+
+
+def convolution(rng: Any, draw: Any, dtype: str) -> dict[str, Any]:
+    """The sizes of a convolution, arrays of these sizes, and the block into which it is divided."""
+    def pair(low: int, high: int) -> Any:
+        return draw(st.tuples(st.integers(low, high), st.integers(low, high)))
+    size, stride, dilation, padding = pair(1, 3), pair(1, 3), pair(1, 2), pair(-1, 3)
+    groups, channels, outs = (draw(st.integers(1, n)) for n in (2, 2, 3))
+    images, inside, out = draw(st.integers(1, 3)), pair(1, 6), pair(1, 4)
+    block = (draw(st.integers(1, out[0])), draw(st.integers(1, out[1])))
+    k, run = channels * size[0] * size[1], block[0] * block[1] * images
+    return {"x": real(rng, (groups * channels, *inside, images), dtype), "padding": padding,
+            "w": real(rng, (groups * outs, channels, *size), dtype),
+            "b": real(rng, groups * outs, dtype), "g": real(rng, (groups * outs, *out, images),
+                                                              dtype),
+            "sizes": (*stride, *dilation, *padding, groups), "block": block, "k": k, "o": outs,
+            "scratch": junk((threads(draw), (k + outs) * run + k * outs), dtype)}
+
+
+def threads(draw: Any) -> int:
+    return draw(st.integers(1, 3))      # type: ignore[no-any-return]
+
+
+def conv(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    c = convolution(rng, draw, dtype)
+    return (c["x"], c["w"], c["b"], c["sizes"], c["block"], c["scratch"],
+            junk(c["g"].shape, dtype))
+
+
+def conv_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    c = convolution(rng, draw, dtype)
+    partials = junk((draw(st.integers(1, 4)), c["sizes"][6], c["k"], c["o"]), dtype)
+    return (c["x"], c["g"], c["sizes"], c["block"], c["scratch"], partials,
+            junk(c["w"].shape, dtype))
+
+
+def conv_input_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    c = convolution(rng, draw, dtype)
+    sizes = (*c["sizes"][:4], *(max(p, 0) for p in c["padding"]), c["sizes"][6])
+    span, across = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    k = span * c["w"].shape[2] * c["w"].shape[3]
+    scratch = junk((threads(draw), k * c["o"] + (k + c["o"]) * across * c["x"].shape[3]), dtype)
+    return c["g"], c["w"], sizes, (span, across), scratch, junk(c["x"].shape, dtype)
+
+
+def conv_direct(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    c = convolution(rng, draw, dtype)
+    return c["x"], c["w"], c["b"], c["sizes"], junk(c["g"].shape, dtype)
+
+
+def conv_direct_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    c = convolution(rng, draw, dtype)
+    return c["x"], c["g"], c["sizes"], junk(c["w"].shape, dtype)
+
+
+def tiled(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    """x, w, g, padding, tiles at a time, scratch."""
+    channels, outs, images = (draw(st.integers(1, 3)) for _ in range(3))
+    inside, padding = [draw(st.tuples(st.integers(low, high), st.integers(low, high)))
+                       for low, high in ((3, 9), (0, 3))]
+    out = [n + 2 * p - 2 for n, p in zip(inside, padding, strict=True)]
+    count = draw(st.integers(1, 4))
+    size = 36 * images * (count * (channels + outs) + 2) + channels * outs
+    return (real(rng, (channels, *inside, images), dtype), real(rng, (outs, channels, 3, 3), dtype),
+            real(rng, (outs, *out, images), dtype), padding, count,
+            junk((threads(draw), size), dtype))
+
+
+def winograd(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, w, g, padding, count, scratch = tiled(rng, draw, dtype)
+    return (x, w, real(rng, len(w), dtype), padding, count, junk((36, len(w), len(x)), dtype),
+            scratch, junk(g.shape, dtype))
+
+
+def winograd_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, w, g, padding, count, scratch = tiled(rng, draw, dtype)
+    partials = junk((draw(st.integers(1, 3)), 36, len(w), len(x)), dtype)
+    return x, g, padding, count, scratch, partials, junk(w.shape, dtype)
+
+
+def matmul(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    m, k, n = (draw(st.integers(1, 5)) for _ in range(3))
+    a_turned, b_turned, y_turned = (draw(st.booleans()) for _ in range(3))
+    scratch = junk((threads(draw), m * (k + n)), dtype)
+    return (real(rng, (k, m) if a_turned else (m, k), dtype),
+            real(rng, (n, k) if b_turned else (k, n), dtype), a_turned, b_turned, y_turned,
+            draw(st.integers(1, m)), scratch, junk((n, m) if y_turned else (m, n), dtype))
+
+
+def bounds(rng: Any, draw: Any, *, empty: bool) -> tuple[Any, Any]:
+    """The shape of x, and where windows start and stop along both axes."""
+    shape = (*(draw(st.integers(1, 6)) for _ in range(3)), draw(st.integers(0, 4)))
+    ends = []
+    for n in shape[1:3]:
+        start = rng.integers(0, n, draw(st.integers(1, 4)))
+        ends += [start, np.minimum(start + rng.integers(0 if empty else 1, 4, start.shape), n)]
+    return shape, ends
+
+
+def max_pool(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    shape, ends = bounds(rng, draw, empty=True)
+    x = rng.choice([0, 1, 2, -np.inf, np.nan], shape).astype(dtype)
+    out = (shape[0], len(ends[0]), len(ends[2]), shape[3])
+    step = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    return x, *ends, step, junk(out, dtype), junk(out, np.int32)
+
+
+def max_pool_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    """The indices are those of a pool: each names a place within its window, or none."""
+    x, *windows, y, indices = max_pool(rng, draw, dtype)
+    EVERY["max_pool"].twin(x, *windows, y, indices)
+    return real(rng, y.shape, dtype), *windows, indices, junk(x.shape, dtype)
+
+
+def gather(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    c, h, w, n = (draw(st.integers(low, 5)) for low in (1, 1, 1, 0))
+    out = (c, draw(st.integers(1, 4)), draw(st.integers(1, 4)), n)
+    indices = rng.integers(-1, h * w, out).astype(np.int32)
+    return real(rng, (c, h, w, n), dtype), indices, junk(out, dtype)
+
+
+def avg_pool(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    shape, ends = bounds(rng, draw, empty=False)
+    out = (len(ends[0]), len(ends[2]))
+    divisor = rng.uniform(1, 9, out).astype(dtype)
+    return real(rng, shape, dtype), *ends, divisor, junk((shape[0], *out, shape[3]), dtype)
+
+
+def avg_pool_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, *ends, divisor, y = avg_pool(rng, draw, dtype)
+    return real(rng, y.shape, dtype), *ends, divisor, junk(x.shape, dtype)
+
+
+def channels(draw: Any) -> tuple[int, int]:
+    return draw(st.integers(1, 7)), draw(st.sampled_from([1, 5, 64, 256, 300, 5000]))
+
+
+def channel_sums(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    shape = channels(draw)
+    return real(rng, shape, dtype), junk(shape[0], dtype)
+
+
+def batch_norm(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    shape = channels(draw)
+    w, b = real(rng, shape[0], dtype), real(rng, shape[0], dtype)
+    x = (3 + real(rng, shape, dtype)).astype(dtype)
+    training = draw(st.booleans())
+    statistics = (junk((2, shape[0]), dtype) if training
+                  else rng.uniform(0.5, 2, (2, shape[0])).astype(dtype))
+    return x, w, b, 0.1, training, statistics, junk(shape, dtype)
+
+
+def batch_norm_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, w, b, eps, training, statistics, y = batch_norm(rng, draw, dtype)
+    EVERY["batch_norm"].twin(x, w, b, eps, training, statistics, y)
+    # divided so that the sums over short and long channels have values of the same size
+    g = (real(rng, x.shape, dtype) / np.sqrt(x.shape[1])).astype(dtype)
+    return g, x, w, eps, training, statistics, junk((2, len(x)), dtype), junk(x.shape, dtype)
+
+
+def lrn_options(draw: Any) -> tuple[Any, ...]:
+    return channels(draw), (draw(st.integers(1, 8)), 0.5, draw(st.sampled_from([0.75, 0.5, 1.3])),
+                            1.5)
+
+
+def lrn(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    shape, options = lrn_options(draw)
+    return real(rng, shape, dtype), *options, junk(shape, dtype)
+
+
+def lrn_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    shape, options = lrn_options(draw)
+    return real(rng, shape, dtype), real(rng, shape, dtype), *options, junk(shape, dtype)
+
+
+def adam(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    n = draw(st.integers(0, 40))
+    p, g, m = (real(rng, n, dtype) for _ in range(3))
+    v, v_max = (rng.uniform(0, 1, n).astype(dtype) for _ in range(2))
+    return (p, g, m, v, v if draw(st.booleans()) else v_max, draw(st.sampled_from([1.0, 0.9])),
+            draw(st.sampled_from([0.0, 0.1])), 0.9, 0.999, 0.01, 0.3, 1e-8)
+
+
+def sgd(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    n = draw(st.integers(0, 40))
+    p, g, v = (real(rng, n, dtype) for _ in range(3))
+    return p, g, v, 0.1, draw(st.sampled_from([0.0, 0.9])), 0.3, 0.01, draw(st.booleans())
+
+
+def warp_affine(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    shape = tuple(draw(st.integers(1, 6)) for _ in range(4))
+    scale = draw(st.sampled_from([0.0, 1.0, 10.0]))
+    return (real(rng, shape, dtype), scale * real(rng, (shape[0], 2, 3), dtype),
+            draw(st.sampled_from([0, 1])), junk(shape, dtype))
+
+
+def erf(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    n = draw(st.integers(0, 40))
+    return 3 * real(rng, n, dtype), junk(n, dtype)
+
+
+def relu(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    n = draw(st.integers(0, 40))
+    return rng.choice([0, 1, 2.5, -1, np.nan, np.inf], n).astype(dtype), junk(n, dtype)
+
+
+def relu_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    y, dx = relu(rng, draw, dtype)
+    return y, real(rng, len(y), dtype), dx
+
+
+ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
+    conv, conv_weight_grad, conv_input_grad, conv_direct, conv_direct_weight_grad, winograd,
+    winograd_weight_grad, matmul,
+    max_pool, max_pool_grad, gather, avg_pool, avg_pool_grad, channel_sums, batch_norm,
+    batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, erf, relu_grad)}
