@@ -31,7 +31,6 @@ from comparisons.tasks.task import (
     Headline,
     Loss,
     Metrics,
-    Recipe,
     Split,
     Trained,
     Transform,
@@ -42,7 +41,6 @@ from minigrad.data import transforms
 EPOCHS = 16             # what two minutes allow both sides; docs/dexpression.md takes 24
 BATCH_SIZE = 32
 LR = 2e-3               # the peak of the cycle
-WEIGHT_DECAY = 0.01
 SIZE, GPU_SIZE = 48, 224     # px: CK+48's, and the paper's
 SMOOTHING = 0.1         # of the labels: an expression is rarely pure
 AVERAGING = 0.99        # decay of the weights' moving average: it looks back about three epochs
@@ -158,14 +156,6 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
 
     def start(self, options: DexpressionOptions) -> str | None:
         return options.start
-
-    def optimizer(self, implementation: Implementation, parameters: Any, recipe: Recipe) -> Any:
-        return implementation.optim.AdamW(parameters, lr=recipe.lr, weight_decay=WEIGHT_DECAY)
-
-    def scheduler(self, implementation: Implementation, optimizer: Any, recipe: Recipe, steps: int
-                  ) -> Any:
-        return implementation.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.lr,
-                                                            total_steps=steps)
 
     def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
         """Cross-entropy with smoothed labels, in which rare classes weigh more."""

@@ -19,16 +19,7 @@ from comparisons.implementations import Implementation
 from comparisons.tasks.exact import coefficients, maximum_likelihood, with_ones
 from comparisons.tasks.options import Options
 from comparisons.tasks.statistics import auc, auc_interval, calibration, wilson
-from comparisons.tasks.task import (
-    Details,
-    Headline,
-    Loss,
-    Metrics,
-    Recipe,
-    Split,
-    Task,
-    Trained,
-)
+from comparisons.tasks.task import Details, Headline, Loss, Metrics, Recipe, Split, Task, Trained
 
 EPOCHS = 300            # steps: each epoch is one step on all the rows, to convergence
 LR = 2.0                # standardised columns: the curvature lies between about 0.05 and 0.5

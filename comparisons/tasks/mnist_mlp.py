@@ -13,12 +13,10 @@ from comparisons.errors import DataError
 from comparisons.implementations import Implementation
 from comparisons.tasks.images import ImageTask
 from comparisons.tasks.options import Options
-from comparisons.tasks.task import Recipe
 
 EPOCHS = 10             # enough for the one-cycle rate to come down to zero
 BATCH_SIZE = 100
 LR = 2e-3               # the peak of the cycle
-WEIGHT_DECAY = 0.01     # AdamW's
 
 
 class MnistMlpTask(ImageTask[Options]):
@@ -43,11 +41,3 @@ class MnistMlpTask(ImageTask[Options]):
 
     def model(self, implementation: Implementation, data: Data, options: Options) -> Any:
         return implementation.models.MLP((784, 500, 10))
-
-    def optimizer(self, implementation: Implementation, parameters: Any, recipe: Recipe) -> Any:
-        return implementation.optim.AdamW(parameters, lr=recipe.lr, weight_decay=WEIGHT_DECAY)
-
-    def scheduler(self, implementation: Implementation, optimizer: Any, recipe: Recipe, steps: int
-                  ) -> Any:
-        return implementation.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.lr,
-                                                            total_steps=steps)

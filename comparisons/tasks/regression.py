@@ -12,16 +12,7 @@ from comparisons.datasets.regression import load_regression
 from comparisons.implementations import Implementation
 from comparisons.tasks.exact import coefficients, least_squares, with_ones
 from comparisons.tasks.options import Options
-from comparisons.tasks.task import (
-    Details,
-    Headline,
-    Loss,
-    Metrics,
-    Recipe,
-    Split,
-    Task,
-    Trained,
-)
+from comparisons.tasks.task import Details, Headline, Loss, Metrics, Recipe, Split, Task, Trained
 
 EPOCHS = 300            # steps: each epoch is one step on all the data, as least squares sees it
 LR = 0.3                # the loss's curvature is about 2 in every direction: 2 / LR is ample
