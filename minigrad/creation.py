@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.autograd import Array, as_tensor
-from minigrad.ops.shape import to_dtype, to_ints
+from minigrad.ops.arguments import to_array, to_dtype, to_ints
 from minigrad.random import default_generator
-from minigrad.tensor import Scalar, Tensor, to_array
+from minigrad.tensor import Scalar, Tensor
 
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 int64, bool_ = np.dtype(np.int64), np.dtype(np.bool_)

@@ -45,6 +45,17 @@ def changed_since(time: int, arrays: Iterable[Array]) -> Array | None:
     return None
 
 
+def refuse_changes(name: str, time: int, output: Array | None,
+                   vjps: Iterable[Callable[..., Any]]) -> None:
+    """RuntimeError if a value that the vjps of the op `name` need was changed after `time`."""
+    values = (getattr(value, "_data", value) for value in [output, *captured_by(vjps)])
+    changed = changed_since(time, (value for value in values if isinstance(value, np.ndarray)))
+    if changed is not None:
+        raise RuntimeError(f"{name}: a value of shape {changed.shape} that its gradient needs "
+                           "was changed in place since; clone() it before the change, or make the "
+                           "change after backward()")
+
+
 def captured_by(functions: Iterable[Callable[..., Any]]) -> list[Any]:
     """What functions hold on to from the scope they were made in, and what the functions among that
     hold on to; tuples and lists opened up."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LAYERS = ["kernels", "inplace", "hooks", "autograd", "ops", "tensor", "random", "creation",
+LAYERS = ["kernels", "inplace", "hooks", "modes", "autograd", "ops", "tensor", "random", "creation",
           "functional", "nn", "optim", "data", "models"]
 """Each may import what stands before it."""
 

@@ -132,7 +132,8 @@ def second_order(case: OpCase) -> str:
 def torch_name(case: OpCase) -> str:
     """Where torch has the function of this name."""
     name = case.op.__name__
-    functional = ("functional", "activation", "conv", "pool", "norm", "loss")
+    functional = ("functional", "activation", "conv", "pool", "norm", "loss",
+                  "class_loss")
     places = [("torch", torch), ("F", torch.nn.functional), ("Tensor", torch.Tensor)]
     if case.id.partition(".")[0] in functional:
         places = [places[1], places[0], places[2]]

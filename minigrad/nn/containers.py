@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, Self, overload
 
-from minigrad.nn.checks import size_of
 from minigrad.nn.module import Module
-from minigrad.ops.shape import to_int
+from minigrad.ops.arguments import to_int, to_size
 
 Named = Mapping[str, Module] | Iterable[tuple[str, Module]]
 
@@ -120,12 +119,12 @@ class Sequential(_Ordered):
 
     def __mul__(self, other: int) -> Self:
         """The same modules `other` times in a row."""
-        return type(self)(*list(self) * size_of(self, "a factor", other, 1))
+        return type(self)(*list(self) * to_size(type(self).__name__, "a factor", other, 1))
 
     __rmul__ = __mul__
 
     def __imul__(self, other: int) -> Self:
-        return self.extend(list(self) * (size_of(self, "a factor", other, 1) - 1))
+        return self.extend(list(self) * (to_size(type(self).__name__, "a factor", other, 1) - 1))
 
     def forward(self, input: Any) -> Any:
         for module in self:

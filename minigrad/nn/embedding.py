@@ -8,9 +8,8 @@ from numpy.typing import DTypeLike
 
 from minigrad import functional as F
 from minigrad.nn import init
-from minigrad.nn.checks import size_of
 from minigrad.nn.module import Module, Parameter, empty
-from minigrad.ops.shape import to_int
+from minigrad.ops.arguments import to_int, to_size
 from minigrad.tensor import Tensor
 
 
@@ -31,8 +30,8 @@ class Embedding(Module):
                  _weight: Tensor | None = None, _freeze: bool = False, *,
                  dtype: DTypeLike | None = None) -> None:
         super().__init__()
-        shape = (size_of(self, "num_embeddings", num_embeddings),
-                 size_of(self, "embedding_dim", embedding_dim))
+        shape = (to_size(type(self).__name__, "num_embeddings", num_embeddings),
+                 to_size(type(self).__name__, "embedding_dim", embedding_dim))
         if padding_idx is not None:
             padding_idx = to_int("Embedding", "padding_idx", padding_idx)
             if not -num_embeddings <= padding_idx < num_embeddings:

@@ -7,9 +7,8 @@ from numpy.typing import DTypeLike
 
 from minigrad import functional as F
 from minigrad.nn import init
-from minigrad.nn.checks import size_of
 from minigrad.nn.module import Module, Parameter, empty
-from minigrad.ops.arguments import require_number
+from minigrad.ops.arguments import require_number, to_size
 from minigrad.tensor import Tensor
 
 
@@ -38,7 +37,7 @@ class _RunningNorm(Module):
     def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool,
                  track_running_stats: bool, dtype: DTypeLike | None, bias: bool) -> None:
         super().__init__()
-        self.num_features = size_of(self, "num_features", num_features)
+        self.num_features = to_size(type(self).__name__, "num_features", num_features)
         require_number(type(self).__name__, eps=eps, momentum=0.0 if momentum is None else momentum)
         self.eps, self.momentum = eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
@@ -159,7 +158,7 @@ class LayerNorm(Module):
         super().__init__()
         given = (normalized_shape if isinstance(normalized_shape, tuple | list)
                  else (normalized_shape,))
-        self.normalized_shape = tuple(size_of(self, "normalized_shape", n) for n in given)
+        self.normalized_shape = tuple(to_size("LayerNorm", "normalized_shape", n) for n in given)
         require_number(type(self).__name__, eps=eps)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         self.weight, self.bias = _affine(elementwise_affine, bias, self.normalized_shape, dtype)
@@ -186,8 +185,8 @@ class GroupNorm(Module):
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
                  *, dtype: DTypeLike | None = None, bias: bool = True) -> None:
         super().__init__()
-        size_of(self, "num_groups", num_groups, 1)
-        if size_of(self, "num_channels", num_channels) % num_groups:
+        to_size(type(self).__name__, "num_groups", num_groups, 1)
+        if to_size(type(self).__name__, "num_channels", num_channels) % num_groups:
             raise ValueError("GroupNorm: num_channels must be divisible by num_groups; "
                              f"got {num_channels} and {num_groups}")
         self.num_groups, self.num_channels = num_groups, num_channels
@@ -216,7 +215,7 @@ class LocalResponseNorm(Module):
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
-        self.size = size_of(self, "size", size, 1)
+        self.size = to_size(type(self).__name__, "size", size, 1)
         require_number(type(self).__name__, alpha=alpha, beta=beta, k=k)
         self.alpha, self.beta, self.k = alpha, beta, k
 

@@ -17,8 +17,7 @@ import numpy as np
 from minigrad.autograd import Recorded, as_tensor, op
 from minigrad.kernels import convolve as kernels
 from minigrad.kernels.convolve import Geometry, Pair
-from minigrad.ops.arguments import Size, require_float, sizes_of
-from minigrad.ops.shape import to_int
+from minigrad.ops.arguments import Size, paddings_of, require_float, sizes_of, to_int
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -38,7 +37,7 @@ def _conv2d(x: Tensor, w: Tensor, b: Tensor | None = None, *, geometry: Geometry
 
 @op
 def _conv2d_input_grad(g: Tensor, w: Tensor, b: Tensor | None = None, *,
-                           shape: tuple[int, ...], geometry: Geometry) -> Recorded:
+                       shape: tuple[int, ...], geometry: Geometry) -> Recorded:
     """dx of y = conv2d(x, w), x of `shape`; with b on each channel: conv_transpose2d"""
     w_shape = w.shape
     x = kernels.conv2d_input_grad(g.data, w.data, shape, geometry)
@@ -52,7 +51,7 @@ def _conv2d_input_grad(g: Tensor, w: Tensor, b: Tensor | None = None, *,
 
 @op
 def _conv2d_weight_grad(x: Tensor, g: Tensor, *, shape: tuple[int, ...], geometry: Geometry
-                            ) -> Recorded:
+                        ) -> Recorded:
     """dw of y = conv2d(x, w), w of `shape`"""
     x_shape = x.shape
     return (kernels.conv2d_weight_grad(x.data, g.data, shape, geometry),
@@ -185,22 +184,14 @@ def _convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: 
     steps = sizes_of(name, "stride", stride, dims, 1)
     holes = sizes_of(name, "dilation", dilation, dims, 1)
     spans = [d * (k - 1) + 1 for d, k in zip(holes, w.shape[2:], strict=True)]
-    if isinstance(padding, str):
-        if padding not in ("same", "valid"):
-            raise ValueError(f"{name}: padding must be 'same', 'valid' or sizes; got {padding!r}")
-        if padding == "same" and any(s != 1 for s in steps):
-            raise ValueError(f"{name}: padding 'same' needs stride 1; got {stride}")
-        totals = [n - 1 if padding == "same" else 0 for n in spans]
-        before = [total // 2 for total in totals]
-    else:
-        before = sizes_of(name, "padding", padding, dims, 0)
-        totals = [2 * p for p in before]
-    out = [(n + total - span) // s + 1
-           for n, total, span, s in zip(x.shape[2:], totals, spans, steps, strict=True)]
-    if any(n + total < span for n, total, span in zip(x.shape[2:], totals, spans, strict=True)):
-        padded = tuple(n + total for n, total in zip(x.shape[2:], totals, strict=True))
-        raise RuntimeError(f"{name}: the window {tuple(spans)} is larger than the padded x {padded}"
-                           f"; {got}")
+    paddings = paddings_of(name, padding, steps, spans)
+    padded = [n + before + behind
+              for n, (before, behind) in zip(x.shape[2:], paddings, strict=True)]
+    out = [(n - span) // s + 1 for n, span, s in zip(padded, spans, steps, strict=True)]
+    if any(n < span for n, span in zip(padded, spans, strict=True)):
+        raise RuntimeError(f"{name}: the window {tuple(spans)} is larger than the padded x "
+                           f"{tuple(padded)}; {got}")
+    before = [n for n, _ in paddings]
     geometry = _geometry(w.shape[2:], steps, before, holes, groups, x.shape[2:], out)
     y = _conv2d(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry)
     return _as_given(y, dims, batched)
@@ -229,7 +220,7 @@ def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any
         raise RuntimeError(f"{name}: the output would have size {tuple(out)}; {got}")
     geometry = _geometry(w.shape[2:], steps, before, holes, groups, out, x.shape[2:])
     y = _conv2d_input_grad(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry,
-                               shape=(x.shape[0], channels, *geometry.in_size))
+                           shape=(x.shape[0], channels, *geometry.in_size))
     return _as_given(y, dims, batched)
 
 

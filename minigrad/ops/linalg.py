@@ -94,12 +94,14 @@ def dot(input: Any, tensor: Any) -> Tensor:
 
 
 @op
-def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Recorded:
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Recorded:
     """y = x @ wᵀ + b
 
-    Shapes: x (…, I), w (O, I) or (I,), b (O,), or what broadcasts to y's → y (…, O) or (…). Raises
-    RuntimeError where they do not fit. Source: torch.nn.functional.linear.
+    Shapes: x (…, I), w (O, I) or (I,), b (O,) or what broadcasts to y's -> y (…, O) or (…).
+    Raises: RuntimeError where shapes or dtypes do not fit.
+    Source: torch.nn.functional.linear.
     """
+    x, w, b = input, weight, bias
     xs, shape = x.data.shape, w.data.shape              # the vjp of w must not hold w itself
     flat = len(xs) == len(shape) == 2
     if not (flat and xs[1] == shape[1] and (b is None or b.data.shape == shape[:1])):

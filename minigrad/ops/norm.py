@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad import autograd
-from minigrad.autograd import Array, Recorded, as_tensor, op
+from minigrad.autograd import Array, Recorded, as_tensor, op, together
 from minigrad.kernels import batch_first, batch_last, empty, norm as kernels
-from minigrad.ops.arguments import require_bool, require_float, require_number
+from minigrad.ops.arguments import require_bool, require_float, require_number, to_int, to_ints
 from minigrad.ops.linalg import matmul
 from minigrad.ops.pool import avg_pool2d
-from minigrad.ops.shape import cat, to_int, to_ints
+from minigrad.ops.shape import cat
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -53,49 +53,29 @@ def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, 
     planes = batch_last(x.data)
     y = empty(planes.shape, x.dtype)
     kernels.batch_norm(_rows(planes), scale, shift, eps, training, statistics, _rows(y))
-    kept: dict[str, Any] = {}
 
-    def gradient(name: str, g: Tensor) -> Tensor:
-        """dx, dw or db: found in one pass, and kept until each vjp has had its own"""
-        if kept.get("g") is not g or name not in kept:
-            sums, dx = np.empty((2, channels), x.dtype), empty(planes.shape, x.dtype)
-            kernels.batch_norm_grad(_rows(batch_last(g.data)), _rows(planes), scale, eps,
-                                    training, statistics, sums, _rows(dx))
-            values = {"x": (x, batch_first(dx)), "w": (w, sums[0]), "b": (b, sums[1])}
-            kept.clear()
-            kept.update({"g": g} | {key: autograd.Tensor(value) for key, (t, value)
-                                    in values.items() if t is not None and t.requires_grad})
-        mine: Tensor = kept.pop(name)
-        if kept.keys() == {"g"}:
-            kept.clear()
-        return mine
+    def gradients(g: Tensor) -> tuple[Tensor, ...]:
+        """dx, dw and db"""
+        if autograd.is_grad_enabled():
+            return recorded(g)
+        sums, dx = np.empty((2, channels), x.dtype), empty(planes.shape, x.dtype)
+        kernels.batch_norm_grad(_rows(batch_last(g.data)), _rows(planes), scale, eps, training,
+                                statistics, sums, _rows(dx))
+        return tuple(map(autograd.Tensor, (batch_first(dx), *sums)))
 
-    def standard() -> tuple[Tensor, Tensor]:
-        """x̂ and 1/σ, in ops"""
+    def recorded(g: Tensor) -> tuple[Tensor, ...]:
+        """The same, made of ops"""
         mean, var = ((x.mean(dims, keepdim=True), x.var(dims, correction=0, keepdim=True))
                      if training else
                      (_along_channels(autograd.Tensor(s), x.ndim) for s in statistics))
-        inverse = (var + eps).rsqrt()
-        return (x - mean) * inverse, inverse
+        inverse, slope = (var + eps).rsqrt(), _affine(g, w, None)
+        normal = (x - mean) * inverse
+        if training:
+            slope = (slope - slope.mean(dims, keepdim=True)
+                     - normal * (slope * normal).mean(dims, keepdim=True))
+        return slope * inverse, (g * normal).sum(dims), g.sum(dims)
 
-    def by_input(g: Tensor) -> Tensor:
-        if not autograd.is_grad_enabled():
-            return gradient("x", g)
-        (normal, inverse), slope = standard(), _affine(g, w, None)
-        if not training:
-            return slope * inverse
-        return (slope - slope.mean(dims, keepdim=True)
-                - normal * (slope * normal).mean(dims, keepdim=True)) * inverse
-
-    def by_weight(g: Tensor) -> Tensor:
-        if not autograd.is_grad_enabled():
-            return gradient("w", g)
-        return (g * standard()[0]).sum(dims)
-
-    def by_bias(g: Tensor) -> Tensor:
-        return g.sum(dims) if autograd.is_grad_enabled() else gradient("b", g)
-
-    return batch_first(y), by_input, by_weight, by_bias
+    return batch_first(y), *together(gradients, 3)
 
 
 @op
@@ -120,26 +100,24 @@ def _response_norm_grad(g: Tensor, x: Tensor, *, size: int, alpha: float, beta: 
     kernels.lrn_grad(_rows(batch_last(g.data)), _rows(planes), size, alpha, beta, k, _rows(dx))
     shape, lines = x.shape, (*x.shape[:2], -1)
 
-    def through(cotangent: Tensor, i: int) -> Tensor:
-        """A gradient of the formula above, written in ops"""
+    def gradients(c: Tensor) -> list[Tensor | None]:
+        """Gradients of the formula above, written in ops"""
         with autograd.enable_grad():
             # vertices of their own, so that no path from g to x is followed
-            gs, xs = sources = [t.reshape(lines) if t.requires_grad
-                                else autograd.Tensor(t.data.reshape(lines), requires_grad=True)
-                                for t in (g, x)]
+            gs, xs = [t.reshape(lines) if t.requires_grad
+                      else autograd.Tensor(t.data.reshape(lines), requires_grad=True)
+                      for t in (g, x)]
             distance = np.subtract.outer(*[np.arange(xs.shape[1])] * 2)         # [i, j] = i - j
             window = autograd.Tensor(((distance <= size // 2) & (-distance <= (size - 1) // 2))
                                      .astype(x.dtype))
             s = matmul(window, xs * xs) * (alpha / size) + k
             shared = matmul(window.t(), gs * xs * s ** (-beta - 1))
             formula = gs * s ** -beta - xs * shared * (2 * alpha * beta / size)
-        again = autograd.is_grad_enabled()
-        result = autograd.grad(formula, sources[i], cotangent.reshape(formula.shape),
-                               create_graph=again)[0]
-        assert result is not None
-        return result.reshape(shape)
+        found = autograd.grad(formula, [gs, xs], c.reshape(formula.shape),
+                              create_graph=autograd.is_grad_enabled())
+        return [None if t is None else t.reshape(shape) for t in found]
 
-    return batch_first(dx), lambda c: through(c, 0), lambda c: through(c, 1)
+    return batch_first(dx), *together(gradients, 2)
 
 
 def _rows(planes: Array) -> Array:

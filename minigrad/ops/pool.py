@@ -12,8 +12,7 @@ from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.kernels import batch_first, batch_last, empty, pool as kernels
 from minigrad.kernels.pool import Pair
-from minigrad.ops.arguments import Size, require_bool, require_float, sizes_of
-from minigrad.ops.shape import to_int
+from minigrad.ops.arguments import Size, require_bool, require_float, sizes_of, to_int
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor

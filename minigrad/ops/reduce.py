@@ -18,8 +18,19 @@ from numpy.typing import DTypeLike
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.ops import elementwise
-from minigrad.ops.arguments import require_bool, require_number
-from minigrad.ops.shape import Dims, cat, normalize_dim, normalize_dims, stack, to_dtype
+from minigrad.ops.arguments import (
+    Dims,
+    normalize_dim,
+    normalize_dims,
+    refuse_bools,
+    require_bool,
+    require_elements,
+    require_float,
+    require_number,
+    to_dtype,
+    to_floats,
+)
+from minigrad.ops.shape import cat, stack
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -43,19 +54,6 @@ def _whole_as_int64(name: str, x: Tensor, dtype: DTypeLike | None) -> Tensor:
     return x.to(to_dtype(name, dtype))
 
 
-def _as_float(name: str, x: Tensor, dtype: DTypeLike | None = None) -> Tensor:
-    x = x if dtype is None else x.to(to_dtype(name, dtype))
-    if x.dtype.kind != "f":
-        raise RuntimeError(f"{name}: needs floating point input; got {x.dtype}")
-    return x
-
-
-def _require_elements(name: str, shape: tuple[int, ...], dims: tuple[int, ...],
-                      kind: type[Exception] = IndexError) -> None:
-    if 0 in (shape[d] for d in dims):
-        raise kind(f"{name}: cannot reduce over a dim of size 0; got shape {shape}")
-
-
 @op
 def sum(x: Tensor, *, dim: Dims = None, keepdim: bool = False,
         dtype: DTypeLike | None = None) -> Recorded:
@@ -70,7 +68,7 @@ def sum(x: Tensor, *, dim: Dims = None, keepdim: bool = False,
 def mean(x: Tensor, *, dim: Dims = None, keepdim: bool = False,
          dtype: DTypeLike | None = None) -> Recorded:
     """y = Σ x / n; NaN over no elements"""
-    x = _as_float("mean", x, dtype)
+    x = to_floats("mean", x, dtype)
     dims, shape = _over("mean", x, dim, keepdim), x.shape
     n = math.prod(shape[d] for d in dims)
     return (x.data.sum(dims, keepdims=keepdim) / x.dtype.type(n),
@@ -159,7 +157,7 @@ def _variance(name: str, x: Tensor, dim: Dims | bool, unbiased: bool | None, kee
               correction: float | None) -> tuple[Array, Callable[[Tensor], Tensor]]:
     if isinstance(dim, bool) and unbiased is None:
         dim, unbiased = None, dim
-    x = _as_float(name, x)
+    x = to_floats(name, x)
     dims, shape = _over(name, x, dim, keepdim), x.shape
     n = math.prod(shape[d] for d in dims)
     freedom = n - _correction(name, unbiased, correction)
@@ -207,7 +205,7 @@ def amin(x: Tensor, *, dim: Dims = (), keepdim: bool = False) -> Recorded:
 
 def _extreme(name: str, find: Any, x: Tensor, dim: Dims, keepdim: bool) -> Recorded:
     dims, shape = _over(name, x, dim, keepdim), x.shape
-    _require_elements(name, shape, dims, IndexError if dim not in (None, (), []) else RuntimeError)
+    require_elements(name, shape, dims, IndexError if dim not in (None, (), []) else RuntimeError)
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
         ties = x.data == _spread(y, shape, dims).data
@@ -256,7 +254,7 @@ def _max_or_min(name: str, input: Any, dim: Any, keepdim: bool,
     if dim is None:
         if keepdim:
             raise TypeError(f"{name}: keepdim needs a dim")
-        _require_elements(name, x.shape, tuple(range(x.ndim)), RuntimeError)
+        require_elements(name, x.shape, tuple(range(x.ndim)), RuntimeError)
         return _of_all(x, find=np.max if name == "max" else np.min)
     indices = _position(name, x, dim, True)
     values = x.gather(dim, indices)
@@ -289,10 +287,10 @@ def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 
 def _position(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
-    if name in ("argmax", "argmin") and x.dtype.kind == "b":
-        raise RuntimeError(f"{name}: needs numbers; got bool")
+    if name in ("argmax", "argmin"):
+        refuse_bools(name, x)
     axis = None if dim is None else normalize_dim(name, dim, x.ndim)
-    _require_elements(name, x.shape, _over(name, x, axis, keepdim))
+    require_elements(name, x.shape, _over(name, x, axis, keepdim))
     if x.ndim == 0:
         return autograd.Tensor(np.zeros((), np.int64))
     find = np.argmax if name.endswith("max") else np.argmin
@@ -326,7 +324,7 @@ def _truth(name: str, find: Any, input: Any, dim: Dims, keepdim: bool) -> Tensor
     return autograd.Tensor(y.astype(np.uint8 if x.dtype == np.uint8 else np.bool_))
 
 
-# ---- stable exponentials ------------------------------------------------------------------------
+# ---- logsumexp and norms ------------------------------------------------------------------------
 
 @op
 def logsumexp(x: Tensor, *, dim: int | tuple[int, ...] | list[int],
@@ -343,34 +341,27 @@ def logsumexp(x: Tensor, *, dim: int | tuple[int, ...] | list[int],
             lambda g, y: _spread(g, shape, dims) * (x - _spread(y, shape, dims)).exp())
 
 
-@op
-def softmax(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
-    """y = e^x / Σ e^x.   vjp: y·(g - Σ g·y)"""
-    axes, shifted = _below_max("softmax", x, dim, dtype)
-    e = np.exp(shifted)
-    return (e / e.sum(axes, keepdims=True),
-            lambda g, y: y * (g - (g * y).sum(axes, keepdim=True)))
+def vector_norm(input: Any, ord: float = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """y = (Σ |x|^p)^(1/p), where p is ord; elements that are 0 add nothing to the gradient.
 
-
-@op
-def log_softmax(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
-    """y = x - log Σ e^x.   vjp: g - softmax(x)·Σ g"""
-    axes, shifted = _below_max("log_softmax", x, dim, dtype)
-    return (shifted - np.log(np.exp(shifted).sum(axes, keepdims=True)),
-            lambda g, y: _log_softmax_grad(g, y, axes=axes))
-
-
-@op
-def _log_softmax_grad(g: Tensor, y: Tensor, *, axes: tuple[int, ...]) -> Recorded:
-    """dx = g - e^y·Σ g"""
-    return (g.data - np.exp(y.data) * g.data.sum(axes, keepdims=True),
-            lambda c: c - (c * y.exp()).sum(axes, keepdim=True),
-            lambda c: -c * y.exp() * g.sum(axes, keepdim=True))
-
-
-def _below_max(name: str, x: Tensor, dim: int,
-               dtype: DTypeLike | None) -> tuple[tuple[int, ...], Array]:
-    """The axes to sum over, and x - max x, whose exponential cannot overflow."""
-    x = _as_float(name, x, dtype)
-    axes = (normalize_dim(name, dim, x.ndim),)[:x.ndim]
-    return axes, x.data - x.data.max(axes, keepdims=True, initial=-np.inf)
+    ord: any number; 0 counts the elements that are not 0, ±∞ gives the largest or smallest |x|.
+    Source: torch.linalg.vector_norm.
+    """
+    x, p, over = as_tensor("vector_norm", input), ord, {"dim": dim, "keepdim": keepdim}
+    require_float("vector_norm", x)
+    require_number("vector_norm", ord=p)
+    if math.isinf(p):
+        return amax(x.abs(), **over) if p > 0 else amin(x.abs(), **over)
+    if p == 0:
+        return sum(x != 0, dtype=x.dtype, **over)
+    if p == 1:
+        return sum(x.abs(), **over)
+    if p == 2:
+        total = sum(x.square(), **over)
+    else:
+        zero = x.data == 0
+        powers = elementwise.where(zero, 1.0, x.abs()) ** p
+        total = sum(elementwise.where(zero, 0.0 if p > 0 else math.inf, powers), **over)
+    zero = total.data == 0
+    root = elementwise.where(zero, 1.0, total)
+    return elementwise.where(zero, 0.0, root.sqrt() if p == 2 else root ** (1 / p))

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.autograd import Array, as_tensor
-from minigrad.ops.arguments import Size, require_bool, require_float, require_number
-from minigrad.ops.shape import to_int
+from minigrad.ops.arguments import Size, require_bool, require_float, require_number, to_int
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor

@@ -7,83 +7,26 @@ element was copied (expand), its gradients are summed.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from minigrad.autograd import Recorded, as_tensor, op
 from minigrad.kernels import concatenate
 from minigrad.ops import elementwise
+from minigrad.ops.arguments import (
+    Dims,
+    normalize_dim,
+    normalize_dims,
+    require_dims,
+    to_int,
+    to_ints,
+)
 from minigrad.ops.promotion import promote
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
-
-Dims = int | tuple[int, ...] | list[int] | None
-
-
-# ---- arguments ----------------------------------------------------------------------------------
-
-def to_int(name: str, argument: str, value: Any) -> int:
-    """An int, a NumPy integer or an integer tensor of one element as an int. Raises TypeError for
-    others, bools among them, ValueError for an int of more than 64 bits."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        n = operator.index(value)
-    except (TypeError, RuntimeError):
-        raise TypeError(f"{name}: {argument} must be an int; got {value!r}") from None
-    if not -2**63 <= n < 2**63:
-        raise ValueError(f"{name}: {argument} must fit in 64 bits; got {n}")
-    return n
-
-
-def to_ints(name: str, argument: str, values: Any) -> tuple[int, ...]:
-    """A tuple or list of ints as a tuple. Raises TypeError for anything else, a single int too."""
-    if not isinstance(values, tuple | list):
-        raise TypeError(f"{name}: {argument} must be a tuple of ints; got {values!r}")
-    for n in values:                            # the usual case, made short
-        if type(n) is not int or not -2**63 <= n < 2**63:
-            break
-    else:
-        return tuple(values)
-    return tuple(to_int(name, argument, value) for value in values)
-
-
-def to_dtype(name: str, dtype: DTypeLike) -> np.dtype[Any]:
-    """`dtype` as NumPy's; TypeError for what is none, or no numbers'."""
-    try:
-        found = np.dtype(dtype)
-    except (TypeError, ValueError):
-        found = np.dtype(object)
-    if found.kind not in "fiub":
-        raise TypeError(f"{name}: dtype must be one of floats, integers or bool; got {dtype!r}")
-    return found
-
-
-def normalize_dim(name: str, dim: int, ndim: int) -> int:
-    """`dim` counted from the front. Raises IndexError out of range; 0-d tensors accept 0 and -1."""
-    n = ndim or 1
-    if type(dim) is not int:                    # mostly it is one: made short
-        dim = to_int(name, "dim", dim)
-    if not -n <= dim < n:
-        raise IndexError(f"{name}: dim {dim} is out of range [-{n}, {n - 1}] for {ndim} dims")
-    return dim % n
-
-
-def normalize_dims(name: str, dim: Dims, ndim: int) -> tuple[int, ...]:
-    """`dim` as a tuple from the front; None and () mean all. Raises RuntimeError on duplicates."""
-    if dim is None or (isinstance(dim, tuple | list) and not dim):
-        return tuple(range(ndim))
-    dims = tuple(normalize_dim(name, d, ndim) for d in (dim if isinstance(dim, tuple | list)
-                                                        else (dim,)))
-    if len(set(dims)) != len(dims):
-        raise RuntimeError(f"{name}: dim {dim} names a dim twice")
-    return dims if ndim else ()
-
 
 # ---- one tensor ---------------------------------------------------------------------------------
 
@@ -229,14 +172,9 @@ def triu(input: Any, diagonal: int = 0) -> Tensor:
     return _triangle("triu", np.triu, input, diagonal)
 
 
-def _require_dims(name: str, n: int, x: Tensor) -> None:
-    if x.ndim < n:
-        raise RuntimeError(f"{name}: needs at least {n} dim{'s'[:n > 1]}; got x {x.shape}")
-
-
 def _triangle(name: str, cut: Any, input: Any, diagonal: int) -> Tensor:
     x, k = as_tensor(name, input), to_int(name, "diagonal", diagonal)
-    _require_dims(name, 2, x)
+    require_dims(name, 2, x)
     rows, columns = x.shape[-2:]
     k = max(-rows, min(k, columns))                     # beyond, all or nothing; NumPy overflows
     return elementwise.where(cut(np.ones((rows, columns), bool), k), x, False)
@@ -298,7 +236,7 @@ def split(tensor: Any, split_size_or_sections: int | Sequence[int],
     Source: torch.split.
     """
     x, given = as_tensor("split", tensor), split_size_or_sections
-    _require_dims("split", 1, x)
+    require_dims("split", 1, x)
     axis = normalize_dim("split", dim, x.ndim)
     n = x.shape[axis]
     if isinstance(given, tuple | list):
@@ -321,7 +259,7 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     x, chunks = as_tensor("chunk", input), to_int("chunk", "chunks", chunks)
     if chunks < 1:
         raise RuntimeError(f"chunk: needs at least 1 chunk; got {chunks}")
-    _require_dims("chunk", 1, x)
+    require_dims("chunk", 1, x)
     axis = normalize_dim("chunk", dim, x.ndim)
     n = x.shape[axis]
     return split(x, [0] * chunks if n == 0 else -(-n // chunks), axis)

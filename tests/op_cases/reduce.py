@@ -200,15 +200,12 @@ def truth(op, reference) -> OpCase:
                   differentiable=False)
 
 
-def exponential(op, reference) -> OpCase:
-    return OpCase(op, typed(reference), over_dim(real, keepdim=False),
-                  (example(12, real, (2, 3), dim=1), example(13, real, (2, 3), dim=-2),
-                   example(13, real, (2, 3), dim=1, dtype=np.dtype("float64"))),
-                  (*out_of_range(op), integers(op, dim=0),
-                   Error(Call(X, dim=0, dtype="int64"), RuntimeError,
-                         f"{op.__name__}: needs floating point input; got int64")),
-                  corners=st.one_of(over_dim(special, keepdim=False),
-                                    over_dim(whole, keepdim=False, dtype=dtypes("float64"))))
+@st.composite
+def norm_calls(draw, domain=nonzero, ord=(0.5, 1, 1.5, 2.0, 3, -1, np.inf, -np.inf)) -> Call:
+    shape = draw(any_shapes(1, 3) if domain is tied else shapes(1, 3))
+    ord = draw(st.sampled_from([n for n in ord if 0 < n < np.inf or 0 not in shape]))
+    return Call(domain(draw(seeds), shape), ord=ord, dim=draw(dims_of(len(shape), none=False)),
+                keepdim=draw(st.booleans()))
 
 
 CASES = [
@@ -258,8 +255,13 @@ CASES = [
            (*out_of_range(ops.logsumexp), twice(ops.logsumexp), no_bool(ops.logsumexp, dim=0),
             Error(Call(X, dim=None), TypeError, "logsumexp: dim must be an int or a tuple")),
            corners=st.one_of(over_dims(special, none=False), over_dims(real, none=False))),
-    exponential(ops.softmax, torch.softmax),
-    exponential(ops.log_softmax, torch.log_softmax),
+    OpCase(ops.vector_norm, torch.linalg.vector_norm, norm_calls(),
+           (example(24, nonzero, (2, 3), dim=1), example(32, nonzero, (2, 3), ord=1, dim=0),
+            example(33, nonzero, (2, 3), ord=3.0, keepdim=True)),
+           (*out_of_range(ops.vector_norm)[:1],
+            Error(Call(X, ord="1"), TypeError, "vector_norm: ord must be a number; got '1'"),
+            Error(Call(X > 1), RuntimeError, "vector_norm: needs floating point .* got bool")),
+           corners=norm_calls(tied, ord=(0, 0.5, 1, 2.0, 3, np.inf))),
     OpCase(ops.cumsum, typed(torch.cumsum), over_dim(real, keepdim=False),
            (example(22, real, (2, 3), dim=1), example(23, real, (2, 3), dim=-2),
             example(22, real, (2, 3), dim=1, dtype=np.dtype("float64"))),
