@@ -347,9 +347,10 @@ def vector_norm(input: Any, ord: float = 2, dim: Dims = None, keepdim: bool = Fa
     ord: any number; 0 counts the elements that are not 0, ±∞ gives the largest or smallest |x|.
     Source: torch.linalg.vector_norm.
     """
-    x, p, over = as_tensor("vector_norm", input), ord, {"dim": dim, "keepdim": keepdim}
+    x, p = as_tensor("vector_norm", input), ord
     require_float("vector_norm", x)
     require_number("vector_norm", ord=p)
+    over = {"dim": _over("vector_norm", x, dim, keepdim), "keepdim": keepdim}
     if math.isinf(p):
         return amax(x.abs(), **over) if p > 0 else amin(x.abs(), **over)
     if p == 0:

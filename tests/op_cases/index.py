@@ -90,13 +90,14 @@ def fillings(draw, domain=real) -> Call:
 
 ROWS = np.array([0, 1, 1, 0])
 
+
 def rows_static(embedding):
     def run(weight, *, rows, **static):
         return embedding(rows, weight, **static)
     return run
 
 
-ROWS = np.array([[0, 2, 2], [3, 0, 1]])
+LOOKED_UP = np.array([[0, 2, 2], [3, 0, 1]])
 
 
 def embedding_calls(**padding) -> st.SearchStrategy[Call]:
@@ -195,8 +196,8 @@ CASES = [
            corners=fillings(special),
            run=lambda x, value, mask: ops.masked_fill(x, mask, value)),
     OpCase(ops.embedding, rows_static(torch.nn.functional.embedding), embedding_calls(),
-           (Call(real(np.random.default_rng(10), (4, 3)), rows=ROWS),
-            Call(real(np.random.default_rng(11), (4, 3)), rows=ROWS.astype(np.int32)),
+           (Call(real(np.random.default_rng(10), (4, 3)), rows=LOOKED_UP),
+            Call(real(np.random.default_rng(11), (4, 3)), rows=LOOKED_UP.astype(np.int32)),
             # every row once: there scaling by 1 is no scaling, and finite differences apply
             Call(real(np.random.default_rng(12), (4, 3)), rows=np.array([3, 0, 1, 2]),
                  scale_grad_by_freq=True)),
@@ -204,7 +205,7 @@ CASES = [
             Error(Call(X, rows=np.array([-1])), IndexError, "got -1 to -1"),
             Error(Call(X, rows=np.array([0.5])), RuntimeError, "needs int64 or int32"),
             Error(Call(X, rows=np.array([True])), RuntimeError, "needs int64 or int32"),
-            Error(Call(np.ones(3), rows=ROWS), RuntimeError, r"a weight \(V, D\); .* \(3,\)"),
+            Error(Call(np.ones(3), rows=LOOKED_UP), RuntimeError, r"a weight \(V, D\); .* \(3,\)"),
             Error(Call(X, rows=np.array([1]), padding_idx=1.0), TypeError,
                   "padding_idx must be an int; got 1.0"),
             Error(Call(X, rows=np.array([1]), max_norm="1"), TypeError,

@@ -97,6 +97,17 @@ def integers(op, **static) -> Error:
                  f"{op.__name__}: needs floating point input; got int64")
 
 
+def reduction(op, reference, domain: Domain = real, corners: Domain | None = special, *, none=True,
+              shape=None, errors=(), examples=(), more_corners=()) -> OpCase:
+    """An op that takes dim and keepdim, as `sum` does. none: whether dim may be None."""
+    return OpCase(op, reference, over_dims(domain, shape, none=none),
+                  (example(14, domain, (2, 3), dim=1),
+                   example(15, domain, (3, 2, 2), dim=(0, -1), keepdim=True), *examples),
+                  (*out_of_range(op), twice(op), no_bool(op, dim=0), *errors),
+                  corners=None if corners is None else st.one_of(over_dims(corners, none=none),
+                                                                 *more_corners))
+
+
 def constant_rows(rng, n: int) -> Call:
     """Equal numbers along dim 0: no variance to the last bit, though 0.1 + 0.1 + 0.1 is not 0.3."""
     return Call(np.repeat(real(rng, (1, 3)), n, 0), dim=0)
@@ -209,21 +220,16 @@ def norm_calls(draw, domain=nonzero, ord=(0.5, 1, 1.5, 2.0, 3, -1, np.inf, -np.i
 
 
 CASES = [
-    OpCase(ops.sum, typed(torch.sum), over_dims(real),
-           (example(14, real, (2, 3), dim=1), example(15, real, (3, 2, 2), dim=(0, -1),
-                                                      keepdim=True),
-            example(14, real, (2, 3), dim=(), dtype=np.dtype("float64"))),
-           (*out_of_range(ops.sum), twice(ops.sum), no_bool(ops.sum, dim=0)),
-           corners=st.one_of(over_dims(special), over_dims(whole),
-                             over_dims(tied, dtype=dtypes("float32", "int64", "bool")),
-                             over_dims(whole, dtype=dtypes("float64", "int64", "uint8")))),
-    OpCase(ops.mean, typed(torch.mean), over_dims(real, shapes()),
-           (example(16, real, (2, 3), dim=1), example(17, real, (3, 2, 2), dim=(0, -1),
-                                                      keepdim=True),
-            example(16, real, (2, 3), dim=(), dtype=np.dtype("float64"))),
-           (*out_of_range(ops.mean), twice(ops.mean), integers(ops.mean), no_bool(ops.mean, dim=0),
-            Error(Call(X, dtype="int64"), RuntimeError, "mean: needs floating point input")),
-           corners=st.one_of(over_dims(special), over_dims(whole, dtype=dtypes("float64")))),
+    reduction(ops.sum, typed(torch.sum),
+              examples=(example(14, real, (2, 3), dim=(), dtype=np.dtype("float64")),),
+              more_corners=(over_dims(whole),
+                            over_dims(tied, dtype=dtypes("float32", "int64", "bool")),
+                            over_dims(whole, dtype=dtypes("float64", "int64", "uint8")))),
+    reduction(ops.mean, typed(torch.mean), shape=shapes(),
+              examples=(example(16, real, (2, 3), dim=(), dtype=np.dtype("float64")),),
+              errors=(integers(ops.mean), Error(Call(X, dtype="int64"), RuntimeError,
+                                                "mean: needs floating point input")),
+              more_corners=(over_dims(whole, dtype=dtypes("float64")),)),
     OpCase(ops.prod,
            typed(lambda x, dim=None, **more: x.prod(**more) if dim is None
                  else x.prod(dim, **more)),
@@ -249,12 +255,10 @@ CASES = [
     position(ops.argmin, torch.argmin),
     truth(ops.any, torch.any),
     truth(ops.all, torch.all),
-    OpCase(ops.logsumexp, torch.logsumexp, over_dims(real, shapes(), none=False),
-           (example(20, real, (2, 3), dim=1), example(21, real, (3, 2, 2), dim=(0, -1),
-                                                      keepdim=True)),
-           (*out_of_range(ops.logsumexp), twice(ops.logsumexp), no_bool(ops.logsumexp, dim=0),
-            Error(Call(X, dim=None), TypeError, "logsumexp: dim must be an int or a tuple")),
-           corners=st.one_of(over_dims(special, none=False), over_dims(real, none=False))),
+    reduction(ops.logsumexp, torch.logsumexp, shape=shapes(), none=False,
+              errors=(Error(Call(X, dim=None), TypeError,
+                            "logsumexp: dim must be an int or a tuple"),),
+              more_corners=(over_dims(real, none=False),)),
     OpCase(ops.vector_norm, torch.linalg.vector_norm, norm_calls(),
            (example(24, nonzero, (2, 3), dim=1), example(32, nonzero, (2, 3), ord=1, dim=0),
             example(33, nonzero, (2, 3), ord=3.0, keepdim=True)),
