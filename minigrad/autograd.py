@@ -348,8 +348,9 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
     """The gradients of `outputs` with respect to `inputs`, without touching any `.grad`.
 
     `grad_outputs` weighs the outputs (a scalar output may leave it out). With `create_graph=True`
-    the results can be differentiated again. Raises RuntimeError for an input that the outputs do
-    not depend on, unless `allow_unused=True`: then its gradient is None.
+    the results can be differentiated again.
+    Raises: RuntimeError for an input that the outputs do not depend on, unless `allow_unused=True`:
+    then its gradient is None.
     Source: torch.autograd.grad.
     """
     ys, xs = _tensors("outputs", outputs), _tensors("inputs", inputs)

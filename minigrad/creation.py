@@ -26,8 +26,9 @@ def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = F
     """A new leaf holding a copy of `data`: a number, (nested) lists, an array or a Tensor.
 
     Python floats become float32, ints int64; arrays and NumPy's numbers keep their dtype, in a list
-    the widest wins. Raises TypeError for what is no number, ValueError for ragged lists and numbers
-    that do not fit `dtype`, RuntimeError where an integer is to require grad.
+    the widest wins.
+    Raises: TypeError for what is no number, ValueError for ragged lists and numbers that do not fit
+    `dtype`, RuntimeError where an integer is to require grad.
     Source: torch.tensor.
     """
     if dtype is not None:
@@ -118,7 +119,7 @@ def ones(*sizes: Any, size: Any = None, dtype: DTypeLike | None = None,
 def full(size: tuple[int, ...], fill_value: Any, *, dtype: DTypeLike | None = None,
          requires_grad: bool = False) -> Tensor:
     """A tensor of one value, as that number's tensor would be (3: int64, 3.0: float32, True: bool)
-    unless another dtype is given. Raises RuntimeError for a value that does not fit it."""
+    unless another dtype is given. Raises: RuntimeError for a value that does not fit it."""
     return _filled("full", _size("full", (), to_ints("full", "size", size)), fill_value, dtype,
                    requires_grad)
 
@@ -153,7 +154,8 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: DTypeLik
 
     int64 if all three are integers, else float32, unless a dtype is given. There are
     ⌈(end - start) / step⌉ numbers; an integer dtype then rounds start and step towards 0.
-    Raises RuntimeError where step leads away from end or is 0. Source: torch.arange.
+    Raises: RuntimeError where step leads away from end or is 0.
+    Source: torch.arange.
     """
     if end is None:
         start, end = 0, start

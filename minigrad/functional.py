@@ -108,7 +108,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     """In training, each x is 0 with probability p and x / (1 - p) otherwise.
 
     Draws from `minigrad.random.default_generator`. `inplace=True` leaves x as it was.
-    Raises ValueError unless 0 ≤ p ≤ 1.
+    Raises: ValueError unless 0 ≤ p ≤ 1.
     Source: Srivastava et al. 2014; torch draws other numbers for the same seed.
     """
     x = as_tensor("dropout", input)
@@ -130,7 +130,8 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
 
     mode: "constant" (filled with value, 0 unless given; negative sizes cut), "reflect" (mirrored,
     without the edge), "replicate" (the edge again), "circular" (from the other end); these three
-    for the last dims of x only. Raises ValueError or RuntimeError where sizes do not fit.
+    for the last dims of x only.
+    Raises: ValueError or RuntimeError where sizes do not fit.
     Source: torch.nn.functional.pad.
     """
     x = as_tensor("pad", input)
@@ -189,8 +190,9 @@ def _pad_dim(x: Tensor, dim: int, before: int, after: int, mode: str, value: flo
 def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     """Zeros, and a 1 at each class number, in a new last dim.
 
-    num_classes: one more than the greatest number unless given. Raises RuntimeError for numbers out
-    of range, or not int64. Source: torch's function.
+    num_classes: one more than the greatest number unless given.
+    Raises: RuntimeError for numbers out of range, or not int64.
+    Source: torch's function.
     """
     classes = as_tensor("one_hot", tensor).data
     num_classes = to_int("one_hot", "num_classes", num_classes)
@@ -225,7 +227,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
     """y = Σ x1·x2 / (max(‖x1‖, eps) · max(‖x2‖, eps)) along dim, after broadcasting.
 
     The gradient is that of ‖x‖ even where eps takes its place, as in torch.
-    Raises RuntimeError where shapes do not broadcast, or for eps < 0.
+    Raises: RuntimeError where shapes do not broadcast, or for eps < 0.
     Source: torch.nn.functional.cosine_similarity.
     """
     name = "cosine_similarity"

@@ -111,7 +111,7 @@ class Tensor:
         return self._data.size
 
     def numpy(self) -> Array:
-        """The array itself, sharing memory. Raises RuntimeError if the tensor requires grad."""
+        """The array itself, sharing memory. Raises: RuntimeError if the tensor requires grad."""
         if self._requires_grad:
             raise RuntimeError("numpy: this tensor requires grad; use detach().numpy()")
         return self._data
@@ -206,8 +206,9 @@ class Tensor:
                  create_graph: bool = False) -> None:
         """Add the gradient of this tensor to `.grad` of every leaf it was made from.
 
-        gradient: ∂L/∂self, of this shape; a scalar may leave it out. Raises RuntimeError where no
-        graph leads here, or it was freed by an earlier call without `retain_graph=True`.
+        gradient: ∂L/∂self, of this shape; a scalar may leave it out.
+        Raises: RuntimeError where no graph leads here, or it was freed by an earlier call without
+        `retain_graph=True`.
         Source: torch.Tensor.backward.
         """
         seed = autograd.seed_gradient(self, gradient, "backward")

@@ -99,7 +99,7 @@ class Softplus(Module):
 
 
 class Hardtanh(Module):
-    """y = x held between min_val and max_val. Raises ValueError unless min_val < max_val."""
+    """y = x held between min_val and max_val. Raises: ValueError unless min_val < max_val."""
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0,
                  inplace: bool = False) -> None:

@@ -95,7 +95,7 @@ class Conv2d(_Conv):
 
     Shapes: x (N, C, H, W), w (O, C/groups, KH, KW), b (O,) → (N, O, OH, OW),
     OH = ⌊(H + 2·padding - dilation·(KH - 1) - 1) / stride⌋ + 1.
-    Raises ValueError where groups do not divide the channels, or 'same' meets a stride.
+    Raises: ValueError where groups do not divide the channels, or padding is "same" with a stride.
     """
 
     ndim = 2
@@ -108,7 +108,7 @@ class ConvTranspose2d(_Conv):
     Shapes: x (N, C, H, W), w (C, O/groups, KH, KW), b (O,) → (N, O, OH, OW),
     OH = (H - 1)·stride - 2·padding + dilation·(KH - 1) + output_padding + 1.
     `forward` takes an `output_size`, (OH, OW), in place of the output_padding that gives it.
-    Raises ValueError where no output_padding below the stride does.
+    Raises: ValueError for an output_size that no output_padding below the stride gives.
     """
 
     ndim = 2

@@ -12,7 +12,7 @@ from minigrad.tensor import Tensor
 
 class Dropout(Module):
     """In training, each value is set to 0 with probability p, and the rest divided by 1 - p; in
-    evaluation y = x. Raises ValueError unless 0 ≤ p ≤ 1.
+    evaluation y = x. Raises: ValueError unless 0 ≤ p ≤ 1.
 
     `inplace` is accepted and only shown: a gradient may still need x.
     """

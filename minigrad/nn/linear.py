@@ -25,10 +25,10 @@ class Identity(Module):
 
 
 class Linear(Module):
-    """y = x·wᵀ + b.  Raises TypeError or ValueError unless both sizes are ints of at least 0.
+    """y = x·wᵀ + b.  Raises: TypeError or ValueError unless both sizes are ints of at least 0.
 
     Shapes: x (*, in_features), w (out_features, in_features), b (out_features,)
-    → (*, out_features). Both start in U(-k, k), k = 1/√in_features.
+    → (*, out_features). w and b start in U(-k, k), k = 1/√in_features.
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *,

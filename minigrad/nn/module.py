@@ -199,20 +199,20 @@ class Module:
                     seen.add(tensor)
 
     def get_submodule(self, target: str) -> Module:
-        """The module at a dotted path; "" is this one. Raises AttributeError where none is."""
+        """The module at a dotted path; "" is this one. Raises: AttributeError where none is."""
         module = self
         for name in target.split(".") if target else ():
             module = module._get(name, Module)
         return module
 
     def get_parameter(self, target: str) -> Parameter:
-        """The parameter at a dotted path. Raises AttributeError where none is."""
+        """The parameter at a dotted path. Raises: AttributeError where none is."""
         path, _, name = target.rpartition(".")
         parameter: Parameter = self.get_submodule(path)._get(name, Parameter)
         return parameter
 
     def get_buffer(self, target: str) -> Tensor:
-        """The buffer at a dotted path. Raises AttributeError where none is."""
+        """The buffer at a dotted path. Raises: AttributeError where none is."""
         path, _, name = target.rpartition(".")
         owner = self.get_submodule(path)
         if name not in owner._buffers:
@@ -240,7 +240,7 @@ class Module:
                         ) -> IncompatibleKeys:
         """Copy values in by name: Tensors, arrays, or tensors of PyTorch on the CPU.
 
-        Raises RuntimeError, which lists all that is wrong, where a shape differs and, if `strict`,
+        Raises: RuntimeError, which lists all that is wrong, where a shape differs and, if `strict`,
         where a name is missing or not known. Then nothing has been changed.
         """
         if not isinstance(state_dict, Mapping):

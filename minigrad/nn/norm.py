@@ -93,8 +93,9 @@ class _BatchNorm(_RunningNorm):
 class BatchNorm1d(_BatchNorm):
     """y = (x - mean) / √(var + eps) · w + b, with the mean and variance of each channel.
 
-    Shapes: x (N, C) or (N, C, L) → the same; w, b (C,). In training the statistics are the
-    batch's, in evaluation the running ones. Source: Ioffe & Szegedy 2015, algorithm 1.
+    Shapes: x (N, C) or (N, C, L) → the same; w, b (C,). In training the statistics are the batch's,
+    in evaluation the running ones.
+    Source: Ioffe & Szegedy 2015, algorithm 1.
     """
 
     dims = (2, 3)
@@ -104,7 +105,8 @@ class BatchNorm2d(_BatchNorm):
     """y = (x - mean) / √(var + eps) · w + b, with the mean and variance of each channel.
 
     Shapes: x (N, C, H, W) → the same; w, b (C,). In training the statistics are the batch's, in
-    evaluation the running ones. Source: Ioffe & Szegedy 2015, algorithm 2.
+    evaluation the running ones.
+    Source: Ioffe & Szegedy 2015, algorithm 2.
     """
 
     dims = (4,)
@@ -149,7 +151,8 @@ class InstanceNorm2d(_InstanceNorm):
 class LayerNorm(Module):
     """y = (x - mean) / √(var + eps) · w + b, with statistics of each example over its last dims.
 
-    Shapes: x (*, *normalized_shape) → the same; w, b normalized_shape. Source: Ba et al. 2016.
+    Shapes: x (*, *normalized_shape) → the same; w, b normalized_shape.
+    Source: Ba et al. 2016.
     """
 
     def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5,
@@ -178,7 +181,8 @@ class LayerNorm(Module):
 class GroupNorm(Module):
     """y = (x - mean) / √(var + eps) · w + b, with statistics of each group of channels.
 
-    Shapes: x (N, C, *) → the same; w, b (C,). Raises ValueError where num_groups does not divide C.
+    Shapes: x (N, C, *) → the same; w, b (C,).
+    Raises: ValueError where num_groups does not divide C.
     Source: Wu & He 2018.
     """
 
@@ -209,8 +213,9 @@ class GroupNorm(Module):
 class LocalResponseNorm(Module):
     """y = x / (k + alpha·mean of x² over `size` neighbouring channels)^beta.
 
-    Shapes: x (N, C, *) → the same. Source: Krizhevsky et al. 2012, section 3.3 (there alpha
-    multiplies the sum; here, as in torch and Caffe, the mean).
+    Shapes: x (N, C, *) → the same.
+    Source: Krizhevsky et al. 2012, section 3.3 (there alpha multiplies the sum; here, as in torch
+    and Caffe, the mean).
     """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:

@@ -21,9 +21,10 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Non
 
     Items of class ignore_index count for nothing; "mean" divides by the weights of those that do
     count. With label_smoothing ε, all C classes get ε/C of the truth. A floating point target holds
-    the probabilities of the classes. Shapes: x (C,), (N, C) or (N, C, d1, …); target the same
-    without C, or x's if it holds probabilities; weight (C,). Raises ValueError or RuntimeError
-    where shapes do not fit, IndexError for a class out of range.
+    the probabilities of the classes.
+    Shapes: x (C,), (N, C) or (N, C, d1, …); target the same without C, or x's if it holds
+    probabilities; weight (C,).
+    Raises: ValueError or RuntimeError where shapes do not fit, IndexError for a class out of range.
     Source: torch.nn.functional.cross_entropy.
     """
     name = "cross_entropy"
@@ -79,7 +80,8 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: None = N
              ignore_index: int = -100, reduce: None = None, reduction: str = "mean") -> Tensor:
     """-w_t · x_t for the true class t of each item: cross_entropy after log_softmax.
 
-    Shapes, ignore_index, "mean" and errors as cross_entropy. Source: torch.nn.functional.nll_loss.
+    Shapes, ignore_index, "mean" and errors as cross_entropy.
+    Source: torch.nn.functional.nll_loss.
     """
     name = "nll_loss"
     require_reduction(name, reduction, size_average, reduce)

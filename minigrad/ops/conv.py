@@ -89,8 +89,9 @@ def conv2d(input: Any, weight: Any, bias: Any = None, stride: Size = 1, padding:
     Shapes: x (N, C, H, W) or (C, H, W), w (O, C/groups, KH, KW), b (O,) → y (N, O, OH, OW) with
     OH = ⌊(H + 2·padding - dilation·(KH - 1) - 1) / stride⌋ + 1. padding may be "valid" (none) or
     "same" (OH = H, at stride 1; an odd rest goes behind). groups: channels are split into as many
-    parts, convolved apart. Raises RuntimeError where sizes do not fit, ValueError for arguments
-    out of range. Source: torch.nn.functional.conv2d.
+    parts, convolved apart.
+    Raises: RuntimeError where sizes do not fit, ValueError for arguments out of range.
+    Source: torch.nn.functional.conv2d.
     """
     return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
@@ -109,8 +110,8 @@ def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Size = 1
     """conv2d backwards: each x, times the window w, added where the window lies.
 
     Shapes: x (N, C, H, W) or (C, H, W), w (C, O/groups, KH, KW), b (O,) → y (N, O, OH, OW) with
-    OH = (H - 1)·stride - 2·padding + dilation·(KH - 1) + output_padding + 1. Raises RuntimeError
-    where sizes do not fit, ValueError for arguments out of range.
+    OH = (H - 1)·stride - 2·padding + dilation·(KH - 1) + output_padding + 1.
+    Raises: RuntimeError where sizes do not fit, ValueError for arguments out of range.
     Source: torch.nn.functional.conv_transpose2d.
     """
     return _transpose_convolve("conv_transpose2d", 2, input, weight, bias, stride, padding,
@@ -132,8 +133,9 @@ def unfold(input: Any, kernel_size: Size, dilation: Size = 1, padding: Size = 0,
     """The windows of x side by side: each column holds what one place of the window sees (im2col).
 
     Shapes: x (N, C, H, W) or (C, H, W) → y (N, C·KH·KW, L), L = OH·OW with OH as in conv2d. So
-    conv2d is w.reshape(O, -1) @ unfold(x). Raises RuntimeError where no window fits, ValueError for
-    arguments out of range. Source: torch.nn.functional.unfold.
+    conv2d is w.reshape(O, -1) @ unfold(x).
+    Raises: RuntimeError where no window fits, ValueError for arguments out of range.
+    Source: torch.nn.functional.unfold.
     """
     x, batched = _batched("unfold", input, 3)
     given = x.dtype
@@ -153,7 +155,8 @@ def fold(input: Any, output_size: Size, kernel_size: Size, dilation: Size = 1, p
     unfold.
 
     Shapes: x (N, C·KH·KW, L) or (C·KH·KW, L) → y (N, C, H, W), (H, W) = output_size, L as in
-    unfold. Raises RuntimeError where sizes do not fit, ValueError for arguments out of range.
+    unfold.
+    Raises: RuntimeError where sizes do not fit, ValueError for arguments out of range.
     Source: torch.nn.functional.fold.
     """
     x, batched = _batched("fold", input, 2)

@@ -36,8 +36,9 @@ def einsum(*args: Any) -> Tensor:
     under the ellipsis, then the letters that occur once, in alphabetical order (capitals first).
     einsum(operand, subscripts, …, [output]): the same with lists of numbers (0 to 51) and `...`.
 
-    Raises RuntimeError or ValueError, naming the subscript, for an equation that is malformed or
-    does not fit the operands; TypeError for an equation that is no string. Source: torch.einsum.
+    Raises: RuntimeError or ValueError, naming the subscript, for an equation that is malformed or
+    does not fit the operands; TypeError for an equation that is no string.
+    Source: torch.einsum.
     """
     terms, output, operands = _parsed(args)
     unnamed = max((x.ndim - len(term) + 1 for x, term in zip(operands, terms, strict=True)

@@ -32,8 +32,9 @@ def getitem(input: Any, key: Any) -> Tensor:
     """y = x[key]: ints, slices, None, ..., integer arrays and boolean masks, as torch reads them.
 
     Without arrays and masks y is a view of x's memory. A uint8 array is a mask. A list that holds
-    lists, slices, None or ... is read as a tuple. Raises IndexError for a place out of range, a
-    mask that does not fit or too many indices, ValueError for a slice that steps back.
+    lists, slices, None or ... is read as a tuple.
+    Raises: IndexError for a place out of range, a mask that does not fit or too many indices,
+    ValueError for a slice that steps back.
     Source: torch's indexing.
     """
     x = as_tensor("indexing", input)
@@ -178,7 +179,8 @@ def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
     """y = the slices of x along `dim` at the positions in the 1-d `index`.
 
-    A 0-d index counts as one position. Source: torch.index_select.
+    A 0-d index counts as one position.
+    Source: torch.index_select.
     """
     x = as_tensor("index_select", input)
     axis = normalize_dim("index_select", dim, x.ndim)
@@ -201,7 +203,8 @@ def gather(x: Tensor, *, dim: int, index: Any) -> Recorded:
     """y[i, j, …] = x[…, index[i, j, …], …]: index takes the place of `dim`'s coordinate.
 
     Shapes: index has as many dims as x (0-d and 1-d are alike) and is no larger in any but `dim`,
-    or is empty; y has index's shape. Raises RuntimeError for others, and for an index out of range.
+    or is empty; y has index's shape.
+    Raises: RuntimeError for others, and for an index out of range.
     Source: torch.gather.
     """
     axis = normalize_dim("gather", dim, x.ndim)
@@ -226,7 +229,8 @@ def gather(x: Tensor, *, dim: int, index: Any) -> Recorded:
 def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
     """y = `value` (a number or 0-d tensor) where the boolean mask holds, x elsewhere, in x's dtype.
 
-    Raises RuntimeError for another mask or value. Source: torch.masked_fill.
+    Raises: RuntimeError for another mask or value.
+    Source: torch.masked_fill.
     """
     x, holds, filler = (as_tensor("masked_fill", part) for part in (input, mask, value))
     if holds.dtype != np.bool_:
@@ -258,7 +262,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None,
     p = norm_type) is greater are first scaled to it, in weight itself. scale_grad_by_freq: each
     row's gradient is divided by how often it was looked up.
 
-    Shapes: input (…) of integers, weight (V, D) -> (…, D).
+    Shapes: input (…) of integers, weight (V, D) → (…, D).
     Raises: IndexError for a row out of range; RuntimeError for sparse=True: gradients are dense.
     Source: torch.nn.functional.embedding.
     """

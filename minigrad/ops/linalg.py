@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def of_one_dtype(name: str, *operands: Any) -> list[Tensor]:
-    """The operands as Tensors. Raises RuntimeError unless all are numbers of one dtype."""
+    """The operands as Tensors. Raises: RuntimeError unless all are numbers of one dtype."""
     given = [x.dtype for x in operands if isinstance(x, autograd.Tensor | np.ndarray)]
     tensors = [as_tensor(name, x) for x in operands]
     for i, x in enumerate(operands):
@@ -39,8 +39,9 @@ def matmul(input: Any, other: Any) -> Tensor:
     vectors.
 
     Shapes: (…, n, k) @ (…, k, m) → (…, n, m); a 1-d operand is a row on the left, a column on the
-    right, and its dim is dropped from the result. Raises RuntimeError where sizes or dtypes do not
-    fit. Source: torch.matmul.
+    right, and its dim is dropped from the result.
+    Raises: RuntimeError where sizes or dtypes do not fit.
+    Source: torch.matmul.
     """
     a, b = of_one_dtype("matmul", input, other)
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
@@ -97,7 +98,7 @@ def dot(input: Any, tensor: Any) -> Tensor:
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Recorded:
     """y = x @ wᵀ + b
 
-    Shapes: x (…, I), w (O, I) or (I,), b (O,) or what broadcasts to y's -> y (…, O) or (…).
+    Shapes: x (…, I), w (O, I) or (I,), b (O,) or what broadcasts to y's → y (…, O) or (…).
     Raises: RuntimeError where shapes or dtypes do not fit.
     Source: torch.nn.functional.linear.
     """

@@ -77,7 +77,8 @@ def smooth_l1_loss(input: Any, target: Any, size_average: None = None, reduce: N
                    reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """d²/(2β) where d = |x - t| < β, d - β/2 elsewhere.
 
-    Raises RuntimeError for β < 0. Source: torch.nn.functional.smooth_l1_loss.
+    Raises: RuntimeError for β < 0.
+    Source: torch.nn.functional.smooth_l1_loss.
     """
     name = "smooth_l1_loss"
     require_reduction(name, reduction, size_average, reduce)
@@ -98,7 +99,8 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
                weight: Any = None) -> Tensor:
     """d²/2 where d = |x - t| ≤ δ, δ·(d - δ/2) elsewhere, times `weight`.
 
-    Raises RuntimeError for δ ≤ 0. Source: torch.nn.functional.huber_loss.
+    Raises: RuntimeError for δ ≤ 0.
+    Source: torch.nn.functional.huber_loss.
     """
     name = "huber_loss"
     require_reduction(name, reduction)
@@ -134,8 +136,9 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_avera
                          reduce: None = None, reduction: str = "mean") -> Tensor:
     """-(t·log x + (1 - t)·log(1 - x)), logarithms no less than -100, times `weight`.
 
-    Shapes: x and target the same; x in [0, 1]. Raises ValueError where shapes differ, RuntimeError
-    for x out of range. Source: torch.nn.functional.binary_cross_entropy.
+    Shapes: x and target the same; x in [0, 1].
+    Raises: ValueError where shapes differ, RuntimeError for x out of range.
+    Source: torch.nn.functional.binary_cross_entropy.
     """
     name = "binary_cross_entropy"
     require_reduction(name, reduction, size_average, reduce)
@@ -172,8 +175,9 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None
                                      reduction: str = "mean", pos_weight: Any = None) -> Tensor:
     """-(p·t·log σ(x) + (1 - t)·log(1 - σ(x))), times `weight`; p is pos_weight, 1 unless given.
 
-    Shapes: x and target the same, weight and pos_weight such that they broadcast. Raises ValueError
-    where shapes differ. Source: torch.nn.functional.binary_cross_entropy_with_logits.
+    Shapes: x and target the same, weight and pos_weight such that they broadcast.
+    Raises: ValueError where shapes differ.
+    Source: torch.nn.functional.binary_cross_entropy_with_logits.
     """
     name = "binary_cross_entropy_with_logits"
     require_reduction(name, reduction, size_average, reduce)

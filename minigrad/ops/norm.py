@@ -132,8 +132,10 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
     """Divide each x by what `size` channels around it do: y = x / (k + α/size · Σ x²)^β.
 
     The window of channel i is i - size//2 … i + (size-1)//2; what lies outside counts as 0, and the
-    sum is divided by size all the same. Shapes: (N, C, …) → the same. Raises ValueError for fewer
-    than 3 dims or size < 1. Source: Krizhevsky et al. 2012, §3.3; torch's function of this name.
+    sum is divided by size all the same.
+    Shapes: (N, C, …) → the same.
+    Raises: ValueError for fewer than 3 dims or size < 1.
+    Source: Krizhevsky et al. 2012, §3.3; torch's function of this name.
     """
     name, x = "local_response_norm", as_tensor("local_response_norm", input)
     require_number(name, alpha=alpha, beta=beta, k=k)
@@ -166,8 +168,9 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
 
     Training: mean and var are the batch's, and the running ones move: running ← (1 - momentum) ·
     running + momentum · batch's (with the variance over n - 1). Otherwise: the running ones.
-    Shapes: x (N, C, …), all others (C,). Raises ValueError for one value a channel in training,
-    RuntimeError where shapes do not fit. Source: torch.nn.functional.batch_norm.
+    Shapes: x (N, C, …), all others (C,).
+    Raises: ValueError for one value a channel in training, RuntimeError where shapes do not fit.
+    Source: torch.nn.functional.batch_norm.
     """
     name, x = "batch_norm", as_tensor("batch_norm", input)
     require_float(name, x)
@@ -201,8 +204,9 @@ def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None,
                bias: Any = None, eps: float = 1e-5) -> Tensor:
     """y = (x - mean) / √(var + eps) · weight + bias over the last dims, those of normalized_shape.
 
-    Shapes: x (…, *normalized_shape), weight and bias normalized_shape. Raises RuntimeError where
-    they do not fit. Source: torch.nn.functional.layer_norm.
+    Shapes: x (…, *normalized_shape), weight and bias normalized_shape.
+    Raises: RuntimeError where they do not fit.
+    Source: torch.nn.functional.layer_norm.
     """
     name, x = "layer_norm", as_tensor("layer_norm", input)
     require_float(name, x)
@@ -220,7 +224,8 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
                eps: float = 1e-5) -> Tensor:
     """y = (x - mean) / √(var + eps) · weight + bias, each item's channels in num_groups groups.
 
-    Shapes: x (N, C, …), weight and bias (C,). Raises RuntimeError unless num_groups divides C.
+    Shapes: x (N, C, …), weight and bias (C,).
+    Raises: RuntimeError unless num_groups divides C.
     Source: torch.nn.functional.group_norm.
     """
     name, x = "group_norm", as_tensor("group_norm", input)
@@ -243,7 +248,8 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
     """y = (x - mean) / √(var + eps) · weight + bias, each channel of each item by itself.
 
     Running statistics move by the mean of the items' own, and are used without use_input_stats.
-    Shapes: x (N, C, …), all others (C,). Raises ValueError for one value a channel.
+    Shapes: x (N, C, …), all others (C,).
+    Raises: ValueError for one value a channel.
     Source: torch.nn.functional.instance_norm.
     """
     name, x = "instance_norm", as_tensor("instance_norm", input)

@@ -89,11 +89,12 @@ def max_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
                return_indices: bool = False) -> Any:
     """The largest x of each window; of equal ones the first gets the gradient; a NaN wins.
 
-    Shapes: x (N, C, H, W) or (C, H, W) → y (N, C, OH, OW) with OH = ⌊(H + 2·padding -
-    dilation·(K - 1) - 1) / stride⌋ + 1, rounded up with ceil_mode unless the last window would then
-    start behind x and its padding. stride: the window's size unless given. With return_indices also
-    the places h·W + w. Raises RuntimeError where sizes do not fit, ValueError for arguments out of
-    range. Source: torch.nn.functional.max_pool2d.
+    Shapes: x (N, C, H, W) or (C, H, W) → y (N, C, OH, OW) with
+    OH = ⌊(H + 2·padding - dilation·(K - 1) - 1) / stride⌋ + 1, rounded up with ceil_mode unless the
+    last window would then start behind x and its padding. stride: the window's size unless given.
+    With return_indices the result is (values, indices), an index being the place h·W + w.
+    Raises: RuntimeError where sizes do not fit, ValueError for arguments out of range.
+    Source: torch.nn.functional.max_pool2d.
     """
     name = "max_pool2d"
     x, batched = _images(name, input)
@@ -112,7 +113,8 @@ def avg_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
     """The mean of each window: of all places that the padded x has (count_include_pad), of those of
     x alone, or the sum over divisor_override.
 
-    Shapes, stride, ceil_mode and errors as max_pool2d. Source: torch.nn.functional.avg_pool2d.
+    Shapes, stride, ceil_mode and errors as max_pool2d.
+    Source: torch.nn.functional.avg_pool2d.
     """
     name = "avg_pool2d"
     x, batched = _images(name, input)
@@ -139,7 +141,9 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     ⌊i·H/OH⌋ … ⌈(i+1)·H/OH⌉.
 
     Shapes: x (N, C, H, W) or (C, H, W) → y (N, C, OH, OW); output_size an int or two (None: as in
-    x). Raises ValueError for other sizes. Source: torch.nn.functional.adaptive_max_pool2d.
+    x).
+    Raises: ValueError for other sizes.
+    Source: torch.nn.functional.adaptive_max_pool2d.
     """
     name = "adaptive_max_pool2d"
     x, batched = _images(name, input)

@@ -22,7 +22,9 @@ def promote(*operands: Any, name: str = "promote") -> list[Tensor]:
 
     A float beats an integer beats a bool; among equals the wider wins; tensors with dimensions
     outrank 0-d tensors, and those outrank Python numbers, unless the lower rank has the higher
-    category. Raises TypeError for what is no number. Source: torch.result_type.
+    category.
+    Raises: TypeError for what is no number.
+    Source: torch.result_type.
     """
     tensors: list[Any] = [x if type(x) in NUMBERS else as_tensor(name, x) for x in operands]
     ranks: list[np.dtype[Any] | None] = [None, None, None]      # dimensioned, 0-d, Python numbers

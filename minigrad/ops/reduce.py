@@ -137,7 +137,9 @@ def var(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
     """y = Σ (x - mean)² / max(0, n - correction)
 
     correction: 1 unless given. unbiased: True is a correction of 1, False of 0; in the place of
-    `dim` as well, var(x, False). Raises TypeError where both are given. Source: torch.var.
+    `dim` as well, var(x, False).
+    Raises: TypeError where both are given.
+    Source: torch.var.
     """
     return _variance("var", x, dim, unbiased, keepdim, correction)
 
@@ -177,7 +179,7 @@ def _variance(name: str, x: Tensor, dim: Dims | bool, unbiased: bool | None, kee
 
 
 def _correction(name: str, unbiased: bool | None, correction: float | None) -> float:
-    """What is taken from n. Raises TypeError where both are given."""
+    """What is taken from n. Raises: TypeError where both are given."""
     if unbiased is not None:
         if correction is not None or not isinstance(unbiased, bool):
             raise TypeError(f"{name}: needs unbiased=True or False, or a correction; got "
@@ -302,7 +304,8 @@ def _position(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
 def any(input: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether some element is not 0; False over no elements. A dim of () leaves x as it is.
 
-    Shapes and dtype: as `sum`; bool (uint8 for uint8). Source: torch.any.
+    Shapes and dtype: as `sum`; bool (uint8 for uint8).
+    Source: torch.any.
     """
     return _truth("any", np.any, input, dim, keepdim)
 
@@ -310,7 +313,8 @@ def any(input: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
 def all(input: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether no element is 0; True over no elements. A dim of () leaves x as it is.
 
-    Shapes and dtype: as `sum`; bool (uint8 for uint8). Source: torch.all.
+    Shapes and dtype: as `sum`; bool (uint8 for uint8).
+    Source: torch.all.
     """
     return _truth("all", np.all, input, dim, keepdim)
 

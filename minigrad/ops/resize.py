@@ -40,9 +40,9 @@ def interpolate(input: Any, size: Size | None = None, scale_factor: Any = None,
     weights is that much wider.
 
     Shapes: x (N, C, L), (N, C, H, W) or (N, C, D, H, W); "linear", "bilinear" and "trilinear" take
-    one each of these. Size of y: ⌊size of x · scale_factor⌋. Raises ValueError for arguments that
-    do not go together, RuntimeError for sizes of 0. Source: torch.nn.functional.interpolate,
-    without the modes "area" and "bicubic".
+    one each of these. Size of y: ⌊size of x · scale_factor⌋.
+    Raises: ValueError for arguments that do not go together, RuntimeError for sizes of 0.
+    Source: torch.nn.functional.interpolate, without the modes "area" and "bicubic".
     """
     x = as_tensor("interpolate", input)
     _check("interpolate", x, mode, align_corners, antialias)

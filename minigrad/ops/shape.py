@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 def reshape(x: Tensor, *, shape: tuple[int, ...]) -> Recorded:
     """The same elements in the same order in another shape; one size may be -1.
 
-    Raises RuntimeError where the number of elements differs. Source: torch.reshape.
+    Raises: RuntimeError where the number of elements differs.
+    Source: torch.reshape.
     """
     before, shape = x.shape, to_ints("reshape", "shape", shape)
     size, unknown = math.prod(shape), shape.count(-1)
@@ -142,7 +143,8 @@ def flip(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
 def roll(x: Tensor, *, shifts: int | tuple[int, ...], dims: Dims = None) -> Recorded:
     """Elements moved by `shifts` places along `dims`, round the end; over flat x without dims.
 
-    Raises RuntimeError where there are not as many shifts as dims. Source: torch.roll.
+    Raises: RuntimeError where there are not as many shifts as dims.
+    Source: torch.roll.
     """
     by = to_ints("roll", "shifts", shifts if isinstance(shifts, tuple | list) else (shifts,))
     over = dims if isinstance(dims, tuple | list) else () if dims is None else (dims,)
@@ -185,7 +187,8 @@ def _triangle(name: str, cut: Any, input: Any, diagonal: int) -> Tensor:
 def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Tensors joined along `dim`; all other sizes must agree. One of shape (0,) fits to any.
 
-    Their dtypes are promoted to a common one. Source: torch.cat.
+    Their dtypes are promoted to a common one.
+    Source: torch.cat.
     """
     xs = promote(*(as_tensor("cat", x) for x in _sequence("cat", tensors)))
     if not all(x.ndim for x in xs):

@@ -47,7 +47,7 @@ def gradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: f
     eps: the step h, times |x| where that exceeds 1.
     At a kink any subgradient passes; where y jumps there is none to compare with.
     fn is called twice for each element of the inputs; inputs × outputs slopes are held in memory.
-    Raises GradcheckError with a report; TypeError for float32 or what is no function or number;
+    Raises: GradcheckError with a report; TypeError for float32 or what is no function or number;
     ValueError where nothing can be checked: no input requires grad, inputs or outputs that are not
     finite, a fn that is not deterministic or that does not use its arguments.
     Source: as torch.autograd.gradcheck, but along a random cotangent and aware of kinks.
@@ -61,7 +61,9 @@ def gradgradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, ato
     """True if the second derivatives of `fn(*inputs)` agree with finite differences.
 
     Checks (x, g) → the gradients of Σ g·fn(x) as `gradcheck` does, for a random g; the report calls
-    the one of output k `g[k]`. Raises as `gradcheck` does. Source: torch.autograd.gradgradcheck.
+    the one of output k `g[k]`.
+    Raises: as `gradcheck` does.
+    Source: torch.autograd.gradgradcheck.
     """
     _require_options("gradgradcheck", fn, eps, atol, rtol)
     return check_second(fn, arguments_of(inputs), seed, eps, atol, rtol)

@@ -303,7 +303,7 @@ def mutate(fn: Function, inputs: Any, *, checks: Mapping[str, Check] = CHECKS,
     to see what it is worth.
     equivalent: the name of a mutation, or with the input's before it as in "inputs[1] rolled" →
     why it makes no difference to this function.
-    Raises TypeError and ValueError as `gradcheck` does.
+    Raises: TypeError and ValueError as `gradcheck` does.
     """
     if not callable(fn):
         raise TypeError(f"mutate: fn must be a function; got {type(fn).__name__}")
