@@ -49,7 +49,6 @@ class IncompatibleKeys(NamedTuple):
 
 
 def _forward(self: Module, *input: Any) -> Any:
-    """What the module computes; every subclass has its own."""
     raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" '
                               "function")
 

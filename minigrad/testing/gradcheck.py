@@ -21,7 +21,6 @@ from minigrad.tensor import Tensor
 
 Cotangent = Callable[[tuple[int, ...]], Array]      # from an output's shape
 
-
 USES_OTHERS = ("fn does not depend on its inputs, but on other tensors that require grad: make it "
                "use its arguments")
 
@@ -223,18 +222,15 @@ class _Comparison:
         return np.asarray(self.slopes.sum(1))
 
     @property
-    def low(self) -> Array:
-        """The least gradient that the slopes of every single output allow."""
-        return np.asarray(np.minimum(self.left, self.right).sum(1))
-
-    @property
-    def high(self) -> Array:
-        return np.asarray(np.maximum(self.left, self.right).sum(1))
+    def bounds(self) -> tuple[Array, Array]:
+        """The least and the greatest gradient that the slopes of every single output allow."""
+        return np.minimum(self.left, self.right).sum(1), np.maximum(self.left, self.right).sum(1)
 
     @property
     def excess(self) -> Array:
         """How far each element lies outside what is allowed: NaN or positive where it is wrong."""
-        beyond = np.maximum(self.low - self.analytic.ravel(), self.analytic.ravel() - self.high)
+        (low, high), g = self.bounds, self.analytic.ravel()
+        beyond = np.maximum(low - g, g - high)
         return np.asarray(beyond - self.atol - self.rtol * np.abs(self.numeric))
 
 
@@ -249,7 +245,7 @@ class _Probe:
         self.names = [names[i] if names else f"inputs[{i}]" for i in checked]
         self.name, self.fn, self.eps = name, fn, eps
 
-        ys = self.outputs()
+        ys = float_outputs(name, fn, self.inputs)
         if any(not np.isfinite(y.data).all() for y in ys):
             raise ValueError(f"{name}: an output is infinite or NaN; choose inputs well inside the "
                              "function's domain")
@@ -265,11 +261,9 @@ class _Probe:
             raise ValueError(f"{name}: fn gives different values for the same inputs; "
                              "fix its random numbers, or call eval() on its modules")
 
-    def outputs(self) -> list[Tensor]:
-        return float_outputs(self.name, self.fn, self.inputs)
-
     def weighed(self) -> Array:
-        return self.weights * _flat([y.data for y in self.outputs()])
+        return self.weights * _flat(
+            [y.data for y in float_outputs(self.name, self.fn, self.inputs)])
 
     def moved(self, k: int, n: int, h: float) -> Array:
         flat = self.leaves[k].data.reshape(-1)          # a view: leaves are C-contiguous
@@ -337,7 +331,7 @@ def _report(name: str, it: _Comparison, comparisons: list[_Comparison], wrong: A
     shape, g = it.analytic.shape, it.analytic.ravel()
     n = int(np.argmax(np.where(wrong, np.nan_to_num(it.excess, nan=math.inf), -math.inf)))
     index = tuple(int(i) for i in np.unravel_index(n, shape))
-    low, high = it.low[n], it.high[n]
+    low, high = (bound[n] for bound in it.bounds)
     kink = high - low > 2 * it.atol + 1e-3 * (abs(low) + abs(high))
     return "\n".join([
         f"{name}: the gradient by {it.name} of shape {shape} is wrong at {wrong.sum()} of "
