@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.autograd import Array
 from minigrad.data.dataset import ArrayDataset, Dataset
+from minigrad.ops.arguments import to_size
 
 Transform = Callable[[Array, np.random.Generator], Array]
 
@@ -32,13 +33,13 @@ class DataLoader:
                  seed: int = 0, drop_last: bool = False,
                  transform: Transform | None = None) -> None:
         self.dataset, self.transform = dataset, transform
-        self.batch_size = _integer("batch_size", batch_size, 1)
-        self.seed, self.epoch = _integer("seed", seed, 0), 0
+        self.batch_size = to_size("DataLoader", "batch_size", batch_size, 1)
+        self.seed, self.epoch = to_size("DataLoader", "seed", seed, 0), 0
         self.shuffle, self.drop_last = shuffle, drop_last
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order and augmentation the next iteration draws."""
-        self.epoch = _integer("epoch", epoch, 0)
+        self.epoch = to_size("DataLoader", "epoch", epoch, 0)
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.dataset), self.batch_size)
@@ -90,11 +91,3 @@ def _stack(k: int, values: list[Array]) -> Array:
         raise TypeError(f"DataLoader: part {k} of an item must be an array or a number; "
                         f"got {stacked.dtype}")
     return stacked
-
-
-def _integer(name: str, value: Any, least: int) -> int:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool):
-        raise TypeError(f"DataLoader: {name} must be an int; got {value!r}")
-    if value < least:
-        raise ValueError(f"DataLoader: {name} must be at least {least}; got {value}")
-    return int(value)

@@ -10,18 +10,22 @@ from minigrad.ops.arguments import require_number
 from minigrad.tensor import Tensor
 
 
-class ReLU(Module):
-    """y = max(x, 0); the gradient at 0 is 0"""
+class _Inplace(Module):
+    """Takes nothing but `inplace`."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.relu(input)
-
     def extra_repr(self) -> str:
         return _shown("", self.inplace)
+
+
+class ReLU(_Inplace):
+    """y = max(x, 0); the gradient at 0 is 0"""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu(input)
 
 
 class LeakyReLU(Module):
@@ -69,18 +73,11 @@ class GELU(Module):
         return f"approximate={self.approximate!r}"
 
 
-class SiLU(Module):
+class SiLU(_Inplace):
     """y = x·sigmoid(x)"""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.silu(input)
-
-    def extra_repr(self) -> str:
-        return _shown("", self.inplace)
 
 
 class Softplus(Module):

@@ -100,32 +100,26 @@ class Module:
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Name a Tensor that is part of the module's state but not learnt, e.g. a running mean."""
-        self._check_name(name, name in self._buffers)
-        if tensor is not None and not isinstance(tensor, Tensor):
-            raise TypeError(f"register_buffer: {name!r} must be a Tensor or None; "
-                            f"got {type(tensor).__name__}")
+        self._check("register_buffer", name, tensor, Tensor, name in self._buffers)
         self._buffers[name] = persistent
         setattr(self, name, tensor)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """The same as `self.<name> = param`, for a name that is new or a parameter's."""
-        self._check_name(name, isinstance(self.__dict__.get(name), Parameter))
-        if param is not None and not isinstance(param, Parameter):
-            raise TypeError(f"register_parameter: {name!r} must be a Parameter or None; "
-                            f"got {type(param).__name__}")
+        self._check("register_parameter", name, param, Parameter,
+                    isinstance(self.__dict__.get(name), Parameter))
         setattr(self, name, param)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """The same as `self.<name> = module`, for a name that is new or a module's."""
-        self._check_name(name, isinstance(self.__dict__.get(name), Module))
-        if module is not None and not isinstance(module, Module):
-            raise TypeError(f"add_module: {name!r} must be a Module or None; "
-                            f"got {type(module).__name__}")
+        self._check("add_module", name, module, Module,
+                    isinstance(self.__dict__.get(name), Module))
         setattr(self, name, module)
 
     register_module = add_module
 
-    def _check_name(self, name: str, replaces: bool) -> None:
+    def _check(self, caller: str, name: str, value: Any, kind: type, replaces: bool) -> None:
+        """Refuse a name that cannot be had, and a value that is neither of this kind nor None."""
         if not isinstance(name, str):
             raise TypeError(f"{type(self).__name__}: a name must be a string; got {name!r}")
         if not name or "." in name:
@@ -133,6 +127,9 @@ class Module:
                            f"got {name!r}")
         if hasattr(self, name) and not replaces:
             raise KeyError(f"{type(self).__name__}: attribute {name!r} already exists")
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(f"{caller}: {name!r} must be a {kind.__name__} or None; "
+                            f"got {type(value).__name__}")
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         seen = set()

@@ -12,20 +12,26 @@ from minigrad.ops.arguments import require_number, to_size
 from minigrad.tensor import Tensor
 
 
-def _affine(affine: bool, bias: bool, shape: tuple[int, ...], dtype: DTypeLike | None
-            ) -> tuple[Parameter | None, Parameter | None]:
-    return (empty(*shape, dtype=dtype) if affine else None,
-            empty(*shape, dtype=dtype) if affine and bias else None)
+class _Affine(Module):
+    """A weight that starts at 1 and a bias that starts at 0, each unless it is switched off."""
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def _set_affine(self, affine: bool, bias: bool, shape: tuple[int, ...], dtype: DTypeLike | None
+                    ) -> None:
+        self.weight = empty(*shape, dtype=dtype) if affine else None
+        self.bias = empty(*shape, dtype=dtype) if affine and bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
 
 
-def _reset(weight: Parameter | None, bias: Parameter | None) -> None:
-    if weight is not None:
-        init.ones_(weight)
-    if bias is not None:
-        init.zeros_(bias)
-
-
-class _RunningNorm(Module):
+class _RunningNorm(_Affine):
     """Statistics a channel, kept as running averages for evaluation.
 
     running ← (1 - momentum)·running + momentum·batch
@@ -41,7 +47,6 @@ class _RunningNorm(Module):
         require_number(type(self).__name__, eps=eps, momentum=0.0 if momentum is None else momentum)
         self.eps, self.momentum = eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        self.weight, self.bias = _affine(affine, bias, (num_features,), dtype)
         self.running_mean: Tensor | None
         self.running_var: Tensor | None
         self.num_batches_tracked: Tensor | None
@@ -49,7 +54,7 @@ class _RunningNorm(Module):
                             ("running_var", np.ones(num_features, dtype or np.float32)),
                             ("num_batches_tracked", np.zeros((), np.int64))):
             self.register_buffer(name, Tensor(value) if track_running_stats else None)
-        self.reset_parameters()
+        self._set_affine(affine, bias, (num_features,), dtype)
 
     def reset_running_stats(self) -> None:
         if self.running_mean is not None and self.running_var is not None:
@@ -60,7 +65,7 @@ class _RunningNorm(Module):
 
     def reset_parameters(self) -> None:
         self.reset_running_stats()
-        _reset(self.weight, self.bias)
+        super().reset_parameters()
 
     def _check_dims(self, input: Tensor) -> None:
         if input.ndim not in self.dims:
@@ -148,7 +153,7 @@ class InstanceNorm2d(_InstanceNorm):
     dims = (3, 4)
 
 
-class LayerNorm(Module):
+class LayerNorm(_Affine):
     """y = (x - mean) / √(var + eps) · w + b, with statistics of each example over its last dims.
 
     Shapes: x (*, *normalized_shape) → the same; w, b normalized_shape.
@@ -164,11 +169,7 @@ class LayerNorm(Module):
         self.normalized_shape = tuple(to_size("LayerNorm", "normalized_shape", n) for n in given)
         require_number(type(self).__name__, eps=eps)
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        self.weight, self.bias = _affine(elementwise_affine, bias, self.normalized_shape, dtype)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        _reset(self.weight, self.bias)
+        self._set_affine(elementwise_affine, bias, self.normalized_shape, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -178,7 +179,7 @@ class LayerNorm(Module):
                 f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}")
 
 
-class GroupNorm(Module):
+class GroupNorm(_Affine):
     """y = (x - mean) / √(var + eps) · w + b, with statistics of each group of channels.
 
     Shapes: x (N, C, *) → the same; w, b (C,).
@@ -196,11 +197,7 @@ class GroupNorm(Module):
         self.num_groups, self.num_channels = num_groups, num_channels
         require_number(type(self).__name__, eps=eps)
         self.eps, self.affine = eps, affine
-        self.weight, self.bias = _affine(affine, bias, (num_channels,), dtype)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        _reset(self.weight, self.bias)
+        self._set_affine(affine, bias, (num_channels,), dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)

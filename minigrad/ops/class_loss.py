@@ -1,4 +1,7 @@
-"""Losses of a choice among classes: how surprised the prediction is by the class that is true."""
+"""Losses of a choice among classes: how surprised the prediction is by the class that is true.
+
+Source: torch.nn.functional's functions of the same names.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,6 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Non
     Shapes: x (C,), (N, C) or (N, C, d1, …); target the same without C, or x's if it holds
     probabilities; weight (C,).
     Raises: ValueError or RuntimeError where shapes do not fit, IndexError for a class out of range.
-    Source: torch.nn.functional.cross_entropy.
     """
     name = "cross_entropy"
     require_reduction(name, reduction, size_average, reduce)
@@ -81,7 +83,6 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: None = N
     """-w_t · x_t for the true class t of each item: cross_entropy after log_softmax.
 
     Shapes, ignore_index, "mean" and errors as cross_entropy.
-    Source: torch.nn.functional.nll_loss.
     """
     name = "nll_loss"
     require_reduction(name, reduction, size_average, reduce)

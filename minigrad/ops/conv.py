@@ -5,6 +5,8 @@
 y is linear in x and in w. So are the two gradients, and each of the three is made of the others:
 
     conv2d(x, w) → y       input_grad(g, w) → dx       weight_grad(x, g) → dw
+
+Source: torch.nn.functional's functions of the same names.
 """
 
 from __future__ import annotations
@@ -91,17 +93,13 @@ def conv2d(input: Any, weight: Any, bias: Any = None, stride: Size = 1, padding:
     "same" (OH = H, at stride 1; an odd rest goes behind). groups: channels are split into as many
     parts, convolved apart.
     Raises: RuntimeError where sizes do not fit, ValueError for arguments out of range.
-    Source: torch.nn.functional.conv2d.
     """
     return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv1d(input: Any, weight: Any, bias: Any = None, stride: Size = 1, padding: Size | str = 0,
            dilation: Size = 1, groups: int = 1) -> Tensor:
-    """conv2d of one row: x (N, C, L) or (C, L), w (O, C/groups, K), b (O,) → y (N, O, OL).
-
-    Source: torch.nn.functional.conv1d.
-    """
+    """conv2d of one row: x (N, C, L) or (C, L), w (O, C/groups, K), b (O,) → y (N, O, OL)."""
     return _convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -112,7 +110,6 @@ def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Size = 1
     Shapes: x (N, C, H, W) or (C, H, W), w (C, O/groups, KH, KW), b (O,) → y (N, O, OH, OW) with
     OH = (H - 1)·stride - 2·padding + dilation·(KH - 1) + output_padding + 1.
     Raises: RuntimeError where sizes do not fit, ValueError for arguments out of range.
-    Source: torch.nn.functional.conv_transpose2d.
     """
     return _transpose_convolve("conv_transpose2d", 2, input, weight, bias, stride, padding,
                                output_padding, groups, dilation)
@@ -120,10 +117,7 @@ def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Size = 1
 
 def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Size = 1, padding: Size = 0,
                      output_padding: Size = 0, groups: int = 1, dilation: Size = 1) -> Tensor:
-    """conv_transpose2d of one row: x (N, C, L) or (C, L), w (C, O/groups, K) → y (N, O, OL).
-
-    Source: torch.nn.functional.conv_transpose1d.
-    """
+    """conv_transpose2d of one row: x (N, C, L) or (C, L), w (C, O/groups, K) → y (N, O, OL)."""
     return _transpose_convolve("conv_transpose1d", 1, input, weight, bias, stride, padding,
                                output_padding, groups, dilation)
 
@@ -135,7 +129,6 @@ def unfold(input: Any, kernel_size: Size, dilation: Size = 1, padding: Size = 0,
     Shapes: x (N, C, H, W) or (C, H, W) → y (N, C·KH·KW, L), L = OH·OW with OH as in conv2d. So
     conv2d is w.reshape(O, -1) @ unfold(x).
     Raises: RuntimeError where no window fits, ValueError for arguments out of range.
-    Source: torch.nn.functional.unfold.
     """
     x, batched = _batched("unfold", input, 3)
     given = x.dtype
@@ -157,7 +150,6 @@ def fold(input: Any, output_size: Size, kernel_size: Size, dilation: Size = 1, p
     Shapes: x (N, C·KH·KW, L) or (C·KH·KW, L) → y (N, C, H, W), (H, W) = output_size, L as in
     unfold.
     Raises: RuntimeError where sizes do not fit, ValueError for arguments out of range.
-    Source: torch.nn.functional.fold.
     """
     x, batched = _batched("fold", input, 2)
     require_float("fold", x)

@@ -1,5 +1,8 @@
-"""Picking elements by position. The gradient puts each g back where its element came from, adding
-up where one element was picked several times."""
+"""Picking elements by position. The gradient puts each g back where its element came from, and adds
+up where one element was picked several times.
+
+Source: torch's functions of the same names.
+"""
 
 from __future__ import annotations
 
@@ -180,7 +183,6 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
     """y = the slices of x along `dim` at the positions in the 1-d `index`.
 
     A 0-d index counts as one position.
-    Source: torch.index_select.
     """
     x = as_tensor("index_select", input)
     axis = normalize_dim("index_select", dim, x.ndim)
@@ -205,7 +207,6 @@ def gather(x: Tensor, *, dim: int, index: Any) -> Recorded:
     Shapes: index has as many dims as x (0-d and 1-d are alike) and is no larger in any but `dim`,
     or is empty; y has index's shape.
     Raises: RuntimeError for others, and for an index out of range.
-    Source: torch.gather.
     """
     axis = normalize_dim("gather", dim, x.ndim)
     places, shape = to_integers("gather", index), x.shape
@@ -230,7 +231,6 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
     """y = `value` (a number or 0-d tensor) where the boolean mask holds, x elsewhere, in x's dtype.
 
     Raises: RuntimeError for another mask or value.
-    Source: torch.masked_fill.
     """
     x, holds, filler = (as_tensor("masked_fill", part) for part in (input, mask, value))
     if holds.dtype != np.bool_:
@@ -264,7 +264,6 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None,
 
     Shapes: input (…) of integers, weight (V, D) → (…, D).
     Raises: IndexError for a row out of range; RuntimeError for sparse=True: gradients are dense.
-    Source: torch.nn.functional.embedding.
     """
     table, rows = as_tensor("embedding", weight), as_tensor("embedding", input).data
     if rows.dtype not in (np.int64, np.int32) or table.ndim != 2:

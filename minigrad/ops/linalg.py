@@ -1,4 +1,7 @@
-"""Matrix products.   y = a @ b   ⇒   ∂L/∂a = g @ bᵀ,   ∂L/∂b = aᵀ @ g"""
+"""Matrix products.   y = a @ b   ⇒   ∂L/∂a = g @ bᵀ,   ∂L/∂b = aᵀ @ g
+
+Source: torch's functions of the same names.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,6 @@ def matmul(input: Any, other: Any) -> Tensor:
     Shapes: (…, n, k) @ (…, k, m) → (…, n, m); a 1-d operand is a row on the left, a column on the
     right, and its dim is dropped from the result.
     Raises: RuntimeError where sizes or dtypes do not fit.
-    Source: torch.matmul.
     """
     a, b = of_one_dtype("matmul", input, other)
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
@@ -63,18 +65,12 @@ def _matmul(a: Tensor, b: Tensor) -> Recorded:
 
 
 def mm(input: Any, mat2: Any) -> Tensor:
-    """The product of two matrices, without broadcasting: (n, k) @ (k, m) → (n, m).
-
-    Source: torch.mm.
-    """
+    """The product of two matrices, without broadcasting: (n, k) @ (k, m) → (n, m)."""
     return _product_of_dims("mm", 2, input, mat2)
 
 
 def bmm(input: Any, mat2: Any) -> Tensor:
-    """The products of two stacks of matrices: (N, n, k) @ (N, k, m) → (N, n, m).
-
-    Source: torch.bmm.
-    """
+    """The products of two stacks of matrices: (N, n, k) @ (N, k, m) → (N, n, m)."""
     return _product_of_dims("bmm", 3, input, mat2)
 
 
@@ -87,7 +83,7 @@ def _product_of_dims(name: str, ndim: int, a: Any, b: Any) -> Tensor:
 
 
 def dot(input: Any, tensor: Any) -> Tensor:
-    """Σ a·b of two vectors of one length. Source: torch.dot."""
+    """Σ a·b of two vectors of one length."""
     a, b = of_one_dtype("dot", input, tensor)
     if a.ndim != 1 or a.shape != b.shape:
         raise _mismatch("dot", a, b)
@@ -100,7 +96,6 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Recorde
 
     Shapes: x (…, I), w (O, I) or (I,), b (O,) or what broadcasts to y's → y (…, O) or (…).
     Raises: RuntimeError where shapes or dtypes do not fit.
-    Source: torch.nn.functional.linear.
     """
     x, w, b = input, weight, bias
     xs, shape = x.data.shape, w.data.shape              # the vjp of w must not hold w itself

@@ -1,5 +1,8 @@
 """Losses of numbers. Each gives one value for an element; `reduction` then says what becomes of
-them: "none", "mean" or "sum"."""
+them: "none", "mean" or "sum".
+
+Source: torch.nn.functional's functions of the same names.
+"""
 
 from __future__ import annotations
 
@@ -44,10 +47,7 @@ def _squared_error_grad(g: Tensor, x: Tensor, t: Tensor, *, factor: float) -> Re
 
 def mse_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
              reduction: str = "mean", weight: Any = None) -> Tensor:
-    """(x - t)², times `weight`, by whose sum "mean" divides.
-
-    Source: torch.nn.functional.mse_loss.
-    """
+    """(x - t)², times `weight`, by whose sum "mean" divides."""
     name = "mse_loss"
     require_reduction(name, reduction, size_average, reduce)
     x, t = _pair(name, input, target)
@@ -59,10 +59,7 @@ def mse_loss(input: Any, target: Any, size_average: None = None, reduce: None = 
 
 def l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
             reduction: str = "mean", weight: Any = None) -> Tensor:
-    """|x - t|, times `weight`, by whose sum "mean" divides; gradient 0 at 0.
-
-    Source: torch.nn.functional.l1_loss.
-    """
+    """|x - t|, times `weight`, by whose sum "mean" divides; gradient 0 at 0."""
     name = "l1_loss"
     require_reduction(name, reduction, size_average, reduce)
     x, t = _pair(name, input, target)
@@ -78,7 +75,6 @@ def smooth_l1_loss(input: Any, target: Any, size_average: None = None, reduce: N
     """d²/(2β) where d = |x - t| < β, d - β/2 elsewhere.
 
     Raises: RuntimeError for β < 0.
-    Source: torch.nn.functional.smooth_l1_loss.
     """
     name = "smooth_l1_loss"
     require_reduction(name, reduction, size_average, reduce)
@@ -100,7 +96,6 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     """d²/2 where d = |x - t| ≤ δ, δ·(d - δ/2) elsewhere, times `weight`.
 
     Raises: RuntimeError for δ ≤ 0.
-    Source: torch.nn.functional.huber_loss.
     """
     name = "huber_loss"
     require_reduction(name, reduction)
@@ -138,7 +133,6 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_avera
 
     Shapes: x and target the same; x in [0, 1].
     Raises: ValueError where shapes differ, RuntimeError for x out of range.
-    Source: torch.nn.functional.binary_cross_entropy.
     """
     name = "binary_cross_entropy"
     require_reduction(name, reduction, size_average, reduce)
@@ -177,7 +171,6 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None
 
     Shapes: x and target the same, weight and pos_weight such that they broadcast.
     Raises: ValueError where shapes differ.
-    Source: torch.nn.functional.binary_cross_entropy_with_logits.
     """
     name = "binary_cross_entropy_with_logits"
     require_reduction(name, reduction, size_average, reduce)
@@ -206,7 +199,6 @@ def kl_div(input: Any, target: Any, size_average: None = None, reduce: None = No
     NaN, as in torch. log_target: t is a logarithm as well.
 
     reduction may also be "batchmean": the sum divided by the number of items.
-    Source: torch.nn.functional.kl_div.
     """
     name = "kl_div"
     if reduction != "batchmean":

@@ -1,4 +1,7 @@
-"""Normalisation: bring values to mean 0 and variance 1, or divide them by what neighbours do."""
+"""Normalisation: bring values to mean 0 and variance 1, or divide them by what neighbours do.
+
+Source: torch.nn.functional's functions of the same names.
+"""
 
 from __future__ import annotations
 
@@ -170,7 +173,6 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
     running + momentum · batch's (with the variance over n - 1). Otherwise: the running ones.
     Shapes: x (N, C, …), all others (C,).
     Raises: ValueError for one value a channel in training, RuntimeError where shapes do not fit.
-    Source: torch.nn.functional.batch_norm.
     """
     name, x = "batch_norm", as_tensor("batch_norm", input)
     require_float(name, x)
@@ -206,7 +208,6 @@ def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None,
 
     Shapes: x (…, *normalized_shape), weight and bias normalized_shape.
     Raises: RuntimeError where they do not fit.
-    Source: torch.nn.functional.layer_norm.
     """
     name, x = "layer_norm", as_tensor("layer_norm", input)
     require_float(name, x)
@@ -226,7 +227,6 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
 
     Shapes: x (N, C, …), weight and bias (C,).
     Raises: RuntimeError unless num_groups divides C.
-    Source: torch.nn.functional.group_norm.
     """
     name, x = "group_norm", as_tensor("group_norm", input)
     require_float(name, x)
@@ -250,7 +250,6 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
     Running statistics move by the mean of the items' own, and are used without use_input_stats.
     Shapes: x (N, C, …), all others (C,).
     Raises: ValueError for one value a channel.
-    Source: torch.nn.functional.instance_norm.
     """
     name, x = "instance_norm", as_tensor("instance_norm", input)
     require_float(name, x)

@@ -1,5 +1,8 @@
 """Pooling: one number for each window. Max pooling remembers where each maximum was; its gradient
-goes there. Average pooling is linear; its gradient spreads each g over the window."""
+goes there. Average pooling is linear; its gradient spreads each g over the window.
+
+Source: torch.nn.functional's functions of the same names.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,6 @@ def max_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
     last window would then start behind x and its padding. stride: the window's size unless given.
     With return_indices the result is (values, indices), an index being the place h·W + w.
     Raises: RuntimeError where sizes do not fit, ValueError for arguments out of range.
-    Source: torch.nn.functional.max_pool2d.
     """
     name = "max_pool2d"
     x, batched = _images(name, input)
@@ -114,7 +116,6 @@ def avg_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
     x alone, or the sum over divisor_override.
 
     Shapes, stride, ceil_mode and errors as max_pool2d.
-    Source: torch.nn.functional.avg_pool2d.
     """
     name = "avg_pool2d"
     x, batched = _images(name, input)
@@ -143,7 +144,6 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     Shapes: x (N, C, H, W) or (C, H, W) → y (N, C, OH, OW); output_size an int or two (None: as in
     x).
     Raises: ValueError for other sizes.
-    Source: torch.nn.functional.adaptive_max_pool2d.
     """
     name = "adaptive_max_pool2d"
     x, batched = _images(name, input)
@@ -153,10 +153,7 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
-    """The mean of each of OH × OW windows that cover x evenly; see adaptive_max_pool2d.
-
-    Source: torch.nn.functional.adaptive_avg_pool2d.
-    """
+    """The mean of each of OH × OW windows that cover x evenly; see adaptive_max_pool2d."""
     name = "adaptive_avg_pool2d"
     x, batched = _images(name, input, no_channels=True)
     require_float(name, x)

@@ -3,7 +3,7 @@
 The gradient of a sum is a broadcast: every summand gets g. `dim` may be None (all dims), an int or
 a tuple, negative from the end; `keepdim` keeps the reduced dims with size 1. `dtype` is what x is
 converted to first; without it integers and bools are summed and multiplied as int64.
-Source: torch.sum and its kin.
+Source: torch's functions of the same names; vector_norm is torch.linalg's.
 """
 
 from __future__ import annotations
@@ -139,7 +139,6 @@ def var(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
     correction: 1 unless given. unbiased: True is a correction of 1, False of 0; in the place of
     `dim` as well, var(x, False).
     Raises: TypeError where both are given.
-    Source: torch.var.
     """
     return _variance("var", x, dim, unbiased, keepdim, correction)
 
@@ -147,7 +146,7 @@ def var(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
 @op
 def std(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
         keepdim: bool = False, correction: float | None = None) -> Recorded:
-    """y = √var(x); gradient 0 where all x are equal. Arguments as for `var`. Source: torch.std."""
+    """y = √var(x); gradient 0 where all x are equal. Arguments as for `var`."""
     variance, variance_vjp = _variance("std", x, dim, unbiased, keepdim, correction)
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
@@ -227,8 +226,6 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *,
         other: Any = None) -> Tensor | ValuesIndices:
     """The largest element; with `dim`, (values, indices), and those indices get the gradient; with
     another tensor instead, max(x, other), the larger of the two elementwise (`maximum`).
-
-    Source: torch.max.
     """
     return _max_or_min("max", input, dim, keepdim, other)
 
@@ -237,8 +234,6 @@ def min(input: Any, dim: Any = None, keepdim: bool = False, *,
         other: Any = None) -> Tensor | ValuesIndices:
     """The smallest element; with `dim`, (values, indices), and those indices get the gradient; with
     another tensor instead, min(x, other), the smaller of the two elementwise (`minimum`).
-
-    Source: torch.min.
     """
     return _max_or_min("min", input, dim, keepdim, other)
 
@@ -273,18 +268,12 @@ def _of_all(x: Tensor, *, find: Any) -> Recorded:
 
 
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position of the largest element (the first of several); over all without dim.
-
-    Source: torch.argmax.
-    """
+    """The position of the largest element (the first of several); over all without dim."""
     return _position("argmax", as_tensor("argmax", input), dim, keepdim)
 
 
 def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position of the smallest element (the first of several); over all without dim.
-
-    Source: torch.argmin.
-    """
+    """The position of the smallest element (the first of several); over all without dim."""
     return _position("argmin", as_tensor("argmin", input), dim, keepdim)
 
 
@@ -305,7 +294,6 @@ def any(input: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether some element is not 0; False over no elements. A dim of () leaves x as it is.
 
     Shapes and dtype: as `sum`; bool (uint8 for uint8).
-    Source: torch.any.
     """
     return _truth("any", np.any, input, dim, keepdim)
 
@@ -314,7 +302,6 @@ def all(input: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether no element is 0; True over no elements. A dim of () leaves x as it is.
 
     Shapes and dtype: as `sum`; bool (uint8 for uint8).
-    Source: torch.all.
     """
     return _truth("all", np.all, input, dim, keepdim)
 
@@ -349,7 +336,6 @@ def vector_norm(input: Any, ord: float = 2, dim: Dims = None, keepdim: bool = Fa
     """y = (Σ |x|^p)^(1/p), where p is ord; elements that are 0 add nothing to the gradient.
 
     ord: any number; 0 counts the elements that are not 0, ±∞ gives the largest or smallest |x|.
-    Source: torch.linalg.vector_norm.
     """
     x, p = as_tensor("vector_norm", input), ord
     require_float("vector_norm", x)

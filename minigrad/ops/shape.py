@@ -2,6 +2,7 @@
 
 Most give a view of the same memory, as NumPy does. Each gradient is the move backwards; where an
 element was copied (expand), its gradients are summed.
+Source: torch's functions of the same names.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ def reshape(x: Tensor, *, shape: tuple[int, ...]) -> Recorded:
     """The same elements in the same order in another shape; one size may be -1.
 
     Raises: RuntimeError where the number of elements differs.
-    Source: torch.reshape.
     """
     before, shape = x.shape, to_ints("reshape", "shape", shape)
     size, unknown = math.prod(shape), shape.count(-1)
@@ -62,7 +62,7 @@ def view(input: Any, size: tuple[int, ...]) -> Tensor:
 
 @op
 def permute(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
-    """y's dim i is x's dim dims[i]. Source: torch.permute."""
+    """y's dim i is x's dim dims[i]."""
     dims = to_ints("permute", "dims", dims)
     if len(dims) != x.ndim:
         raise RuntimeError(f"permute: dims {dims} must name each of the {x.ndim} dims once")
@@ -72,7 +72,7 @@ def permute(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
-    """x with two dims exchanged. Source: torch.transpose."""
+    """x with two dims exchanged."""
     x = as_tensor("transpose", input)
     i, j = normalize_dim("transpose", dim0, x.ndim), normalize_dim("transpose", dim1, x.ndim)
     order = list(range(x.ndim))
@@ -82,7 +82,7 @@ def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
 
 
 def t(input: Any) -> Tensor:
-    """The transpose of a matrix; vectors and 0-d tensors as they are. Source: torch.t."""
+    """The transpose of a matrix; vectors and 0-d tensors as they are."""
     x = as_tensor("t", input)
     if x.ndim > 2:
         raise RuntimeError(f"t: needs at most 2 dims; got x {x.shape}")
@@ -105,10 +105,7 @@ def expand(x: Tensor, *, size: tuple[int, ...]) -> Recorded:
 
 
 def squeeze(input: Any, dim: Dims = None) -> Tensor:
-    """x without its dims of size 1, or without those of `dim` that have size 1; () names none.
-
-    Source: torch.squeeze.
-    """
+    """x without its dims of size 1, or without those of `dim` that have size 1; () names none."""
     x = as_tensor("squeeze", input)
     none = isinstance(dim, tuple | list) and not dim
     dims = () if none else normalize_dims("squeeze", dim, x.ndim)
@@ -116,14 +113,14 @@ def squeeze(input: Any, dim: Dims = None) -> Tensor:
 
 
 def unsqueeze(input: Any, dim: int) -> Tensor:
-    """x with a new dim of size 1 at position `dim`. Source: torch.unsqueeze."""
+    """x with a new dim of size 1 at position `dim`."""
     x = as_tensor("unsqueeze", input)
     at = normalize_dim("unsqueeze", dim, x.ndim + 1)
     return reshape(x, shape=(*x.shape[:at], 1, *x.shape[at:]))
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """x with dims start_dim … end_dim as one; 0-d becomes 1-d. Source: torch.flatten."""
+    """x with dims start_dim … end_dim as one; 0-d becomes 1-d."""
     x = as_tensor("flatten", input)
     i, j = normalize_dim("flatten", start_dim, x.ndim), normalize_dim("flatten", end_dim, x.ndim)
     if i > j:
@@ -133,7 +130,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @op
 def flip(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
-    """The order of the elements reversed along dims; () names none. Source: torch.flip."""
+    """The order of the elements reversed along dims; () names none."""
     dims = to_ints("flip", "dims", dims)
     axes = normalize_dims("flip", dims, x.ndim) if dims else ()
     return np.flip(x.data, axes), lambda g: flip(g, dims=axes)
@@ -144,7 +141,6 @@ def roll(x: Tensor, *, shifts: int | tuple[int, ...], dims: Dims = None) -> Reco
     """Elements moved by `shifts` places along `dims`, round the end; over flat x without dims.
 
     Raises: RuntimeError where there are not as many shifts as dims.
-    Source: torch.roll.
     """
     by = to_ints("roll", "shifts", shifts if isinstance(shifts, tuple | list) else (shifts,))
     over = dims if isinstance(dims, tuple | list) else () if dims is None else (dims,)
@@ -160,16 +156,12 @@ def roll(x: Tensor, *, shifts: int | tuple[int, ...], dims: Dims = None) -> Reco
 
 def tril(input: Any, diagonal: int = 0) -> Tensor:
     """The lower triangle of each matrix, zeros above; diagonal > 0 keeps some above the main one.
-
-    Source: torch.tril.
     """
     return _triangle("tril", np.tril, input, diagonal)
 
 
 def triu(input: Any, diagonal: int = 0) -> Tensor:
     """The upper triangle of each matrix, zeros below; diagonal > 0 drops some above the main one.
-
-    Source: torch.triu.
     """
     return _triangle("triu", np.triu, input, diagonal)
 
@@ -188,7 +180,6 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Tensors joined along `dim`; all other sizes must agree. One of shape (0,) fits to any.
 
     Their dtypes are promoted to a common one.
-    Source: torch.cat.
     """
     xs = promote(*(as_tensor("cat", x) for x in _sequence("cat", tensors)))
     if not all(x.ndim for x in xs):
@@ -224,7 +215,7 @@ def _slice(x: Tensor, dim: int, start: int, stop: int) -> Tensor:
 
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """Tensors of one shape along a new dim. Source: torch.stack."""
+    """Tensors of one shape along a new dim."""
     xs = [as_tensor("stack", x) for x in _sequence("stack", tensors)]
     if len({x.shape for x in xs}) != 1:
         raise RuntimeError(f"stack: needs tensors of one shape; got {[x.shape for x in xs]}")
@@ -234,10 +225,7 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
 
 def split(tensor: Any, split_size_or_sections: int | Sequence[int],
           dim: int = 0) -> tuple[Tensor, ...]:
-    """x in pieces of a size (the last may be smaller), or of the sizes listed.
-
-    Source: torch.split.
-    """
+    """x in pieces of a size (the last may be smaller), or of the sizes listed."""
     x, given = as_tensor("split", tensor), split_size_or_sections
     require_dims("split", 1, x)
     axis = normalize_dim("split", dim, x.ndim)
@@ -258,7 +246,7 @@ def split(tensor: Any, split_size_or_sections: int | Sequence[int],
 
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """x in at most `chunks` pieces of equal size (the last may be smaller). Source: torch.chunk."""
+    """x in at most `chunks` pieces of equal size (the last may be smaller)."""
     x, chunks = as_tensor("chunk", input), to_int("chunk", "chunks", chunks)
     if chunks < 1:
         raise RuntimeError(f"chunk: needs at least 1 chunk; got {chunks}")
