@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from minigrad.tensor import Tensor as Tensor
 
 Vjp = Callable[..., "Tensor"]
+Vertex = Any     # a Node for what an op made, the Tensor itself for a leaf
 Recorded = tuple[Any, ...]
 """What an op returns: its value, an array, and one vjp (or None) for each positional input."""
 
@@ -68,7 +69,7 @@ class Node:
         self.edges: Sequence[tuple[Vertex, Vjp]] | None = edges
         self.shape, self.dtype = y.shape, y.dtype
         self.hooks: dict[RemovableHandle, Callable[[Tensor], Tensor | None]] | None = None
-        self.retaining: Callable[[], Tensor | None] | None = None       # whose .grad to set as well
+        self.retaining: Callable[[], Tensor | None] | None = None   # the Tensor whose .grad to set
         self.output: Array | None = None
         for _, vjp in edges:
             if _asks_for_output(vjp):
@@ -84,9 +85,6 @@ def _asks_for_output(vjp: Vjp) -> bool:
         return vjp.__code__.co_argcount - len(vjp.__defaults__ or ()) == 2
     parameters = inspect.signature(vjp).parameters.values()         # a partial, a bound method
     return sum(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters) == 2
-
-
-Vertex = Any     # a Node for what an op made, the Tensor itself for a leaf
 
 
 # ---- recording -----------------------------------------------------------------------------------
@@ -164,7 +162,7 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
 
 
 def as_tensor(name: str, x: Any) -> Tensor:
-    """`x` as a Tensor that shares its memory; a TypeError that names the function if it is none."""
+    """`x` as a Tensor that shares its memory; a TypeError naming the function if it is not one."""
     if isinstance(x, Tensor):
         return x
     try:
@@ -217,8 +215,8 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
              create_graph: bool = False) -> list[Tensor | None]:
     """Send `gradients` from `outputs` back through the graph.
 
-    Without `inputs`, each leaf's `.grad` is added to, once everything has succeeded. With them,
-    only the paths to `inputs` are followed, and their gradients are returned (None: not reached).
+    Without `inputs`, the gradients are added to the `.grad` of the leaves once all has succeeded.
+    With them, only the paths to `inputs` are followed; their gradients, or None, are returned.
     """
     roots = [y.node or y for y in outputs]
     order = _latest_first(roots)
@@ -347,10 +345,10 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
          allow_unused: bool = False) -> tuple[Tensor | None, ...]:
     """The gradients of `outputs` with respect to `inputs`, without touching any `.grad`.
 
-    `grad_outputs` weighs the outputs (a scalar output may leave it out). With `create_graph=True`
-    the results can be differentiated again.
-    Raises: RuntimeError for an input that the outputs do not depend on, unless `allow_unused=True`:
-    then its gradient is None.
+    grad_outputs: the gradients to start from, one for each output; for a scalar, None means 1.
+    create_graph: the results can be differentiated again.
+    allow_unused: the gradient of an input that the outputs do not depend on is None.
+    Raises: RuntimeError for such an input otherwise.
     Source: torch.autograd.grad.
     """
     ys, xs = _tensors("outputs", outputs), _tensors("inputs", inputs)

@@ -25,10 +25,10 @@ _DEFAULT: dict[type, np.dtype[Any]] = {bool: bool_, int: int64, float: float32}
 def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """A new leaf holding a copy of `data`: a number, (nested) lists, an array or a Tensor.
 
-    Python floats become float32, ints int64; arrays and NumPy's numbers keep their dtype, in a list
-    the widest wins.
-    Raises: TypeError for what is no number, ValueError for ragged lists and numbers that do not fit
-    `dtype`, RuntimeError where an integer is to require grad.
+    Python floats become float32, ints int64; arrays and NumPy's numbers keep their dtype. In a list
+    the widest dtype wins.
+    Raises: TypeError for anything but numbers; ValueError for ragged lists, and for numbers that do
+    not fit `dtype`; RuntimeError where an integer is to require grad.
     Source: torch.tensor.
     """
     if dtype is not None:
@@ -118,8 +118,8 @@ def ones(*sizes: Any, size: Any = None, dtype: DTypeLike | None = None,
 
 def full(size: tuple[int, ...], fill_value: Any, *, dtype: DTypeLike | None = None,
          requires_grad: bool = False) -> Tensor:
-    """A tensor of one value, as that number's tensor would be (3: int64, 3.0: float32, True: bool)
-    unless another dtype is given. Raises: RuntimeError for a value that does not fit it."""
+    """A tensor filled with one value, in the dtype of that number (int64 for 3, float32 for 3.0,
+    bool for True) unless one is given. Raises: RuntimeError for a value that does not fit it."""
     return _filled("full", _size("full", (), to_ints("full", "size", size)), fill_value, dtype,
                    requires_grad)
 

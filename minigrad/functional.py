@@ -126,11 +126,12 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
 # ---- shape ---------------------------------------------------------------------------------------
 
 def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
-    """x with places added around it: pad = (before, after) of the last dim, of the one before, …
+    """x with elements added around it.
 
-    mode: "constant" (filled with value, 0 unless given; negative sizes cut), "reflect" (mirrored,
-    without the edge), "replicate" (the edge again), "circular" (from the other end); these three
-    for the last dims of x only.
+    pad: how many, (before, behind) the last dim, then the one before it, and so on.
+    mode: "constant" fills with `value` (0 unless given), and negative sizes cut off; "reflect"
+    mirrors x at its edge, "replicate" repeats the edge, and "circular" goes on from the other end.
+    These three are for the last dims of x only.
     Raises: ValueError or RuntimeError where sizes do not fit.
     Source: torch.nn.functional.pad.
     """
@@ -165,7 +166,7 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
 def _pad_dim(x: Tensor, dim: int, before: int, after: int, mode: str, value: float) -> Tensor:
     n = x.shape[dim]
     most = {"reflect": n - 1, "circular": n}.get(mode, math.inf)
-    cuts = mode in ("constant", "circular")         # there negative sizes cut before others add
+    cuts = mode in ("constant", "circular")         # here negative sizes cut before others add
     least = -min(before, 0) - min(after, 0) if cuts else 1 - before - after
     if n < least or max(before, after) > most:
         raise RuntimeError(f"pad: {before} and {after} do not fit dim {dim} of x {x.shape} in mode "
@@ -188,11 +189,11 @@ def _pad_dim(x: Tensor, dim: int, before: int, after: int, mode: str, value: flo
 # ---- tables --------------------------------------------------------------------------------------
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
-    """Zeros, and a 1 at each class number, in a new last dim.
+    """Zeros, and a 1 at the number of each class, along a new last dim.
 
     num_classes: one more than the greatest number unless given.
-    Raises: RuntimeError for numbers out of range, or not int64.
-    Source: torch's function.
+    Raises: RuntimeError for class numbers that are out of range, or not int64.
+    Source: torch.nn.functional.one_hot.
     """
     classes = as_tensor("one_hot", tensor).data
     num_classes = to_int("one_hot", "num_classes", num_classes)

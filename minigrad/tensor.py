@@ -18,7 +18,7 @@ from minigrad.ops import activation, elementwise as el, index, linalg, reduce, s
 from minigrad.ops.arguments import normalize_dim, to_array, to_dtype
 
 Scalar = bool | int | float
-Operand = Any       # what mixes into operators: Tensor, array, list or scalar
+Operand = Any       # what operators accept beside a Tensor: an array, a list or a scalar
 
 Method = Callable[..., "Tensor"]
 
@@ -61,13 +61,13 @@ class Tensor:
     grad: the Tensor that `backward()` accumulates into a leaf that requires grad, or None.
     node: the op that made this tensor, None for a leaf.
 
-    `Tensor(x)` shares memory with an array; `minigrad.tensor(x)` copies. Python floats become
+    `Tensor(x)` shares memory with an array; `minigrad.tensor(x)` copies it. Python floats become
     float32, Python ints int64; arrays keep their dtype.
     """
 
     __slots__ = ("__weakref__", "_data", "_grad", "_requires_grad", "hooks", "node")
     __array_ufunc__ = None          # `ndarray * tensor` is left to Tensor.__rmul__
-    # in the graph a leaf is a vertex from which nothing leads on, and whose .grad is set anyway
+    # to the engine a leaf is a vertex of the graph, too: the first one, without edges
     edges, retaining, time = (), None, 0
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
@@ -217,8 +217,7 @@ class Tensor:
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call `hook(g)` once the whole gradient of this tensor is known; what it returns, if not
-        None, takes g's place. Source: torch.Tensor.register_hook.
-        """
+        None, replaces g.  Source: torch.Tensor.register_hook."""
         if not self._requires_grad:
             raise RuntimeError("register_hook: this tensor does not require grad")
         vertex: Any = self.node or self
@@ -226,7 +225,7 @@ class Tensor:
         return RemovableHandle(vertex.hooks, hook)
 
     def retain_grad(self) -> None:
-        """Let backward() leave the gradient of this tensor in `.grad`, though it is no leaf."""
+        """Let backward() leave the gradient of this tensor in `.grad`, though it is not a leaf."""
         if not self._requires_grad:
             raise RuntimeError("retain_grad: this tensor does not require grad")
         if self.node is not None:

@@ -22,10 +22,10 @@ class DataLoader:
     first array of batch b by its result; its rng is made from (seed, e, b).
 
     Shapes: the k-th array of a batch: (batch_size, *shape of the k-th part of an item); the last
-    batch is shorter where N is no multiple of batch_size, unless `drop_last`.
-    Raises: TypeError or ValueError for a batch_size, seed or epoch that is no integer or too small,
-    and for items that do not stack.
-    Source: torch.utils.data.DataLoader. On purpose different: iterating twice gives the same
+    batch is shorter where batch_size does not divide N, unless `drop_last`.
+    Raises: TypeError or ValueError for a batch_size, seed or epoch that is not an integer or is too
+    small, and for items that do not stack.
+    Source: torch.utils.data.DataLoader. Deliberately different: iterating twice gives the same
     batches; call `set_epoch` for others (torch's DistributedSampler does the same).
     """
 
@@ -67,11 +67,11 @@ class DataLoader:
 def collate(items: Sequence[Any]) -> tuple[Array, ...]:
     """Stack the k-th parts of all items into the k-th array of a batch.
 
-    An item that is no tuple counts as a tuple of one.
+    An item that is not a tuple counts as a tuple of one.
 
     Shapes: N items of parts (…) → arrays (N, …). Python floats become float64, as in torch.
     Raises: ValueError if items differ in their number of parts or a part in its shape, TypeError if
-    a part is no array or number.
+    a part is neither an array nor a number.
     """
     parts = [item if isinstance(item, tuple) else (item,) for item in items]
     counts = sorted({len(p) for p in parts})

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches. All chance comes from the `rng` that the DataLoader hands in."""
+"""Augmentation of whole batches. All randomness comes from the `rng` that the DataLoader passes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class RandomHorizontalFlip:
 
 
 class RandomShift:
-    """Move each image by whole pixels, up to `pixels` each way; what comes in is zero.
+    """Move each image by whole pixels, up to `pixels` each way; what comes in from outside is zero.
 
     y[n, :, i, j] = x[n, :, i - dy, j - dx],  dx, dy uniform in {-pixels, …, pixels}
 
@@ -165,7 +165,7 @@ class ColorJitter:
     Shapes: x (N, 1 or 3, H, W) with values in [0, 1] → the same.
     Raises: ValueError if a range is reversed or negative, or x has other channels.
     Source: torchvision.transforms.v2.ColorJitter; here brightness always comes first, each image of
-    a batch has factors of its own, and there is no saturation and hue.
+    a batch has factors of its own, and saturation and hue are not changed.
     """
 
     def __init__(self, brightness: Range = 0.0, contrast: Range = 0.0) -> None:
@@ -194,8 +194,8 @@ class GaussianNoise:
 
     Shapes: x (N, C, H, W) with values in [0, 1] → the same.
     Raises: ValueError if sigma is negative, or either is not finite.
-    Source: torchvision.transforms.v2.GaussianNoise; here any number of channels will do, and no
-    integers. n is drawn in float32, so that it is the same for every dtype of x.
+    Source: torchvision.transforms.v2.GaussianNoise; here x may have any number of channels, but
+    no integers. n is drawn in float32, so that it is the same for every dtype of x.
     """
 
     def __init__(self, mean: float = 0.0, sigma: float = 0.1, clip: bool = True) -> None:
@@ -230,7 +230,8 @@ class RandomErasing:
     Raises: ValueError if p or scale is not in [0, 1], a ratio not positive, a range reversed, or
     value none of these.
     Source: Zhong et al. 2017, DeVries & Taylor 2017; torchvision.transforms.v2.RandomErasing. There
-    a batch has one rectangle, here each image its own; "mean" is ours, colours are not here.
+    a batch shares one rectangle, here each image has its own; "mean" is an addition, and there are
+    no values for single channels.
     """
 
     def __init__(self, p: float = 0.5, scale: tuple[float, float] = (0.02, 0.33),

@@ -140,7 +140,7 @@ class ModuleList(_Ordered):
         self.extend(modules or ())
 
     def _children_shown(self) -> list[str]:
-        """Neighbours that look alike in one line."""
+        """Neighbours whose repr is the same share a line."""
         shown: list[str] = []
         first = 0
         for text, alike in groupby(map(repr, self)):
@@ -187,7 +187,7 @@ class ModuleDict(Module):
             self.add_module(key, module)
 
     def __delitem__(self, key: str) -> None:
-        self[key]                       # KeyError for what is no child
+        self[key]                       # a KeyError unless it is a child
         delattr(self, key)
 
     def __contains__(self, key: object) -> bool:

@@ -18,7 +18,7 @@ class Embedding(Module):
 
     Shapes: x (*) of integers, w (num_embeddings, embedding_dim) → (*, embedding_dim).
     padding_idx: a row that starts at 0 and gets no gradient; negative counts from the end.
-    max_norm: a row that is longer, in the norm_type-norm, is cut to it when it is looked up.
+    max_norm: a row whose norm_type-norm is greater is scaled down to it when it is looked up.
     scale_grad_by_freq: a row's gradient is divided by how often the row was looked up.
     w starts in N(0, 1).
     Raises: ValueError for a padding_idx outside the table; forward refuses `sparse`, since

@@ -1,7 +1,7 @@
 """Initial weights. Each function fills a tensor in place and returns it.
 
-The variance of a layer's output should equal that of its input. With n inputs a unit, weights of
-variance 1/n do that for a linear layer; `gain` corrects for the non-linearity that follows.
+The variance of a layer's output should equal that of its input. With n inputs to each unit, weights
+of variance 1/n do that for a linear layer; `gain` corrects for the non-linearity that follows.
 fan_in and fan_out are the numbers of inputs and outputs that one weight connects.
 Source: torch.nn.init; equal seeds give equal draws.
 """

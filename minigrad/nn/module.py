@@ -1,6 +1,6 @@
 """Module: a function with parameters, built from other modules.
 
-There is no registry beside the object. A module's parameters are its attributes that are
+There is no registry besides the object. A module's parameters are its attributes that are
 `Parameter`s, its children those that are `Module`s; only a buffer, a plain Tensor, has to be named.
 Source: torch.nn.Module.
 """

@@ -32,7 +32,7 @@ class _Affine(Module):
 
 
 class _RunningNorm(_Affine):
-    """Statistics a channel, kept as running averages for evaluation.
+    """Statistics of each channel, kept as running averages for evaluation.
 
     running ← (1 - momentum)·running + momentum·batch
     momentum None: the plain average over all batches so far, `num_batches_tracked` of them.

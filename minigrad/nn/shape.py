@@ -31,7 +31,7 @@ class Unflatten(Module):
     """One dim as several, the reverse of Flatten: (*, S, *) → (*, *unflattened_size, *).
 
     One of unflattened_size may be -1: what is left.
-    Raises: TypeError for what are no ints.
+    Raises: TypeError for anything but ints.
     """
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...] | list[int]) -> None:

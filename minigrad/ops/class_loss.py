@@ -22,8 +22,8 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Non
                   label_smoothing: float = 0.0) -> Tensor:
     """How surprised softmax(x) is by the true class t: -w_t · log softmax(x)_t.
 
-    Items of class ignore_index count for nothing; "mean" divides by the weights of those that do
-    count. With label_smoothing ε, all C classes get ε/C of the truth. A floating point target holds
+    Items of class ignore_index do not count; "mean" divides by the weights of those that do. With
+    label_smoothing ε, each of the C classes gets ε/C of the truth. A floating point target holds
     the probabilities of the classes.
     Shapes: x (C,), (N, C) or (N, C, d1, …); target the same without C, or x's if it holds
     probabilities; weight (C,).

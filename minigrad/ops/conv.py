@@ -78,7 +78,7 @@ def _unfold(x: Tensor, *, geometry: Geometry) -> Recorded:
 
 @op
 def _fold(x: Tensor, *, shape: tuple[int, ...], geometry: Geometry) -> Recorded:
-    """Each column's values added where its window lies in y of `shape`: the adjoint of _unfold"""
+    """Each column's values added where its window lies in y of `shape`: the gradient of _unfold"""
     return kernels.fold(x.data, shape, geometry), lambda g: _unfold(g, geometry=geometry)
 
 
@@ -90,8 +90,8 @@ def conv2d(input: Any, weight: Any, bias: Any = None, stride: Size = 1, padding:
 
     Shapes: x (N, C, H, W) or (C, H, W), w (O, C/groups, KH, KW), b (O,) → y (N, O, OH, OW) with
     OH = ⌊(H + 2·padding - dilation·(KH - 1) - 1) / stride⌋ + 1. padding may be "valid" (none) or
-    "same" (OH = H, at stride 1; an odd rest goes behind). groups: channels are split into as many
-    parts, convolved apart.
+    "same" (OH = H, at stride 1; an odd rest goes behind). groups: the channels are split into so
+    many parts, and each part is convolved by itself.
     Raises: RuntimeError where sizes do not fit, ValueError for arguments out of range.
     """
     return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
@@ -124,7 +124,7 @@ def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Size = 1
 
 def unfold(input: Any, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1
            ) -> Tensor:
-    """The windows of x side by side: each column holds what one place of the window sees (im2col).
+    """The windows of x side by side, each as a column (known as im2col).
 
     Shapes: x (N, C, H, W) or (C, H, W) → y (N, C·KH·KW, L), L = OH·OW with OH as in conv2d. So
     conv2d is w.reshape(O, -1) @ unfold(x).
@@ -144,8 +144,8 @@ def unfold(input: Any, kernel_size: Size, dilation: Size = 1, padding: Size = 0,
 
 def fold(input: Any, output_size: Size, kernel_size: Size, dilation: Size = 1, padding: Size = 0,
          stride: Size = 1) -> Tensor:
-    """Columns put back as windows of an image of output_size, overlaps added: the gradient of
-    unfold.
+    """Columns put back as the windows of an image of output_size, where overlaps are added up: the
+    gradient of unfold.
 
     Shapes: x (N, C·KH·KW, L) or (C·KH·KW, L) → y (N, C, H, W), (H, W) = output_size, L as in
     unfold.

@@ -2,10 +2,10 @@
 
     einsum("ij,jk->ik", a, b)        y_ik = Σ_j a_ij·b_jk
 
-Operands are taken two at a time, from the left. Once what only one of them has was summed away, a
-product of two is a batched product of matrices: dims that stay and are in both are the batch, dims
-that are summed are the inner one, the rest are rows and columns. All of it is made of ops, so it
-can be differentiated any number of times.
+Operands are taken two at a time, from the left. Dims that only one of the two has, and that nothing
+later needs, are summed first. What remains is a batched product of matrices: dims that are in both
+and stay are the batch, dims that are summed are the inner dim, the rest are rows and columns. All
+of it is made of ops, so it can be differentiated any number of times.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def einsum(*args: Any) -> Tensor:
     einsum(operand, subscripts, …, [output]): the same with lists of numbers (0 to 51) and `...`.
 
     Raises: RuntimeError or ValueError, naming the subscript, for an equation that is malformed or
-    does not fit the operands; TypeError for an equation that is no string.
+    does not fit the operands; TypeError for an equation that is not a string.
     Source: torch.einsum.
     """
     terms, output, operands = _parsed(args)

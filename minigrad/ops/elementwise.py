@@ -83,8 +83,8 @@ def mul(a: Tensor, b: Tensor) -> Recorded:
 def div(a: Tensor, b: Tensor, *, rounding_mode: str | None = None) -> Recorded:
     """y = a / b, of integers as float32; rounded if asked to: "floor" (down), "trunc" (towards 0).
 
-    A rounded quotient is of a's and b's dtype, and its gradient is 0.
-    Raises: RuntimeError for another rounding_mode, or an integer rounded division by 0.
+    A rounded quotient has the dtype of a and b, and its gradient is 0.
+    Raises: RuntimeError for another rounding_mode, or for integers divided by 0 and rounded.
     """
     if rounding_mode is not None:
         return _rounded_quotient(a, b, rounding_mode), _zero, _zero
@@ -285,7 +285,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
     """y = x held between min and max, numbers or Tensors; max where min > max.
 
     Gradient 0 on the boundary, where that is a number; a Tensor shares it evenly with x.
-    Raises: RuntimeError without any bound, TypeError for one that is no number.
+    Raises: RuntimeError without any bound; TypeError for a bound that is not a number.
     """
     bounds = [bound for bound in (min, max) if bound is not None]
     if not bounds:
@@ -333,7 +333,7 @@ def where(condition: Any, input: Any, other: Any) -> Tensor: ...
 def where(condition: Any, input: Any = None, other: Any = None) -> Tensor | tuple[Tensor, ...]:
     """y = x where condition holds, other elsewhere; the side not taken gets no gradient.
 
-    With a condition alone, the places where it holds: one tensor of positions for each dim.
+    Of a condition alone: the places where it holds, as one tensor of positions for each dim.
     Raises: TypeError or RuntimeError for a condition that is not boolean (or uint8).
     """
     mask = as_tensor("where", condition).data

@@ -168,7 +168,7 @@ def _getitem(x: Tensor, *, key: tuple[Any, ...]) -> Recorded:
 
 @op
 def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded:
-    """Zeros of `shape`, to which x is added at [key]; where key repeats a place, all is summed"""
+    """Zeros of `shape`, to which x is added at [key], twice at a place that key names twice"""
     y = np.zeros(shape, x.dtype)
     if any(isinstance(k, np.ndarray) and k.dtype != np.bool_ for k in key):
         np.add.at(y, key, x.data)
@@ -206,7 +206,7 @@ def gather(x: Tensor, *, dim: int, index: Any) -> Recorded:
 
     Shapes: index has as many dims as x (0-d and 1-d are alike) and is no larger in any but `dim`,
     or is empty; y has index's shape.
-    Raises: RuntimeError for others, and for an index out of range.
+    Raises: RuntimeError for other shapes, and for an index out of range.
     """
     axis = normalize_dim("gather", dim, x.ndim)
     places, shape = to_integers("gather", index), x.shape
@@ -258,9 +258,10 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None,
               scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:
     """y[…] = weight[input[…]].
 
-    padding_idx: a row that gets no gradient. max_norm: rows that are looked up and whose norm (with
-    p = norm_type) is greater are first scaled to it, in weight itself. scale_grad_by_freq: each
-    row's gradient is divided by how often it was looked up.
+    padding_idx: a row that gets no gradient.
+    max_norm: rows that are looked up are first scaled to this norm (with p = norm_type) where
+    theirs is greater, in weight itself.
+    scale_grad_by_freq: each row's gradient is divided by how often the row was looked up.
 
     Shapes: input (…) of integers, weight (V, D) → (…, D).
     Raises: IndexError for a row out of range; RuntimeError for sparse=True: gradients are dense.

@@ -112,7 +112,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Recorde
     def by_input(g: Tensor) -> Tensor:
         if w.ndim == 1:
             return g.unsqueeze(-1) * w
-        # as x lies in memory: images that were flattened lie batch last
+        # in the order in which x lies in memory: flattened images lie batch last
         batch_lies_last = flat and x.data.flags.f_contiguous and not x.data.flags.c_contiguous
         return matmul(w.t(), g.t()).t() if batch_lies_last else matmul(g, w)
 

@@ -47,7 +47,7 @@ def _squared_error_grad(g: Tensor, x: Tensor, t: Tensor, *, factor: float) -> Re
 
 def mse_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
              reduction: str = "mean", weight: Any = None) -> Tensor:
-    """(x - t)², times `weight`, by whose sum "mean" divides."""
+    """(x - t)², times `weight`; with weights, "mean" divides by their sum."""
     name = "mse_loss"
     require_reduction(name, reduction, size_average, reduce)
     x, t = _pair(name, input, target)
@@ -59,7 +59,7 @@ def mse_loss(input: Any, target: Any, size_average: None = None, reduce: None = 
 
 def l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
             reduction: str = "mean", weight: Any = None) -> Tensor:
-    """|x - t|, times `weight`, by whose sum "mean" divides; gradient 0 at 0."""
+    """|x - t|, times `weight`; with weights, "mean" divides by their sum. Gradient 0 at 0."""
     name = "l1_loss"
     require_reduction(name, reduction, size_average, reduce)
     x, t = _pair(name, input, target)

@@ -1,4 +1,5 @@
-"""Normalisation: bring values to mean 0 and variance 1, or divide them by what neighbours do.
+"""Normalisation: bring values to mean 0 and variance 1, or divide them by a measure of their
+neighbours.
 
 Source: torch.nn.functional's functions of the same names.
 """
@@ -132,7 +133,7 @@ def _rows(planes: Array) -> Array:
 
 def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75,
                         k: float = 1.0) -> Tensor:
-    """Divide each x by what `size` channels around it do: y = x / (k + α/size · Σ x²)^β.
+    """y = x / (k + α/size · Σ x²)^β: each x is divided by the strength of the channels around it.
 
     The window of channel i is i - size//2 … i + (size-1)//2; what lies outside counts as 0, and the
     sum is divided by size all the same.
@@ -155,7 +156,7 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
 
 
 def _integer_response_norm(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
-    """As torch has it: the mean square is an integer, too"""
+    """As in torch, where the mean square is an integer as well."""
     squares = (x * x).reshape(x.shape[0], 1, x.shape[1], -1)
     around = [autograd.Tensor(np.zeros((*squares.shape[:2], n, squares.shape[3]), np.int64))
               for n in (size // 2, (size - 1) // 2)]
@@ -169,10 +170,12 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
                eps: float = 1e-5) -> Tensor:
     """y = (x - mean) / √(var + eps) · weight + bias, each channel by itself.
 
-    Training: mean and var are the batch's, and the running ones move: running ← (1 - momentum) ·
-    running + momentum · batch's (with the variance over n - 1). Otherwise: the running ones.
+    In training, mean and var are the batch's, and the running ones move towards them: running ←
+    (1 - momentum)·running + momentum·batch's (with the variance over n - 1). Otherwise they are the
+    running ones.
     Shapes: x (N, C, …), all others (C,).
-    Raises: ValueError for one value a channel in training, RuntimeError where shapes do not fit.
+    Raises: ValueError for a single value in a channel in training; RuntimeError where shapes do
+    not fit.
     """
     name, x = "batch_norm", as_tensor("batch_norm", input)
     require_float(name, x)
@@ -249,7 +252,7 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
 
     Running statistics move by the mean of the items' own, and are used without use_input_stats.
     Shapes: x (N, C, …), all others (C,).
-    Raises: ValueError for one value a channel.
+    Raises: ValueError for a single value in a channel.
     """
     name, x = "instance_norm", as_tensor("instance_norm", input)
     require_float(name, x)
@@ -275,7 +278,7 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
 
 def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
                 ) -> tuple[Tensor | None, ...]:
-    """Each of those given as a Tensor, once it is known to fit"""
+    """Those given, each as a Tensor, once it is known to fit."""
     tensors = {k: t if t is None else as_tensor(name, t) for k, t in given.items()}
     for argument, t in tensors.items():
         if t is not None and t.shape != shape:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Windows(NamedTuple):
-    """Where the windows lie, within the input: along one axis, window i is start[i] … stop[i]."""
+    """Where the windows lie within the input: along an axis, window i covers start[i] … stop[i]."""
 
     h_start: Array
     h_stop: Array
@@ -60,7 +60,7 @@ def _put_back(x: Tensor, *, windows: Windows, step: Pair, indices: Array, size: 
 
 @op
 def _pick(x: Tensor, *, windows: Windows, step: Pair, indices: Array) -> Recorded:
-    """What each window holds at its place: the linear map whose adjoint is _put_back"""
+    """What each window holds at its place: the gradient of _put_back"""
     y, size = empty(indices.shape, x.dtype), x.shape[2:]
     kernels.gather(batch_last(x.data), indices, y)
     return batch_first(y), lambda g: _put_back(g, windows=windows, step=step, indices=indices,
@@ -112,8 +112,8 @@ def max_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
 def avg_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
                padding: Size = 0, ceil_mode: bool = False, count_include_pad: bool = True,
                divisor_override: int | None = None) -> Tensor:
-    """The mean of each window: of all places that the padded x has (count_include_pad), of those of
-    x alone, or the sum over divisor_override.
+    """The mean of each window: over all places, padding included (count_include_pad), or over those
+    of x alone; or the sum, divided by divisor_override.
 
     Shapes, stride, ceil_mode and errors as max_pool2d.
     """

@@ -103,8 +103,8 @@ def prod(x: Tensor, *, dim: int | None = None, keepdim: bool = False,
 def _product_of_others(x: Tensor) -> Tensor:
     """The product of all elements along the last dim but the one in that place.
 
-    Without a division, which fails at 0: neighbours become pairs, and to the product of the other
-    pairs an element adds its neighbour. A recursion of depth log2 n.
+    A division would fail at 0. Instead neighbours are multiplied to pairs; the product of all other
+    elements is that of all other pairs, times the neighbour. The recursion has depth log2 n.
     """
     lead, n = x.shape[:-1], x.shape[-1]
     if n < 2:
@@ -136,8 +136,8 @@ def var(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
         keepdim: bool = False, correction: float | None = None) -> Recorded:
     """y = Σ (x - mean)² / max(0, n - correction)
 
-    correction: 1 unless given. unbiased: True is a correction of 1, False of 0; in the place of
-    `dim` as well, var(x, False).
+    correction: 1 unless given. unbiased: True means a correction of 1, False of 0; it may also be
+    given in the place of `dim`, as in var(x, False).
     Raises: TypeError where both are given.
     """
     return _variance("var", x, dim, unbiased, keepdim, correction)
@@ -162,7 +162,7 @@ def _variance(name: str, x: Tensor, dim: Dims | bool, unbiased: bool | None, kee
     dims, shape = _over(name, x, dim, keepdim), x.shape
     n = math.prod(shape[d] for d in dims)
     freedom = n - _correction(name, unbiased, correction)
-    # off the first element, not off 0: of equal numbers the variance is then 0 to the last bit
+    # measured from the first element, not from 0, so that the variance of equal numbers is 0
     first = x.data[tuple(slice(0, 1) if d in dims else slice(None) for d in range(x.ndim))]
     centred = x.data - first
     centred = centred - centred.sum(dims, keepdims=True) / x.dtype.type(n)
@@ -170,7 +170,7 @@ def _variance(name: str, x: Tensor, dim: Dims | bool, unbiased: bool | None, kee
 
     def vjp(g: Tensor) -> Tensor:
         middle = x.mean(dims, keepdim=True)
-        if freedom <= 0 and (dim is None or not shape):     # as torch: over all dims without signs
+        if freedom <= 0 and (dim is None or not shape):     # as torch: over all dims, no signs
             return _spread(g, shape, dims) * elementwise.where(x == middle, math.nan, math.inf)
         return _spread(g, shape, dims) * (x - middle) * (2 / freedom if freedom else math.inf)
     divisor = freedom if n and freedom > 0 else 0

@@ -138,7 +138,8 @@ def flip(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
 
 @op
 def roll(x: Tensor, *, shifts: int | tuple[int, ...], dims: Dims = None) -> Recorded:
-    """Elements moved by `shifts` places along `dims`, round the end; over flat x without dims.
+    """Elements moved by `shifts` places along `dims`, or along the flattened x; those that leave at
+    one end come in at the other.
 
     Raises: RuntimeError where there are not as many shifts as dims.
     """
@@ -177,10 +178,8 @@ def _triangle(name: str, cut: Any, input: Any, diagonal: int) -> Tensor:
 # ---- several tensors ----------------------------------------------------------------------------
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """Tensors joined along `dim`; all other sizes must agree. One of shape (0,) fits to any.
-
-    Their dtypes are promoted to a common one.
-    """
+    """Tensors joined along `dim`, in the dtype they are promoted to. All other sizes must agree,
+    but a tensor of shape (0,) fits any other."""
     xs = promote(*(as_tensor("cat", x) for x in _sequence("cat", tensors)))
     if not all(x.ndim for x in xs):
         raise RuntimeError("cat: 0-d tensors cannot be joined; use stack()")

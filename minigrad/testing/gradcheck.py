@@ -1,9 +1,10 @@
 """Gradients against finite differences, for ops and functions of your own.
 
-The outputs y are weighed with a random cotangent u, L = Σ u·y, so that no mistake cancels out. Each
-input element is then moved by h to either side. Its gradient must lie between the two slopes
-(L(x) - L(x-h)) / h and (L(x+h) - L(x)) / h, give or take a tolerance: where y is smooth the two
-agree, and at a kink every value between them is a subgradient and right.
+The outputs y are weighed with random numbers u, L = Σ u·y, so that no mistake cancels out; u stands
+for the gradient that arrives at y and is called a *cotangent*. Each input element is then moved by
+h to either side. Its gradient must lie between the two slopes (L(x) - L(x-h)) / h and
+(L(x+h) - L(x)) / h, give or take a tolerance: where y is smooth the two agree, and at a kink every
+value between them is a subgradient and right.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from minigrad.autograd import Array, enable_grad, grad
 from minigrad.tensor import Tensor
 
 Cotangent = Callable[[tuple[int, ...]], Array]      # from an output's shape
-
 USES_OTHERS = ("fn does not depend on its inputs, but on other tensors that require grad: make it "
                "use its arguments")
 
@@ -46,7 +46,7 @@ def gradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: f
     eps: the step h, times |x| where that exceeds 1.
     At a kink any subgradient passes; where y jumps there is none to compare with.
     fn is called twice for each element of the inputs; inputs × outputs slopes are held in memory.
-    Raises: GradcheckError with a report; TypeError for float32 or what is no function or number;
+    Raises: GradcheckError with a report; TypeError for float32, or where fn is not a function;
     ValueError where nothing can be checked: no input requires grad, inputs or outputs that are not
     finite, a fn that is not deterministic or that does not use its arguments.
     Source: as torch.autograd.gradcheck, but along a random cotangent and aware of kinks.
@@ -71,7 +71,7 @@ def gradgradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, ato
 def check(name: str, fn: Callable[..., Any], arguments: list[Any], cotangent: Cotangent,
           eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-5,
           names: Sequence[str] | None = None, brief: bool = False) -> bool:
-    """What `gradcheck` does, along a cotangent of one's own choice; `name` opens the messages.
+    """What `gradcheck` does, with a cotangent of the caller's choice; `name` opens the messages.
 
     brief: look at no more than 16 elements of each input, and stop, without a report, at the first
     that is wrong.
@@ -302,7 +302,7 @@ class _Probe:
 
     def wrong(self, it: _Comparison) -> Array:
         """Which elements have a wrong gradient."""
-        places = ~(it.excess <= 0)                      # NaN is wrong, too
+        places = ~(it.excess <= 0)                      # NaN is wrong as well
         for row in np.flatnonzero(places):
             places[row] = not self.jumps(it, int(row))
         return np.asarray(places)

@@ -62,7 +62,8 @@ def check_second_gradient(fn: Function, inputs: Sequence[Any]) -> None:
 
 
 def check_adjoint(fn: Function, inputs: Sequence[Any]) -> None:
-    """⟨u, Jv⟩ = ⟨Jᵀu, v⟩ for random u and v: Jv by a central difference, Jᵀu by the vjps."""
+    """⟨u, Jv⟩ = ⟨Jᵀu, v⟩ for random u and v, which says that the vjps apply the transpose Jᵀ (the
+    *adjoint*) of the derivative J: Jv by a central difference, Jᵀu by the vjps."""
     leaves = leaves_of(inputs)
     ys = float_outputs("adjoint", fn, leaves)
     rng, cotangent = np.random.default_rng(11), random_cotangent(7)
@@ -227,7 +228,7 @@ class Row:
         if self.reason:
             return []
         expected = [name for name in self.mutation.seen_by if name in self.caught]
-        if not expected:                # a choice of checks of one's own: any of them will do
+        if not expected:                # the caller's own checks: any of them will do
             return [] if any(self.caught.values()) else list(self.caught)
         return [name for name in expected if not self.caught[name]]
 
