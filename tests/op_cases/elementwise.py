@@ -33,7 +33,7 @@ def one(op, reference, domain: Domain, corners: Domain | None = special, *, erro
 
 
 def two(op, reference, a: Domain, b: Domain, corners: Domain | None = special, *, errors=(),
-        name="", run=None, zero_gradient=False, **static):
+        name="", run=None, zero_gradient=False, floats_only=False, **static):
     rng = np.random.default_rng(2)
     chosen = {key: strategy.elements[0] for key, strategy in static.items()}
     pinned = (Call(a(rng, (2, 3)), b(rng, (2, 3)), **chosen),
@@ -42,7 +42,7 @@ def two(op, reference, a: Domain, b: Domain, corners: Domain | None = special, *
                      r"\w+: shapes \(2, 3\) and \(2, 4\) do not broadcast")
     return OpCase(op, reference, binary(a, b, **static), pinned, (mismatch, *errors),
                   corners=None if corners is None else binary(corners, corners, **static),
-                  name=name, run=run, zero_gradient=zero_gradient)
+                  name=name, run=run, zero_gradient=zero_gradient, floats_only=floats_only)
 
 
 def smooth_quotient(rng, shape):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 from domains import any_shapes, broadcastable, dim_of, real, seeds, shapes, special
@@ -92,6 +94,7 @@ ROWS = np.array([0, 1, 1, 0])
 
 
 def rows_static(embedding):
+    @functools.wraps(embedding)
     def run(weight, *, rows, **static):
         return embedding(rows, weight, **static)
     return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 
 import numpy as np
@@ -37,6 +38,7 @@ def whole(rng, shape):
 
 def typed(f):
     """torch's f, called with NumPy's dtypes."""
+    @functools.wraps(f)
     def call(x, dtype=None, **more):
         if dtype is None:
             return f(x, **more)
