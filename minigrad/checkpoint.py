@@ -59,7 +59,7 @@ class Checkpoint:
 def save(path: str | Path, *, model: Any, optimizer: Any = None, scheduler: Any = None,
          averaged: Any = None, epoch: int = 0, step: int = 0,
          config: dict[str, Any] | None = None) -> None:
-    """Write a checkpoint, with minigrad's random state; a folder that is not there is made.
+    """Write a checkpoint, with minigrad's random state; a missing folder is made.
 
     averaged: an `optim.swa_utils.AveragedModel` of the model. epoch, step: how many are finished.
     config: anything JSON can hold.

@@ -59,7 +59,7 @@ def _dtypes_in(data: Any) -> set[np.dtype[Any]]:
 
 
 def _common_dtype(dtypes: set[np.dtype[Any]]) -> np.dtype[Any]:
-    """The widest of the highest kind there is; float32 for none."""
+    """The widest dtype of the highest kind among them; float32 if there is none."""
     for kinds in ("f", "iu", "b"):
         if of_kind := [dtype for dtype in dtypes if dtype.kind in kinds]:
             return np.result_type(*of_kind)

@@ -1,6 +1,6 @@
 """Non-linearities, elementwise but for the two softmaxes. Source: torch.nn's classes of the same
-names. `inplace` is accepted and only shown: a gradient may still need the values that would be
-written over."""
+names. `inplace` is accepted, shown and otherwise ignored: a gradient may still need the values that
+would be written over."""
 
 from __future__ import annotations
 

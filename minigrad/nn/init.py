@@ -45,7 +45,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
 
     Where most would fall outside, draws are uniform and kept with a probability proportional to the
     density instead.
-    Source: torch's function.
+    Source: torch.nn.init.trunc_normal_.
     """
     _need_floats("trunc_normal_", tensor, mean=mean, std=std, a=a, b=b)
     if not (std > 0 and -math.inf < a < b < math.inf):
@@ -86,7 +86,7 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """The identity matrix: a linear layer that passes on what it can"""
+    """The identity matrix: a linear layer passes its input on, as far as sizes allow"""
     if tensor.ndim != 2:
         raise ValueError(f"eye_: needs 2 dims; got shape {tensor.shape}")
     rows, columns = tensor.shape

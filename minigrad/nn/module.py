@@ -119,7 +119,7 @@ class Module:
     register_module = add_module
 
     def _check(self, caller: str, name: str, value: Any, kind: type, replaces: bool) -> None:
-        """Refuse a name that cannot be had, and a value that is neither of this kind nor None."""
+        """Refuse a name that is taken or impossible, and a value neither of this kind nor None."""
         if not isinstance(name, str):
             raise TypeError(f"{type(self).__name__}: a name must be a string; got {name!r}")
         if not name or "." in name:

@@ -139,6 +139,14 @@ def to_floats(name: str, x: Tensor, dtype: DTypeLike | None = None) -> Tensor:
     return x
 
 
+def to_integers(name: str, index: Any) -> Array:
+    """An index as an array of int64 or int32; an empty one may be of any dtype."""
+    places: Array = as_tensor(name, index).data
+    if places.size and places.dtype not in (np.int64, np.int32):
+        raise RuntimeError(f"{name}: index must hold int64 or int32; got {places.dtype}")
+    return places if places.size else places.astype(np.int64)
+
+
 def to_array(data: Any, dtype: DTypeLike | None = None) -> Array:
     """Python numbers and (nested) lists as an array of `dtype`, or else of float32, int64 or bool;
     an array as it is.  Raises: TypeError for anything but numbers."""
@@ -209,7 +217,7 @@ def require_elements(name: str, shape: tuple[int, ...], dims: tuple[int, ...],
 
 def require_reduction(name: str, reduction: str, size_average: None = None, reduce: None = None
                       ) -> None:
-    """ValueError unless `reduction` is one of the three; TypeError for torch's older arguments."""
+    """ValueError unless `reduction` is one of three; TypeError for torch's older arguments."""
     if size_average is not None or reduce is not None:
         raise TypeError(f"{name}: size_average and reduce went out of use in torch; pass reduction")
     if reduction not in ("none", "mean", "sum"):
@@ -222,11 +230,3 @@ def require_broadcast(message: str, *shapes: tuple[int, ...]) -> tuple[int, ...]
         return np.broadcast_shapes(*shapes)
     except ValueError:
         raise RuntimeError(message) from None
-
-
-def to_integers(name: str, index: Any) -> Array:
-    """An index as an array of int64 or int32; an empty one may be of any dtype."""
-    places: Array = as_tensor(name, index).data
-    if places.size and places.dtype not in (np.int64, np.int32):
-        raise RuntimeError(f"{name}: index must hold int64 or int32; got {places.dtype}")
-    return places if places.size else places.astype(np.int64)

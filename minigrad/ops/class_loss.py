@@ -123,7 +123,7 @@ def _class_losses(x: Tensor, *, target: Array, each: Array, counts: Array,
 @op
 def _class_losses_grad(g: Tensor, *, at_class: Any, shape: tuple[int, ...],
                        static: dict[str, Any]) -> Recorded:
-    """dx = 0 but for -each·g, over total, at each item's class; linear as the losses are"""
+    """dx = 0, but -each·g / total at each item's class; linear, as the losses are"""
     dx = np.zeros(shape, g.dtype)
     share = g.data if static["total"] is None else g.data / static["total"]
     dx[at_class] = np.where(static["counts"], -share * static["each"], 0)

@@ -30,7 +30,7 @@ _LETTERS = string.ascii_uppercase + string.ascii_lowercase      # 0 … 51 of th
 def einsum(*args: Any) -> Tensor:
     """The sum, over all subscripts that are not in the output, of the product of the operands.
 
-    einsum(equation, *operands): a letter a dim, operands separated by commas, "->" before the
+    einsum(equation, *operands): one letter a dim, operands separated by commas, "->" before the
     output's subscripts. A letter twice in one operand is its diagonal; "..." stands for dims that
     are not named and broadcast; so do named dims of size 1. Without "->" the output has the dims
     under the ellipsis, then the letters that occur once, in alphabetical order (capitals first).

@@ -168,7 +168,7 @@ def _getitem(x: Tensor, *, key: tuple[Any, ...]) -> Recorded:
 
 @op
 def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded:
-    """Zeros of `shape`, to which x is added at [key], twice at a place that key names twice"""
+    """Zeros of `shape`, to which x is added at [key], again for each time key names a place"""
     y = np.zeros(shape, x.dtype)
     if any(isinstance(k, np.ndarray) and k.dtype != np.bool_ for k in key):
         np.add.at(y, key, x.data)

@@ -224,16 +224,16 @@ class ValuesIndices(NamedTuple):
 
 def max(input: Any, dim: Any = None, keepdim: bool = False, *,
         other: Any = None) -> Tensor | ValuesIndices:
-    """The largest element; with `dim`, (values, indices), and those indices get the gradient; with
-    another tensor instead, max(x, other), the larger of the two elementwise (`maximum`).
+    """The largest element. With `dim`, (values, indices): the gradient goes to those indices;
+    with another tensor instead, max(x, other), the larger of the two elementwise (`maximum`).
     """
     return _max_or_min("max", input, dim, keepdim, other)
 
 
 def min(input: Any, dim: Any = None, keepdim: bool = False, *,
         other: Any = None) -> Tensor | ValuesIndices:
-    """The smallest element; with `dim`, (values, indices), and those indices get the gradient; with
-    another tensor instead, min(x, other), the smaller of the two elementwise (`minimum`).
+    """The smallest element. With `dim`, (values, indices): the gradient goes to those indices;
+    with another tensor instead, min(x, other), the smaller of the two elementwise (`minimum`).
     """
     return _max_or_min("min", input, dim, keepdim, other)
 

@@ -156,14 +156,12 @@ def roll(x: Tensor, *, shifts: int | tuple[int, ...], dims: Dims = None) -> Reco
 
 
 def tril(input: Any, diagonal: int = 0) -> Tensor:
-    """The lower triangle of each matrix, zeros above; diagonal > 0 keeps some above the main one.
-    """
+    """The lower triangle of each matrix, zeros above; diagonal > 0 keeps some of those above."""
     return _triangle("tril", np.tril, input, diagonal)
 
 
 def triu(input: Any, diagonal: int = 0) -> Tensor:
-    """The upper triangle of each matrix, zeros below; diagonal > 0 drops some above the main one.
-    """
+    """The upper triangle of each matrix, zeros below; diagonal > 0 drops more."""
     return _triangle("triu", np.triu, input, diagonal)
 
 

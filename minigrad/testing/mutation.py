@@ -249,7 +249,7 @@ class Report:
 
     @property
     def stale(self) -> list[Row]:
-        """The mutants that are declared to be no mistake, and yet are caught."""
+        """The mutants that are declared to make no difference, and yet are caught."""
         return [row for row in self.rows if row.reason and any(row.caught.values())]
 
     @property
