@@ -54,7 +54,7 @@ class Embedding(Module):
                         padding_idx: int | None = None, max_norm: float | None = None,
                         norm_type: float = 2.0, scale_grad_by_freq: bool = False,
                         sparse: bool = False) -> Self:
-        """A layer around a given table (V, D), which shares its memory; frozen, it is not learnt."""
+        """A layer around a given table (V, D), sharing its memory; frozen, it is not learnt."""
         if embeddings.ndim != 2:
             raise ValueError("Embedding.from_pretrained: embeddings must have 2 dims; "
                              f"got {embeddings.shape}")

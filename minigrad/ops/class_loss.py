@@ -17,6 +17,58 @@ if TYPE_CHECKING:
     from minigrad.tensor import Tensor
 
 
+@op
+def _class_losses(x: Tensor, *, target: Array, each: Array, counts: Array,
+                  total: float | None) -> Recorded:
+    """y[n, …] = -each·x[n, target[n, …], …], 0 for what does not count; or their sum over total"""
+    places: tuple[Array, ...] = np.indices(target.shape, sparse=True)
+    shape = x.shape
+    at_class = (places[0], target, *places[1:])
+    y = np.where(counts, -x.data[at_class] * each, 0).astype(x.dtype, copy=False)
+    static = {"target": target, "each": each, "counts": counts, "total": total}
+    return (y if total is None else np.add.reduce(y, None) / total,
+            lambda g: _class_losses_grad(g, at_class=at_class, shape=shape, static=static))
+
+
+@op
+def _class_losses_grad(g: Tensor, *, at_class: Any, shape: tuple[int, ...],
+                       static: dict[str, Any]) -> Recorded:
+    """dx = 0, but -each·g / total at each item's class; linear, as the losses are"""
+    dx = np.zeros(shape, g.dtype)
+    share = g.data if static["total"] is None else g.data / static["total"]
+    dx[at_class] = np.where(static["counts"], -share * static["each"], 0)
+    return dx, lambda c: _class_losses(c, **static)
+
+
+def nll_loss(input: Any, target: Any, weight: Any = None, size_average: None = None,
+             ignore_index: int = -100, reduce: None = None, reduction: str = "mean") -> Tensor:
+    """-w_t · x_t for the true class t of each item: cross_entropy after log_softmax.
+
+    Shapes, ignore_index, "mean" and errors as cross_entropy.
+    """
+    name = "nll_loss"
+    require_reduction(name, reduction, size_average, reduce)
+    x, t = as_tensor(name, input), as_tensor(name, target)
+    require_float(name, x)
+    to_int(name, "ignore_index", ignore_index)
+    return _nll(name, x, t, weight, ignore_index, reduction)
+
+
+def _nll(name: str, x: Tensor, given: Tensor, weight: Any, ignore_index: int, reduction: str
+         ) -> Tensor:
+    batch, t = _by_item(name, x, given)
+    counts = t.data != ignore_index
+    chosen = np.where(counts, t.data, 0)
+    if chosen.size and (chosen.min() < 0 or chosen.max() >= batch.shape[1]):
+        raise IndexError(f"{name}: target must lie in [0, {batch.shape[1] - 1}] or be "
+                         f"ignore_index {ignore_index}; got {chosen.min()} to {chosen.max()}")
+    w = _class_weights(name, weight, batch)
+    each = np.where(counts, 1 if w is None else w.data[chosen], 0).astype(batch.dtype)
+    total = {"mean": np.add.reduce(each, None), "sum": 1.0}.get(reduction)
+    losses = _class_losses(batch, target=chosen, each=each, counts=counts, total=total)
+    return losses if total is not None else losses.reshape(given.shape if x.ndim > 1 else ())
+
+
 def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: None = None,
                   ignore_index: int = -100, reduce: None = None, reduction: str = "mean",
                   label_smoothing: float = 0.0) -> Tensor:
@@ -76,58 +128,6 @@ def _soft_cross_entropy(log_p: Tensor, t: Tensor, weight: Any, reduction: str, s
     if reduction == "mean":
         return losses.sum() / losses.numel()
     return losses.sum() if reduction == "sum" else losses
-
-
-def nll_loss(input: Any, target: Any, weight: Any = None, size_average: None = None,
-             ignore_index: int = -100, reduce: None = None, reduction: str = "mean") -> Tensor:
-    """-w_t · x_t for the true class t of each item: cross_entropy after log_softmax.
-
-    Shapes, ignore_index, "mean" and errors as cross_entropy.
-    """
-    name = "nll_loss"
-    require_reduction(name, reduction, size_average, reduce)
-    x, t = as_tensor(name, input), as_tensor(name, target)
-    require_float(name, x)
-    to_int(name, "ignore_index", ignore_index)
-    return _nll(name, x, t, weight, ignore_index, reduction)
-
-
-def _nll(name: str, x: Tensor, given: Tensor, weight: Any, ignore_index: int, reduction: str
-         ) -> Tensor:
-    batch, t = _by_item(name, x, given)
-    counts = t.data != ignore_index
-    chosen = np.where(counts, t.data, 0)
-    if chosen.size and (chosen.min() < 0 or chosen.max() >= batch.shape[1]):
-        raise IndexError(f"{name}: target must lie in [0, {batch.shape[1] - 1}] or be "
-                         f"ignore_index {ignore_index}; got {chosen.min()} to {chosen.max()}")
-    w = _class_weights(name, weight, batch)
-    each = np.where(counts, 1 if w is None else w.data[chosen], 0).astype(batch.dtype)
-    total = {"mean": np.add.reduce(each, None), "sum": 1.0}.get(reduction)
-    losses = _class_losses(batch, target=chosen, each=each, counts=counts, total=total)
-    return losses if total is not None else losses.reshape(given.shape if x.ndim > 1 else ())
-
-
-@op
-def _class_losses(x: Tensor, *, target: Array, each: Array, counts: Array,
-                  total: float | None) -> Recorded:
-    """y[n, …] = -each·x[n, target[n, …], …], 0 for what does not count; or their sum over total"""
-    places: tuple[Array, ...] = np.indices(target.shape, sparse=True)
-    shape = x.shape
-    at_class = (places[0], target, *places[1:])
-    y = np.where(counts, -x.data[at_class] * each, 0).astype(x.dtype, copy=False)
-    static = {"target": target, "each": each, "counts": counts, "total": total}
-    return (y if total is None else np.add.reduce(y, None) / total,
-            lambda g: _class_losses_grad(g, at_class=at_class, shape=shape, static=static))
-
-
-@op
-def _class_losses_grad(g: Tensor, *, at_class: Any, shape: tuple[int, ...],
-                       static: dict[str, Any]) -> Recorded:
-    """dx = 0, but -each·g / total at each item's class; linear, as the losses are"""
-    dx = np.zeros(shape, g.dtype)
-    share = g.data if static["total"] is None else g.data / static["total"]
-    dx[at_class] = np.where(static["counts"], -share * static["each"], 0)
-    return dx, lambda c: _class_losses(c, **static)
 
 
 # ---- what they share -----------------------------------------------------------------------------
