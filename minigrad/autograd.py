@@ -242,8 +242,8 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
     for root, g in zip(roots, gradients, strict=True):
         pending[root] = pending[root] + g if root in pending else g
 
-    before = mode.enabled, _visit.found
-    mode.enabled, _visit.found = create_graph, {}
+    before, found = (mode.enabled, _visit.found), dict[Any, Any]()
+    mode.enabled, _visit.found = create_graph, found
     try:
         for vertex in order:
             if vertex not in pending:
@@ -271,7 +271,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
                 if gx._data.shape != parent.shape or gx._data.dtype != parent.dtype:
                     gx = unbroadcast(gx, parent.shape, vertex.name).to(parent.dtype)
                 pending[parent] = pending[parent] + gx if parent in pending else gx
-            _visit.found.clear()
+            found.clear()
             if vertex.edges and not retain_graph:
                 vertex.edges = vertex.output = None
     finally:
