@@ -22,28 +22,34 @@ memory is given back by reference counts the moment it is no longer needed.
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import inspect
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ContextDecorator
 from operator import attrgetter
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from minigrad import inplace
+from minigrad.inplace import Array as Array
+from minigrad.modes import (
+    enable_grad as enable_grad,
+    is_grad_enabled as is_grad_enabled,
+    is_quiet,
+    mode,
+    no_grad as no_grad,
+    quiet,
+    quietly as quietly,
+)
 
 if TYPE_CHECKING:
     from minigrad.hooks import RemovableHandle
     from minigrad.tensor import Tensor as Tensor
 
-Array = NDArray[Any]
 Vjp = Callable[..., "Tensor"]
-F = TypeVar("F", bound=Callable[..., Any])
+Vertex = Any     # a Node for what an op made, the Tensor itself for a leaf
 Recorded = tuple[Any, ...]
 """What an op returns: its value, an array, and one vjp (or None) for each positional input."""
 
@@ -63,7 +69,7 @@ class Node:
         self.edges: Sequence[tuple[Vertex, Vjp]] | None = edges
         self.shape, self.dtype = y.shape, y.dtype
         self.hooks: dict[RemovableHandle, Callable[[Tensor], Tensor | None]] | None = None
-        self.retaining: Callable[[], Tensor | None] | None = None       # whose .grad to set as well
+        self.retaining: Callable[[], Tensor | None] | None = None   # the Tensor whose .grad to set
         self.output: Array | None = None
         for _, vjp in edges:
             if _asks_for_output(vjp):
@@ -81,85 +87,7 @@ def _asks_for_output(vjp: Vjp) -> bool:
     return sum(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters) == 2
 
 
-Vertex = Any     # a Node for what an op made, the Tensor itself for a leaf
-
-
 # ---- recording -----------------------------------------------------------------------------------
-
-class _GradMode(threading.local):
-    enabled = True                      # each thread starts with recording on
-
-
-_mode = _GradMode()
-
-
-def is_grad_enabled() -> bool:
-    """Whether ops are being recorded in this thread."""
-    return _mode.enabled
-
-
-class _set_grad_mode(ContextDecorator):
-    enabled: bool
-    _before: list[bool]
-
-    def __new__(cls, function: Any = None) -> Self:
-        mode = super().__new__(cls)
-        mode._before = []
-        # @no_grad without parentheses: what comes out is the decorated function
-        return mode if function is None else mode(function)
-
-    def __call__(self, function: F) -> F:
-        if inspect.isgeneratorfunction(function):
-            raise TypeError(f"{type(self).__name__}: {function.__name__} is a generator, and runs "
-                            "after the call; write `with` inside it")
-        return super().__call__(function)
-
-    def __enter__(self) -> None:
-        self._before.append(_mode.enabled)
-        _mode.enabled = self.enabled
-
-    def __exit__(self, *exc: object) -> None:
-        _mode.enabled = self._before.pop()
-
-    def _recreate_cm(self) -> _set_grad_mode:
-        return type(self)()             # as a decorator: each call, in any thread, has its own
-
-
-class no_grad(_set_grad_mode):
-    """Record nothing inside: `with no_grad():`, or as a decorator `@no_grad()`."""
-
-    enabled = False
-
-
-class enable_grad(_set_grad_mode):
-    """Record inside, even within an outer `no_grad`."""
-
-    enabled = True
-
-
-_is_quiet = contextvars.ContextVar("_is_quiet", default=False)
-
-
-class _Quiet(threading.local):
-    """A place to compute without NumPy's warnings: infinities and NaNs are values here.
-
-    A context that is entered and left costs a tenth of what `with np.errstate(...)` does.
-    """
-
-    def __init__(self) -> None:                     # once a thread
-        context = contextvars.Context()
-        context.run(np.seterr, all="ignore")
-        context.run(_is_quiet.set, True)
-        self.run = context.run
-
-
-_quiet = _Quiet()
-
-
-def quietly(function: Callable[..., Any], *args: Any) -> Any:
-    """`function(*args)` without NumPy's warnings."""
-    return function(*args) if _is_quiet.get() else _quiet.run(function, *args)
-
 
 registry: dict[str, Callable[..., Tensor]] = {}        # every @op there is, by its full name
 Inputs = tuple[Any, ...]
@@ -219,10 +147,10 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
     def apply(*args: Any, **static: Any) -> Tensor:
         if len(args) != n_inputs != -1:
             args, static = bind(args, static)
-        inputs, (value, *vjps) = (compute(args, static) if _is_quiet.get()
-                                  else _quiet.run(compute, args, static))
+        inputs, (value, *vjps) = (compute(args, static) if is_quiet.get()
+                                  else quiet.run(compute, args, static))
         y = Tensor(value)
-        if _mode.enabled:
+        if mode.enabled:
             for x in inputs:
                 if x is not None and x._requires_grad:
                     _record(name, inputs, vjps, y)
@@ -234,7 +162,7 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
 
 
 def as_tensor(name: str, x: Any) -> Tensor:
-    """`x` as a Tensor that shares its memory; a TypeError that names the function if it is none."""
+    """`x` as a Tensor that shares its memory; a TypeError naming the function if it is not one."""
     if isinstance(x, Tensor):
         return x
     try:
@@ -256,6 +184,30 @@ def _record(name: str, inputs: tuple[Any, ...], vjps: list[Vjp | None], y: Tenso
         y._requires_grad = True
 
 
+class _Visit(threading.local):
+    found: dict[Any, Any] | None = None     # what `together` has found at the node being visited
+
+
+_visit = _Visit()
+
+
+def together(gradients: Callable[[Tensor], Sequence[Tensor | None]], n: int) -> list[Vjp]:
+    """The vjps of n inputs whose gradients are found together, in one pass.
+
+        return y, *together(gradients, 3)
+
+    `gradients(g)` returns the gradients of all n inputs. It runs once, when the first of them is
+    wanted, and each vjp hands out its own. What it found is dropped when the backward pass leaves
+    the node. Under create_graph=True (`is_grad_enabled()`) it must be made of ops, as any vjp.
+    """
+    def own(i: int, g: Tensor) -> Any:
+        found = {} if _visit.found is None else _visit.found
+        if gradients not in found or found[gradients][0] is not g:
+            found[gradients] = g, gradients(g)
+        return found[gradients][1][i]
+    return [lambda g, i=i: own(i, g) for i in range(n)]
+
+
 # ---- the backward pass ---------------------------------------------------------------------------
 
 def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
@@ -263,8 +215,8 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
              create_graph: bool = False) -> list[Tensor | None]:
     """Send `gradients` from `outputs` back through the graph.
 
-    Without `inputs`, each leaf's `.grad` is added to, once everything has succeeded. With them,
-    only the paths to `inputs` are followed, and their gradients are returned (None: not reached).
+    Without `inputs`, the gradients are added to the `.grad` of the leaves once all has succeeded.
+    With them, only the paths to `inputs` are followed; their gradients, or None, are returned.
     """
     roots = [y.node or y for y in outputs]
     order = _latest_first(roots)
@@ -281,7 +233,8 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
         order = [vertex for vertex in order if vertex in needed]
     for vertex in order:
         if vertex.edges and vertex.time < inplace.latest:
-            _raise_if_changed(vertex)
+            inplace.refuse_changes(vertex.name, vertex.time, vertex.output,
+                                   [vjp for _, vjp in vertex.edges])
 
     pending: dict[Vertex, Tensor] = {}          # gradients that have arrived so far
     finished: dict[Vertex, Tensor] = {}         # whole gradients of leaves or targets
@@ -289,7 +242,8 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
     for root, g in zip(roots, gradients, strict=True):
         pending[root] = pending[root] + g if root in pending else g
 
-    before, _mode.enabled = _mode.enabled, create_graph
+    before, found = (mode.enabled, _visit.found), dict[Any, Any]()
+    mode.enabled, _visit.found = create_graph, found
     try:
         for vertex in order:
             if vertex not in pending:
@@ -317,25 +271,16 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
                 if gx._data.shape != parent.shape or gx._data.dtype != parent.dtype:
                     gx = unbroadcast(gx, parent.shape, vertex.name).to(parent.dtype)
                 pending[parent] = pending[parent] + gx if parent in pending else gx
+            found.clear()
             if vertex.edges and not retain_graph:
                 vertex.edges = vertex.output = None
     finally:
-        _mode.enabled = before
+        mode.enabled, _visit.found = before
 
     if inputs is not None:
         return [finished.get(x.node or x) for x in inputs]
     _accumulate(finished, seen_outside, create_graph)
     return []
-
-
-def _raise_if_changed(node: Node) -> None:
-    values = [node.output, *inplace.captured_by(vjp for _, vjp in node.edges or ())]
-    arrays = (value._data if isinstance(value, Tensor) else value for value in values)
-    changed = inplace.changed_since(node.time, (a for a in arrays if isinstance(a, np.ndarray)))
-    if changed is not None:
-        raise RuntimeError(f"{node.name}: a value of shape {changed.shape} that its gradient needs "
-                           "was changed in place since; clone() it before the change, or make the "
-                           "change after backward()")
 
 
 def _replaced(g: Tensor, replacement: Tensor | None) -> Tensor:
@@ -400,9 +345,10 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
          allow_unused: bool = False) -> tuple[Tensor | None, ...]:
     """The gradients of `outputs` with respect to `inputs`, without touching any `.grad`.
 
-    `grad_outputs` weighs the outputs (a scalar output may leave it out). With `create_graph=True`
-    the results can be differentiated again. Raises RuntimeError for an input that the outputs do
-    not depend on, unless `allow_unused=True`: then its gradient is None.
+    grad_outputs: the gradients to start from, one for each output; for a scalar, None means 1.
+    create_graph: the results can be differentiated again.
+    allow_unused: the gradient of an input that the outputs do not depend on is None.
+    Raises: RuntimeError for such an input otherwise.
     Source: torch.autograd.grad.
     """
     ys, xs = _tensors("outputs", outputs), _tensors("inputs", inputs)

@@ -59,7 +59,7 @@ class Checkpoint:
 def save(path: str | Path, *, model: Any, optimizer: Any = None, scheduler: Any = None,
          averaged: Any = None, epoch: int = 0, step: int = 0,
          config: dict[str, Any] | None = None) -> None:
-    """Write a checkpoint, with minigrad's random state; a folder that is not there is made.
+    """Write a checkpoint, with minigrad's random state; a missing folder is made.
 
     averaged: an `optim.swa_utils.AveragedModel` of the model. epoch, step: how many are finished.
     config: anything JSON can hold.
@@ -76,8 +76,8 @@ def restore(checkpoint: str | Path | Checkpoint, *, model: Any = None, optimizer
             scheduler: Any = None, averaged: Any = None) -> Checkpoint:
     """Put a checkpoint's state into what is given, and minigrad's random numbers where they were.
 
-    Raises CheckpointError for a file that cannot be read, lacks what is asked for, or does not fit;
-    then nothing has been changed.
+    Raises: CheckpointError for a file that cannot be read, lacks what is asked for, or does not
+    fit; then nothing has been changed.
     """
     checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
     put(checkpoint, model=model, optimizer=optimizer, scheduler=scheduler, averaged=averaged)
@@ -146,7 +146,7 @@ def write(checkpoint: Checkpoint) -> None:
 def load(path: str | Path) -> Checkpoint:
     """Read a checkpoint and verify it.
 
-    Raises CheckpointError where the file is missing, unreadable, damaged, or not a checkpoint.
+    Raises: CheckpointError where the file is missing, unreadable, damaged, or not a checkpoint.
     """
     path = Path(path)
     try:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.autograd import Array, as_tensor
-from minigrad.ops.shape import to_dtype, to_ints
+from minigrad.ops.arguments import to_array, to_dtype, to_ints
 from minigrad.random import default_generator
-from minigrad.tensor import Scalar, Tensor, to_array
+from minigrad.tensor import Scalar, Tensor
 
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 int64, bool_ = np.dtype(np.int64), np.dtype(np.bool_)
@@ -25,9 +25,10 @@ _DEFAULT: dict[type, np.dtype[Any]] = {bool: bool_, int: int64, float: float32}
 def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """A new leaf holding a copy of `data`: a number, (nested) lists, an array or a Tensor.
 
-    Python floats become float32, ints int64; arrays and NumPy's numbers keep their dtype, in a list
-    the widest wins. Raises TypeError for what is no number, ValueError for ragged lists and numbers
-    that do not fit `dtype`, RuntimeError where an integer is to require grad.
+    Python floats become float32, ints int64; arrays and NumPy's numbers keep their dtype. In a list
+    the widest dtype wins.
+    Raises: TypeError for anything but numbers; ValueError for ragged lists, and for numbers that do
+    not fit `dtype`; RuntimeError where an integer is to require grad.
     Source: torch.tensor.
     """
     if dtype is not None:
@@ -58,7 +59,7 @@ def _dtypes_in(data: Any) -> set[np.dtype[Any]]:
 
 
 def _common_dtype(dtypes: set[np.dtype[Any]]) -> np.dtype[Any]:
-    """The widest of the highest kind there is; float32 for none."""
+    """The widest dtype of the highest kind among them; float32 if there is none."""
     for kinds in ("f", "iu", "b"):
         if of_kind := [dtype for dtype in dtypes if dtype.kind in kinds]:
             return np.result_type(*of_kind)
@@ -117,8 +118,8 @@ def ones(*sizes: Any, size: Any = None, dtype: DTypeLike | None = None,
 
 def full(size: tuple[int, ...], fill_value: Any, *, dtype: DTypeLike | None = None,
          requires_grad: bool = False) -> Tensor:
-    """A tensor of one value, as that number's tensor would be (3: int64, 3.0: float32, True: bool)
-    unless another dtype is given. Raises RuntimeError for a value that does not fit it."""
+    """A tensor filled with one value, in the dtype of that number (int64 for 3, float32 for 3.0,
+    bool for True) unless one is given. Raises: RuntimeError for a value that does not fit it."""
     return _filled("full", _size("full", (), to_ints("full", "size", size)), fill_value, dtype,
                    requires_grad)
 
@@ -153,7 +154,8 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: DTypeLik
 
     int64 if all three are integers, else float32, unless a dtype is given. There are
     ⌈(end - start) / step⌉ numbers; an integer dtype then rounds start and step towards 0.
-    Raises RuntimeError where step leads away from end or is 0. Source: torch.arange.
+    Raises: RuntimeError where step leads away from end or is 0.
+    Source: torch.arange.
     """
     if end is None:
         start, end = 0, start

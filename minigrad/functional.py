@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad import random
-from minigrad.autograd import Array, Recorded, as_tensor, op
-from minigrad.ops import elementwise as el, linalg, reduce, shape
+from minigrad.autograd import as_tensor
+from minigrad.ops import activation, shape
 from minigrad.ops.activation import (
     elu,
     gelu,
@@ -19,20 +19,32 @@ from minigrad.ops.activation import (
     leaky_relu,
     logsigmoid,
     relu,
+    sigmoid,
     silu,
     softplus,
+    tanh,
 )
-from minigrad.ops.arguments import require_float, require_number
+from minigrad.ops.arguments import (
+    Dims,
+    normalize_dim,
+    normalize_dims,
+    require_broadcast,
+    require_float,
+    require_number,
+    to_int,
+    to_ints,
+)
+from minigrad.ops.class_loss import cross_entropy, nll_loss
 from minigrad.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d, fold, unfold
+from minigrad.ops.index import embedding
+from minigrad.ops.linalg import linear
 from minigrad.ops.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    cross_entropy,
     huber_loss,
     kl_div,
     l1_loss,
     mse_loss,
-    nll_loss,
     smooth_l1_loss,
 )
 from minigrad.ops.norm import (
@@ -44,8 +56,8 @@ from minigrad.ops.norm import (
 )
 from minigrad.ops.pool import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
 from minigrad.ops.promotion import promote
+from minigrad.ops.reduce import vector_norm
 from minigrad.ops.resize import interpolate
-from minigrad.ops.shape import Dims, normalize_dim, normalize_dims, to_int, to_ints
 from minigrad.tensor import Tensor
 
 __all__ = [
@@ -60,22 +72,7 @@ __all__ = [
 ]
 
 
-def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
-    """y = x @ wᵀ + b.  Shapes: x (…, I), w (O, I), b (O,) → y (…, O)"""
-    return linalg.linear(input, weight, bias)
-
-
-# ---- activations; the others stand in ops/activation.py -----------------------------------------
-
-def sigmoid(input: Any) -> Tensor:
-    """y = 1 / (1 + e^-x)"""
-    return el.sigmoid(input)
-
-
-def tanh(input: Any) -> Tensor:
-    """y = tanh x"""
-    return el.tanh(input)
-
+# ---- softmax with torch's guess of the dim -------------------------------------------------------
 
 def softmax(input: Any, dim: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """y = e^x / Σ e^x along dim; x is converted to `dtype` first, if that is given.
@@ -83,13 +80,13 @@ def softmax(input: Any, dim: int | None = None, dtype: DTypeLike | None = None) 
     Without dim, torch's guess: 0 for x of 0, 1 or 3 dims, else 1, with a warning.
     """
     x = _converted("softmax", input, dtype)
-    return reduce.softmax(x, dim=_guessed("softmax", x) if dim is None else dim)
+    return activation.softmax(x, dim=_guessed("softmax", x) if dim is None else dim)
 
 
 def log_softmax(input: Any, dim: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """y = x - log Σ e^x along dim; dim and dtype as in softmax."""
     x = _converted("log_softmax", input, dtype)
-    return reduce.log_softmax(x, dim=_guessed("log_softmax", x) if dim is None else dim)
+    return activation.log_softmax(x, dim=_guessed("log_softmax", x) if dim is None else dim)
 
 
 def _converted(name: str, input: Any, dtype: DTypeLike | None) -> Tensor:
@@ -111,7 +108,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     """In training, each x is 0 with probability p and x / (1 - p) otherwise.
 
     Draws from `minigrad.random.default_generator`. `inplace=True` leaves x as it was.
-    Raises ValueError unless 0 ≤ p ≤ 1.
+    Raises: ValueError unless 0 ≤ p ≤ 1.
     Source: Srivastava et al. 2014; torch draws other numbers for the same seed.
     """
     x = as_tensor("dropout", input)
@@ -129,11 +126,13 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
 # ---- shape ---------------------------------------------------------------------------------------
 
 def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
-    """x with places added around it: pad = (before, after) of the last dim, of the one before, …
+    """x with elements added around it.
 
-    mode: "constant" (filled with value, 0 unless given; negative sizes cut), "reflect" (mirrored,
-    without the edge), "replicate" (the edge again), "circular" (from the other end); these three
-    for the last dims of x only. Raises ValueError or RuntimeError where sizes do not fit.
+    pad: how many, (before, behind) the last dim, then the one before it, and so on.
+    mode: "constant" fills with `value` (0 unless given), and negative sizes cut off; "reflect"
+    mirrors x at its edge, "replicate" repeats the edge, and "circular" goes on from the other end.
+    These three are for the last dims of x only.
+    Raises: ValueError or RuntimeError where sizes do not fit.
     Source: torch.nn.functional.pad.
     """
     x = as_tensor("pad", input)
@@ -167,7 +166,7 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
 def _pad_dim(x: Tensor, dim: int, before: int, after: int, mode: str, value: float) -> Tensor:
     n = x.shape[dim]
     most = {"reflect": n - 1, "circular": n}.get(mode, math.inf)
-    cuts = mode in ("constant", "circular")         # there negative sizes cut before others add
+    cuts = mode in ("constant", "circular")         # here negative sizes cut before others add
     least = -min(before, 0) - min(after, 0) if cuts else 1 - before - after
     if n < least or max(before, after) > most:
         raise RuntimeError(f"pad: {before} and {after} do not fit dim {dim} of x {x.shape} in mode "
@@ -189,60 +188,12 @@ def _pad_dim(x: Tensor, dim: int, before: int, after: int, mode: str, value: flo
 
 # ---- tables --------------------------------------------------------------------------------------
 
-def embedding(input: Any, weight: Any, padding_idx: int | None = None,
-              max_norm: float | None = None, norm_type: float = 2.0,
-              scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:
-    """y[…] = weight[input[…]].
-
-    padding_idx: a row that gets no gradient. max_norm: rows that are looked up and whose norm (with
-    p = norm_type) is greater are first scaled to it, in weight itself. scale_grad_by_freq: each
-    row's gradient is divided by how often it was looked up.
-
-    Shapes: input (…) of integers, weight (V, D) → (…, D). Raises IndexError for a row out of range,
-    RuntimeError for sparse=True: gradients are dense. Source: torch.nn.functional.embedding.
-    """
-    table, rows = as_tensor("embedding", weight), as_tensor("embedding", input).data
-    if rows.dtype not in (np.int64, np.int32) or table.ndim != 2:
-        raise RuntimeError("embedding: needs int64 or int32 and a weight (V, D); got "
-                           f"{rows.dtype}, weight {table.shape}")
-    if sparse:
-        raise RuntimeError("embedding: sparse=True is not supported: gradients are dense")
-    if padding_idx is not None and not (
-            -len(table) <= to_int("embedding", "padding_idx", padding_idx) < len(table)):
-        raise ValueError(f"embedding: padding_idx must lie in [-{len(table)}, {len(table) - 1}]; "
-                         f"got {padding_idx}")
-    if rows.size and not (rows.min() >= 0 and rows.max() < len(table)):
-        raise IndexError(f"embedding: input must lie in [0, {len(table) - 1}]; "
-                         f"got {rows.min()} to {rows.max()}")
-    if max_norm is not None:
-        _shorten_rows(table.detach(), np.unique(rows), max_norm, norm_type)
-    y = table[rows]
-    if scale_grad_by_freq:
-        _, position, counts = np.unique(rows, return_inverse=True, return_counts=True)
-        y = _with_gradient_times(y, 1 / counts[position].reshape(*rows.shape, 1).astype(y.dtype))
-    if padding_idx is None:
-        return y
-    frozen = (rows == padding_idx % len(table))[..., None]
-    return el.where(frozen, y.detach(), y)
-
-
-def _shorten_rows(table: Tensor, rows: Array, max_norm: float, norm_type: float) -> None:
-    require_float("embedding", table)
-    require_number("embedding", max_norm=max_norm, norm_type=norm_type)
-    norms = _norm(table[rows], norm_type, 1)
-    table[rows] = table[rows] * el.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
-
-
-@op
-def _with_gradient_times(x: Tensor, *, factor: Array) -> Recorded:
-    return x.data, lambda g: g * Tensor(factor)
-
-
 def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
-    """Zeros, and a 1 at each class number, in a new last dim.
+    """Zeros, and a 1 at the number of each class, along a new last dim.
 
-    num_classes: one more than the greatest number unless given. Raises RuntimeError for numbers out
-    of range, or not int64. Source: torch's function.
+    num_classes: one more than the greatest number unless given.
+    Raises: RuntimeError for class numbers that are out of range, or not int64.
+    Source: torch.nn.functional.one_hot.
     """
     classes = as_tensor("one_hot", tensor).data
     num_classes = to_int("one_hot", "num_classes", num_classes)
@@ -270,14 +221,14 @@ def normalize(input: Any, p: float = 2.0, dim: Dims = 1, eps: float = 1e-12) -> 
     require_float("normalize", x)
     require_number("normalize", p=p, eps=eps)
     normalize_dims("normalize", dim, x.ndim)
-    return x / _norm(x, p, dim).clamp(min=eps)
+    return x / vector_norm(x, p, dim, True).clamp(min=eps)
 
 
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """y = Σ x1·x2 / (max(‖x1‖, eps) · max(‖x2‖, eps)) along dim, after broadcasting.
 
     The gradient is that of ‖x‖ even where eps takes its place, as in torch.
-    Raises RuntimeError where shapes do not broadcast, or for eps < 0.
+    Raises: RuntimeError where shapes do not broadcast, or for eps < 0.
     Source: torch.nn.functional.cosine_similarity.
     """
     name = "cosine_similarity"
@@ -286,35 +237,13 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
     require_number(name, eps=eps)
     if eps < 0:
         raise RuntimeError(f"{name}: eps must not be negative; got {eps}")
-    try:
-        common = np.broadcast_shapes(*(t.shape for t in pair))
-    except ValueError:
-        raise RuntimeError(f"{name}: shapes {pair[0].shape} and {pair[1].shape} do not broadcast"
-                           ) from None
+    common = require_broadcast(f"{name}: shapes {pair[0].shape} and {pair[1].shape} do not "
+                               "broadcast", *(t.shape for t in pair))
     axis = normalize_dim(name, dim, len(common))
 
     def direction(x: Tensor) -> Tensor:
-        norm = _norm(x, 2, axis)
+        norm = vector_norm(x, 2, axis, True)
         return x / (norm + (eps - norm).detach().clamp(min=0))
 
     a, b = (direction(x.expand(common)) for x in pair)
     return (a * b).sum(axis)
-
-
-def _norm(x: Tensor, p: float, dim: Dims) -> Tensor:
-    """(Σ |x|^p)^(1/p), kept as dims of size 1; what is 0 adds nothing to the gradient"""
-    if math.isinf(p):
-        return x.abs().amax(dim, keepdim=True) if p > 0 else x.abs().amin(dim, keepdim=True)
-    if p == 0:
-        return (x != 0).to(x.dtype).sum(dim, keepdim=True)
-    if p == 1:
-        return x.abs().sum(dim, keepdim=True)
-    if p == 2:
-        total = x.square().sum(dim, keepdim=True)
-    else:
-        zero = x.data == 0
-        powers = el.where(zero, 1.0, x.abs()) ** p
-        total = el.where(zero, 0.0 if p > 0 else math.inf, powers).sum(dim, keepdim=True)
-    zero = total.data == 0
-    root = el.where(zero, 1.0, total)
-    return el.where(zero, 0.0, root.sqrt() if p == 2 else root ** (1 / p))

@@ -1,4 +1,4 @@
-"""Functions that are called when something happens, and can be taken away again."""
+"""Hooks: functions that are called when something happens, until they are removed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Self
 
 
 class RemovableHandle:
-    """Takes back what registering a hook did: by `remove()`, or at the end of a `with` block."""
+    """Removes a hook that was registered: by `remove()`, or at the end of a `with` block."""
 
     def __init__(self, hooks: dict[RemovableHandle, Callable[..., Any]],
                  hook: Callable[..., Any]) -> None:

@@ -1,9 +1,9 @@
 """Noticing that a value was changed in place between the forward and the backward pass.
 
-Ops that are recorded and changes made through a Tensor happen at one time after the other. A change
-stamps the memory that was written to, a node of the graph remembers when it was recorded; what its
-vjps captured must not carry a later stamp. Stamps belong to memory, not to Tensors: views,
-`detach()` and Parameters share them.
+One clock counts the ops that are recorded and the changes made through a Tensor. A change leaves
+its time, a *stamp*, on the memory that it wrote to, and a node of the graph remembers when it was
+recorded. If memory that its vjps have captured carries a later stamp, they would compute with the
+wrong values. Stamps belong to memory, not to Tensors: views, `detach()` and Parameters share it.
 """
 
 from __future__ import annotations
@@ -45,9 +45,20 @@ def changed_since(time: int, arrays: Iterable[Array]) -> Array | None:
     return None
 
 
+def refuse_changes(name: str, time: int, output: Array | None,
+                   vjps: Iterable[Callable[..., Any]]) -> None:
+    """RuntimeError if a value that the vjps of the op `name` need was changed after `time`."""
+    values = (getattr(value, "_data", value) for value in [output, *captured_by(vjps)])
+    changed = changed_since(time, (value for value in values if isinstance(value, np.ndarray)))
+    if changed is not None:
+        raise RuntimeError(f"{name}: a value of shape {changed.shape} that its gradient needs "
+                           "was changed in place since; clone() it before the change, or make the "
+                           "change after backward()")
+
+
 def captured_by(functions: Iterable[Callable[..., Any]]) -> list[Any]:
-    """What functions hold on to from the scope they were made in, and what the functions among that
-    hold on to; tuples and lists opened up."""
+    """The values that functions have captured from the scope they were made in, and those that
+    captured functions have captured in turn; tuples and lists are opened up."""
     values: list[Any] = []
     waiting, seen = list(functions), set()
     while waiting:

@@ -14,10 +14,11 @@ from minigrad import autograd
 from minigrad.autograd import Array, Node
 from minigrad.hooks import RemovableHandle
 from minigrad.inplace import mark_changed
-from minigrad.ops import elementwise as el, index, linalg, reduce, shape as shapes
+from minigrad.ops import activation, elementwise as el, index, linalg, reduce, shape as shapes
+from minigrad.ops.arguments import normalize_dim, to_array, to_dtype
 
 Scalar = bool | int | float
-Operand = Any       # what mixes into operators: Tensor, array, list or scalar
+Operand = Any       # what operators accept beside a Tensor: an array, a list or a scalar
 
 Method = Callable[..., "Tensor"]
 
@@ -40,6 +41,19 @@ def _in_place(f: Method) -> Method:
     return method
 
 
+def _augmented(f: Method) -> Method:
+    """The operator `self += other`, and others: self, changed in place, unless it is in a graph."""
+    return lambda self, other: self._become(f(self, other))
+
+
+def _one_by_one(f: Method, name: str) -> Method:
+    """f, whose sizes or dims may be given one by one: x.reshape(2, 3) is x.reshape((2, 3))."""
+    def method(self: Tensor, *sizes: Any, **named: Any) -> Tensor:
+        as_one = len(sizes) == 1 and not isinstance(sizes[0], int | np.integer)
+        return f(self, **(named or {name: sizes[0] if as_one else sizes}))
+    return method
+
+
 class Tensor:
     """An n-dimensional array with a gradient.
 
@@ -47,13 +61,13 @@ class Tensor:
     grad: the Tensor that `backward()` accumulates into a leaf that requires grad, or None.
     node: the op that made this tensor, None for a leaf.
 
-    `Tensor(x)` shares memory with an array; `minigrad.tensor(x)` copies. Python floats become
+    `Tensor(x)` shares memory with an array; `minigrad.tensor(x)` copies it. Python floats become
     float32, Python ints int64; arrays keep their dtype.
     """
 
     __slots__ = ("__weakref__", "_data", "_grad", "_requires_grad", "hooks", "node")
     __array_ufunc__ = None          # `ndarray * tensor` is left to Tensor.__rmul__
-    # in the graph a leaf is a vertex from which nothing leads on, and whose .grad is set anyway
+    # to the engine a leaf is a vertex of the graph, too: the first one, without edges
     edges, retaining, time = (), None, 0
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
@@ -88,7 +102,7 @@ class Tensor:
 
     def size(self, dim: int | None = None) -> tuple[int, ...] | int:
         return self.shape if dim is None else \
-            self.shape[shapes.normalize_dim("size", dim, self.ndim)]
+            self.shape[normalize_dim("size", dim, self.ndim)]
 
     def dim(self) -> int:
         return self._data.ndim
@@ -97,7 +111,7 @@ class Tensor:
         return self._data.size
 
     def numpy(self) -> Array:
-        """The array itself, sharing memory. Raises RuntimeError if the tensor requires grad."""
+        """The array itself, sharing memory. Raises: RuntimeError if the tensor requires grad."""
         if self._requires_grad:
             raise RuntimeError("numpy: this tensor requires grad; use detach().numpy()")
         return self._data
@@ -192,8 +206,9 @@ class Tensor:
                  create_graph: bool = False) -> None:
         """Add the gradient of this tensor to `.grad` of every leaf it was made from.
 
-        gradient: ∂L/∂self, of this shape; a scalar may leave it out. Raises RuntimeError where no
-        graph leads here, or it was freed by an earlier call without `retain_graph=True`.
+        gradient: ∂L/∂self, of this shape; a scalar may leave it out.
+        Raises: RuntimeError where no graph leads here, or it was freed by an earlier call without
+        `retain_graph=True`.
         Source: torch.Tensor.backward.
         """
         seed = autograd.seed_gradient(self, gradient, "backward")
@@ -202,8 +217,7 @@ class Tensor:
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call `hook(g)` once the whole gradient of this tensor is known; what it returns, if not
-        None, takes g's place. Source: torch.Tensor.register_hook.
-        """
+        None, replaces g.  Source: torch.Tensor.register_hook."""
         if not self._requires_grad:
             raise RuntimeError("register_hook: this tensor does not require grad")
         vertex: Any = self.node or self
@@ -211,7 +225,7 @@ class Tensor:
         return RemovableHandle(vertex.hooks, hook)
 
     def retain_grad(self) -> None:
-        """Let backward() leave the gradient of this tensor in `.grad`, though it is no leaf."""
+        """Let backward() leave the gradient of this tensor in `.grad`, though it is not a leaf."""
         if not self._requires_grad:
             raise RuntimeError("retain_grad: this tensor does not require grad")
         if self.node is not None:
@@ -225,7 +239,7 @@ class Tensor:
         return el.clone(self)
 
     def to(self, dtype: DTypeLike) -> Tensor:
-        dtype = shapes.to_dtype("to", dtype)
+        dtype = to_dtype("to", dtype)
         return self if dtype == self._data.dtype else el.cast(self, dtype=dtype)
 
     def contiguous(self) -> Tensor:
@@ -252,21 +266,10 @@ class Tensor:
         if not self._data.flags.writeable:
             raise RuntimeError("item assignment: this memory is read-only, or shared by expand(); "
                                "clone() it first")
-        array = np.asarray(value._data if isinstance(value, Tensor) else _without_tensors(value))
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"item assignment: needs a Tensor, an array or numbers; got {value!r}")
         if isinstance(value, Tensor) and value._requires_grad and autograd.is_grad_enabled():
             raise RuntimeError("the assigned value requires grad, and assignment is not recorded; "
                                "build a new tensor, for example with where() or cat()")
-        *before, last = index.steps(key, self.shape)
-        view = self._data
-        for step in before:
-            view = view[step]
-        try:
-            view[last] = array
-        except ValueError:
-            raise RuntimeError(f"item assignment: a value of shape {array.shape} does not fit the "
-                               f"place of shape {view[last].shape}") from None
+        index.assign(self._data, key, value)
         mark_changed(self._data)
 
     def copy_(self, source: Operand) -> Tensor:
@@ -299,15 +302,16 @@ class Tensor:
     pow, square, sqrt, rsqrt, reciprocal = el.pow, el.square, el.sqrt, el.rsqrt, el.reciprocal
     neg, abs, sign = el.neg, el.abs, el.sign
     exp, expm1, log, log1p, erf = el.exp, el.expm1, el.log, el.log1p, el.erf
-    sin, cos, tan, tanh = el.sin, el.cos, el.tan, el.tanh
-    sigmoid, relu, clamp = el.sigmoid, el.relu, el.clamp
-    maximum, minimum = el.maximum, el.minimum
+    sin, cos, tan = el.sin, el.cos, el.tan
+    clamp, maximum, minimum = el.clamp, el.maximum, el.minimum
+
+    relu, sigmoid, tanh = activation.relu, activation.sigmoid, activation.tanh
+    softmax, log_softmax = activation.softmax, activation.log_softmax
 
     matmul, mm, bmm, dot = linalg.matmul, linalg.mm, linalg.bmm, linalg.dot
 
     sum, mean, prod, cumsum = reduce.sum, reduce.mean, reduce.prod, reduce.cumsum
     var, std, logsumexp = reduce.var, reduce.std, reduce.logsumexp
-    softmax, log_softmax = reduce.softmax, reduce.log_softmax
     amax, amin, max, min = reduce.amax, reduce.amin, reduce.max, reduce.min
     argmax, argmin, any, all = reduce.argmax, reduce.argmin, reduce.any, reduce.all
 
@@ -325,24 +329,9 @@ class Tensor:
         """`split`, whose argument torch names otherwise in the method."""
         return shapes.split(self, split_size, dim)
 
-    # sizes and dims may be given one by one: x.reshape(2, 3) is x.reshape((2, 3))
-
-    def reshape(self, *shape_: Any, **named: Any) -> Tensor:
-        return shapes.reshape(self, **(named or {"shape": _one(shape_)}))
-
-    def view(self, *size: Any, **named: Any) -> Tensor:
-        return shapes.view(self, **(named or {"size": _one(size)}))
-
-    def expand(self, *size: Any, **named: Any) -> Tensor:
-        return shapes.expand(self, **(named or {"size": _one(size)}))
-
-    broadcast_to = expand
-
-    def permute(self, *dims: Any, **named: Any) -> Tensor:
-        return shapes.permute(self, **(named or {"dims": _one(dims)}))
-
-    def flip(self, *dims: Any, **named: Any) -> Tensor:
-        return shapes.flip(self, **(named or {"dims": _one(dims)}))
+    reshape, view = _one_by_one(shapes.reshape, "shape"), _one_by_one(shapes.view, "size")
+    expand = broadcast_to = _one_by_one(shapes.expand, "size")
+    permute, flip = _one_by_one(shapes.permute, "dims"), _one_by_one(shapes.flip, "dims")
 
     @property
     def T(self) -> Tensor:
@@ -358,19 +347,8 @@ class Tensor:
     __rmatmul__, __rfloordiv__ = _reversed(matmul), _reversed(floor_divide)
     __rmod__ = _reversed(remainder)
 
-    # operand and result are those of the operators assigned above; mypy calls them incompatible
-    def __iadd__(self, other: Operand) -> Tensor:       # type: ignore[misc]
-        return self._become(self + other)
-
-    def __isub__(self, other: Operand) -> Tensor:       # type: ignore[misc]
-        return self._become(self - other)
-
-    def __imul__(self, other: Operand) -> Tensor:       # type: ignore[misc]
-        return self._become(self * other)
-
-    def __itruediv__(self, other: Operand) -> Tensor:       # type: ignore[misc]
-        return self._become(self / other)
-
+    __iadd__, __isub__ = _augmented(add), _augmented(sub)
+    __imul__, __itruediv__ = _augmented(mul), _augmented(div)
     add_, sub_, mul_, div_ = _in_place(add), _in_place(sub), _in_place(mul), _in_place(div)
     clamp_ = _in_place(clamp)
 
@@ -417,35 +395,6 @@ class Tensor:
 
     def bool(self) -> Tensor:
         return self.to(np.bool_)
-
-
-def _one(args: tuple[Any, ...]) -> Any:
-    """(2, 3), or none, as it is; of ((2, 3),) what stands in it, a tuple or a mistake."""
-    return args[0] if len(args) == 1 and not isinstance(args[0], int | np.integer) else args
-
-
-def to_array(data: Any, dtype: DTypeLike | None = None) -> Array:
-    """Python numbers and (nested) lists as arrays of `dtype` or the default ones; arrays as they
-    are."""
-    if isinstance(data, Tensor):
-        return data._data
-    if isinstance(data, np.generic | np.ndarray):
-        array = np.asarray(data)
-    else:
-        array = np.asarray(_without_tensors(data), dtype)
-        if dtype is None and (array.dtype.kind == "f" or not (array.size
-                                                              or array.dtype.kind == "b")):
-            array = array.astype(np.float32)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"tensor: cannot hold data of dtype {array.dtype}; "
-                        "expected floats, integers or booleans")
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
-def _without_tensors(data: Any) -> Any:
-    if isinstance(data, Tensor):
-        return data._data
-    return [_without_tensors(x) for x in data] if isinstance(data, list | tuple) else data
 
 
 autograd.tie(Tensor)        # the one knot: ops build Tensors, and Tensor's operators call ops

@@ -23,7 +23,7 @@ def fit(model: Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor], optim
 
     loader: yields (x, target) arrays; `set_epoch` gives each epoch its own order.
     scheduler: moves on after every batch.
-    averaged: an average of the model's weights, which takes them in after every step.
+    averaged: an average of the model's weights, updated after every step.
     on_epoch: called with (epoch, mean loss of an example, seconds) at the end of each.
     """
     for epoch in range(start_epoch, epochs):

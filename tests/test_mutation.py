@@ -192,11 +192,11 @@ def test_bad_arguments() -> None:
 # ---- the command ---------------------------------------------------------------------------------
 
 def test_the_command_shows_the_table_of_an_op(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["mutate", "reduce.softmax"]) == 0
+    assert command.main(["mutate", "activation.softmax"]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].split() == ["reduce.softmax", *mutation.CHECKS, "PyTorch"]
+    assert printed[0].split() == ["activation.softmax", *mutation.CHECKS, "PyTorch"]
     assert printed[-1] == "11 mutants of 1 op; 11 caught; 0 declared; 0 escaped"
-    assert "\n".join(["$ python -m minigrad.testing mutate reduce.softmax", *printed]) in README
+    assert "\n".join(["$ python -m minigrad.testing mutate activation.softmax", *printed]) in README
 
 
 def test_the_command_sums_up_all_ops(monkeypatch: pytest.MonkeyPatch,

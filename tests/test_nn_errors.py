@@ -41,7 +41,7 @@ INVALID = [
     ("Conv2d", (2, 2, 3), {"padding": -1}, image(), "padding must be 2 ints of at least 0; got -1"),
     ("Conv2d", (2, 2, 3), {"padding": None}, image(), "padding must be an int; got None"),
     ("Conv2d", (2, 2, 3), {"dilation": 0}, image(), "dilation must be 2 ints of at least 1; got 0"),
-    ("Conv2d", (1, 1, 3), {"padding": "full"}, None, "padding must be 'same', 'valid' or numbers"),
+    ("Conv2d", (1, 1, 3), {"padding": "full"}, None, "padding must be 'same', 'valid' or sizes"),
     ("Conv2d", (1, 1, 3, 2), {"padding": "same"}, None, "'same' needs stride 1"),
     ("Conv2d", (1, 1, 3), {"padding_mode": "wrap"}, None, "padding_mode must be one of"),
     ("ConvTranspose2d", (1, 1, 3), {"padding_mode": "reflect"}, None, "padding_mode must be one"),

@@ -130,12 +130,14 @@ def second_order(case: OpCase) -> str:
 
 
 def torch_name(case: OpCase) -> str:
-    """Where torch has the function of this name."""
-    name = case.op.__name__
-    functional = ("functional", "activation", "conv", "pool", "norm", "loss")
-    places = [("torch", torch), ("F", torch.nn.functional), ("Tensor", torch.Tensor)]
+    """Where torch has the function of this name: the one that is the reference, if several do."""
+    name, reference = case.op.__name__, inspect.unwrap(case.reference)
+    functional = ("functional", "activation", "conv", "pool", "norm", "loss", "class_loss")
+    places = [("torch", torch), ("F", torch.nn.functional), ("Tensor", torch.Tensor),
+              ("torch.linalg", torch.linalg)]
     if case.id.partition(".")[0] in functional:
-        places = [places[1], places[0], places[2]]
+        places = [places[1], places[0], *places[2:]]
+    places.sort(key=lambda place: getattr(place[1], name, None) is not reference)
     found = [f"{place}.{name}" for place, module in places if hasattr(module, name)]
     return TORCH_NAMES.get(name) or found[0]
 

@@ -51,6 +51,14 @@ few = settings(max_examples=max(1, settings.default.max_examples // 4))
 BAD_INPUT = (RuntimeError, ValueError, TypeError, IndexError)
 
 
+CORNERS = """\
+Corners are the calls where a value or a gradient is a matter of choice: zeros of both signs, kinks,
+ties, infinities, NaN, very large and very small numbers. The choice to make is PyTorch's: let the
+op agree with it. Where there is a reason not to, say which corners remain in the op's case in
+tests/op_cases, and write the reason beside it: corners=finite_special (no infinities and NaN;
+domains.py has more), or corners=None (none)."""
+
+
 # ---- values, gradients, second gradients ---------------------------------------------------------
 
 @every_case
@@ -68,8 +76,12 @@ def test_pinned_examples_are_torchs(case: OpCase) -> None:
 @pytest.mark.parametrize("case", [c for c in CASES if c.corners is not None], ids=lambda c: c.id)
 @given(data=st.data())
 def test_kinks_ties_and_infinities_are_torchs(case: OpCase, data: st.DataObject) -> None:
-    with np.errstate(all="ignore"):                                 # inf - inf and 0·inf are NaN
-        check_against_torch(case, data.draw(case.corners))
+    call = data.draw(case.corners)
+    try:
+        with np.errstate(all="ignore"):                             # inf - inf and 0·inf are NaN
+            check_against_torch(case, call)
+    except AssertionError as error:
+        raise AssertionError(f"{case.id}: {call} is a corner.\n{CORNERS}\n\n{error}") from error
 
 
 @every_gradient
@@ -201,7 +213,9 @@ def test_dtypes_are_torchs(case: OpCase) -> None:
         try:
             ys = run(case, mixed)[1]
         except BAD_INPUT:
-            assert "bool" in dtypes or (case.floats_only and "int64" in dtypes), dtypes
+            assert "bool" in dtypes or (case.floats_only and "int64" in dtypes), (
+                f"{case.id} refuses {dtypes}, and torch does not: take them as well (@float_op "
+                "turns integers into floats), or say floats_only=True in its case")
             continue
         for y, t in zip(ys, expected, strict=True):
             assert (dtypes, str(y.dtype)) == (dtypes, str(t.numpy(force=True).dtype))

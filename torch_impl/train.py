@@ -29,7 +29,7 @@ def fit(model: nn.Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor],
 
     loader: yields (x, target) arrays; `set_epoch` gives each epoch its own order.
     scheduler: moves on after every batch.
-    averaged: an average of the model's weights, which takes them in after every step. It stays on
+    averaged: an average of the model's weights, updated after every step. It stays on
     the device where it was made; buffers are this process's own.
     on_epoch: called with (epoch, mean loss of an example, seconds) at the end of each, in the first
     process only.

@@ -23,9 +23,9 @@ class ArrayDataset:
 
     dataset[i] = (a[i], b[i], …)
 
-    **Shapes** each array (N, …). Arrays are kept as they are, not copied.
-    **Raises** ValueError if there is no array, an array is 0-d, or the lengths differ.
-    **Source** torch.utils.data.TensorDataset.
+    Shapes: each array (N, …). Arrays are kept as they are, not copied.
+    Raises: ValueError if there is no array, an array is 0-d, or the lengths differ.
+    Source: torch.utils.data.TensorDataset.
     """
 
     def __init__(self, *arrays: ArrayLike) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.autograd import Array
 from minigrad.data.dataset import ArrayDataset, Dataset
+from minigrad.ops.arguments import to_size
 
 Transform = Callable[[Array, np.random.Generator], Array]
 
@@ -20,11 +21,11 @@ class DataLoader:
     batch b holds items [b·batch_size, (b+1)·batch_size) of it. `transform(x, rng)` replaces the
     first array of batch b by its result; its rng is made from (seed, e, b).
 
-    **Shapes** the k-th array of a batch: (batch_size, *shape of the k-th part of an item); the
-    last batch is shorter where N is no multiple of batch_size, unless `drop_last`.
-    **Raises** TypeError or ValueError for a batch_size, seed or epoch that is no integer or too
+    Shapes: the k-th array of a batch: (batch_size, *shape of the k-th part of an item); the last
+    batch is shorter where batch_size does not divide N, unless `drop_last`.
+    Raises: TypeError or ValueError for a batch_size, seed or epoch that is not an integer or is too
     small, and for items that do not stack.
-    **Source** torch.utils.data.DataLoader. On purpose different: iterating twice gives the same
+    Source: torch.utils.data.DataLoader. Deliberately different: iterating twice gives the same
     batches; call `set_epoch` for others (torch's DistributedSampler does the same).
     """
 
@@ -32,13 +33,13 @@ class DataLoader:
                  seed: int = 0, drop_last: bool = False,
                  transform: Transform | None = None) -> None:
         self.dataset, self.transform = dataset, transform
-        self.batch_size = _integer("batch_size", batch_size, 1)
-        self.seed, self.epoch = _integer("seed", seed, 0), 0
+        self.batch_size = to_size("DataLoader", "batch_size", batch_size, 1)
+        self.seed, self.epoch = to_size("DataLoader", "seed", seed, 0), 0
         self.shuffle, self.drop_last = shuffle, drop_last
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order and augmentation the next iteration draws."""
-        self.epoch = _integer("epoch", epoch, 0)
+        self.epoch = to_size("DataLoader", "epoch", epoch, 0)
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.dataset), self.batch_size)
@@ -66,11 +67,11 @@ class DataLoader:
 def collate(items: Sequence[Any]) -> tuple[Array, ...]:
     """Stack the k-th parts of all items into the k-th array of a batch.
 
-    An item that is no tuple counts as a tuple of one.
+    An item that is not a tuple counts as a tuple of one.
 
-    **Shapes** N items of parts (…) → arrays (N, …). Python floats become float64, as in torch.
-    **Raises** ValueError if items differ in their number of parts or a part in its shape,
-    TypeError if a part is no array or number.
+    Shapes: N items of parts (…) → arrays (N, …). Python floats become float64, as in torch.
+    Raises: ValueError if items differ in their number of parts or a part in its shape, TypeError if
+    a part is neither an array nor a number.
     """
     parts = [item if isinstance(item, tuple) else (item,) for item in items]
     counts = sorted({len(p) for p in parts})
@@ -90,11 +91,3 @@ def _stack(k: int, values: list[Array]) -> Array:
         raise TypeError(f"DataLoader: part {k} of an item must be an array or a number; "
                         f"got {stacked.dtype}")
     return stacked
-
-
-def _integer(name: str, value: Any, least: int) -> int:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool):
-        raise TypeError(f"DataLoader: {name} must be an int; got {value!r}")
-    if value < least:
-        raise ValueError(f"DataLoader: {name} must be at least {least}; got {value}")
-    return int(value)

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches. All chance comes from the `rng` that the DataLoader hands in."""
+"""Augmentation of whole batches. All randomness comes from the `rng` that the DataLoader passes."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Compose:
 class Normalize:
     """Standardise each channel.  y = (x - mean) / std
 
-    **Shapes** x (N, C, H, W); mean and std are numbers or sequences of C.
-    **Raises** ValueError if a std is not positive, or x has another number of channels.
-    **Source** torchvision.transforms.Normalize.
+    Shapes: x (N, C, H, W); mean and std are numbers or sequences of C.
+    Raises: ValueError if a std is not positive, or x has another number of channels.
+    Source: torchvision.transforms.Normalize.
     """
 
     def __init__(self, mean: float | Sequence[float], std: float | Sequence[float]) -> None:
@@ -54,9 +54,9 @@ class Normalize:
 class RandomHorizontalFlip:
     """Mirror each image left to right with probability p.
 
-    **Shapes** x (N, C, H, W) → the same.
-    **Raises** ValueError if p is not in [0, 1].
-    **Source** torchvision.transforms.RandomHorizontalFlip.
+    Shapes: x (N, C, H, W) → the same.
+    Raises: ValueError if p is not in [0, 1].
+    Source: torchvision.transforms.RandomHorizontalFlip.
     """
 
     def __init__(self, p: float = 0.5) -> None:
@@ -71,12 +71,12 @@ class RandomHorizontalFlip:
 
 
 class RandomShift:
-    """Move each image by whole pixels, up to `pixels` each way; what comes in is zero.
+    """Move each image by whole pixels, up to `pixels` each way; what comes in from outside is zero.
 
     y[n, :, i, j] = x[n, :, i - dy, j - dx],  dx, dy uniform in {-pixels, …, pixels}
 
-    **Shapes** x (N, C, H, W) → the same.
-    **Raises** ValueError if pixels is negative.
+    Shapes: x (N, C, H, W) → the same.
+    Raises: ValueError if pixels is negative.
     """
 
     def __init__(self, pixels: int) -> None:
@@ -106,10 +106,10 @@ class RandomAffine:
     translate: the largest |a| and |b|, fractions of width and height. scale: the range of s.
     padding_mode: what lies outside the image: "zeros", or "border", its outermost pixels.
 
-    **Shapes** x (N, C, H, W) → the same.
-    **Raises** ValueError if a range is reversed, a scale not positive, |φ| 90° or more, or for
-    another padding_mode.
-    **Source** torchvision.transforms.RandomAffine; here t is not rounded to whole pixels, and
+    Shapes: x (N, C, H, W) → the same.
+    Raises: ValueError if a range is reversed, a scale not positive, |φ| 90° or more, or for another
+    padding_mode.
+    Source: torchvision.transforms.RandomAffine; here t is not rounded to whole pixels, and
     padding_mode is that of torch.nn.functional.grid_sample.
     """
 
@@ -162,10 +162,10 @@ class ColorJitter:
 
     brightness, contrast: the range of b and c; one number d means (max(0, 1 - d), 1 + d).
 
-    **Shapes** x (N, 1 or 3, H, W) with values in [0, 1] → the same.
-    **Raises** ValueError if a range is reversed or negative, or x has other channels.
-    **Source** torchvision.transforms.v2.ColorJitter; here brightness always comes first, each image
-    of a batch has factors of its own, and there is no saturation and hue.
+    Shapes: x (N, 1 or 3, H, W) with values in [0, 1] → the same.
+    Raises: ValueError if a range is reversed or negative, or x has other channels.
+    Source: torchvision.transforms.v2.ColorJitter; here brightness always comes first, each image of
+    a batch has factors of its own, and saturation and hue are not changed.
     """
 
     def __init__(self, brightness: Range = 0.0, contrast: Range = 0.0) -> None:
@@ -192,10 +192,10 @@ class GaussianNoise:
 
     clip: whether to keep y in [0, 1].
 
-    **Shapes** x (N, C, H, W) with values in [0, 1] → the same.
-    **Raises** ValueError if sigma is negative, or either is not finite.
-    **Source** torchvision.transforms.v2.GaussianNoise; here any number of channels will do, and no
-    integers. n is drawn in float32, so that it is the same for every dtype of x.
+    Shapes: x (N, C, H, W) with values in [0, 1] → the same.
+    Raises: ValueError if sigma is negative, or either is not finite.
+    Source: torchvision.transforms.v2.GaussianNoise; here x may have any number of channels, but
+    no integers. n is drawn in float32, so that it is the same for every dtype of x.
     """
 
     def __init__(self, mean: float = 0.0, sigma: float = 0.1, clip: bool = True) -> None:
@@ -226,11 +226,12 @@ class RandomErasing:
     value: what is painted: a number, "random" for standard normal noise, or "mean" for the mean of
     each channel of the image.
 
-    **Shapes** x (N, C, H, W) → the same.
-    **Raises** ValueError if p or scale is not in [0, 1], a ratio not positive, a range reversed, or
+    Shapes: x (N, C, H, W) → the same.
+    Raises: ValueError if p or scale is not in [0, 1], a ratio not positive, a range reversed, or
     value none of these.
-    **Source** Zhong et al. 2017, DeVries & Taylor 2017; torchvision.transforms.v2.RandomErasing.
-    There a batch has one rectangle, here each image its own; "mean" is ours, colours are not here.
+    Source: Zhong et al. 2017, DeVries & Taylor 2017; torchvision.transforms.v2.RandomErasing. There
+    a batch shares one rectangle, here each image has its own; "mean" is an addition, and there are
+    no values for single channels.
     """
 
     def __init__(self, p: float = 0.5, scale: tuple[float, float] = (0.02, 0.33),

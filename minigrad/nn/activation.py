@@ -1,6 +1,6 @@
 """Non-linearities, elementwise but for the two softmaxes. Source: torch.nn's classes of the same
-names. `inplace` is accepted and only shown: a gradient may still need the values that would be
-written over."""
+names. `inplace` is accepted, shown and otherwise ignored: a gradient may still need the values that
+would be written over."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from minigrad.ops.arguments import require_number
 from minigrad.tensor import Tensor
 
 
-class ReLU(Module):
-    """y = max(x, 0); the gradient at 0 is 0"""
+class _Inplace(Module):
+    """Takes nothing but `inplace`."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.relu(input)
-
     def extra_repr(self) -> str:
         return _shown("", self.inplace)
+
+
+class ReLU(_Inplace):
+    """y = max(x, 0); the gradient at 0 is 0"""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu(input)
 
 
 class LeakyReLU(Module):
@@ -69,18 +73,11 @@ class GELU(Module):
         return f"approximate={self.approximate!r}"
 
 
-class SiLU(Module):
+class SiLU(_Inplace):
     """y = x·sigmoid(x)"""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.silu(input)
-
-    def extra_repr(self) -> str:
-        return _shown("", self.inplace)
 
 
 class Softplus(Module):
@@ -99,7 +96,7 @@ class Softplus(Module):
 
 
 class Hardtanh(Module):
-    """y = x held between min_val and max_val. Raises ValueError unless min_val < max_val."""
+    """y = x held between min_val and max_val. Raises: ValueError unless min_val < max_val."""
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0,
                  inplace: bool = False) -> None:

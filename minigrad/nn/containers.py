@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, Self, overload
 
-from minigrad.nn.checks import size_of
 from minigrad.nn.module import Module
-from minigrad.ops.shape import to_int
+from minigrad.ops.arguments import to_int, to_size
 
 Named = Mapping[str, Module] | Iterable[tuple[str, Module]]
 
@@ -120,12 +119,12 @@ class Sequential(_Ordered):
 
     def __mul__(self, other: int) -> Self:
         """The same modules `other` times in a row."""
-        return type(self)(*list(self) * size_of(self, "a factor", other, 1))
+        return type(self)(*list(self) * to_size(type(self).__name__, "a factor", other, 1))
 
     __rmul__ = __mul__
 
     def __imul__(self, other: int) -> Self:
-        return self.extend(list(self) * (size_of(self, "a factor", other, 1) - 1))
+        return self.extend(list(self) * (to_size(type(self).__name__, "a factor", other, 1) - 1))
 
     def forward(self, input: Any) -> Any:
         for module in self:
@@ -141,7 +140,7 @@ class ModuleList(_Ordered):
         self.extend(modules or ())
 
     def _children_shown(self) -> list[str]:
-        """Neighbours that look alike in one line."""
+        """Neighbours whose repr is the same share a line."""
         shown: list[str] = []
         first = 0
         for text, alike in groupby(map(repr, self)):
@@ -188,7 +187,7 @@ class ModuleDict(Module):
             self.add_module(key, module)
 
     def __delitem__(self, key: str) -> None:
-        self[key]                       # KeyError for what is no child
+        self[key]                       # a KeyError unless it is a child
         delattr(self, key)
 
     def __contains__(self, key: object) -> bool:

@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from numpy.typing import DTypeLike
 
 from minigrad import functional as F
-from minigrad.nn.checks import size_of
 from minigrad.nn.linear import reset_affine
 from minigrad.nn.module import Module, Parameter, empty
-from minigrad.ops.arguments import sizes_of
+from minigrad.ops.arguments import paddings_of, sizes_of, to_size
 from minigrad.tensor import Tensor
 
 Sizes = int | tuple[int, ...]
-MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class _Conv(Module):
-    """What all convolutions share: their arguments, weights and initial values."""
+    """A convolution: its arguments, weights, initial values and forward pass."""
 
     ndim: int
+    convolve: Callable[..., Tensor]     # the functional call
+    modes: tuple[str, ...] = ("zeros", "reflect", "replicate", "circular")
     transposed = False
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes,
-                 padding: Sizes | str, output_padding: Sizes, dilation: Sizes, groups: int,
-                 bias: bool, padding_mode: str, dtype: DTypeLike | None) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
+                 padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1, bias: bool = True,
+                 padding_mode: str = "zeros", *, dtype: DTypeLike | None = None) -> None:
         super().__init__()
         name, n = type(self).__name__, self.ndim
-        groups = size_of(self, "groups", groups, 1)
+        groups = to_size(name, "groups", groups, 1)
         for label, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if size_of(self, label, channels) % groups:
+            if to_size(name, label, channels) % groups:
                 raise ValueError(f"{name}: {label} must be divisible by groups; "
                                  f"got {channels} and {groups}")
-        modes = ("zeros",) if self.transposed else MODES
-        if padding_mode not in modes:
-            raise ValueError(f"{name}: padding_mode must be one of {', '.join(modes)}; "
+        if padding_mode not in self.modes:
+            raise ValueError(f"{name}: padding_mode must be one of {', '.join(self.modes)}; "
                              f"got {padding_mode!r}")
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size = tuple(sizes_of(name, "kernel_size", kernel_size, n, 1))
@@ -43,15 +42,10 @@ class _Conv(Module):
         self.padding: tuple[int, ...] | str = (
             padding if isinstance(padding, str) and not self.transposed
             else tuple(sizes_of(name, "padding", padding, n, 0)))
-        self.output_padding = tuple(sizes_of(name, "output_padding", output_padding, n, 0))
+        self.output_padding = (0,) * n
         self.dilation = tuple(sizes_of(name, "dilation", dilation, n, 1))
         self.groups, self.padding_mode = groups, padding_mode
-        if isinstance(padding, str):
-            if padding not in ("same", "valid"):
-                raise ValueError(f"{name}: padding must be 'same', 'valid' or numbers; "
-                                 f"got {padding!r}")
-            if padding == "same" and any(s != 1 for s in self.stride):
-                raise ValueError(f"{name}: padding 'same' needs stride 1; got stride {self.stride}")
+        self._paddings()                                        # refuses what does not fit
         first, second = ((in_channels, out_channels) if self.transposed
                          else (out_channels, in_channels))
         self.weight = empty(first, second // groups, *self.kernel_size, dtype=dtype)
@@ -61,18 +55,17 @@ class _Conv(Module):
     def reset_parameters(self) -> None:
         reset_affine(self.weight, self.bias)
 
-    def _pad(self, x: Tensor) -> tuple[Tensor, Sizes | str]:
-        """x padded by another mode than zeros, and the padding that is left to the convolution."""
-        if self.padding_mode == "zeros" or self.padding == "valid":
-            return x, self.padding
-        amounts: list[int] = []         # (left, right) of the last dim, then of the one before …
-        for i in reversed(range(self.ndim)):
-            if isinstance(self.padding, str):
-                total = self.dilation[i] * (self.kernel_size[i] - 1)
-                amounts += [total // 2, total - total // 2]
-            else:
-                amounts += [self.padding[i]] * 2
-        return F.pad(x, tuple(amounts), mode=self.padding_mode), 0
+    def _paddings(self) -> list[tuple[int, int]]:
+        spans = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        return paddings_of(type(self).__name__, self.padding, self.stride, spans)
+
+    def forward(self, input: Tensor) -> Tensor:
+        padding: Sizes | str = self.padding
+        if self.padding_mode != "zeros" and any(map(any, self._paddings())):
+            around = [n for pair in reversed(self._paddings()) for n in pair]   # the last dim first
+            input, padding = F.pad(input, tuple(around), mode=self.padding_mode), 0
+        return type(self).convolve(input, self.weight, self.bias, self.stride, padding,
+                                   self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         n = self.ndim
@@ -94,17 +87,7 @@ class Conv1d(_Conv):
     """
 
     ndim = 1
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
-                 padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1, bias: bool = True,
-                 padding_mode: str = "zeros", *, dtype: DTypeLike | None = None) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, 0, dilation,
-                         groups, bias, padding_mode, dtype)
-
-    def forward(self, input: Tensor) -> Tensor:
-        input, padding = self._pad(input)
-        return F.conv1d(input, self.weight, self.bias, self.stride, padding, self.dilation,
-                        self.groups)
+    convolve = F.conv1d
 
 
 class Conv2d(_Conv):
@@ -112,21 +95,11 @@ class Conv2d(_Conv):
 
     Shapes: x (N, C, H, W), w (O, C/groups, KH, KW), b (O,) → (N, O, OH, OW),
     OH = ⌊(H + 2·padding - dilation·(KH - 1) - 1) / stride⌋ + 1.
-    Raises ValueError where groups do not divide the channels, or 'same' meets a stride.
+    Raises: ValueError where groups do not divide the channels, or padding is "same" with a stride.
     """
 
     ndim = 2
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
-                 padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1, bias: bool = True,
-                 padding_mode: str = "zeros", *, dtype: DTypeLike | None = None) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, 0, dilation,
-                         groups, bias, padding_mode, dtype)
-
-    def forward(self, input: Tensor) -> Tensor:
-        input, padding = self._pad(input)
-        return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation,
-                        self.groups)
+    convolve = F.conv2d
 
 
 class ConvTranspose2d(_Conv):
@@ -135,18 +108,21 @@ class ConvTranspose2d(_Conv):
     Shapes: x (N, C, H, W), w (C, O/groups, KH, KW), b (O,) → (N, O, OH, OW),
     OH = (H - 1)·stride - 2·padding + dilation·(KH - 1) + output_padding + 1.
     `forward` takes an `output_size`, (OH, OW), in place of the output_padding that gives it.
-    Raises ValueError where no output_padding below the stride does.
+    Raises: ValueError for an output_size that no output_padding below the stride gives.
     """
 
     ndim = 2
+    modes = ("zeros",)
     transposed = True
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
                  padding: Sizes = 0, output_padding: Sizes = 0, groups: int = 1, bias: bool = True,
                  dilation: Sizes = 1, padding_mode: str = "zeros", *,
                  dtype: DTypeLike | None = None) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, output_padding,
-                         dilation, groups, bias, padding_mode, dtype)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups,
+                         bias, padding_mode, dtype=dtype)
+        self.output_padding = tuple(sizes_of("ConvTranspose2d", "output_padding", output_padding,
+                                             2, 0))
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         output_padding = self.output_padding

@@ -8,9 +8,8 @@ from numpy.typing import DTypeLike
 
 from minigrad import functional as F
 from minigrad.nn import init
-from minigrad.nn.checks import size_of
 from minigrad.nn.module import Module, Parameter, empty
-from minigrad.ops.shape import to_int
+from minigrad.ops.arguments import to_int, to_size
 from minigrad.tensor import Tensor
 
 
@@ -19,10 +18,11 @@ class Embedding(Module):
 
     Shapes: x (*) of integers, w (num_embeddings, embedding_dim) → (*, embedding_dim).
     padding_idx: a row that starts at 0 and gets no gradient; negative counts from the end.
-    max_norm: a row that is longer, in the norm_type-norm, is cut to it when it is looked up.
+    max_norm: a row whose norm_type-norm is greater is scaled down to it when it is looked up.
     scale_grad_by_freq: a row's gradient is divided by how often the row was looked up.
-    w starts in N(0, 1). Raises ValueError for a padding_idx outside the table; forward refuses
-    `sparse`, since gradients are dense.
+    w starts in N(0, 1).
+    Raises: ValueError for a padding_idx outside the table; forward refuses `sparse`, since
+    gradients are dense.
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None,
@@ -31,8 +31,8 @@ class Embedding(Module):
                  _weight: Tensor | None = None, _freeze: bool = False, *,
                  dtype: DTypeLike | None = None) -> None:
         super().__init__()
-        shape = (size_of(self, "num_embeddings", num_embeddings),
-                 size_of(self, "embedding_dim", embedding_dim))
+        shape = (to_size(type(self).__name__, "num_embeddings", num_embeddings),
+                 to_size(type(self).__name__, "embedding_dim", embedding_dim))
         if padding_idx is not None:
             padding_idx = to_int("Embedding", "padding_idx", padding_idx)
             if not -num_embeddings <= padding_idx < num_embeddings:
@@ -54,7 +54,7 @@ class Embedding(Module):
                         padding_idx: int | None = None, max_norm: float | None = None,
                         norm_type: float = 2.0, scale_grad_by_freq: bool = False,
                         sparse: bool = False) -> Self:
-        """A layer around a given table (V, D), whose memory it shares; `freeze`: not learnt."""
+        """A layer around a given table (V, D), sharing its memory; frozen, it is not learnt."""
         if embeddings.ndim != 2:
             raise ValueError("Embedding.from_pretrained: embeddings must have 2 dims; "
                              f"got {embeddings.shape}")

@@ -1,7 +1,7 @@
 """Initial weights. Each function fills a tensor in place and returns it.
 
-The variance of a layer's output should equal that of its input. With n inputs a unit, weights of
-variance 1/n do that for a linear layer; `gain` corrects for the non-linearity that follows.
+The variance of a layer's output should equal that of its input. With n inputs to each unit, weights
+of variance 1/n do that for a linear layer; `gain` corrects for the non-linearity that follows.
 fan_in and fan_out are the numbers of inputs and outputs that one weight connects.
 Source: torch.nn.init; equal seeds give equal draws.
 """
@@ -21,7 +21,7 @@ from minigrad.tensor import Tensor
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0,
              generator: Generator | None = None) -> Tensor:
-    """U(a, b).  Raises RuntimeError unless a ≤ b, both finite."""
+    """U(a, b).  Raises: RuntimeError unless a ≤ b, both finite."""
     _need_floats("uniform_", tensor, a=a, b=b)
     if not -math.inf < a <= b < math.inf:
         raise RuntimeError(f"uniform_: needs finite a ≤ b; got {a} and {b}")
@@ -31,7 +31,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0,
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0,
             generator: Generator | None = None) -> Tensor:
-    """N(mean, std²).  Raises RuntimeError for a negative std."""
+    """N(mean, std²).  Raises: RuntimeError for a negative std."""
     _need_floats("normal_", tensor, mean=mean, std=std)
     if std < 0:
         raise RuntimeError(f"normal_: std must be at least 0; got {std}")
@@ -44,7 +44,8 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     """N(mean, std²) between a and b: what falls outside is drawn anew.
 
     Where most would fall outside, draws are uniform and kept with a probability proportional to the
-    density instead. Source: torch's function.
+    density instead.
+    Source: torch.nn.init.trunc_normal_.
     """
     _need_floats("trunc_normal_", tensor, mean=mean, std=std, a=a, b=b)
     if not (std > 0 and -math.inf < a < b < math.inf):
@@ -85,7 +86,7 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """The identity matrix: a linear layer that passes on what it can"""
+    """The identity matrix: a linear layer passes its input on, as far as sizes allow"""
     if tensor.ndim != 2:
         raise ValueError(f"eye_: needs 2 dims; got shape {tensor.shape}")
     rows, columns = tensor.shape
@@ -111,8 +112,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
     """gain · Q: rows (or columns, whichever are fewer) orthonormal, the trailing dims as one.
 
-    Q R = a matrix of N(0, 1), the signs of R's diagonal made positive.  Source: Saxe et al. 2014;
-    Mezzadri 2007 for the signs
+    Q R = a matrix of N(0, 1), the signs of R's diagonal made positive.
+    Source: Saxe et al. 2014; Mezzadri 2007 for the signs
     """
     if tensor.ndim < 2:
         raise ValueError(f"orthogonal_: needs at least 2 dims; got shape {tensor.shape}")
@@ -171,7 +172,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """By how much weights must grow to make up for a non-linearity.
 
     leaky_relu with slope a: √(2 / (1 + a²)); relu √2; tanh 5/3; selu 3/4; linear layers and
-    sigmoid 1. param: the slope (0.01). Raises ValueError for another name.
+    sigmoid 1. param: the slope (0.01).
+    Raises: ValueError for another name.
     """
     if nonlinearity == "leaky_relu":
         if param is not None and (isinstance(param, bool) or not isinstance(param, int | float)):

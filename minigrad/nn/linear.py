@@ -9,8 +9,8 @@ from numpy.typing import DTypeLike
 
 from minigrad import functional as F
 from minigrad.nn import init
-from minigrad.nn.checks import size_of
 from minigrad.nn.module import Module, Parameter, empty
+from minigrad.ops.arguments import to_size
 from minigrad.tensor import Tensor
 
 
@@ -25,17 +25,17 @@ class Identity(Module):
 
 
 class Linear(Module):
-    """y = x·wᵀ + b.  Raises TypeError or ValueError unless both sizes are ints of at least 0.
+    """y = x·wᵀ + b.  Raises: TypeError or ValueError unless both sizes are ints of at least 0.
 
     Shapes: x (*, in_features), w (out_features, in_features), b (out_features,)
-    → (*, out_features). Both start in U(-k, k), k = 1/√in_features.
+    → (*, out_features). w and b start in U(-k, k), k = 1/√in_features.
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *,
                  dtype: DTypeLike | None = None) -> None:
         super().__init__()
-        self.in_features = size_of(self, "in_features", in_features)
-        self.out_features = size_of(self, "out_features", out_features)
+        self.in_features = to_size(type(self).__name__, "in_features", in_features)
+        self.out_features = to_size(type(self).__name__, "out_features", out_features)
         self.weight = empty(self.out_features, self.in_features, dtype=dtype)
         self.bias: Parameter | None = empty(self.out_features, dtype=dtype) if bias else None
         self.reset_parameters()

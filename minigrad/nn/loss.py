@@ -1,7 +1,7 @@
 """Losses. Source: torch.nn's classes of the same names, without the deprecated `size_average` and
 `reduce`; what comes after those in torch is given by name.
 
-reduction: "mean", "sum", or "none" for one value an element.
+reduction: "mean", "sum", or "none" for one value for each element.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Module: a function with parameters, built from other modules.
 
-There is no registry beside the object. A module's parameters are its attributes that are
+There is no registry besides the object. A module's parameters are its attributes that are
 `Parameter`s, its children those that are `Module`s; only a buffer, a plain Tensor, has to be named.
 Source: torch.nn.Module.
 """
@@ -49,7 +49,6 @@ class IncompatibleKeys(NamedTuple):
 
 
 def _forward(self: Module, *input: Any) -> Any:
-    """What the module computes; every subclass has its own."""
     raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" '
                               "function")
 
@@ -101,32 +100,26 @@ class Module:
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Name a Tensor that is part of the module's state but not learnt, e.g. a running mean."""
-        self._check_name(name, name in self._buffers)
-        if tensor is not None and not isinstance(tensor, Tensor):
-            raise TypeError(f"register_buffer: {name!r} must be a Tensor or None; "
-                            f"got {type(tensor).__name__}")
+        self._check("register_buffer", name, tensor, Tensor, name in self._buffers)
         self._buffers[name] = persistent
         setattr(self, name, tensor)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """The same as `self.<name> = param`, for a name that is new or a parameter's."""
-        self._check_name(name, isinstance(self.__dict__.get(name), Parameter))
-        if param is not None and not isinstance(param, Parameter):
-            raise TypeError(f"register_parameter: {name!r} must be a Parameter or None; "
-                            f"got {type(param).__name__}")
+        self._check("register_parameter", name, param, Parameter,
+                    isinstance(self.__dict__.get(name), Parameter))
         setattr(self, name, param)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """The same as `self.<name> = module`, for a name that is new or a module's."""
-        self._check_name(name, isinstance(self.__dict__.get(name), Module))
-        if module is not None and not isinstance(module, Module):
-            raise TypeError(f"add_module: {name!r} must be a Module or None; "
-                            f"got {type(module).__name__}")
+        self._check("add_module", name, module, Module,
+                    isinstance(self.__dict__.get(name), Module))
         setattr(self, name, module)
 
     register_module = add_module
 
-    def _check_name(self, name: str, replaces: bool) -> None:
+    def _check(self, caller: str, name: str, value: Any, kind: type, replaces: bool) -> None:
+        """Refuse a name that is taken or impossible, and a value neither of this kind nor None."""
         if not isinstance(name, str):
             raise TypeError(f"{type(self).__name__}: a name must be a string; got {name!r}")
         if not name or "." in name:
@@ -134,6 +127,9 @@ class Module:
                            f"got {name!r}")
         if hasattr(self, name) and not replaces:
             raise KeyError(f"{type(self).__name__}: attribute {name!r} already exists")
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(f"{caller}: {name!r} must be a {kind.__name__} or None; "
+                            f"got {type(value).__name__}")
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         seen = set()
@@ -199,20 +195,20 @@ class Module:
                     seen.add(tensor)
 
     def get_submodule(self, target: str) -> Module:
-        """The module at a dotted path; "" is this one. Raises AttributeError where none is."""
+        """The module at a dotted path; "" is this one. Raises: AttributeError where none is."""
         module = self
         for name in target.split(".") if target else ():
             module = module._get(name, Module)
         return module
 
     def get_parameter(self, target: str) -> Parameter:
-        """The parameter at a dotted path. Raises AttributeError where none is."""
+        """The parameter at a dotted path. Raises: AttributeError where none is."""
         path, _, name = target.rpartition(".")
         parameter: Parameter = self.get_submodule(path)._get(name, Parameter)
         return parameter
 
     def get_buffer(self, target: str) -> Tensor:
-        """The buffer at a dotted path. Raises AttributeError where none is."""
+        """The buffer at a dotted path. Raises: AttributeError where none is."""
         path, _, name = target.rpartition(".")
         owner = self.get_submodule(path)
         if name not in owner._buffers:
@@ -240,7 +236,7 @@ class Module:
                         ) -> IncompatibleKeys:
         """Copy values in by name: Tensors, arrays, or tensors of PyTorch on the CPU.
 
-        Raises RuntimeError, which lists all that is wrong, where a shape differs and, if `strict`,
+        Raises: RuntimeError, which lists all that is wrong, where a shape differs and, if `strict`,
         where a name is missing or not known. Then nothing has been changed.
         """
         if not isinstance(state_dict, Mapping):

@@ -7,27 +7,32 @@ from numpy.typing import DTypeLike
 
 from minigrad import functional as F
 from minigrad.nn import init
-from minigrad.nn.checks import size_of
 from minigrad.nn.module import Module, Parameter, empty
-from minigrad.ops.arguments import require_number
+from minigrad.ops.arguments import require_number, to_size
 from minigrad.tensor import Tensor
 
 
-def _affine(affine: bool, bias: bool, shape: tuple[int, ...], dtype: DTypeLike | None
-            ) -> tuple[Parameter | None, Parameter | None]:
-    return (empty(*shape, dtype=dtype) if affine else None,
-            empty(*shape, dtype=dtype) if affine and bias else None)
+class _Affine(Module):
+    """A weight that starts at 1 and a bias that starts at 0, each unless it is switched off."""
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def _set_affine(self, affine: bool, bias: bool, shape: tuple[int, ...], dtype: DTypeLike | None
+                    ) -> None:
+        self.weight = empty(*shape, dtype=dtype) if affine else None
+        self.bias = empty(*shape, dtype=dtype) if affine and bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
 
 
-def _reset(weight: Parameter | None, bias: Parameter | None) -> None:
-    if weight is not None:
-        init.ones_(weight)
-    if bias is not None:
-        init.zeros_(bias)
-
-
-class _RunningNorm(Module):
-    """Statistics a channel, kept as running averages for evaluation.
+class _RunningNorm(_Affine):
+    """Statistics of each channel, kept as running averages for evaluation.
 
     running ← (1 - momentum)·running + momentum·batch
     momentum None: the plain average over all batches so far, `num_batches_tracked` of them.
@@ -38,11 +43,10 @@ class _RunningNorm(Module):
     def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool,
                  track_running_stats: bool, dtype: DTypeLike | None, bias: bool) -> None:
         super().__init__()
-        self.num_features = size_of(self, "num_features", num_features)
+        self.num_features = to_size(type(self).__name__, "num_features", num_features)
         require_number(type(self).__name__, eps=eps, momentum=0.0 if momentum is None else momentum)
         self.eps, self.momentum = eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        self.weight, self.bias = _affine(affine, bias, (num_features,), dtype)
         self.running_mean: Tensor | None
         self.running_var: Tensor | None
         self.num_batches_tracked: Tensor | None
@@ -50,7 +54,7 @@ class _RunningNorm(Module):
                             ("running_var", np.ones(num_features, dtype or np.float32)),
                             ("num_batches_tracked", np.zeros((), np.int64))):
             self.register_buffer(name, Tensor(value) if track_running_stats else None)
-        self.reset_parameters()
+        self._set_affine(affine, bias, (num_features,), dtype)
 
     def reset_running_stats(self) -> None:
         if self.running_mean is not None and self.running_var is not None:
@@ -61,7 +65,7 @@ class _RunningNorm(Module):
 
     def reset_parameters(self) -> None:
         self.reset_running_stats()
-        _reset(self.weight, self.bias)
+        super().reset_parameters()
 
     def _check_dims(self, input: Tensor) -> None:
         if input.ndim not in self.dims:
@@ -94,8 +98,9 @@ class _BatchNorm(_RunningNorm):
 class BatchNorm1d(_BatchNorm):
     """y = (x - mean) / √(var + eps) · w + b, with the mean and variance of each channel.
 
-    Shapes: x (N, C) or (N, C, L) → the same; w, b (C,). In training the statistics are the
-    batch's, in evaluation the running ones. Source: Ioffe & Szegedy 2015, algorithm 1.
+    Shapes: x (N, C) or (N, C, L) → the same; w, b (C,). In training the statistics are the batch's,
+    in evaluation the running ones.
+    Source: Ioffe & Szegedy 2015, algorithm 1.
     """
 
     dims = (2, 3)
@@ -105,7 +110,8 @@ class BatchNorm2d(_BatchNorm):
     """y = (x - mean) / √(var + eps) · w + b, with the mean and variance of each channel.
 
     Shapes: x (N, C, H, W) → the same; w, b (C,). In training the statistics are the batch's, in
-    evaluation the running ones. Source: Ioffe & Szegedy 2015, algorithm 2.
+    evaluation the running ones.
+    Source: Ioffe & Szegedy 2015, algorithm 2.
     """
 
     dims = (4,)
@@ -147,10 +153,11 @@ class InstanceNorm2d(_InstanceNorm):
     dims = (3, 4)
 
 
-class LayerNorm(Module):
+class LayerNorm(_Affine):
     """y = (x - mean) / √(var + eps) · w + b, with statistics of each example over its last dims.
 
-    Shapes: x (*, *normalized_shape) → the same; w, b normalized_shape. Source: Ba et al. 2016.
+    Shapes: x (*, *normalized_shape) → the same; w, b normalized_shape.
+    Source: Ba et al. 2016.
     """
 
     def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5,
@@ -159,14 +166,10 @@ class LayerNorm(Module):
         super().__init__()
         given = (normalized_shape if isinstance(normalized_shape, tuple | list)
                  else (normalized_shape,))
-        self.normalized_shape = tuple(size_of(self, "normalized_shape", n) for n in given)
+        self.normalized_shape = tuple(to_size("LayerNorm", "normalized_shape", n) for n in given)
         require_number(type(self).__name__, eps=eps)
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        self.weight, self.bias = _affine(elementwise_affine, bias, self.normalized_shape, dtype)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        _reset(self.weight, self.bias)
+        self._set_affine(elementwise_affine, bias, self.normalized_shape, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -176,28 +179,25 @@ class LayerNorm(Module):
                 f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}")
 
 
-class GroupNorm(Module):
+class GroupNorm(_Affine):
     """y = (x - mean) / √(var + eps) · w + b, with statistics of each group of channels.
 
-    Shapes: x (N, C, *) → the same; w, b (C,). Raises ValueError where num_groups does not divide C.
+    Shapes: x (N, C, *) → the same; w, b (C,).
+    Raises: ValueError where num_groups does not divide C.
     Source: Wu & He 2018.
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
                  *, dtype: DTypeLike | None = None, bias: bool = True) -> None:
         super().__init__()
-        size_of(self, "num_groups", num_groups, 1)
-        if size_of(self, "num_channels", num_channels) % num_groups:
+        to_size(type(self).__name__, "num_groups", num_groups, 1)
+        if to_size(type(self).__name__, "num_channels", num_channels) % num_groups:
             raise ValueError("GroupNorm: num_channels must be divisible by num_groups; "
                              f"got {num_channels} and {num_groups}")
         self.num_groups, self.num_channels = num_groups, num_channels
         require_number(type(self).__name__, eps=eps)
         self.eps, self.affine = eps, affine
-        self.weight, self.bias = _affine(affine, bias, (num_channels,), dtype)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        _reset(self.weight, self.bias)
+        self._set_affine(affine, bias, (num_channels,), dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
@@ -210,13 +210,14 @@ class GroupNorm(Module):
 class LocalResponseNorm(Module):
     """y = x / (k + alpha·mean of x² over `size` neighbouring channels)^beta.
 
-    Shapes: x (N, C, *) → the same. Source: Krizhevsky et al. 2012, section 3.3 (there alpha
-    multiplies the sum; here, as in torch and Caffe, the mean).
+    Shapes: x (N, C, *) → the same.
+    Source: Krizhevsky et al. 2012, section 3.3 (there alpha multiplies the sum; here, as in torch
+    and Caffe, the mean).
     """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
-        self.size = size_of(self, "size", size, 1)
+        self.size = to_size(type(self).__name__, "size", size, 1)
         require_number(type(self).__name__, alpha=alpha, beta=beta, k=k)
         self.alpha, self.beta, self.k = alpha, beta, k
 

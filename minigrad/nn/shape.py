@@ -6,10 +6,8 @@ import math
 from typing import Any
 
 from minigrad import functional as F
-from minigrad.nn.checks import size_of
 from minigrad.nn.module import Module
-from minigrad.ops.arguments import require_number
-from minigrad.ops.shape import to_int
+from minigrad.ops.arguments import require_number, to_int, to_size
 from minigrad.tensor import Tensor
 
 Size = int | tuple[int, ...]
@@ -32,7 +30,8 @@ class Flatten(Module):
 class Unflatten(Module):
     """One dim as several, the reverse of Flatten: (*, S, *) → (*, *unflattened_size, *).
 
-    One of unflattened_size may be -1: what is left. Raises TypeError for what are no ints.
+    One of unflattened_size may be -1: what is left.
+    Raises: TypeError for anything but ints.
     """
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...] | list[int]) -> None:
@@ -41,7 +40,7 @@ class Unflatten(Module):
             raise TypeError("Unflatten: unflattened_size must be a tuple of ints; "
                             f"got {unflattened_size!r}")
         self.dim = to_int("Unflatten", "dim", dim)
-        self.unflattened_size = tuple(size_of(self, "unflattened_size", n, -1)
+        self.unflattened_size = tuple(to_size(type(self).__name__, "unflattened_size", n, -1)
                                       for n in unflattened_size)
 
     def forward(self, input: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
     """Scale all gradients by one number so that their common norm is at most max_norm.
 
     g ← g · min(1, max_norm / (‖g‖ + 1e-6)); returns ‖g‖, the norm before.
-    norm_type: the p of the p-norm, math.inf for the largest |g|. Raises RuntimeError for a norm
-    that is not finite, if `error_if_nonfinite`.
+    norm_type: the p of the p-norm, math.inf for the largest |g|.
+    Raises: RuntimeError for a norm that is not finite, if `error_if_nonfinite`.
     """
     gradients = _gradients("clip_grad_norm_", parameters)
     max_norm = _number("clip_grad_norm_", "max_norm", max_norm)

@@ -1,1 +1,1 @@
-"""The primitives: one function an op, its value and its gradients side by side."""
+"""The primitives: one function for each op, its value and its gradients side by side."""

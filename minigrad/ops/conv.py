@@ -5,6 +5,8 @@
 y is linear in x and in w. So are the two gradients, and each of the three is made of the others:
 
     conv2d(x, w) → y       input_grad(g, w) → dx       weight_grad(x, g) → dw
+
+Source: torch.nn.functional's functions of the same names.
 """
 
 from __future__ import annotations
@@ -17,8 +19,7 @@ import numpy as np
 from minigrad.autograd import Recorded, as_tensor, op
 from minigrad.kernels import convolve as kernels
 from minigrad.kernels.convolve import Geometry, Pair
-from minigrad.ops.arguments import Size, require_float, sizes_of
-from minigrad.ops.shape import to_int
+from minigrad.ops.arguments import Size, paddings_of, require_float, sizes_of, to_int
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -38,7 +39,7 @@ def _conv2d(x: Tensor, w: Tensor, b: Tensor | None = None, *, geometry: Geometry
 
 @op
 def _conv2d_input_grad(g: Tensor, w: Tensor, b: Tensor | None = None, *,
-                           shape: tuple[int, ...], geometry: Geometry) -> Recorded:
+                       shape: tuple[int, ...], geometry: Geometry) -> Recorded:
     """dx of y = conv2d(x, w), x of `shape`; with b on each channel: conv_transpose2d"""
     w_shape = w.shape
     x = kernels.conv2d_input_grad(g.data, w.data, shape, geometry)
@@ -52,7 +53,7 @@ def _conv2d_input_grad(g: Tensor, w: Tensor, b: Tensor | None = None, *,
 
 @op
 def _conv2d_weight_grad(x: Tensor, g: Tensor, *, shape: tuple[int, ...], geometry: Geometry
-                            ) -> Recorded:
+                        ) -> Recorded:
     """dw of y = conv2d(x, w), w of `shape`"""
     x_shape = x.shape
     return (kernels.conv2d_weight_grad(x.data, g.data, shape, geometry),
@@ -77,7 +78,7 @@ def _unfold(x: Tensor, *, geometry: Geometry) -> Recorded:
 
 @op
 def _fold(x: Tensor, *, shape: tuple[int, ...], geometry: Geometry) -> Recorded:
-    """Each column's values added where its window lies in y of `shape`: the adjoint of _unfold"""
+    """Each column's values added where its window lies in y of `shape`: the gradient of _unfold"""
     return kernels.fold(x.data, shape, geometry), lambda g: _unfold(g, geometry=geometry)
 
 
@@ -89,19 +90,16 @@ def conv2d(input: Any, weight: Any, bias: Any = None, stride: Size = 1, padding:
 
     Shapes: x (N, C, H, W) or (C, H, W), w (O, C/groups, KH, KW), b (O,) → y (N, O, OH, OW) with
     OH = ⌊(H + 2·padding - dilation·(KH - 1) - 1) / stride⌋ + 1. padding may be "valid" (none) or
-    "same" (OH = H, at stride 1; an odd rest goes behind). groups: channels are split into as many
-    parts, convolved apart. Raises RuntimeError where sizes do not fit, ValueError for arguments
-    out of range. Source: torch.nn.functional.conv2d.
+    "same" (OH = H, at stride 1; an odd rest goes behind). groups: the channels are split into so
+    many parts, and each part is convolved by itself.
+    Raises: RuntimeError where sizes do not fit, ValueError for arguments out of range.
     """
     return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv1d(input: Any, weight: Any, bias: Any = None, stride: Size = 1, padding: Size | str = 0,
            dilation: Size = 1, groups: int = 1) -> Tensor:
-    """conv2d of one row: x (N, C, L) or (C, L), w (O, C/groups, K), b (O,) → y (N, O, OL).
-
-    Source: torch.nn.functional.conv1d.
-    """
+    """conv2d of one row: x (N, C, L) or (C, L), w (O, C/groups, K), b (O,) → y (N, O, OL)."""
     return _convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -110,9 +108,8 @@ def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Size = 1
     """conv2d backwards: each x, times the window w, added where the window lies.
 
     Shapes: x (N, C, H, W) or (C, H, W), w (C, O/groups, KH, KW), b (O,) → y (N, O, OH, OW) with
-    OH = (H - 1)·stride - 2·padding + dilation·(KH - 1) + output_padding + 1. Raises RuntimeError
-    where sizes do not fit, ValueError for arguments out of range.
-    Source: torch.nn.functional.conv_transpose2d.
+    OH = (H - 1)·stride - 2·padding + dilation·(KH - 1) + output_padding + 1.
+    Raises: RuntimeError where sizes do not fit, ValueError for arguments out of range.
     """
     return _transpose_convolve("conv_transpose2d", 2, input, weight, bias, stride, padding,
                                output_padding, groups, dilation)
@@ -120,21 +117,18 @@ def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Size = 1
 
 def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Size = 1, padding: Size = 0,
                      output_padding: Size = 0, groups: int = 1, dilation: Size = 1) -> Tensor:
-    """conv_transpose2d of one row: x (N, C, L) or (C, L), w (C, O/groups, K) → y (N, O, OL).
-
-    Source: torch.nn.functional.conv_transpose1d.
-    """
+    """conv_transpose2d of one row: x (N, C, L) or (C, L), w (C, O/groups, K) → y (N, O, OL)."""
     return _transpose_convolve("conv_transpose1d", 1, input, weight, bias, stride, padding,
                                output_padding, groups, dilation)
 
 
 def unfold(input: Any, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1
            ) -> Tensor:
-    """The windows of x side by side: each column holds what one place of the window sees (im2col).
+    """The windows of x side by side, each as a column (known as im2col).
 
     Shapes: x (N, C, H, W) or (C, H, W) → y (N, C·KH·KW, L), L = OH·OW with OH as in conv2d. So
-    conv2d is w.reshape(O, -1) @ unfold(x). Raises RuntimeError where no window fits, ValueError for
-    arguments out of range. Source: torch.nn.functional.unfold.
+    conv2d is w.reshape(O, -1) @ unfold(x).
+    Raises: RuntimeError where no window fits, ValueError for arguments out of range.
     """
     x, batched = _batched("unfold", input, 3)
     given = x.dtype
@@ -150,12 +144,12 @@ def unfold(input: Any, kernel_size: Size, dilation: Size = 1, padding: Size = 0,
 
 def fold(input: Any, output_size: Size, kernel_size: Size, dilation: Size = 1, padding: Size = 0,
          stride: Size = 1) -> Tensor:
-    """Columns put back as windows of an image of output_size, overlaps added: the gradient of
-    unfold.
+    """Columns put back as the windows of an image of output_size, where overlaps are added up: the
+    gradient of unfold.
 
     Shapes: x (N, C·KH·KW, L) or (C·KH·KW, L) → y (N, C, H, W), (H, W) = output_size, L as in
-    unfold. Raises RuntimeError where sizes do not fit, ValueError for arguments out of range.
-    Source: torch.nn.functional.fold.
+    unfold.
+    Raises: RuntimeError where sizes do not fit, ValueError for arguments out of range.
     """
     x, batched = _batched("fold", input, 2)
     require_float("fold", x)
@@ -185,22 +179,14 @@ def _convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: 
     steps = sizes_of(name, "stride", stride, dims, 1)
     holes = sizes_of(name, "dilation", dilation, dims, 1)
     spans = [d * (k - 1) + 1 for d, k in zip(holes, w.shape[2:], strict=True)]
-    if isinstance(padding, str):
-        if padding not in ("same", "valid"):
-            raise ValueError(f"{name}: padding must be 'same', 'valid' or sizes; got {padding!r}")
-        if padding == "same" and any(s != 1 for s in steps):
-            raise ValueError(f"{name}: padding 'same' needs stride 1; got {stride}")
-        totals = [n - 1 if padding == "same" else 0 for n in spans]
-        before = [total // 2 for total in totals]
-    else:
-        before = sizes_of(name, "padding", padding, dims, 0)
-        totals = [2 * p for p in before]
-    out = [(n + total - span) // s + 1
-           for n, total, span, s in zip(x.shape[2:], totals, spans, steps, strict=True)]
-    if any(n + total < span for n, total, span in zip(x.shape[2:], totals, spans, strict=True)):
-        padded = tuple(n + total for n, total in zip(x.shape[2:], totals, strict=True))
-        raise RuntimeError(f"{name}: the window {tuple(spans)} is larger than the padded x {padded}"
-                           f"; {got}")
+    paddings = paddings_of(name, padding, steps, spans)
+    padded = [n + before + behind
+              for n, (before, behind) in zip(x.shape[2:], paddings, strict=True)]
+    out = [(n - span) // s + 1 for n, span, s in zip(padded, spans, steps, strict=True)]
+    if any(n < span for n, span in zip(padded, spans, strict=True)):
+        raise RuntimeError(f"{name}: the window {tuple(spans)} is larger than the padded x "
+                           f"{tuple(padded)}; {got}")
+    before = [n for n, _ in paddings]
     geometry = _geometry(w.shape[2:], steps, before, holes, groups, x.shape[2:], out)
     y = _conv2d(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry)
     return _as_given(y, dims, batched)
@@ -229,7 +215,7 @@ def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any
         raise RuntimeError(f"{name}: the output would have size {tuple(out)}; {got}")
     geometry = _geometry(w.shape[2:], steps, before, holes, groups, out, x.shape[2:])
     y = _conv2d_input_grad(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry,
-                               shape=(x.shape[0], channels, *geometry.in_size))
+                           shape=(x.shape[0], channels, *geometry.in_size))
     return _as_given(y, dims, batched)
 
 

@@ -2,10 +2,10 @@
 
     einsum("ij,jk->ik", a, b)        y_ik = Σ_j a_ij·b_jk
 
-Operands are taken two at a time, from the left. Once what only one of them has was summed away, a
-product of two is a batched product of matrices: dims that stay and are in both are the batch, dims
-that are summed are the inner one, the rest are rows and columns. All of it is made of ops, so it
-can be differentiated any number of times.
+Operands are taken two at a time, from the left. Dims that only one of the two has, and that nothing
+later needs, are summed first. What remains is a batched product of matrices: dims that are in both
+and stay are the batch, dims that are summed are the inner dim, the rest are rows and columns. All
+of it is made of ops, so it can be differentiated any number of times.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ _LETTERS = string.ascii_uppercase + string.ascii_lowercase      # 0 … 51 of th
 def einsum(*args: Any) -> Tensor:
     """The sum, over all subscripts that are not in the output, of the product of the operands.
 
-    einsum(equation, *operands): a letter a dim, operands separated by commas, "->" before the
+    einsum(equation, *operands): one letter a dim, operands separated by commas, "->" before the
     output's subscripts. A letter twice in one operand is its diagonal; "..." stands for dims that
     are not named and broadcast; so do named dims of size 1. Without "->" the output has the dims
     under the ellipsis, then the letters that occur once, in alphabetical order (capitals first).
     einsum(operand, subscripts, …, [output]): the same with lists of numbers (0 to 51) and `...`.
 
-    Raises RuntimeError or ValueError, naming the subscript, for an equation that is malformed or
-    does not fit the operands; TypeError for an equation that is no string. Source: torch.einsum.
+    Raises: RuntimeError or ValueError, naming the subscript, for an equation that is malformed or
+    does not fit the operands; TypeError for an equation that is not a string.
+    Source: torch.einsum.
     """
     terms, output, operands = _parsed(args)
     unnamed = max((x.ndim - len(term) + 1 for x, term in zip(operands, terms, strict=True)

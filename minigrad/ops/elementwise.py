@@ -3,7 +3,7 @@
     d(a·b) = da·b + a·db        d(1/x) = -1/x²·dx        d(e^x) = e^x·dx        …
 
 Operands of different dtypes are first brought to a common one (`promotion`).
-At kinks and ties the subgradient is torch's: 0 for abs and relu at 0, half to each side for
+At kinks and ties the subgradient is torch's: 0 for abs at 0, half to each side for
 maximum and minimum at a tie, 0 for clamp on its boundary.
 """
 
@@ -19,6 +19,7 @@ import numpy as np
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.kernels import elementwise as kernels
+from minigrad.ops.arguments import refuse_bools
 from minigrad.ops.promotion import (
     NUMBERS,
     binary_op,
@@ -82,8 +83,8 @@ def mul(a: Tensor, b: Tensor) -> Recorded:
 def div(a: Tensor, b: Tensor, *, rounding_mode: str | None = None) -> Recorded:
     """y = a / b, of integers as float32; rounded if asked to: "floor" (down), "trunc" (towards 0).
 
-    A rounded quotient is of a's and b's dtype, and its gradient is 0. Raises RuntimeError for
-    another rounding_mode, or an integer rounded division by 0.
+    A rounded quotient has the dtype of a and b, and its gradient is 0.
+    Raises: RuntimeError for another rounding_mode, or for integers divided by 0 and rounded.
     """
     if rounding_mode is not None:
         return _rounded_quotient(a, b, rounding_mode), _zero, _zero
@@ -120,8 +121,7 @@ def remainder(a: Tensor, b: Tensor) -> Recorded:
 
 
 def _refuse_division(name: str, a: Tensor, b: Tensor) -> None:
-    if a.dtype.kind == "b":
-        raise RuntimeError(f"{name}: needs numbers; got {a.dtype}")
+    refuse_bools(name, a)
     if a.dtype.kind != "f" and (b.data == 0).any():
         raise RuntimeError(f"{name}: an integer is divided by 0; only floats can be")
 
@@ -165,13 +165,8 @@ def _integer_power(a: Array, b: Array) -> Array:
 @op
 def neg(x: Tensor) -> Recorded:
     """y = -x"""
-    _requirenumber("neg", x)
+    refuse_bools("neg", x)
     return -x.data, lambda g: -g
-
-
-def _requirenumber(name: str, x: Tensor) -> None:
-    if x.dtype.kind == "b":
-        raise RuntimeError(f"{name}: needs numbers; got {x.dtype}")
 
 
 @float_op
@@ -226,33 +221,11 @@ def rsqrt(x: Tensor) -> Recorded:
 
 
 @float_op
-def sigmoid(x: Tensor) -> Recorded:
-    """y = 1 / (1 + e^-x)"""
-    e = np.exp(-np.abs(x.data))                                 # ≤ 1: never overflows
-    return (np.where(x.data >= 0, 1, e) / (1 + e)).astype(x.dtype), lambda g, y: g * y * (1 - y)
-
-
-@float_op
-def tanh(x: Tensor) -> Recorded:
-    """y = tanh x"""
-    return np.tanh(x.data), lambda g, y: g * (1 - y * y)
-
-
-@float_op
 def erf(x: Tensor) -> Recorded:
     """y = 2/√π · ∫ e^-t² dt from 0 to x"""
     y = np.empty(x.shape, x.dtype)
     kernels.erf(x.data.reshape(-1), y.reshape(-1))
     return y, lambda g: g * exp(-x * x) * (2 / math.sqrt(math.pi))
-
-
-@float_op
-def softplus(x: Tensor, *, beta: float = 1.0, threshold: float = 20.0) -> Recorded:
-    """y = log(1 + e^(β·x)) / β, and x itself where β·x > threshold"""
-    z = x.data * beta
-    linear = z > threshold
-    y = np.where(linear, x.data, np.logaddexp(0, z) / beta).astype(x.dtype)
-    return y, lambda g: where(linear, g, g * sigmoid(x * beta))
 
 
 # ---- trigonometry -------------------------------------------------------------------------------
@@ -280,7 +253,7 @@ def tan(x: Tensor) -> Recorded:
 @op
 def abs(x: Tensor) -> Recorded:
     """y = |x|; gradient 0 at 0"""
-    _requirenumber("abs", x)
+    refuse_bools("abs", x)
     return np.abs(x.data), lambda g: g * sign(x)
 
 
@@ -288,26 +261,6 @@ def abs(x: Tensor) -> Recorded:
 def sign(x: Tensor) -> Recorded:
     """y = -1, 0 or 1 (0 for NaN); the gradient is 0 everywhere"""
     return np.where(x.data < 0, -1, x.data > 0).astype(x.dtype), _zero
-
-
-@op
-def relu(x: Tensor) -> Recorded:
-    """y = max(x, 0); gradient 0 at 0"""
-    _requirenumber("relu", x)
-    return kernels.apply(kernels.relu, x.data), lambda g, y: _relu_grad(g, y)
-
-
-@op
-def _relu_grad(g: Tensor, y: Tensor) -> Recorded:
-    """dx of y = relu(x): g where y > 0 or NaN, 0 elsewhere"""
-    return kernels.apply(kernels.relu_grad, y.data, g.data), lambda c: _relu_grad(c, y), None
-
-
-@op
-def leaky_relu(x: Tensor, *, negative_slope: float = 0.01) -> Recorded:
-    """y = x for x > 0, negative_slope · x elsewhere"""
-    return (np.where(x.data > 0, x.data, x.data * x.dtype.type(negative_slope)),
-            lambda g: where(x > 0, g, g * negative_slope))
 
 
 @functools.partial(op, prepare=tensors_to_common_dtype)
@@ -332,7 +285,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
     """y = x held between min and max, numbers or Tensors; max where min > max.
 
     Gradient 0 on the boundary, where that is a number; a Tensor shares it evenly with x.
-    Raises RuntimeError without any bound, TypeError for one that is no number.
+    Raises: RuntimeError without any bound; TypeError for a bound that is not a number.
     """
     bounds = [bound for bound in (min, max) if bound is not None]
     if not bounds:
@@ -380,8 +333,8 @@ def where(condition: Any, input: Any, other: Any) -> Tensor: ...
 def where(condition: Any, input: Any = None, other: Any = None) -> Tensor | tuple[Tensor, ...]:
     """y = x where condition holds, other elsewhere; the side not taken gets no gradient.
 
-    With a condition alone, the places where it holds: one tensor of positions for each dim.
-    Raises TypeError or RuntimeError for a condition that is not boolean (or uint8).
+    Of a condition alone: the places where it holds, as one tensor of positions for each dim.
+    Raises: TypeError or RuntimeError for a condition that is not boolean (or uint8).
     """
     mask = as_tensor("where", condition).data
     if mask.dtype not in (np.bool_, np.uint8):

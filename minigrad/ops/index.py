@@ -1,5 +1,8 @@
-"""Picking elements by position. The gradient puts each g back where its element came from, adding
-up where one element was picked several times."""
+"""Picking elements by position. The gradient puts each g back where its element came from, and adds
+up where one element was picked several times.
+
+Source: torch's functions of the same names.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,17 @@ import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
-from minigrad.ops import elementwise
-from minigrad.ops.shape import normalize_dim
+from minigrad.ops.arguments import (
+    normalize_dim,
+    require_broadcast,
+    require_float,
+    require_number,
+    to_int,
+    to_integers,
+    without_tensors,
+)
+from minigrad.ops.elementwise import clone, where
+from minigrad.ops.reduce import vector_norm
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -23,8 +35,9 @@ def getitem(input: Any, key: Any) -> Tensor:
     """y = x[key]: ints, slices, None, ..., integer arrays and boolean masks, as torch reads them.
 
     Without arrays and masks y is a view of x's memory. A uint8 array is a mask. A list that holds
-    lists, slices, None or ... is read as a tuple. Raises IndexError for a place out of range, a
-    mask that does not fit or too many indices, ValueError for a slice that steps back.
+    lists, slices, None or ... is read as a tuple.
+    Raises: IndexError for a place out of range, a mask that does not fit or too many indices,
+    ValueError for a slice that steps back.
     Source: torch's indexing.
     """
     x = as_tensor("indexing", input)
@@ -62,6 +75,21 @@ def steps(key: Any, shape: tuple[int, ...]) -> list[tuple[Any, ...]]:
             first.append(k)
             then += [] if isinstance(k, int) else [slice(None)]
     return [(*first, ...), tuple(then)]
+
+
+def assign(memory: Array, key: Any, value: Any) -> None:
+    """memory[key] = value, the key read as by `getitem`; value: a Tensor, an array or numbers."""
+    array = np.asarray(without_tensors(value))
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"item assignment: needs a Tensor, an array or numbers; got {value!r}")
+    *before, last = steps(key, memory.shape)
+    for step in before:
+        memory = memory[step]
+    try:
+        memory[last] = array
+    except ValueError:
+        raise RuntimeError(f"item assignment: a value of shape {array.shape} does not fit the "
+                           f"place of shape {memory[last].shape}") from None
 
 
 def _is_part(k: Any) -> bool:
@@ -140,7 +168,7 @@ def _getitem(x: Tensor, *, key: tuple[Any, ...]) -> Recorded:
 
 @op
 def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded:
-    """Zeros of `shape`, to which x is added at [key]; where key repeats a place, all is summed"""
+    """Zeros of `shape`, to which x is added at [key], again for each time key names a place"""
     y = np.zeros(shape, x.dtype)
     if any(isinstance(k, np.ndarray) and k.dtype != np.bool_ for k in key):
         np.add.at(y, key, x.data)
@@ -154,11 +182,11 @@ def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
     """y = the slices of x along `dim` at the positions in the 1-d `index`.
 
-    A 0-d index counts as one position. Source: torch.index_select.
+    A 0-d index counts as one position.
     """
     x = as_tensor("index_select", input)
     axis = normalize_dim("index_select", dim, x.ndim)
-    places = _integers("index_select", index)
+    places = to_integers("index_select", index)
     if places.ndim > 1:
         raise IndexError(f"index_select: index must be 1-d; got {places.shape}")
     n = x.shape[axis] if x.ndim else 1
@@ -168,7 +196,7 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
         if places.size != 1:
             raise RuntimeError("index_select: a 0-d tensor has one position to select; "
                                f"got {places.size}")
-        return elementwise.clone(x)
+        return clone(x)
     return _getitem(x, key=(slice(None),) * axis + (places.reshape(-1),))
 
 
@@ -177,11 +205,11 @@ def gather(x: Tensor, *, dim: int, index: Any) -> Recorded:
     """y[i, j, …] = x[…, index[i, j, …], …]: index takes the place of `dim`'s coordinate.
 
     Shapes: index has as many dims as x (0-d and 1-d are alike) and is no larger in any but `dim`,
-    or is empty; y has index's shape. Raises RuntimeError for others, and for an index out of range.
-    Source: torch.gather.
+    or is empty; y has index's shape.
+    Raises: RuntimeError for other shapes, and for an index out of range.
     """
     axis = normalize_dim("gather", dim, x.ndim)
-    places, shape = _integers("gather", index), x.shape
+    places, shape = to_integers("gather", index), x.shape
     full = shape or (1,)
     sizes = places.shape or (1,)
     fits = len(sizes) == len(full) and all(m <= n for i, (m, n) in enumerate(
@@ -202,7 +230,7 @@ def gather(x: Tensor, *, dim: int, index: Any) -> Recorded:
 def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
     """y = `value` (a number or 0-d tensor) where the boolean mask holds, x elsewhere, in x's dtype.
 
-    Raises RuntimeError for another mask or value. Source: torch.masked_fill.
+    Raises: RuntimeError for another mask or value.
     """
     x, holds, filler = (as_tensor("masked_fill", part) for part in (input, mask, value))
     if holds.dtype != np.bool_:
@@ -211,24 +239,66 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
         raise RuntimeError(f"masked_fill: value must be a number or 0-d; got {filler.shape}")
     if x.dtype.kind != "f" and not np.isfinite(filler.data):
         raise RuntimeError(f"masked_fill: {x.dtype} has no {value!r}")
-    try:
-        np.broadcast_shapes(x.shape, holds.shape)
-    except ValueError:
-        raise RuntimeError(f"masked_fill: a mask of shape {holds.shape} does not broadcast with x "
-                           f"{x.shape}") from None
+    require_broadcast(f"masked_fill: a mask of shape {holds.shape} does not broadcast with x "
+                      f"{x.shape}", x.shape, holds.shape)
     if not isinstance(value, autograd.Tensor):          # not by way of float32
         filler = autograd.Tensor(np.asarray(value).astype(x.dtype))
-    return elementwise.where(holds, filler.to(x.dtype), x)
-
-
-def _integers(name: str, index: Any) -> Array:
-    """An index as an array; of any dtype if it is empty."""
-    places: Array = as_tensor(name, index).data
-    if places.size and places.dtype not in (np.int64, np.int32):
-        raise RuntimeError(f"{name}: index must hold int64 or int32; got {places.dtype}")
-    return places if places.size else places.astype(np.int64)
+    return where(holds, filler.to(x.dtype), x)
 
 
 def _out_of_range(name: str, places: Array, dim: int, n: int) -> str:
     return (f"{name}: index must lie in [0, {n - 1}] for dim {dim}; "
             f"got {places.min()} to {places.max()}")
+
+
+# ---- lookup tables ------------------------------------------------------------------------------
+
+def embedding(input: Any, weight: Any, padding_idx: int | None = None,
+              max_norm: float | None = None, norm_type: float = 2.0,
+              scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:
+    """y[…] = weight[input[…]].
+
+    padding_idx: a row that gets no gradient.
+    max_norm: rows that are looked up are first scaled to this norm (with p = norm_type) where
+    theirs is greater, in weight itself.
+    scale_grad_by_freq: each row's gradient is divided by how often the row was looked up.
+
+    Shapes: input (…) of integers, weight (V, D) → (…, D).
+    Raises: IndexError for a row out of range; RuntimeError for sparse=True: gradients are dense.
+    """
+    table, rows = as_tensor("embedding", weight), as_tensor("embedding", input).data
+    if rows.dtype not in (np.int64, np.int32) or table.ndim != 2:
+        raise RuntimeError("embedding: needs int64 or int32 and a weight (V, D); got "
+                           f"{rows.dtype}, weight {table.shape}")
+    if sparse:
+        raise RuntimeError("embedding: sparse=True is not supported: gradients are dense")
+    if padding_idx is not None and not (
+            -len(table) <= to_int("embedding", "padding_idx", padding_idx) < len(table)):
+        raise ValueError(f"embedding: padding_idx must lie in [-{len(table)}, {len(table) - 1}]; "
+                         f"got {padding_idx}")
+    if rows.size and not (rows.min() >= 0 and rows.max() < len(table)):
+        raise IndexError(f"embedding: input must lie in [0, {len(table) - 1}]; "
+                         f"got {rows.min()} to {rows.max()}")
+    if max_norm is not None:
+        _shorten_rows(table.detach(), np.unique(rows), max_norm, norm_type)
+    y = table[rows]
+    if scale_grad_by_freq:
+        _, position, counts = np.unique(rows, return_inverse=True, return_counts=True)
+        y = _scale_gradient(y, factor=1 / counts[position].reshape(*rows.shape, 1).astype(y.dtype))
+    if padding_idx is None:
+        return y
+    frozen = (rows == padding_idx % len(table))[..., None]
+    return where(frozen, y.detach(), y)
+
+
+@op
+def _scale_gradient(x: Tensor, *, factor: Array) -> Recorded:
+    """y = x, but its gradient is g·factor"""
+    return x.data, lambda g: g * autograd.Tensor(factor)
+
+
+def _shorten_rows(table: Tensor, rows: Array, max_norm: float, norm_type: float) -> None:
+    require_float("embedding", table)
+    require_number("embedding", max_norm=max_norm, norm_type=norm_type)
+    norms = vector_norm(table[rows], norm_type, 1, True)
+    table[rows] = table[rows] * where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)

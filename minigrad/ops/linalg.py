@@ -1,4 +1,7 @@
-"""Matrix products.   y = a @ b   ⇒   ∂L/∂a = g @ bᵀ,   ∂L/∂b = aᵀ @ g"""
+"""Matrix products.   y = a @ b   ⇒   ∂L/∂a = g @ bᵀ,   ∂L/∂b = aᵀ @ g
+
+Source: torch's functions of the same names.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def of_one_dtype(name: str, *operands: Any) -> list[Tensor]:
-    """The operands as Tensors. Raises RuntimeError unless all are numbers of one dtype."""
+    """The operands as Tensors. Raises: RuntimeError unless all are numbers of one dtype."""
     given = [x.dtype for x in operands if isinstance(x, autograd.Tensor | np.ndarray)]
     tensors = [as_tensor(name, x) for x in operands]
     for i, x in enumerate(operands):
@@ -39,8 +42,8 @@ def matmul(input: Any, other: Any) -> Tensor:
     vectors.
 
     Shapes: (…, n, k) @ (…, k, m) → (…, n, m); a 1-d operand is a row on the left, a column on the
-    right, and its dim is dropped from the result. Raises RuntimeError where sizes or dtypes do not
-    fit. Source: torch.matmul.
+    right, and its dim is dropped from the result.
+    Raises: RuntimeError where sizes or dtypes do not fit.
     """
     a, b = of_one_dtype("matmul", input, other)
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
@@ -62,18 +65,12 @@ def _matmul(a: Tensor, b: Tensor) -> Recorded:
 
 
 def mm(input: Any, mat2: Any) -> Tensor:
-    """The product of two matrices, without broadcasting: (n, k) @ (k, m) → (n, m).
-
-    Source: torch.mm.
-    """
+    """The product of two matrices, without broadcasting: (n, k) @ (k, m) → (n, m)."""
     return _product_of_dims("mm", 2, input, mat2)
 
 
 def bmm(input: Any, mat2: Any) -> Tensor:
-    """The products of two stacks of matrices: (N, n, k) @ (N, k, m) → (N, n, m).
-
-    Source: torch.bmm.
-    """
+    """The products of two stacks of matrices: (N, n, k) @ (N, k, m) → (N, n, m)."""
     return _product_of_dims("bmm", 3, input, mat2)
 
 
@@ -86,7 +83,7 @@ def _product_of_dims(name: str, ndim: int, a: Any, b: Any) -> Tensor:
 
 
 def dot(input: Any, tensor: Any) -> Tensor:
-    """Σ a·b of two vectors of one length. Source: torch.dot."""
+    """Σ a·b of two vectors of one length."""
     a, b = of_one_dtype("dot", input, tensor)
     if a.ndim != 1 or a.shape != b.shape:
         raise _mismatch("dot", a, b)
@@ -94,12 +91,13 @@ def dot(input: Any, tensor: Any) -> Tensor:
 
 
 @op
-def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Recorded:
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Recorded:
     """y = x @ wᵀ + b
 
-    Shapes: x (…, I), w (O, I) or (I,), b (O,), or what broadcasts to y's → y (…, O) or (…). Raises
-    RuntimeError where they do not fit. Source: torch.nn.functional.linear.
+    Shapes: x (…, I), w (O, I) or (I,), b (O,) or what broadcasts to y's → y (…, O) or (…).
+    Raises: RuntimeError where shapes or dtypes do not fit.
     """
+    x, w, b = input, weight, bias
     xs, shape = x.data.shape, w.data.shape              # the vjp of w must not hold w itself
     flat = len(xs) == len(shape) == 2
     if not (flat and xs[1] == shape[1] and (b is None or b.data.shape == shape[:1])):
@@ -114,7 +112,7 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Recorded:
     def by_input(g: Tensor) -> Tensor:
         if w.ndim == 1:
             return g.unsqueeze(-1) * w
-        # as x lies in memory: images that were flattened lie batch last
+        # in the order in which x lies in memory: flattened images lie batch last
         batch_lies_last = flat and x.data.flags.f_contiguous and not x.data.flags.c_contiguous
         return matmul(w.t(), g.t()).t() if batch_lies_last else matmul(g, w)
 

@@ -1,4 +1,8 @@
-"""Losses. Each gives one number an item, then `reduction` says: "none", "mean" or "sum"."""
+"""Losses of numbers. Each gives one value for an element; `reduction` then says what becomes of
+them: "none", "mean" or "sum".
+
+Source: torch.nn.functional's functions of the same names.
+"""
 
 from __future__ import annotations
 
@@ -8,39 +12,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.autograd import Array, Recorded, as_tensor, op
-from minigrad.ops import elementwise as el
-from minigrad.ops.arguments import require_bool, require_float, require_number
+from minigrad.ops.activation import softplus
+from minigrad.ops.arguments import (
+    require_bool,
+    require_broadcast,
+    require_float,
+    require_number,
+    require_reduction,
+)
+from minigrad.ops.elementwise import where
 from minigrad.ops.promotion import promote
-from minigrad.ops.shape import to_int
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
 
 
-# ---- the ops -------------------------------------------------------------------------------------
-
-@op
-def _class_losses(x: Tensor, *, target: Array, each: Array, counts: Array,
-                  total: float | None) -> Recorded:
-    """y[n, …] = -each·x[n, target[n, …], …], 0 for what does not count; or their sum over total"""
-    places: tuple[Array, ...] = np.indices(target.shape, sparse=True)
-    shape = x.shape
-    at_class = (places[0], target, *places[1:])
-    y = np.where(counts, -x.data[at_class] * each, 0).astype(x.dtype, copy=False)
-    static = {"target": target, "each": each, "counts": counts, "total": total}
-    return (y if total is None else np.add.reduce(y, None) / total,
-            lambda g: _class_losses_grad(g, at_class=at_class, shape=shape, static=static))
-
-
-@op
-def _class_losses_grad(g: Tensor, *, at_class: Any, shape: tuple[int, ...],
-                       static: dict[str, Any]) -> Recorded:
-    """dx = 0 but for -each·g, over total, at each item's class; linear as the losses are"""
-    dx = np.zeros(shape, g.dtype)
-    share = g.data if static["total"] is None else g.data / static["total"]
-    dx[at_class] = np.where(static["counts"], -share * static["each"], 0)
-    return dx, lambda c: _class_losses(c, **static)
-
+# ---- distances -----------------------------------------------------------------------------------
 
 @op
 def _squared_error(x: Tensor, t: Tensor, *, reduction: str) -> Recorded:
@@ -56,6 +43,107 @@ def _squared_error_grad(g: Tensor, x: Tensor, t: Tensor, *, factor: float) -> Re
     """dx = factor·g·(x - t)"""
     return ((x.data - t.data) * (g.data * g.dtype.type(factor)),
             lambda c: c * (x - t) * factor, lambda c: c * g * factor, lambda c: c * g * -factor)
+
+
+def mse_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
+             reduction: str = "mean", weight: Any = None) -> Tensor:
+    """(x - t)², times `weight`; with weights, "mean" divides by their sum."""
+    name = "mse_loss"
+    require_reduction(name, reduction, size_average, reduce)
+    x, t = _pair(name, input, target)
+    require_float(name, x)
+    if weight is None:
+        return _squared_error(x, t, reduction=reduction)
+    return _averaged((x - t).square(), _like(name, input, weight), reduction)
+
+
+def l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
+            reduction: str = "mean", weight: Any = None) -> Tensor:
+    """|x - t|, times `weight`; with weights, "mean" divides by their sum. Gradient 0 at 0."""
+    name = "l1_loss"
+    require_reduction(name, reduction, size_average, reduce)
+    x, t = _pair(name, input, target)
+    if "b" in (as_tensor(name, input).dtype.kind, as_tensor(name, target).dtype.kind):
+        raise RuntimeError(f"{name}: needs numbers, not bools")
+    if reduction == "mean":
+        require_float(name, x)
+    return _averaged((x - t).abs(), _like(name, input, weight), reduction)
+
+
+def smooth_l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
+                   reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """d²/(2β) where d = |x - t| < β, d - β/2 elsewhere.
+
+    Raises: RuntimeError for β < 0.
+    """
+    name = "smooth_l1_loss"
+    require_reduction(name, reduction, size_average, reduce)
+    require_number(name, beta=beta)
+    if not beta >= 0:
+        raise RuntimeError(f"{name}: beta must not be negative; got {beta}")
+    if beta == 0:
+        return l1_loss(input, target, reduction=reduction)
+    x, t = _pair(name, input, target)
+    require_float(name, x)
+    d = x - t
+    near = (np.abs(d.data) < beta) | np.isnan(d.data)       # of NaN the gradient is NaN
+    square = where(near, d, 0.0).square() * (0.5 / beta)
+    return _reduce(where(near, square, d.abs() - beta / 2), reduction)
+
+
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0,
+               weight: Any = None) -> Tensor:
+    """d²/2 where d = |x - t| ≤ δ, δ·(d - δ/2) elsewhere, times `weight`.
+
+    Raises: RuntimeError for δ ≤ 0.
+    """
+    name = "huber_loss"
+    require_reduction(name, reduction)
+    require_number(name, delta=delta)
+    if not delta > 0:
+        raise RuntimeError(f"{name}: delta must be positive; got {delta}")
+    own = as_tensor(name, input)                # of mixed dtypes torch takes x's
+    require_float(name, own)
+    x, t = _pair(name, own, target)
+    d = x - t
+    near = (np.abs(d.data) < delta) | np.isnan(d.data)
+    far = (where(near, 0.0, d.abs()) - delta / 2) * delta    # 0: δ may be infinite
+    losses = where(near, where(near, d, 0.0).square() * 0.5, far)
+    return _weighted(losses.to(own.dtype), _like(name, own, weight), reduction)
+
+
+# ---- of probabilities ----------------------------------------------------------------------------
+
+@op
+def _clamped_cross_entropy(x: Tensor, target: Tensor) -> Recorded:
+    """y = -(t·log x + (1 - t)·log(1 - x)), the logarithms no less than -100.
+
+    ∂y/∂x = (x - t) / max(x·(1 - x), 1e-12),   ∂y/∂t = log(1 - x) - log x
+    """
+    least = float(np.float32(1e-12))            # as in torch, whatever the dtype
+    log, log_rest = np.maximum(np.log(x.data), -100), np.maximum(np.log1p(-x.data), -100)
+    return (target.data * (log_rest - log) - log_rest,
+            lambda g: g * (x - target) / (x * (1 - x)).clamp(min=least),
+            lambda g: g * ((1 - x).log() - x.log()))
+
+
+def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_average: None = None,
+                         reduce: None = None, reduction: str = "mean") -> Tensor:
+    """-(t·log x + (1 - t)·log(1 - x)), logarithms no less than -100, times `weight`.
+
+    Shapes: x and target the same; x in [0, 1].
+    Raises: ValueError where shapes differ, RuntimeError for x out of range.
+    """
+    name = "binary_cross_entropy"
+    require_reduction(name, reduction, size_average, reduce)
+    x, t = _equal_shapes(name, input, target)
+    if t.dtype != x.dtype:
+        raise RuntimeError(f"{name}: x and target must have one dtype; got {x.dtype}, {t.dtype}")
+    for argument, values in (("x", x.data), ("target", t.data)):
+        if values.size and not (values.min() >= 0 and values.max() <= 1):
+            raise RuntimeError(f"{name}: {argument} must lie in [0, 1]; got {values.min()} to "
+                               f"{values.max()}")
+    return _weighted(_clamped_cross_entropy(x, t), _broadcast(name, "weight", weight, x), reduction)
 
 
 @op
@@ -76,265 +164,33 @@ def _logit_cross_entropy_grad(g: Tensor, x: Tensor, t: Tensor, *, factor: float)
             lambda c: c * g * -factor)
 
 
-def _reduced(losses: Array, reduction: str) -> tuple[Array, float]:
-    """The losses reduced, and the share that each has in the result."""
-    if reduction == "none":
-        return losses, 1.0
-    total = np.add.reduce(losses, None)
-    if reduction == "sum":
-        return total, 1.0
-    return total / losses.dtype.type(losses.size), 1 / (losses.size or 1)
+def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None,
+                                     size_average: None = None, reduce: None = None,
+                                     reduction: str = "mean", pos_weight: Any = None) -> Tensor:
+    """-(p·t·log σ(x) + (1 - t)·log(1 - σ(x))), times `weight`; p is pos_weight, 1 unless given.
 
-
-@op
-def _clamped_cross_entropy(x: Tensor, target: Tensor) -> Recorded:
-    """y = -(t·log x + (1 - t)·log(1 - x)), the logarithms no less than -100.
-
-    ∂y/∂x = (x - t) / max(x·(1 - x), 1e-12),   ∂y/∂t = log(1 - x) - log x
+    Shapes: x and target the same, weight and pos_weight such that they broadcast.
+    Raises: ValueError where shapes differ.
     """
-    least = float(np.float32(1e-12))            # as in torch, whatever the dtype
-    log, log_rest = np.maximum(np.log(x.data), -100), np.maximum(np.log1p(-x.data), -100)
-    return (target.data * (log_rest - log) - log_rest,
-            lambda g: g * (x - target) / (x * (1 - x)).clamp(min=least),
-            lambda g: g * ((1 - x).log() - x.log()))
+    name = "binary_cross_entropy_with_logits"
+    require_reduction(name, reduction, size_average, reduce)
+    x, t = _equal_shapes(name, input, target)
+    require_float(name, t)
+    w, p = _broadcast(name, "weight", weight, x), _broadcast(name, "pos_weight", pos_weight, x)
+    if w is p is None and x.dtype == t.dtype:
+        return _logit_cross_entropy(x, t, reduction=reduction)
+    minus_log_sigmoid = softplus(-x, threshold=np.inf)
+    if p is not None:
+        minus_log_sigmoid = minus_log_sigmoid * ((p - 1) * t + 1)
+    losses = (1 - t) * x + minus_log_sigmoid
+    return _weighted(losses.to(t.dtype), w, reduction)          # of mixed dtypes torch takes t's
 
 
 @op
 def _t_log_t(t: Tensor) -> Recorded:
     """y = t·log t, 0 at 0.   ∂y/∂t = log t + t/t, with log 0 taken as 0 but 0/0 as NaN"""
     y = np.where(t.data == 0, 0, t.data * np.log(t.data)).astype(t.dtype)
-    return y, lambda g: g * el.where(t == 0, 0.0, t.log()) + g * t / t
-
-
-# ---- classes -------------------------------------------------------------------------------------
-
-def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: None = None,
-                  ignore_index: int = -100, reduce: None = None, reduction: str = "mean",
-                  label_smoothing: float = 0.0) -> Tensor:
-    """How surprised softmax(x) is by the true class t: -w_t · log softmax(x)_t.
-
-    Items of class ignore_index count for nothing; "mean" divides by the weights of those that do
-    count. With label_smoothing ε, all C classes get ε/C of the truth. A floating point target holds
-    the probabilities of the classes. Shapes: x (C,), (N, C) or (N, C, d1, …); target the same
-    without C, or x's if it holds probabilities; weight (C,). Raises ValueError or RuntimeError
-    where shapes do not fit, IndexError for a class out of range.
-    Source: torch.nn.functional.cross_entropy.
-    """
-    name = "cross_entropy"
-    _check(name, reduction, size_average, reduce)
-    x, t = as_tensor(name, input), as_tensor(name, target)
-    require_float(name, x)
-    require_number(name, label_smoothing=label_smoothing)
-    to_int(name, "ignore_index", ignore_index)
-    if not 0 <= label_smoothing <= 1:
-        raise RuntimeError(f"{name}: label_smoothing must lie in [0, 1]; got {label_smoothing}")
-    if x.ndim == 0:
-        raise ValueError(f"{name}: x must be (C,), (N, C) or (N, C, d1, …); got ()")
-    log_p = x.log_softmax(1 if x.ndim > 1 else 0)
-    if t.dtype.kind == "f":
-        if ignore_index >= 0:
-            raise RuntimeError(f"{name}: ignore_index is for class numbers; got {ignore_index} and "
-                               f"a target of {t.dtype}")
-        return _soft_cross_entropy(log_p, t, weight, reduction, label_smoothing)
-    loss = _nll(name, log_p, t, weight, ignore_index, reduction)
-    if label_smoothing == 0:
-        return loss
-    batch, classes = _by_item(name, log_p, t)
-    counts = classes.data != ignore_index
-    w = _class_weights(name, weight, batch)
-    spread = -(batch if w is None else batch * w.reshape(-1, *[1] * (batch.ndim - 2))).sum(1)
-    spread = el.where(counts, spread, 0.0)
-    if reduction == "mean":
-        own = counts if w is None else w.data[np.where(counts, classes.data, 0)]
-        each = np.where(counts, own, 0)
-        spread = el.div(spread.sum(), each.sum(dtype=batch.dtype))
-    else:
-        spread = _reduce(spread, reduction).reshape(loss.shape)
-    return loss * (1 - label_smoothing) + spread * (label_smoothing / max(batch.shape[1], 1))
-
-
-def nll_loss(input: Any, target: Any, weight: Any = None, size_average: None = None,
-             ignore_index: int = -100, reduce: None = None, reduction: str = "mean") -> Tensor:
-    """-w_t · x_t for the true class t of each item: cross_entropy after log_softmax.
-
-    Shapes, ignore_index, "mean" and errors as cross_entropy. Source: torch.nn.functional.nll_loss.
-    """
-    name = "nll_loss"
-    _check(name, reduction, size_average, reduce)
-    x, t = as_tensor(name, input), as_tensor(name, target)
-    require_float(name, x)
-    to_int(name, "ignore_index", ignore_index)
-    return _nll(name, x, t, weight, ignore_index, reduction)
-
-
-def _nll(name: str, x: Tensor, given: Tensor, weight: Any, ignore_index: int, reduction: str
-         ) -> Tensor:
-    batch, t = _by_item(name, x, given)
-    counts = t.data != ignore_index
-    chosen = np.where(counts, t.data, 0)
-    if chosen.size and (chosen.min() < 0 or chosen.max() >= batch.shape[1]):
-        raise IndexError(f"{name}: target must lie in [0, {batch.shape[1] - 1}] or be "
-                         f"ignore_index {ignore_index}; got {chosen.min()} to {chosen.max()}")
-    w = _class_weights(name, weight, batch)
-    each = np.where(counts, 1 if w is None else w.data[chosen], 0).astype(batch.dtype)
-    total = {"mean": np.add.reduce(each, None), "sum": 1.0}.get(reduction)
-    losses = _class_losses(batch, target=chosen, each=each, counts=counts, total=total)
-    return losses if total is not None else losses.reshape(given.shape if x.ndim > 1 else ())
-
-
-def _soft_cross_entropy(log_p: Tensor, t: Tensor, weight: Any, reduction: str, smoothing: float
-                        ) -> Tensor:
-    if t.shape != log_p.shape:
-        raise RuntimeError(f"cross_entropy: target of probabilities must have x's shape; got x "
-                           f"{log_p.shape}, target {t.shape}")
-    axis = 1 if log_p.ndim > 1 else 0
-    if smoothing:
-        t = t * (1 - smoothing) + smoothing / max(log_p.shape[axis], 1)
-    w = _class_weights("cross_entropy", weight, log_p)
-    losses = -(log_p * t if w is None
-               else log_p * t * w.reshape(-1, *[1] * max(log_p.ndim - 2, 0))).sum(axis)
-    if reduction == "mean":
-        return losses.sum() / losses.numel()
-    return _reduce(losses, reduction)
-
-
-def _by_item(name: str, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """x as (N, C, …) and the classes as (N, …)"""
-    if t.dtype not in (np.int64, np.uint8):
-        raise RuntimeError(f"{name}: target must hold class numbers, int64 or uint8; got {t.dtype}")
-    if x.ndim == 1:
-        x, t = x.unsqueeze(0), t.unsqueeze(0) if t.ndim == 0 else t
-    if x.ndim < 2 or t.shape != (x.shape[0], *x.shape[2:]):
-        raise ValueError(f"{name}: target must have x's shape without the classes in dim 1; "
-                         f"got x {x.shape}, target {t.shape}")
-    return x, t
-
-
-def _class_weights(name: str, weight: Any, x: Tensor) -> Tensor | None:
-    classes = x.shape[1 if x.ndim > 1 else 0]
-    if weight is None:
-        return None
-    w = as_tensor(name, weight)
-    if w.shape != (classes,) or w.dtype != x.dtype:
-        raise RuntimeError(f"{name}: weight must have one entry for each of {classes} classes and "
-                           f"x's dtype {x.dtype}; got {w.shape}, {w.dtype}")
-    return w
-
-
-# ---- numbers -------------------------------------------------------------------------------------
-
-def mse_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
-             reduction: str = "mean", weight: Any = None) -> Tensor:
-    """(x - t)², times `weight`, by whose sum "mean" divides.
-
-    Source: torch.nn.functional.mse_loss.
-    """
-    name = "mse_loss"
-    _check(name, reduction, size_average, reduce)
-    x, t = _pair(name, input, target)
-    require_float(name, x)
-    if weight is None:
-        return _squared_error(x, t, reduction=reduction)
-    return _averaged((x - t).square(), _like(name, input, weight), reduction)
-
-
-def l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
-            reduction: str = "mean", weight: Any = None) -> Tensor:
-    """|x - t|, times `weight`, by whose sum "mean" divides; gradient 0 at 0.
-
-    Source: torch.nn.functional.l1_loss.
-    """
-    name = "l1_loss"
-    _check(name, reduction, size_average, reduce)
-    x, t = _pair(name, input, target)
-    if "b" in (as_tensor(name, input).dtype.kind, as_tensor(name, target).dtype.kind):
-        raise RuntimeError(f"{name}: needs numbers, not bools")
-    if reduction == "mean":
-        require_float(name, x)
-    return _averaged((x - t).abs(), _like(name, input, weight), reduction)
-
-
-def smooth_l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
-                   reduction: str = "mean", beta: float = 1.0) -> Tensor:
-    """d²/(2β) where d = |x - t| < β, d - β/2 elsewhere.
-
-    Raises RuntimeError for β < 0. Source: torch.nn.functional.smooth_l1_loss.
-    """
-    name = "smooth_l1_loss"
-    _check(name, reduction, size_average, reduce)
-    require_number(name, beta=beta)
-    if not beta >= 0:
-        raise RuntimeError(f"{name}: beta must not be negative; got {beta}")
-    if beta == 0:
-        return l1_loss(input, target, reduction=reduction)
-    x, t = _pair(name, input, target)
-    require_float(name, x)
-    d = x - t
-    near = (np.abs(d.data) < beta) | np.isnan(d.data)       # of NaN the gradient is NaN
-    square = el.where(near, d, 0.0).square() * (0.5 / beta)
-    return _reduce(el.where(near, square, d.abs() - beta / 2), reduction)
-
-
-def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0,
-               weight: Any = None) -> Tensor:
-    """d²/2 where d = |x - t| ≤ δ, δ·(d - δ/2) elsewhere, times `weight`.
-
-    Raises RuntimeError for δ ≤ 0. Source: torch.nn.functional.huber_loss.
-    """
-    name = "huber_loss"
-    _check(name, reduction)
-    require_number(name, delta=delta)
-    if not delta > 0:
-        raise RuntimeError(f"{name}: delta must be positive; got {delta}")
-    own = as_tensor(name, input)                # of mixed dtypes torch takes x's
-    require_float(name, own)
-    x, t = _pair(name, own, target)
-    d = x - t
-    near = (np.abs(d.data) < delta) | np.isnan(d.data)
-    far = (el.where(near, 0.0, d.abs()) - delta / 2) * delta    # 0: δ may be infinite
-    losses = el.where(near, el.where(near, d, 0.0).square() * 0.5, far)
-    return _weighted(losses.to(own.dtype), _like(name, own, weight), reduction)
-
-
-def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_average: None = None,
-                         reduce: None = None, reduction: str = "mean") -> Tensor:
-    """-(t·log x + (1 - t)·log(1 - x)), logarithms no less than -100, times `weight`.
-
-    Shapes: x and target the same; x in [0, 1]. Raises ValueError where shapes differ, RuntimeError
-    for x out of range. Source: torch.nn.functional.binary_cross_entropy.
-    """
-    name = "binary_cross_entropy"
-    _check(name, reduction, size_average, reduce)
-    x, t = _equal_shapes(name, input, target)
-    if t.dtype != x.dtype:
-        raise RuntimeError(f"{name}: x and target must have one dtype; got {x.dtype}, {t.dtype}")
-    for argument, values in (("x", x.data), ("target", t.data)):
-        if values.size and not (values.min() >= 0 and values.max() <= 1):
-            raise RuntimeError(f"{name}: {argument} must lie in [0, 1]; got {values.min()} to "
-                               f"{values.max()}")
-    return _weighted(_clamped_cross_entropy(x, t), _broadcast(name, "weight", weight, x), reduction)
-
-
-def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None,
-                                     size_average: None = None, reduce: None = None,
-                                     reduction: str = "mean", pos_weight: Any = None) -> Tensor:
-    """-(p·t·log σ(x) + (1 - t)·log(1 - σ(x))), times `weight`; p is pos_weight, 1 unless given.
-
-    Shapes: x and target the same, weight and pos_weight such that they broadcast. Raises ValueError
-    where shapes differ. Source: torch.nn.functional.binary_cross_entropy_with_logits.
-    """
-    name = "binary_cross_entropy_with_logits"
-    _check(name, reduction, size_average, reduce)
-    x, t = _equal_shapes(name, input, target)
-    require_float(name, t)
-    w, p = _broadcast(name, "weight", weight, x), _broadcast(name, "pos_weight", pos_weight, x)
-    if w is p is None and x.dtype == t.dtype:
-        return _logit_cross_entropy(x, t, reduction=reduction)
-    minus_log_sigmoid = el.softplus(-x, threshold=np.inf)
-    if p is not None:
-        minus_log_sigmoid = minus_log_sigmoid * ((p - 1) * t + 1)
-    losses = (1 - t) * x + minus_log_sigmoid
-    return _weighted(losses.to(t.dtype), w, reduction)          # of mixed dtypes torch takes t's
+    return y, lambda g: g * where(t == 0, 0.0, t.log()) + g * t / t
 
 
 def kl_div(input: Any, target: Any, size_average: None = None, reduce: None = None,
@@ -343,11 +199,10 @@ def kl_div(input: Any, target: Any, size_average: None = None, reduce: None = No
     NaN, as in torch. log_target: t is a logarithm as well.
 
     reduction may also be "batchmean": the sum divided by the number of items.
-    Source: torch.nn.functional.kl_div.
     """
     name = "kl_div"
     if reduction != "batchmean":
-        _check(name, reduction, size_average, reduce)
+        require_reduction(name, reduction, size_average, reduce)
     require_bool(name, log_target=log_target)
     require_float(name, as_tensor(name, input), as_tensor(name, target))
     x, t = _promoted(name, input, target)
@@ -359,11 +214,14 @@ def kl_div(input: Any, target: Any, size_average: None = None, reduce: None = No
 
 # ---- what they share -----------------------------------------------------------------------------
 
-def _check(name: str, reduction: str, size_average: None = None, reduce: None = None) -> None:
-    if size_average is not None or reduce is not None:
-        raise TypeError(f"{name}: size_average and reduce went out of use in torch; pass reduction")
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum'; got {reduction!r}")
+def _reduced(losses: Array, reduction: str) -> tuple[Array, float]:
+    """The losses reduced, and the share that each has in the result."""
+    if reduction == "none":
+        return losses, 1.0
+    total = np.add.reduce(losses, None)
+    if reduction == "sum":
+        return total, 1.0
+    return total / losses.dtype.type(losses.size), 1 / (losses.size or 1)
 
 
 def _reduce(losses: Tensor, reduction: str) -> Tensor:
@@ -412,11 +270,8 @@ def _promoted(name: str, input: Any, target: Any) -> list[Tensor]:
     """x and target in one dtype, once they are known to broadcast"""
     x, t = as_tensor(name, input), as_tensor(name, target)
     if x.shape != t.shape:
-        try:
-            np.broadcast_shapes(x.shape, t.shape)
-        except ValueError:
-            raise RuntimeError(f"{name}: x {x.shape} and target {t.shape} do not broadcast"
-                               ) from None
+        require_broadcast(f"{name}: x {x.shape} and target {t.shape} do not broadcast",
+                          x.shape, t.shape)
     return [x, t] if x.dtype == t.dtype else promote(x, t, name=name)
 
 

@@ -1,4 +1,8 @@
-"""Normalisation: bring values to mean 0 and variance 1, or divide them by what neighbours do."""
+"""Normalisation: bring values to mean 0 and variance 1, or divide them by a measure of their
+neighbours.
+
+Source: torch.nn.functional's functions of the same names.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad import autograd
-from minigrad.autograd import Array, Recorded, as_tensor, op
+from minigrad.autograd import Array, Recorded, as_tensor, op, together
 from minigrad.kernels import batch_first, batch_last, empty, norm as kernels
-from minigrad.ops.arguments import require_bool, require_float, require_number
+from minigrad.ops.arguments import require_bool, require_float, require_number, to_int, to_ints
 from minigrad.ops.linalg import matmul
 from minigrad.ops.pool import avg_pool2d
-from minigrad.ops.shape import cat, to_int, to_ints
+from minigrad.ops.shape import cat
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -53,49 +57,29 @@ def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, 
     planes = batch_last(x.data)
     y = empty(planes.shape, x.dtype)
     kernels.batch_norm(_rows(planes), scale, shift, eps, training, statistics, _rows(y))
-    kept: dict[str, Any] = {}
 
-    def gradient(name: str, g: Tensor) -> Tensor:
-        """dx, dw or db: found in one pass, and kept until each vjp has had its own"""
-        if kept.get("g") is not g or name not in kept:
-            sums, dx = np.empty((2, channels), x.dtype), empty(planes.shape, x.dtype)
-            kernels.batch_norm_grad(_rows(batch_last(g.data)), _rows(planes), scale, eps,
-                                    training, statistics, sums, _rows(dx))
-            values = {"x": (x, batch_first(dx)), "w": (w, sums[0]), "b": (b, sums[1])}
-            kept.clear()
-            kept.update({"g": g} | {key: autograd.Tensor(value) for key, (t, value)
-                                    in values.items() if t is not None and t.requires_grad})
-        mine: Tensor = kept.pop(name)
-        if kept.keys() == {"g"}:
-            kept.clear()
-        return mine
+    def gradients(g: Tensor) -> tuple[Tensor, ...]:
+        """dx, dw and db"""
+        if autograd.is_grad_enabled():
+            return recorded(g)
+        sums, dx = np.empty((2, channels), x.dtype), empty(planes.shape, x.dtype)
+        kernels.batch_norm_grad(_rows(batch_last(g.data)), _rows(planes), scale, eps, training,
+                                statistics, sums, _rows(dx))
+        return tuple(map(autograd.Tensor, (batch_first(dx), *sums)))
 
-    def standard() -> tuple[Tensor, Tensor]:
-        """x̂ and 1/σ, in ops"""
+    def recorded(g: Tensor) -> tuple[Tensor, ...]:
+        """The same, made of ops"""
         mean, var = ((x.mean(dims, keepdim=True), x.var(dims, correction=0, keepdim=True))
                      if training else
                      (_along_channels(autograd.Tensor(s), x.ndim) for s in statistics))
-        inverse = (var + eps).rsqrt()
-        return (x - mean) * inverse, inverse
+        inverse, slope = (var + eps).rsqrt(), _affine(g, w, None)
+        normal = (x - mean) * inverse
+        if training:
+            slope = (slope - slope.mean(dims, keepdim=True)
+                     - normal * (slope * normal).mean(dims, keepdim=True))
+        return slope * inverse, (g * normal).sum(dims), g.sum(dims)
 
-    def by_input(g: Tensor) -> Tensor:
-        if not autograd.is_grad_enabled():
-            return gradient("x", g)
-        (normal, inverse), slope = standard(), _affine(g, w, None)
-        if not training:
-            return slope * inverse
-        return (slope - slope.mean(dims, keepdim=True)
-                - normal * (slope * normal).mean(dims, keepdim=True)) * inverse
-
-    def by_weight(g: Tensor) -> Tensor:
-        if not autograd.is_grad_enabled():
-            return gradient("w", g)
-        return (g * standard()[0]).sum(dims)
-
-    def by_bias(g: Tensor) -> Tensor:
-        return g.sum(dims) if autograd.is_grad_enabled() else gradient("b", g)
-
-    return batch_first(y), by_input, by_weight, by_bias
+    return batch_first(y), *together(gradients, 3)
 
 
 @op
@@ -120,26 +104,24 @@ def _response_norm_grad(g: Tensor, x: Tensor, *, size: int, alpha: float, beta: 
     kernels.lrn_grad(_rows(batch_last(g.data)), _rows(planes), size, alpha, beta, k, _rows(dx))
     shape, lines = x.shape, (*x.shape[:2], -1)
 
-    def through(cotangent: Tensor, i: int) -> Tensor:
-        """A gradient of the formula above, written in ops"""
+    def gradients(c: Tensor) -> list[Tensor | None]:
+        """Gradients of the formula above, written in ops"""
         with autograd.enable_grad():
             # vertices of their own, so that no path from g to x is followed
-            gs, xs = sources = [t.reshape(lines) if t.requires_grad
-                                else autograd.Tensor(t.data.reshape(lines), requires_grad=True)
-                                for t in (g, x)]
+            gs, xs = [t.reshape(lines) if t.requires_grad
+                      else autograd.Tensor(t.data.reshape(lines), requires_grad=True)
+                      for t in (g, x)]
             distance = np.subtract.outer(*[np.arange(xs.shape[1])] * 2)         # [i, j] = i - j
             window = autograd.Tensor(((distance <= size // 2) & (-distance <= (size - 1) // 2))
                                      .astype(x.dtype))
             s = matmul(window, xs * xs) * (alpha / size) + k
             shared = matmul(window.t(), gs * xs * s ** (-beta - 1))
             formula = gs * s ** -beta - xs * shared * (2 * alpha * beta / size)
-        again = autograd.is_grad_enabled()
-        result = autograd.grad(formula, sources[i], cotangent.reshape(formula.shape),
-                               create_graph=again)[0]
-        assert result is not None
-        return result.reshape(shape)
+        found = autograd.grad(formula, [gs, xs], c.reshape(formula.shape),
+                              create_graph=autograd.is_grad_enabled())
+        return [None if t is None else t.reshape(shape) for t in found]
 
-    return batch_first(dx), lambda c: through(c, 0), lambda c: through(c, 1)
+    return batch_first(dx), *together(gradients, 2)
 
 
 def _rows(planes: Array) -> Array:
@@ -151,11 +133,13 @@ def _rows(planes: Array) -> Array:
 
 def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75,
                         k: float = 1.0) -> Tensor:
-    """Divide each x by what `size` channels around it do: y = x / (k + α/size · Σ x²)^β.
+    """y = x / (k + α/size · Σ x²)^β: each x is divided by the strength of the channels around it.
 
     The window of channel i is i - size//2 … i + (size-1)//2; what lies outside counts as 0, and the
-    sum is divided by size all the same. Shapes: (N, C, …) → the same. Raises ValueError for fewer
-    than 3 dims or size < 1. Source: Krizhevsky et al. 2012, §3.3; torch's function of this name.
+    sum is divided by size all the same.
+    Shapes: (N, C, …) → the same.
+    Raises: ValueError for fewer than 3 dims or size < 1.
+    Source: Krizhevsky et al. 2012, §3.3; torch's function of this name.
     """
     name, x = "local_response_norm", as_tensor("local_response_norm", input)
     require_number(name, alpha=alpha, beta=beta, k=k)
@@ -172,7 +156,7 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
 
 
 def _integer_response_norm(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
-    """As torch has it: the mean square is an integer, too"""
+    """As in torch, where the mean square is an integer as well."""
     squares = (x * x).reshape(x.shape[0], 1, x.shape[1], -1)
     around = [autograd.Tensor(np.zeros((*squares.shape[:2], n, squares.shape[3]), np.int64))
               for n in (size // 2, (size - 1) // 2)]
@@ -186,10 +170,12 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
                eps: float = 1e-5) -> Tensor:
     """y = (x - mean) / √(var + eps) · weight + bias, each channel by itself.
 
-    Training: mean and var are the batch's, and the running ones move: running ← (1 - momentum) ·
-    running + momentum · batch's (with the variance over n - 1). Otherwise: the running ones.
-    Shapes: x (N, C, …), all others (C,). Raises ValueError for one value a channel in training,
-    RuntimeError where shapes do not fit. Source: torch.nn.functional.batch_norm.
+    In training, mean and var are the batch's, and the running ones move towards them: running ←
+    (1 - momentum)·running + momentum·batch's (with the variance over n - 1). Otherwise they are the
+    running ones.
+    Shapes: x (N, C, …), all others (C,).
+    Raises: ValueError for a single value in a channel in training; RuntimeError where shapes do
+    not fit.
     """
     name, x = "batch_norm", as_tensor("batch_norm", input)
     require_float(name, x)
@@ -223,8 +209,8 @@ def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None,
                bias: Any = None, eps: float = 1e-5) -> Tensor:
     """y = (x - mean) / √(var + eps) · weight + bias over the last dims, those of normalized_shape.
 
-    Shapes: x (…, *normalized_shape), weight and bias normalized_shape. Raises RuntimeError where
-    they do not fit. Source: torch.nn.functional.layer_norm.
+    Shapes: x (…, *normalized_shape), weight and bias normalized_shape.
+    Raises: RuntimeError where they do not fit.
     """
     name, x = "layer_norm", as_tensor("layer_norm", input)
     require_float(name, x)
@@ -242,8 +228,8 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
                eps: float = 1e-5) -> Tensor:
     """y = (x - mean) / √(var + eps) · weight + bias, each item's channels in num_groups groups.
 
-    Shapes: x (N, C, …), weight and bias (C,). Raises RuntimeError unless num_groups divides C.
-    Source: torch.nn.functional.group_norm.
+    Shapes: x (N, C, …), weight and bias (C,).
+    Raises: RuntimeError unless num_groups divides C.
     """
     name, x = "group_norm", as_tensor("group_norm", input)
     require_float(name, x)
@@ -265,8 +251,8 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
     """y = (x - mean) / √(var + eps) · weight + bias, each channel of each item by itself.
 
     Running statistics move by the mean of the items' own, and are used without use_input_stats.
-    Shapes: x (N, C, …), all others (C,). Raises ValueError for one value a channel.
-    Source: torch.nn.functional.instance_norm.
+    Shapes: x (N, C, …), all others (C,).
+    Raises: ValueError for a single value in a channel.
     """
     name, x = "instance_norm", as_tensor("instance_norm", input)
     require_float(name, x)
@@ -292,7 +278,7 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
 
 def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
                 ) -> tuple[Tensor | None, ...]:
-    """Each of those given as a Tensor, once it is known to fit"""
+    """Those given, each as a Tensor, once it is known to fit."""
     tensors = {k: t if t is None else as_tensor(name, t) for k, t in given.items()}
     for argument, t in tensors.items():
         if t is not None and t.shape != shape:

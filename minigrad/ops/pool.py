@@ -1,5 +1,8 @@
 """Pooling: one number for each window. Max pooling remembers where each maximum was; its gradient
-goes there. Average pooling is linear; its gradient spreads each g over the window."""
+goes there. Average pooling is linear; its gradient spreads each g over the window.
+
+Source: torch.nn.functional's functions of the same names.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,14 @@ from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.kernels import batch_first, batch_last, empty, pool as kernels
 from minigrad.kernels.pool import Pair
-from minigrad.ops.arguments import Size, require_bool, require_float, sizes_of
-from minigrad.ops.shape import to_int
+from minigrad.ops.arguments import Size, require_bool, require_float, sizes_of, to_int
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
 
 
 class Windows(NamedTuple):
-    """Where the windows lie, within the input: along one axis, window i is start[i] … stop[i]."""
+    """Where the windows lie within the input: along an axis, window i covers start[i] … stop[i]."""
 
     h_start: Array
     h_stop: Array
@@ -58,7 +60,7 @@ def _put_back(x: Tensor, *, windows: Windows, step: Pair, indices: Array, size: 
 
 @op
 def _pick(x: Tensor, *, windows: Windows, step: Pair, indices: Array) -> Recorded:
-    """What each window holds at its place: the linear map whose adjoint is _put_back"""
+    """What each window holds at its place: the gradient of _put_back"""
     y, size = empty(indices.shape, x.dtype), x.shape[2:]
     kernels.gather(batch_last(x.data), indices, y)
     return batch_first(y), lambda g: _put_back(g, windows=windows, step=step, indices=indices,
@@ -90,11 +92,11 @@ def max_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
                return_indices: bool = False) -> Any:
     """The largest x of each window; of equal ones the first gets the gradient; a NaN wins.
 
-    Shapes: x (N, C, H, W) or (C, H, W) → y (N, C, OH, OW) with OH = ⌊(H + 2·padding -
-    dilation·(K - 1) - 1) / stride⌋ + 1, rounded up with ceil_mode unless the last window would then
-    start behind x and its padding. stride: the window's size unless given. With return_indices also
-    the places h·W + w. Raises RuntimeError where sizes do not fit, ValueError for arguments out of
-    range. Source: torch.nn.functional.max_pool2d.
+    Shapes: x (N, C, H, W) or (C, H, W) → y (N, C, OH, OW) with
+    OH = ⌊(H + 2·padding - dilation·(K - 1) - 1) / stride⌋ + 1, rounded up with ceil_mode unless the
+    last window would then start behind x and its padding. stride: the window's size unless given.
+    With return_indices the result is (values, indices), an index being the place h·W + w.
+    Raises: RuntimeError where sizes do not fit, ValueError for arguments out of range.
     """
     name = "max_pool2d"
     x, batched = _images(name, input)
@@ -110,10 +112,10 @@ def max_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
 def avg_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
                padding: Size = 0, ceil_mode: bool = False, count_include_pad: bool = True,
                divisor_override: int | None = None) -> Tensor:
-    """The mean of each window: of all places that the padded x has (count_include_pad), of those of
-    x alone, or the sum over divisor_override.
+    """The mean of each window: over all places, padding included (count_include_pad), or over those
+    of x alone; or the sum, divided by divisor_override.
 
-    Shapes, stride, ceil_mode and errors as max_pool2d. Source: torch.nn.functional.avg_pool2d.
+    Shapes, stride, ceil_mode and errors as max_pool2d.
     """
     name = "avg_pool2d"
     x, batched = _images(name, input)
@@ -140,7 +142,8 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     ⌊i·H/OH⌋ … ⌈(i+1)·H/OH⌉.
 
     Shapes: x (N, C, H, W) or (C, H, W) → y (N, C, OH, OW); output_size an int or two (None: as in
-    x). Raises ValueError for other sizes. Source: torch.nn.functional.adaptive_max_pool2d.
+    x).
+    Raises: ValueError for other sizes.
     """
     name = "adaptive_max_pool2d"
     x, batched = _images(name, input)
@@ -150,10 +153,7 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
-    """The mean of each of OH × OW windows that cover x evenly; see adaptive_max_pool2d.
-
-    Source: torch.nn.functional.adaptive_avg_pool2d.
-    """
+    """The mean of each of OH × OW windows that cover x evenly; see adaptive_max_pool2d."""
     name = "adaptive_avg_pool2d"
     x, batched = _images(name, input, no_channels=True)
     require_float(name, x)

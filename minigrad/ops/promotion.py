@@ -22,7 +22,9 @@ def promote(*operands: Any, name: str = "promote") -> list[Tensor]:
 
     A float beats an integer beats a bool; among equals the wider wins; tensors with dimensions
     outrank 0-d tensors, and those outrank Python numbers, unless the lower rank has the higher
-    category. Raises TypeError for what is no number. Source: torch.result_type.
+    category.
+    Raises: TypeError for anything but numbers.
+    Source: torch.result_type.
     """
     tensors: list[Any] = [x if type(x) in NUMBERS else as_tensor(name, x) for x in operands]
     ranks: list[np.dtype[Any] | None] = [None, None, None]      # dimensioned, 0-d, Python numbers
@@ -60,7 +62,7 @@ def to_common_dtype(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     if isinstance(a, autograd.Tensor):
         if isinstance(b, autograd.Tensor) and a._data.dtype == b._data.dtype:
             return inputs
-        if type(b) in NUMBERS and a._data.dtype.kind == "f":       # the usual x * 2, made short
+        if type(b) in NUMBERS and a._data.dtype.kind == "f":       # a shortcut for the usual x * 2
             return a, number(b, a._data.dtype)
     return tuple(promote(a, b, name=name))
 

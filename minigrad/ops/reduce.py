@@ -3,7 +3,7 @@
 The gradient of a sum is a broadcast: every summand gets g. `dim` may be None (all dims), an int or
 a tuple, negative from the end; `keepdim` keeps the reduced dims with size 1. `dtype` is what x is
 converted to first; without it integers and bools are summed and multiplied as int64.
-Source: torch.sum and its kin.
+Source: torch's functions of the same names; vector_norm is torch.linalg's.
 """
 
 from __future__ import annotations
@@ -18,8 +18,19 @@ from numpy.typing import DTypeLike
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.ops import elementwise
-from minigrad.ops.arguments import require_bool, require_number
-from minigrad.ops.shape import Dims, cat, normalize_dim, normalize_dims, stack, to_dtype
+from minigrad.ops.arguments import (
+    Dims,
+    normalize_dim,
+    normalize_dims,
+    refuse_bools,
+    require_bool,
+    require_elements,
+    require_float,
+    require_number,
+    to_dtype,
+    to_floats,
+)
+from minigrad.ops.shape import cat, stack
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -43,19 +54,6 @@ def _whole_as_int64(name: str, x: Tensor, dtype: DTypeLike | None) -> Tensor:
     return x.to(to_dtype(name, dtype))
 
 
-def _as_float(name: str, x: Tensor, dtype: DTypeLike | None = None) -> Tensor:
-    x = x if dtype is None else x.to(to_dtype(name, dtype))
-    if x.dtype.kind != "f":
-        raise RuntimeError(f"{name}: needs floating point input; got {x.dtype}")
-    return x
-
-
-def _require_elements(name: str, shape: tuple[int, ...], dims: tuple[int, ...],
-                      kind: type[Exception] = IndexError) -> None:
-    if 0 in (shape[d] for d in dims):
-        raise kind(f"{name}: cannot reduce over a dim of size 0; got shape {shape}")
-
-
 @op
 def sum(x: Tensor, *, dim: Dims = None, keepdim: bool = False,
         dtype: DTypeLike | None = None) -> Recorded:
@@ -70,7 +68,7 @@ def sum(x: Tensor, *, dim: Dims = None, keepdim: bool = False,
 def mean(x: Tensor, *, dim: Dims = None, keepdim: bool = False,
          dtype: DTypeLike | None = None) -> Recorded:
     """y = Σ x / n; NaN over no elements"""
-    x = _as_float("mean", x, dtype)
+    x = to_floats("mean", x, dtype)
     dims, shape = _over("mean", x, dim, keepdim), x.shape
     n = math.prod(shape[d] for d in dims)
     return (x.data.sum(dims, keepdims=keepdim) / x.dtype.type(n),
@@ -105,8 +103,8 @@ def prod(x: Tensor, *, dim: int | None = None, keepdim: bool = False,
 def _product_of_others(x: Tensor) -> Tensor:
     """The product of all elements along the last dim but the one in that place.
 
-    Without a division, which fails at 0: neighbours become pairs, and to the product of the other
-    pairs an element adds its neighbour. A recursion of depth log2 n.
+    A division would fail at 0. Instead neighbours are multiplied to pairs; the product of all other
+    elements is that of all other pairs, times the neighbour. The recursion has depth log2 n.
     """
     lead, n = x.shape[:-1], x.shape[-1]
     if n < 2:
@@ -138,8 +136,9 @@ def var(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
         keepdim: bool = False, correction: float | None = None) -> Recorded:
     """y = Σ (x - mean)² / max(0, n - correction)
 
-    correction: 1 unless given. unbiased: True is a correction of 1, False of 0; in the place of
-    `dim` as well, var(x, False). Raises TypeError where both are given. Source: torch.var.
+    correction: 1 unless given. unbiased: True means a correction of 1, False of 0; it may also be
+    given in the place of `dim`, as in var(x, False).
+    Raises: TypeError where both are given.
     """
     return _variance("var", x, dim, unbiased, keepdim, correction)
 
@@ -147,7 +146,7 @@ def var(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
 @op
 def std(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
         keepdim: bool = False, correction: float | None = None) -> Recorded:
-    """y = √var(x); gradient 0 where all x are equal. Arguments as for `var`. Source: torch.std."""
+    """y = √var(x); gradient 0 where all x are equal. Arguments as for `var`."""
     variance, variance_vjp = _variance("std", x, dim, unbiased, keepdim, correction)
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
@@ -159,11 +158,11 @@ def _variance(name: str, x: Tensor, dim: Dims | bool, unbiased: bool | None, kee
               correction: float | None) -> tuple[Array, Callable[[Tensor], Tensor]]:
     if isinstance(dim, bool) and unbiased is None:
         dim, unbiased = None, dim
-    x = _as_float(name, x)
+    x = to_floats(name, x)
     dims, shape = _over(name, x, dim, keepdim), x.shape
     n = math.prod(shape[d] for d in dims)
     freedom = n - _correction(name, unbiased, correction)
-    # off the first element, not off 0: of equal numbers the variance is then 0 to the last bit
+    # measured from the first element, not from 0, so that the variance of equal numbers is 0
     first = x.data[tuple(slice(0, 1) if d in dims else slice(None) for d in range(x.ndim))]
     centred = x.data - first
     centred = centred - centred.sum(dims, keepdims=True) / x.dtype.type(n)
@@ -171,7 +170,7 @@ def _variance(name: str, x: Tensor, dim: Dims | bool, unbiased: bool | None, kee
 
     def vjp(g: Tensor) -> Tensor:
         middle = x.mean(dims, keepdim=True)
-        if freedom <= 0 and (dim is None or not shape):     # as torch: over all dims without signs
+        if freedom <= 0 and (dim is None or not shape):     # as torch: over all dims, no signs
             return _spread(g, shape, dims) * elementwise.where(x == middle, math.nan, math.inf)
         return _spread(g, shape, dims) * (x - middle) * (2 / freedom if freedom else math.inf)
     divisor = freedom if n and freedom > 0 else 0
@@ -179,7 +178,7 @@ def _variance(name: str, x: Tensor, dim: Dims | bool, unbiased: bool | None, kee
 
 
 def _correction(name: str, unbiased: bool | None, correction: float | None) -> float:
-    """What is taken from n. Raises TypeError where both are given."""
+    """What is taken from n. Raises: TypeError where both are given."""
     if unbiased is not None:
         if correction is not None or not isinstance(unbiased, bool):
             raise TypeError(f"{name}: needs unbiased=True or False, or a correction; got "
@@ -207,7 +206,7 @@ def amin(x: Tensor, *, dim: Dims = (), keepdim: bool = False) -> Recorded:
 
 def _extreme(name: str, find: Any, x: Tensor, dim: Dims, keepdim: bool) -> Recorded:
     dims, shape = _over(name, x, dim, keepdim), x.shape
-    _require_elements(name, shape, dims, IndexError if dim not in (None, (), []) else RuntimeError)
+    require_elements(name, shape, dims, IndexError if dim not in (None, (), []) else RuntimeError)
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
         ties = x.data == _spread(y, shape, dims).data
@@ -225,20 +224,16 @@ class ValuesIndices(NamedTuple):
 
 def max(input: Any, dim: Any = None, keepdim: bool = False, *,
         other: Any = None) -> Tensor | ValuesIndices:
-    """The largest element; with `dim`, (values, indices), and those indices get the gradient; with
-    another tensor instead, max(x, other), the larger of the two elementwise (`maximum`).
-
-    Source: torch.max.
+    """The largest element. With `dim`, (values, indices): the gradient goes to those indices;
+    with another tensor instead, max(x, other), the larger of the two elementwise (`maximum`).
     """
     return _max_or_min("max", input, dim, keepdim, other)
 
 
 def min(input: Any, dim: Any = None, keepdim: bool = False, *,
         other: Any = None) -> Tensor | ValuesIndices:
-    """The smallest element; with `dim`, (values, indices), and those indices get the gradient; with
-    another tensor instead, min(x, other), the smaller of the two elementwise (`minimum`).
-
-    Source: torch.min.
+    """The smallest element. With `dim`, (values, indices): the gradient goes to those indices;
+    with another tensor instead, min(x, other), the smaller of the two elementwise (`minimum`).
     """
     return _max_or_min("min", input, dim, keepdim, other)
 
@@ -256,7 +251,7 @@ def _max_or_min(name: str, input: Any, dim: Any, keepdim: bool,
     if dim is None:
         if keepdim:
             raise TypeError(f"{name}: keepdim needs a dim")
-        _require_elements(name, x.shape, tuple(range(x.ndim)), RuntimeError)
+        require_elements(name, x.shape, tuple(range(x.ndim)), RuntimeError)
         return _of_all(x, find=np.max if name == "max" else np.min)
     indices = _position(name, x, dim, True)
     values = x.gather(dim, indices)
@@ -273,26 +268,20 @@ def _of_all(x: Tensor, *, find: Any) -> Recorded:
 
 
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position of the largest element (the first of several); over all without dim.
-
-    Source: torch.argmax.
-    """
+    """The position of the largest element (the first of several); over all without dim."""
     return _position("argmax", as_tensor("argmax", input), dim, keepdim)
 
 
 def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position of the smallest element (the first of several); over all without dim.
-
-    Source: torch.argmin.
-    """
+    """The position of the smallest element (the first of several); over all without dim."""
     return _position("argmin", as_tensor("argmin", input), dim, keepdim)
 
 
 def _position(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
-    if name in ("argmax", "argmin") and x.dtype.kind == "b":
-        raise RuntimeError(f"{name}: needs numbers; got bool")
+    if name in ("argmax", "argmin"):
+        refuse_bools(name, x)
     axis = None if dim is None else normalize_dim(name, dim, x.ndim)
-    _require_elements(name, x.shape, _over(name, x, axis, keepdim))
+    require_elements(name, x.shape, _over(name, x, axis, keepdim))
     if x.ndim == 0:
         return autograd.Tensor(np.zeros((), np.int64))
     find = np.argmax if name.endswith("max") else np.argmin
@@ -304,7 +293,7 @@ def _position(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
 def any(input: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether some element is not 0; False over no elements. A dim of () leaves x as it is.
 
-    Shapes and dtype: as `sum`; bool (uint8 for uint8). Source: torch.any.
+    Shapes and dtype: as `sum`; bool (uint8 for uint8).
     """
     return _truth("any", np.any, input, dim, keepdim)
 
@@ -312,7 +301,7 @@ def any(input: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
 def all(input: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether no element is 0; True over no elements. A dim of () leaves x as it is.
 
-    Shapes and dtype: as `sum`; bool (uint8 for uint8). Source: torch.all.
+    Shapes and dtype: as `sum`; bool (uint8 for uint8).
     """
     return _truth("all", np.all, input, dim, keepdim)
 
@@ -326,7 +315,7 @@ def _truth(name: str, find: Any, input: Any, dim: Dims, keepdim: bool) -> Tensor
     return autograd.Tensor(y.astype(np.uint8 if x.dtype == np.uint8 else np.bool_))
 
 
-# ---- stable exponentials ------------------------------------------------------------------------
+# ---- logsumexp and norms ------------------------------------------------------------------------
 
 @op
 def logsumexp(x: Tensor, *, dim: int | tuple[int, ...] | list[int],
@@ -343,34 +332,27 @@ def logsumexp(x: Tensor, *, dim: int | tuple[int, ...] | list[int],
             lambda g, y: _spread(g, shape, dims) * (x - _spread(y, shape, dims)).exp())
 
 
-@op
-def softmax(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
-    """y = e^x / Σ e^x.   vjp: y·(g - Σ g·y)"""
-    axes, shifted = _below_max("softmax", x, dim, dtype)
-    e = np.exp(shifted)
-    return (e / e.sum(axes, keepdims=True),
-            lambda g, y: y * (g - (g * y).sum(axes, keepdim=True)))
+def vector_norm(input: Any, ord: float = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """y = (Σ |x|^p)^(1/p), where p is ord; elements that are 0 add nothing to the gradient.
 
-
-@op
-def log_softmax(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
-    """y = x - log Σ e^x.   vjp: g - softmax(x)·Σ g"""
-    axes, shifted = _below_max("log_softmax", x, dim, dtype)
-    return (shifted - np.log(np.exp(shifted).sum(axes, keepdims=True)),
-            lambda g, y: _log_softmax_grad(g, y, axes=axes))
-
-
-@op
-def _log_softmax_grad(g: Tensor, y: Tensor, *, axes: tuple[int, ...]) -> Recorded:
-    """dx = g - e^y·Σ g"""
-    return (g.data - np.exp(y.data) * g.data.sum(axes, keepdims=True),
-            lambda c: c - (c * y.exp()).sum(axes, keepdim=True),
-            lambda c: -c * y.exp() * g.sum(axes, keepdim=True))
-
-
-def _below_max(name: str, x: Tensor, dim: int,
-               dtype: DTypeLike | None) -> tuple[tuple[int, ...], Array]:
-    """The axes to sum over, and x - max x, whose exponential cannot overflow."""
-    x = _as_float(name, x, dtype)
-    axes = (normalize_dim(name, dim, x.ndim),)[:x.ndim]
-    return axes, x.data - x.data.max(axes, keepdims=True, initial=-np.inf)
+    ord: any number; 0 counts the elements that are not 0, ±∞ gives the largest or smallest |x|.
+    """
+    x, p = as_tensor("vector_norm", input), ord
+    require_float("vector_norm", x)
+    require_number("vector_norm", ord=p)
+    over = {"dim": _over("vector_norm", x, dim, keepdim), "keepdim": keepdim}
+    if math.isinf(p):
+        return amax(x.abs(), **over) if p > 0 else amin(x.abs(), **over)
+    if p == 0:
+        return sum(x != 0, dtype=x.dtype, **over)
+    if p == 1:
+        return sum(x.abs(), **over)
+    if p == 2:
+        total = sum(x.square(), **over)
+    else:
+        zero = x.data == 0
+        powers = elementwise.where(zero, 1.0, x.abs()) ** p
+        total = sum(elementwise.where(zero, 0.0 if p > 0 else math.inf, powers), **over)
+    zero = total.data == 0
+    root = elementwise.where(zero, 1.0, total)
+    return elementwise.where(zero, 0.0, root.sqrt() if p == 2 else root ** (1 / p))

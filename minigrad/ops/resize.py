@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.autograd import Array, as_tensor
-from minigrad.ops.arguments import Size, require_bool, require_float, require_number
-from minigrad.ops.shape import to_int
+from minigrad.ops.arguments import Size, require_bool, require_float, require_number, to_int
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -41,9 +40,9 @@ def interpolate(input: Any, size: Size | None = None, scale_factor: Any = None,
     weights is that much wider.
 
     Shapes: x (N, C, L), (N, C, H, W) or (N, C, D, H, W); "linear", "bilinear" and "trilinear" take
-    one each of these. Size of y: ⌊size of x · scale_factor⌋. Raises ValueError for arguments that
-    do not go together, RuntimeError for sizes of 0. Source: torch.nn.functional.interpolate,
-    without the modes "area" and "bicubic".
+    one each of these. Size of y: ⌊size of x · scale_factor⌋.
+    Raises: ValueError for arguments that do not go together, RuntimeError for sizes of 0.
+    Source: torch.nn.functional.interpolate, without the modes "area" and "bicubic".
     """
     x = as_tensor("interpolate", input)
     _check("interpolate", x, mode, align_corners, antialias)

@@ -2,88 +2,32 @@
 
 Most give a view of the same memory, as NumPy does. Each gradient is the move backwards; where an
 element was copied (expand), its gradients are summed.
+Source: torch's functions of the same names.
 """
 
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from minigrad.autograd import Recorded, as_tensor, op
 from minigrad.kernels import concatenate
 from minigrad.ops import elementwise
+from minigrad.ops.arguments import (
+    Dims,
+    normalize_dim,
+    normalize_dims,
+    require_dims,
+    to_int,
+    to_ints,
+)
 from minigrad.ops.promotion import promote
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
-
-Dims = int | tuple[int, ...] | list[int] | None
-
-
-# ---- arguments ----------------------------------------------------------------------------------
-
-def to_int(name: str, argument: str, value: Any) -> int:
-    """An int, a NumPy integer or an integer tensor of one element as an int. Raises TypeError for
-    others, bools among them, ValueError for an int of more than 64 bits."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        n = operator.index(value)
-    except (TypeError, RuntimeError):
-        raise TypeError(f"{name}: {argument} must be an int; got {value!r}") from None
-    if not -2**63 <= n < 2**63:
-        raise ValueError(f"{name}: {argument} must fit in 64 bits; got {n}")
-    return n
-
-
-def to_ints(name: str, argument: str, values: Any) -> tuple[int, ...]:
-    """A tuple or list of ints as a tuple. Raises TypeError for anything else, a single int too."""
-    if not isinstance(values, tuple | list):
-        raise TypeError(f"{name}: {argument} must be a tuple of ints; got {values!r}")
-    for n in values:                            # the usual case, made short
-        if type(n) is not int or not -2**63 <= n < 2**63:
-            break
-    else:
-        return tuple(values)
-    return tuple(to_int(name, argument, value) for value in values)
-
-
-def to_dtype(name: str, dtype: DTypeLike) -> np.dtype[Any]:
-    """`dtype` as NumPy's; TypeError for what is none, or no numbers'."""
-    try:
-        found = np.dtype(dtype)
-    except (TypeError, ValueError):
-        found = np.dtype(object)
-    if found.kind not in "fiub":
-        raise TypeError(f"{name}: dtype must be one of floats, integers or bool; got {dtype!r}")
-    return found
-
-
-def normalize_dim(name: str, dim: int, ndim: int) -> int:
-    """`dim` counted from the front. Raises IndexError out of range; 0-d tensors accept 0 and -1."""
-    n = ndim or 1
-    if type(dim) is not int:                    # mostly it is one: made short
-        dim = to_int(name, "dim", dim)
-    if not -n <= dim < n:
-        raise IndexError(f"{name}: dim {dim} is out of range [-{n}, {n - 1}] for {ndim} dims")
-    return dim % n
-
-
-def normalize_dims(name: str, dim: Dims, ndim: int) -> tuple[int, ...]:
-    """`dim` as a tuple from the front; None and () mean all. Raises RuntimeError on duplicates."""
-    if dim is None or (isinstance(dim, tuple | list) and not dim):
-        return tuple(range(ndim))
-    dims = tuple(normalize_dim(name, d, ndim) for d in (dim if isinstance(dim, tuple | list)
-                                                        else (dim,)))
-    if len(set(dims)) != len(dims):
-        raise RuntimeError(f"{name}: dim {dim} names a dim twice")
-    return dims if ndim else ()
-
 
 # ---- one tensor ---------------------------------------------------------------------------------
 
@@ -91,7 +35,7 @@ def normalize_dims(name: str, dim: Dims, ndim: int) -> tuple[int, ...]:
 def reshape(x: Tensor, *, shape: tuple[int, ...]) -> Recorded:
     """The same elements in the same order in another shape; one size may be -1.
 
-    Raises RuntimeError where the number of elements differs. Source: torch.reshape.
+    Raises: RuntimeError where the number of elements differs.
     """
     before, shape = x.shape, to_ints("reshape", "shape", shape)
     size, unknown = math.prod(shape), shape.count(-1)
@@ -118,7 +62,7 @@ def view(input: Any, size: tuple[int, ...]) -> Tensor:
 
 @op
 def permute(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
-    """y's dim i is x's dim dims[i]. Source: torch.permute."""
+    """y's dim i is x's dim dims[i]."""
     dims = to_ints("permute", "dims", dims)
     if len(dims) != x.ndim:
         raise RuntimeError(f"permute: dims {dims} must name each of the {x.ndim} dims once")
@@ -128,7 +72,7 @@ def permute(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
-    """x with two dims exchanged. Source: torch.transpose."""
+    """x with two dims exchanged."""
     x = as_tensor("transpose", input)
     i, j = normalize_dim("transpose", dim0, x.ndim), normalize_dim("transpose", dim1, x.ndim)
     order = list(range(x.ndim))
@@ -138,7 +82,7 @@ def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
 
 
 def t(input: Any) -> Tensor:
-    """The transpose of a matrix; vectors and 0-d tensors as they are. Source: torch.t."""
+    """The transpose of a matrix; vectors and 0-d tensors as they are."""
     x = as_tensor("t", input)
     if x.ndim > 2:
         raise RuntimeError(f"t: needs at most 2 dims; got x {x.shape}")
@@ -161,10 +105,7 @@ def expand(x: Tensor, *, size: tuple[int, ...]) -> Recorded:
 
 
 def squeeze(input: Any, dim: Dims = None) -> Tensor:
-    """x without its dims of size 1, or without those of `dim` that have size 1; () names none.
-
-    Source: torch.squeeze.
-    """
+    """x without its dims of size 1, or without those of `dim` that have size 1; () names none."""
     x = as_tensor("squeeze", input)
     none = isinstance(dim, tuple | list) and not dim
     dims = () if none else normalize_dims("squeeze", dim, x.ndim)
@@ -172,14 +113,14 @@ def squeeze(input: Any, dim: Dims = None) -> Tensor:
 
 
 def unsqueeze(input: Any, dim: int) -> Tensor:
-    """x with a new dim of size 1 at position `dim`. Source: torch.unsqueeze."""
+    """x with a new dim of size 1 at position `dim`."""
     x = as_tensor("unsqueeze", input)
     at = normalize_dim("unsqueeze", dim, x.ndim + 1)
     return reshape(x, shape=(*x.shape[:at], 1, *x.shape[at:]))
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """x with dims start_dim … end_dim as one; 0-d becomes 1-d. Source: torch.flatten."""
+    """x with dims start_dim … end_dim as one; 0-d becomes 1-d."""
     x = as_tensor("flatten", input)
     i, j = normalize_dim("flatten", start_dim, x.ndim), normalize_dim("flatten", end_dim, x.ndim)
     if i > j:
@@ -189,7 +130,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @op
 def flip(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
-    """The order of the elements reversed along dims; () names none. Source: torch.flip."""
+    """The order of the elements reversed along dims; () names none."""
     dims = to_ints("flip", "dims", dims)
     axes = normalize_dims("flip", dims, x.ndim) if dims else ()
     return np.flip(x.data, axes), lambda g: flip(g, dims=axes)
@@ -197,9 +138,10 @@ def flip(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
 
 @op
 def roll(x: Tensor, *, shifts: int | tuple[int, ...], dims: Dims = None) -> Recorded:
-    """Elements moved by `shifts` places along `dims`, round the end; over flat x without dims.
+    """Elements moved by `shifts` places along `dims`, or along the flattened x; those that leave at
+    one end come in at the other.
 
-    Raises RuntimeError where there are not as many shifts as dims. Source: torch.roll.
+    Raises: RuntimeError where there are not as many shifts as dims.
     """
     by = to_ints("roll", "shifts", shifts if isinstance(shifts, tuple | list) else (shifts,))
     over = dims if isinstance(dims, tuple | list) else () if dims is None else (dims,)
@@ -214,29 +156,18 @@ def roll(x: Tensor, *, shifts: int | tuple[int, ...], dims: Dims = None) -> Reco
 
 
 def tril(input: Any, diagonal: int = 0) -> Tensor:
-    """The lower triangle of each matrix, zeros above; diagonal > 0 keeps some above the main one.
-
-    Source: torch.tril.
-    """
+    """The lower triangle of each matrix, zeros above; diagonal > 0 keeps some of those above."""
     return _triangle("tril", np.tril, input, diagonal)
 
 
 def triu(input: Any, diagonal: int = 0) -> Tensor:
-    """The upper triangle of each matrix, zeros below; diagonal > 0 drops some above the main one.
-
-    Source: torch.triu.
-    """
+    """The upper triangle of each matrix, zeros below; diagonal > 0 drops more."""
     return _triangle("triu", np.triu, input, diagonal)
-
-
-def _require_dims(name: str, n: int, x: Tensor) -> None:
-    if x.ndim < n:
-        raise RuntimeError(f"{name}: needs at least {n} dim{'s'[:n > 1]}; got x {x.shape}")
 
 
 def _triangle(name: str, cut: Any, input: Any, diagonal: int) -> Tensor:
     x, k = as_tensor(name, input), to_int(name, "diagonal", diagonal)
-    _require_dims(name, 2, x)
+    require_dims(name, 2, x)
     rows, columns = x.shape[-2:]
     k = max(-rows, min(k, columns))                     # beyond, all or nothing; NumPy overflows
     return elementwise.where(cut(np.ones((rows, columns), bool), k), x, False)
@@ -245,10 +176,8 @@ def _triangle(name: str, cut: Any, input: Any, diagonal: int) -> Tensor:
 # ---- several tensors ----------------------------------------------------------------------------
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """Tensors joined along `dim`; all other sizes must agree. One of shape (0,) fits to any.
-
-    Their dtypes are promoted to a common one. Source: torch.cat.
-    """
+    """Tensors joined along `dim`, in the dtype they are promoted to. All other sizes must agree,
+    but a tensor of shape (0,) fits any other."""
     xs = promote(*(as_tensor("cat", x) for x in _sequence("cat", tensors)))
     if not all(x.ndim for x in xs):
         raise RuntimeError("cat: 0-d tensors cannot be joined; use stack()")
@@ -283,7 +212,7 @@ def _slice(x: Tensor, dim: int, start: int, stop: int) -> Tensor:
 
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """Tensors of one shape along a new dim. Source: torch.stack."""
+    """Tensors of one shape along a new dim."""
     xs = [as_tensor("stack", x) for x in _sequence("stack", tensors)]
     if len({x.shape for x in xs}) != 1:
         raise RuntimeError(f"stack: needs tensors of one shape; got {[x.shape for x in xs]}")
@@ -293,12 +222,9 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
 
 def split(tensor: Any, split_size_or_sections: int | Sequence[int],
           dim: int = 0) -> tuple[Tensor, ...]:
-    """x in pieces of a size (the last may be smaller), or of the sizes listed.
-
-    Source: torch.split.
-    """
+    """x in pieces of a size (the last may be smaller), or of the sizes listed."""
     x, given = as_tensor("split", tensor), split_size_or_sections
-    _require_dims("split", 1, x)
+    require_dims("split", 1, x)
     axis = normalize_dim("split", dim, x.ndim)
     n = x.shape[axis]
     if isinstance(given, tuple | list):
@@ -317,11 +243,11 @@ def split(tensor: Any, split_size_or_sections: int | Sequence[int],
 
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """x in at most `chunks` pieces of equal size (the last may be smaller). Source: torch.chunk."""
+    """x in at most `chunks` pieces of equal size (the last may be smaller)."""
     x, chunks = as_tensor("chunk", input), to_int("chunk", "chunks", chunks)
     if chunks < 1:
         raise RuntimeError(f"chunk: needs at least 1 chunk; got {chunks}")
-    _require_dims("chunk", 1, x)
+    require_dims("chunk", 1, x)
     axis = normalize_dim("chunk", dim, x.ndim)
     n = x.shape[axis]
     return split(x, [0] * chunks if n == 0 else -(-n // chunks), axis)

@@ -1,9 +1,10 @@
 """Gradients against finite differences, for ops and functions of your own.
 
-The outputs y are weighed with a random cotangent u, L = Σ u·y, so that no mistake cancels out. Each
-input element is then moved by h to either side. Its gradient must lie between the two slopes
-(L(x) - L(x-h)) / h and (L(x+h) - L(x)) / h, give or take a tolerance: where y is smooth the two
-agree, and at a kink every value between them is a subgradient and right.
+The outputs y are weighed with random numbers u, L = Σ u·y, so that no mistake cancels out; u stands
+for the gradient that arrives at y and is called a *cotangent*. Each input element is then moved by
+h to either side. Its gradient must lie between the two slopes (L(x) - L(x-h)) / h and
+(L(x+h) - L(x)) / h, give or take a tolerance: where y is smooth the two agree, and at a kink every
+value between them is a subgradient and right.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ from minigrad.autograd import Array, enable_grad, grad
 from minigrad.tensor import Tensor
 
 Cotangent = Callable[[tuple[int, ...]], Array]      # from an output's shape
-
-
 USES_OTHERS = ("fn does not depend on its inputs, but on other tensors that require grad: make it "
                "use its arguments")
 
@@ -47,7 +46,7 @@ def gradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: f
     eps: the step h, times |x| where that exceeds 1.
     At a kink any subgradient passes; where y jumps there is none to compare with.
     fn is called twice for each element of the inputs; inputs × outputs slopes are held in memory.
-    Raises GradcheckError with a report; TypeError for float32 or what is no function or number;
+    Raises: GradcheckError with a report; TypeError for float32, or where fn is not a function;
     ValueError where nothing can be checked: no input requires grad, inputs or outputs that are not
     finite, a fn that is not deterministic or that does not use its arguments.
     Source: as torch.autograd.gradcheck, but along a random cotangent and aware of kinks.
@@ -61,7 +60,9 @@ def gradgradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, ato
     """True if the second derivatives of `fn(*inputs)` agree with finite differences.
 
     Checks (x, g) → the gradients of Σ g·fn(x) as `gradcheck` does, for a random g; the report calls
-    the one of output k `g[k]`. Raises as `gradcheck` does. Source: torch.autograd.gradgradcheck.
+    the one of output k `g[k]`.
+    Raises: as `gradcheck` does.
+    Source: torch.autograd.gradgradcheck.
     """
     _require_options("gradgradcheck", fn, eps, atol, rtol)
     return check_second(fn, arguments_of(inputs), seed, eps, atol, rtol)
@@ -70,7 +71,7 @@ def gradgradcheck(fn: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, ato
 def check(name: str, fn: Callable[..., Any], arguments: list[Any], cotangent: Cotangent,
           eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-5,
           names: Sequence[str] | None = None, brief: bool = False) -> bool:
-    """What `gradcheck` does, along a cotangent of one's own choice; `name` opens the messages.
+    """What `gradcheck` does, with a cotangent of the caller's choice; `name` opens the messages.
 
     brief: look at no more than 16 elements of each input, and stop, without a report, at the first
     that is wrong.
@@ -221,18 +222,15 @@ class _Comparison:
         return np.asarray(self.slopes.sum(1))
 
     @property
-    def low(self) -> Array:
-        """The least gradient that the slopes of every single output allow."""
-        return np.asarray(np.minimum(self.left, self.right).sum(1))
-
-    @property
-    def high(self) -> Array:
-        return np.asarray(np.maximum(self.left, self.right).sum(1))
+    def bounds(self) -> tuple[Array, Array]:
+        """The least and the greatest gradient that the slopes of every single output allow."""
+        return np.minimum(self.left, self.right).sum(1), np.maximum(self.left, self.right).sum(1)
 
     @property
     def excess(self) -> Array:
         """How far each element lies outside what is allowed: NaN or positive where it is wrong."""
-        beyond = np.maximum(self.low - self.analytic.ravel(), self.analytic.ravel() - self.high)
+        (low, high), g = self.bounds, self.analytic.ravel()
+        beyond = np.maximum(low - g, g - high)
         return np.asarray(beyond - self.atol - self.rtol * np.abs(self.numeric))
 
 
@@ -247,7 +245,7 @@ class _Probe:
         self.names = [names[i] if names else f"inputs[{i}]" for i in checked]
         self.name, self.fn, self.eps = name, fn, eps
 
-        ys = self.outputs()
+        ys = float_outputs(name, fn, self.inputs)
         if any(not np.isfinite(y.data).all() for y in ys):
             raise ValueError(f"{name}: an output is infinite or NaN; choose inputs well inside the "
                              "function's domain")
@@ -263,11 +261,9 @@ class _Probe:
             raise ValueError(f"{name}: fn gives different values for the same inputs; "
                              "fix its random numbers, or call eval() on its modules")
 
-    def outputs(self) -> list[Tensor]:
-        return float_outputs(self.name, self.fn, self.inputs)
-
     def weighed(self) -> Array:
-        return self.weights * _flat([y.data for y in self.outputs()])
+        return self.weights * _flat(
+            [y.data for y in float_outputs(self.name, self.fn, self.inputs)])
 
     def moved(self, k: int, n: int, h: float) -> Array:
         flat = self.leaves[k].data.reshape(-1)          # a view: leaves are C-contiguous
@@ -306,7 +302,7 @@ class _Probe:
 
     def wrong(self, it: _Comparison) -> Array:
         """Which elements have a wrong gradient."""
-        places = ~(it.excess <= 0)                      # NaN is wrong, too
+        places = ~(it.excess <= 0)                      # NaN is wrong as well
         for row in np.flatnonzero(places):
             places[row] = not self.jumps(it, int(row))
         return np.asarray(places)
@@ -335,7 +331,7 @@ def _report(name: str, it: _Comparison, comparisons: list[_Comparison], wrong: A
     shape, g = it.analytic.shape, it.analytic.ravel()
     n = int(np.argmax(np.where(wrong, np.nan_to_num(it.excess, nan=math.inf), -math.inf)))
     index = tuple(int(i) for i in np.unravel_index(n, shape))
-    low, high = it.low[n], it.high[n]
+    low, high = (bound[n] for bound in it.bounds)
     kink = high - low > 2 * it.atol + 1e-3 * (abs(low) + abs(high))
     return "\n".join([
         f"{name}: the gradient by {it.name} of shape {shape} is wrong at {wrong.sum()} of "

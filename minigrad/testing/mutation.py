@@ -62,7 +62,8 @@ def check_second_gradient(fn: Function, inputs: Sequence[Any]) -> None:
 
 
 def check_adjoint(fn: Function, inputs: Sequence[Any]) -> None:
-    """⟨u, Jv⟩ = ⟨Jᵀu, v⟩ for random u and v: Jv by a central difference, Jᵀu by the vjps."""
+    """⟨u, Jv⟩ = ⟨Jᵀu, v⟩ for random u and v, which says that the vjps apply the transpose Jᵀ (the
+    *adjoint*) of the derivative J: Jv by a central difference, Jᵀu by the vjps."""
     leaves = leaves_of(inputs)
     ys = float_outputs("adjoint", fn, leaves)
     rng, cotangent = np.random.default_rng(11), random_cotangent(7)
@@ -227,7 +228,7 @@ class Row:
         if self.reason:
             return []
         expected = [name for name in self.mutation.seen_by if name in self.caught]
-        if not expected:                # a choice of checks of one's own: any of them will do
+        if not expected:                # the caller's own checks: any of them will do
             return [] if any(self.caught.values()) else list(self.caught)
         return [name for name in expected if not self.caught[name]]
 
@@ -248,7 +249,7 @@ class Report:
 
     @property
     def stale(self) -> list[Row]:
-        """The mutants that are declared to be no mistake, and yet are caught."""
+        """The mutants that are declared to make no difference, and yet are caught."""
         return [row for row in self.rows if row.reason and any(row.caught.values())]
 
     @property
@@ -303,7 +304,7 @@ def mutate(fn: Function, inputs: Any, *, checks: Mapping[str, Check] = CHECKS,
     to see what it is worth.
     equivalent: the name of a mutation, or with the input's before it as in "inputs[1] rolled" →
     why it makes no difference to this function.
-    Raises TypeError and ValueError as `gradcheck` does.
+    Raises: TypeError and ValueError as `gradcheck` does.
     """
     if not callable(fn):
         raise TypeError(f"mutate: fn must be a function; got {type(fn).__name__}")

@@ -2,6 +2,7 @@
 
 from op_cases import (
     activation,
+    class_loss,
     conv,
     einsum,
     elementwise,
@@ -18,5 +19,6 @@ from op_cases import (
 from op_cases.case import Call as Call, Error as Error, OpCase as OpCase
 
 CASES: list[OpCase] = [case for family in (elementwise, reduce, shape, index, linalg, einsum,
-                                           conv, pool, norm, activation, loss, resize, functional)
+                                           conv, pool, norm, activation, loss, class_loss,
+                                           resize, functional)
                        for case in family.CASES]

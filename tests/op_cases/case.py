@@ -67,7 +67,8 @@ class OpCase:
     enough that every vjp is far from zero.
     examples: pinned calls, smooth as well; on each input of at least one of them every mutant of
     the gradient must make a difference (no dim of size 1, no symmetry).
-    corners: calls at kinks, ties, infinities, NaN; compared with torch only.
+    corners: calls where a value or a gradient is a matter of choice: zeros, kinks, ties,
+    infinities, NaN, extreme numbers. They are compared with torch only; None: there are none.
     run: how to call the op where not as `op(*tensors, **static)`; reference is called alike.
     differentiable: False where no output carries a gradient.
     zero_gradient: True where the gradient is zero everywhere it exists.

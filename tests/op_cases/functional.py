@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import torch.nn.functional as F
 from domains import (
@@ -15,13 +13,12 @@ from domains import (
     real,
     seeds,
     shapes,
-    special,
     tied,
 )
 from hypothesis import strategies as st
 
 from minigrad import functional as ops
-from op_cases.case import Call, Error, OpCase, example, unary
+from op_cases.case import Call, Error, OpCase, example
 
 
 @st.composite
@@ -70,25 +67,9 @@ def cosine_calls(draw, domain=nonzero, eps=(1e-8,)) -> Call:
                 eps=draw(st.sampled_from(eps)))
 
 
-def rows_static(embedding):
-    def run(weight, *, rows, **static):
-        return embedding(rows, weight, **static)
-    return run
-
-
-ROWS = np.array([[0, 2, 2], [3, 0, 1]])
-embedding_calls = functools.partial(
-    st.builds,
-    lambda rng, rows, **padding: Call(real(rng, (4, 3)), rows=np.array(rows, np.int64),
-                                    **padding),
-    seeds, st.lists(st.integers(0, 3), max_size=5))
 X = np.ones((2, 3))
 
 CASES = [
-    OpCase(ops.sigmoid, F.sigmoid, unary(real), (example(1, real, (2, 3)),),
-           corners=unary(special), name="functional.sigmoid"),
-    OpCase(ops.tanh, F.tanh, unary(real), (example(1, real, (2, 3)),),
-           corners=unary(special), name="functional.tanh"),
     *(OpCase(getattr(ops, name), getattr(F, name), softmax_calls(),
              (example(1, real, (2, 3), dim=1), example(2, real, (2, 3, 4), dim=-2)),
              (Error(Call(X, dim=2), IndexError, f"{name}: dim 2 is out of range"),
@@ -139,18 +120,4 @@ CASES = [
             Error(Call(np.ones((2, 3), int), np.ones((2, 3), int)), RuntimeError,
                   "cosine_similarity: needs floating point")),
            corners=cosine_calls(tied, eps=(1e-8, 0.5, 3))),
-    OpCase(ops.embedding, rows_static(F.embedding), embedding_calls(),
-           (Call(real(np.random.default_rng(10), (4, 3)), rows=ROWS),
-            Call(real(np.random.default_rng(11), (4, 3)), rows=ROWS.astype(np.int32))),
-           (Error(Call(X, rows=np.array([2])), IndexError, r"must lie in \[0, 1\]; got 2 to 2"),
-            Error(Call(X, rows=np.array([-1])), IndexError, "got -1 to -1"),
-            Error(Call(X, rows=np.array([0.5])), RuntimeError, "needs int64 or int32"),
-            Error(Call(X, rows=np.array([True])), RuntimeError, "needs int64 or int32"),
-            Error(Call(np.ones(3), rows=ROWS), RuntimeError, r"a weight \(V, D\); .* \(3,\)"),
-            Error(Call(X, rows=np.array([1]), padding_idx=1.0), TypeError,
-                  "padding_idx must be an int; got 1.0"),
-            Error(Call(X, rows=np.array([1]), max_norm="1"), TypeError,
-                  "max_norm must be a number; got '1'")),
-           run=rows_static(ops.embedding),
-           corners=embedding_calls(padding_idx=st.sampled_from([None, 2, -1]))),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 from domains import any_shapes, broadcastable, dim_of, real, seeds, shapes, special
@@ -89,6 +91,23 @@ def fillings(draw, domain=real) -> Call:
 
 
 ROWS = np.array([0, 1, 1, 0])
+
+
+def rows_static(embedding):
+    @functools.wraps(embedding)
+    def run(weight, *, rows, **static):
+        return embedding(rows, weight, **static)
+    return run
+
+
+LOOKED_UP = np.array([[0, 2, 2], [3, 0, 1]])
+
+
+def embedding_calls(**padding) -> st.SearchStrategy[Call]:
+    return st.builds(lambda rng, rows, **padding: Call(real(rng, (4, 3)),
+                                                       rows=np.array(rows, np.int64), **padding),
+                     seeds, st.lists(st.integers(0, 3), max_size=5), **padding)
+
 
 CASES = [
     OpCase(ops.getitem, torch_getitem, getitem_calls(),
@@ -179,4 +198,22 @@ CASES = [
                   r"masked_fill: a mask of shape \(2, 2\) does not broadcast with x \(2, 3\)")),
            corners=fillings(special),
            run=lambda x, value, mask: ops.masked_fill(x, mask, value)),
+    OpCase(ops.embedding, rows_static(torch.nn.functional.embedding), embedding_calls(),
+           (Call(real(np.random.default_rng(10), (4, 3)), rows=LOOKED_UP),
+            Call(real(np.random.default_rng(11), (4, 3)), rows=LOOKED_UP.astype(np.int32)),
+            # every row once: there scaling by 1 is no scaling, and finite differences apply
+            Call(real(np.random.default_rng(12), (4, 3)), rows=np.array([3, 0, 1, 2]),
+                 scale_grad_by_freq=True)),
+           (Error(Call(X, rows=np.array([2])), IndexError, r"must lie in \[0, 1\]; got 2 to 2"),
+            Error(Call(X, rows=np.array([-1])), IndexError, "got -1 to -1"),
+            Error(Call(X, rows=np.array([0.5])), RuntimeError, "needs int64 or int32"),
+            Error(Call(X, rows=np.array([True])), RuntimeError, "needs int64 or int32"),
+            Error(Call(np.ones(3), rows=LOOKED_UP), RuntimeError, r"a weight \(V, D\); .* \(3,\)"),
+            Error(Call(X, rows=np.array([1]), padding_idx=1.0), TypeError,
+                  "padding_idx must be an int; got 1.0"),
+            Error(Call(X, rows=np.array([1]), max_norm="1"), TypeError,
+                  "max_norm must be a number; got '1'")),
+           run=rows_static(ops.embedding),
+           corners=embedding_calls(padding_idx=st.sampled_from([None, 2, -1]),
+                                   scale_grad_by_freq=st.booleans())),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 
 import numpy as np
@@ -37,6 +38,7 @@ def whole(rng, shape):
 
 def typed(f):
     """torch's f, called with NumPy's dtypes."""
+    @functools.wraps(f)
     def call(x, dtype=None, **more):
         if dtype is None:
             return f(x, **more)
@@ -95,6 +97,17 @@ def empty(op, dim, kind=IndexError) -> Error:
 def integers(op, **static) -> Error:
     return Error(Call(np.arange(3), **static), RuntimeError,
                  f"{op.__name__}: needs floating point input; got int64")
+
+
+def reduction(op, reference, domain: Domain = real, corners: Domain | None = special, *, none=True,
+              shape=None, errors=(), examples=(), more_corners=()) -> OpCase:
+    """An op that takes dim and keepdim, as `sum` does. none: whether dim may be None."""
+    return OpCase(op, reference, over_dims(domain, shape, none=none),
+                  (example(14, domain, (2, 3), dim=1),
+                   example(15, domain, (3, 2, 2), dim=(0, -1), keepdim=True), *examples),
+                  (*out_of_range(op), twice(op), no_bool(op, dim=0), *errors),
+                  corners=None if corners is None else st.one_of(over_dims(corners, none=none),
+                                                                 *more_corners))
 
 
 def constant_rows(rng, n: int) -> Call:
@@ -200,33 +213,25 @@ def truth(op, reference) -> OpCase:
                   differentiable=False)
 
 
-def exponential(op, reference) -> OpCase:
-    return OpCase(op, typed(reference), over_dim(real, keepdim=False),
-                  (example(12, real, (2, 3), dim=1), example(13, real, (2, 3), dim=-2),
-                   example(13, real, (2, 3), dim=1, dtype=np.dtype("float64"))),
-                  (*out_of_range(op), integers(op, dim=0),
-                   Error(Call(X, dim=0, dtype="int64"), RuntimeError,
-                         f"{op.__name__}: needs floating point input; got int64")),
-                  corners=st.one_of(over_dim(special, keepdim=False),
-                                    over_dim(whole, keepdim=False, dtype=dtypes("float64"))))
+@st.composite
+def norm_calls(draw, domain=nonzero, ord=(0.5, 1, 1.5, 2.0, 3, -1, np.inf, -np.inf)) -> Call:
+    shape = draw(any_shapes(1, 3) if domain is tied else shapes(1, 3))
+    ord = draw(st.sampled_from([n for n in ord if 0 < n < np.inf or 0 not in shape]))
+    return Call(domain(draw(seeds), shape), ord=ord, dim=draw(dims_of(len(shape), none=False)),
+                keepdim=draw(st.booleans()))
 
 
 CASES = [
-    OpCase(ops.sum, typed(torch.sum), over_dims(real),
-           (example(14, real, (2, 3), dim=1), example(15, real, (3, 2, 2), dim=(0, -1),
-                                                      keepdim=True),
-            example(14, real, (2, 3), dim=(), dtype=np.dtype("float64"))),
-           (*out_of_range(ops.sum), twice(ops.sum), no_bool(ops.sum, dim=0)),
-           corners=st.one_of(over_dims(special), over_dims(whole),
-                             over_dims(tied, dtype=dtypes("float32", "int64", "bool")),
-                             over_dims(whole, dtype=dtypes("float64", "int64", "uint8")))),
-    OpCase(ops.mean, typed(torch.mean), over_dims(real, shapes()),
-           (example(16, real, (2, 3), dim=1), example(17, real, (3, 2, 2), dim=(0, -1),
-                                                      keepdim=True),
-            example(16, real, (2, 3), dim=(), dtype=np.dtype("float64"))),
-           (*out_of_range(ops.mean), twice(ops.mean), integers(ops.mean), no_bool(ops.mean, dim=0),
-            Error(Call(X, dtype="int64"), RuntimeError, "mean: needs floating point input")),
-           corners=st.one_of(over_dims(special), over_dims(whole, dtype=dtypes("float64")))),
+    reduction(ops.sum, typed(torch.sum),
+              examples=(example(14, real, (2, 3), dim=(), dtype=np.dtype("float64")),),
+              more_corners=(over_dims(whole),
+                            over_dims(tied, dtype=dtypes("float32", "int64", "bool")),
+                            over_dims(whole, dtype=dtypes("float64", "int64", "uint8")))),
+    reduction(ops.mean, typed(torch.mean), shape=shapes(),
+              examples=(example(16, real, (2, 3), dim=(), dtype=np.dtype("float64")),),
+              errors=(integers(ops.mean), Error(Call(X, dtype="int64"), RuntimeError,
+                                                "mean: needs floating point input")),
+              more_corners=(over_dims(whole, dtype=dtypes("float64")),)),
     OpCase(ops.prod,
            typed(lambda x, dim=None, **more: x.prod(**more) if dim is None
                  else x.prod(dim, **more)),
@@ -252,14 +257,17 @@ CASES = [
     position(ops.argmin, torch.argmin),
     truth(ops.any, torch.any),
     truth(ops.all, torch.all),
-    OpCase(ops.logsumexp, torch.logsumexp, over_dims(real, shapes(), none=False),
-           (example(20, real, (2, 3), dim=1), example(21, real, (3, 2, 2), dim=(0, -1),
-                                                      keepdim=True)),
-           (*out_of_range(ops.logsumexp), twice(ops.logsumexp), no_bool(ops.logsumexp, dim=0),
-            Error(Call(X, dim=None), TypeError, "logsumexp: dim must be an int or a tuple")),
-           corners=st.one_of(over_dims(special, none=False), over_dims(real, none=False))),
-    exponential(ops.softmax, torch.softmax),
-    exponential(ops.log_softmax, torch.log_softmax),
+    reduction(ops.logsumexp, torch.logsumexp, shape=shapes(), none=False,
+              errors=(Error(Call(X, dim=None), TypeError,
+                            "logsumexp: dim must be an int or a tuple"),),
+              more_corners=(over_dims(real, none=False),)),
+    OpCase(ops.vector_norm, torch.linalg.vector_norm, norm_calls(),
+           (example(24, nonzero, (2, 3), dim=1), example(32, nonzero, (2, 3), ord=1, dim=0),
+            example(33, nonzero, (2, 3), ord=3.0, keepdim=True)),
+           (*out_of_range(ops.vector_norm)[:1],
+            Error(Call(X, ord="1"), TypeError, "vector_norm: ord must be a number; got '1'"),
+            Error(Call(X > 1), RuntimeError, "vector_norm: needs floating point .* got bool")),
+           corners=norm_calls(tied, ord=(0, 0.5, 1, 2.0, 3, np.inf))),
     OpCase(ops.cumsum, typed(torch.cumsum), over_dim(real, keepdim=False),
            (example(22, real, (2, 3), dim=1), example(23, real, (2, 3), dim=-2),
             example(22, real, (2, 3), dim=1, dtype=np.dtype("float64"))),

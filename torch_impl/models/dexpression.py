@@ -60,7 +60,7 @@ class DeXpression(nn.Module):
     262,000 parameters and 21 million multiplications.
     size: height and width of the images; the linear layer depends on it.
     Shapes: x (N, in_channels, size, size) → (N, classes).
-    Raises ValueError for an unknown variant, or a size too small to be pooled.
+    Raises: ValueError for an unknown variant, or a size too small to be pooled.
     """
 
     def __init__(self, classes: int = 7, size: int = 224, variant: str = "paper",

@@ -1,0 +1,155 @@
+"""Losses of a choice among classes: how surprised the prediction is by the class that is true.
+
+Source: torch.nn.functional's functions of the same names.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigrad.autograd import Array, Recorded, as_tensor, op
+from minigrad.ops.arguments import require_float, require_number, require_reduction, to_int
+from minigrad.ops.elementwise import div, where
+
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor
+
+
+@op
+def _class_losses(x: Tensor, *, target: Array, each: Array, counts: Array,
+                  total: float | None) -> Recorded:
+    """y[n, …] = -each·x[n, target[n, …], …], 0 for what does not count; or their sum over total"""
+    places: tuple[Array, ...] = np.indices(target.shape, sparse=True)
+    shape = x.shape
+    at_class = (places[0], target, *places[1:])
+    y = np.where(counts, -x.data[at_class] * each, 0).astype(x.dtype, copy=False)
+    static = {"target": target, "each": each, "counts": counts, "total": total}
+    return (y if total is None else np.add.reduce(y, None) / total,
+            lambda g: _class_losses_grad(g, at_class=at_class, shape=shape, static=static))
+
+
+@op
+def _class_losses_grad(g: Tensor, *, at_class: Any, shape: tuple[int, ...],
+                       static: dict[str, Any]) -> Recorded:
+    """dx = 0, but -each·g / total at each item's class; linear, as the losses are"""
+    dx = np.zeros(shape, g.dtype)
+    share = g.data if static["total"] is None else g.data / static["total"]
+    dx[at_class] = np.where(static["counts"], -share * static["each"], 0)
+    return dx, lambda c: _class_losses(c, **static)
+
+
+def nll_loss(input: Any, target: Any, weight: Any = None, size_average: None = None,
+             ignore_index: int = -100, reduce: None = None, reduction: str = "mean") -> Tensor:
+    """-w_t · x_t for the true class t of each item: cross_entropy after log_softmax.
+
+    Shapes, ignore_index, "mean" and errors as cross_entropy.
+    """
+    name = "nll_loss"
+    require_reduction(name, reduction, size_average, reduce)
+    x, t = as_tensor(name, input), as_tensor(name, target)
+    require_float(name, x)
+    to_int(name, "ignore_index", ignore_index)
+    return _nll(name, x, t, weight, ignore_index, reduction)
+
+
+def _nll(name: str, x: Tensor, given: Tensor, weight: Any, ignore_index: int, reduction: str
+         ) -> Tensor:
+    batch, t = _by_item(name, x, given)
+    counts = t.data != ignore_index
+    chosen = np.where(counts, t.data, 0)
+    if chosen.size and (chosen.min() < 0 or chosen.max() >= batch.shape[1]):
+        raise IndexError(f"{name}: target must lie in [0, {batch.shape[1] - 1}] or be "
+                         f"ignore_index {ignore_index}; got {chosen.min()} to {chosen.max()}")
+    w = _class_weights(name, weight, batch)
+    each = np.where(counts, 1 if w is None else w.data[chosen], 0).astype(batch.dtype)
+    total = {"mean": np.add.reduce(each, None), "sum": 1.0}.get(reduction)
+    losses = _class_losses(batch, target=chosen, each=each, counts=counts, total=total)
+    return losses if total is not None else losses.reshape(given.shape if x.ndim > 1 else ())
+
+
+def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: None = None,
+                  ignore_index: int = -100, reduce: None = None, reduction: str = "mean",
+                  label_smoothing: float = 0.0) -> Tensor:
+    """How surprised softmax(x) is by the true class t: -w_t · log softmax(x)_t.
+
+    Items of class ignore_index do not count; "mean" divides by the weights of those that do. With
+    label_smoothing ε, each of the C classes gets ε/C of the truth. A floating point target holds
+    the probabilities of the classes.
+    Shapes: x (C,), (N, C) or (N, C, d1, …); target the same without C, or x's if it holds
+    probabilities; weight (C,).
+    Raises: ValueError or RuntimeError where shapes do not fit, IndexError for a class out of range.
+    """
+    name = "cross_entropy"
+    require_reduction(name, reduction, size_average, reduce)
+    x, t = as_tensor(name, input), as_tensor(name, target)
+    require_float(name, x)
+    require_number(name, label_smoothing=label_smoothing)
+    to_int(name, "ignore_index", ignore_index)
+    if not 0 <= label_smoothing <= 1:
+        raise RuntimeError(f"{name}: label_smoothing must lie in [0, 1]; got {label_smoothing}")
+    if x.ndim == 0:
+        raise ValueError(f"{name}: x must be (C,), (N, C) or (N, C, d1, …); got ()")
+    log_p = x.log_softmax(1 if x.ndim > 1 else 0)
+    if t.dtype.kind == "f":
+        if ignore_index >= 0:
+            raise RuntimeError(f"{name}: ignore_index is for class numbers; got {ignore_index} and "
+                               f"a target of {t.dtype}")
+        return _soft_cross_entropy(log_p, t, weight, reduction, label_smoothing)
+    loss = _nll(name, log_p, t, weight, ignore_index, reduction)
+    if label_smoothing == 0:
+        return loss
+    batch, classes = _by_item(name, log_p, t)
+    counts = classes.data != ignore_index
+    w = _class_weights(name, weight, batch)
+    spread = -(batch if w is None else batch * w.reshape(-1, *[1] * (batch.ndim - 2))).sum(1)
+    spread = where(counts, spread, 0.0)
+    if reduction == "mean":
+        own = counts if w is None else w.data[np.where(counts, classes.data, 0)]
+        each = np.where(counts, own, 0)
+        spread = div(spread.sum(), each.sum(dtype=batch.dtype))
+    else:
+        spread = (spread.sum() if reduction == "sum" else spread).reshape(loss.shape)
+    return loss * (1 - label_smoothing) + spread * (label_smoothing / max(batch.shape[1], 1))
+
+
+def _soft_cross_entropy(log_p: Tensor, t: Tensor, weight: Any, reduction: str, smoothing: float
+                        ) -> Tensor:
+    if t.shape != log_p.shape:
+        raise RuntimeError(f"cross_entropy: target of probabilities must have x's shape; got x "
+                           f"{log_p.shape}, target {t.shape}")
+    axis = 1 if log_p.ndim > 1 else 0
+    if smoothing:
+        t = t * (1 - smoothing) + smoothing / max(log_p.shape[axis], 1)
+    w = _class_weights("cross_entropy", weight, log_p)
+    losses = -(log_p * t if w is None
+               else log_p * t * w.reshape(-1, *[1] * max(log_p.ndim - 2, 0))).sum(axis)
+    if reduction == "mean":
+        return losses.sum() / losses.numel()
+    return losses.sum() if reduction == "sum" else losses
+
+
+# ---- what they share -----------------------------------------------------------------------------
+
+def _by_item(name: str, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """x as (N, C, …) and the classes as (N, …)"""
+    if t.dtype not in (np.int64, np.uint8):
+        raise RuntimeError(f"{name}: target must hold class numbers, int64 or uint8; got {t.dtype}")
+    if x.ndim == 1:
+        x, t = x.unsqueeze(0), t.unsqueeze(0) if t.ndim == 0 else t
+    if x.ndim < 2 or t.shape != (x.shape[0], *x.shape[2:]):
+        raise ValueError(f"{name}: target must have x's shape without the classes in dim 1; "
+                         f"got x {x.shape}, target {t.shape}")
+    return x, t
+
+
+def _class_weights(name: str, weight: Any, x: Tensor) -> Tensor | None:
+    classes = x.shape[1 if x.ndim > 1 else 0]
+    if weight is None:
+        return None
+    w = as_tensor(name, weight)
+    if w.shape != (classes,) or w.dtype != x.dtype:
+        raise RuntimeError(f"{name}: weight must have one entry for each of {classes} classes and "
+                           f"x's dtype {x.dtype}; got {w.shape}, {w.dtype}")
+    return w
