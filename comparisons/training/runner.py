@@ -255,11 +255,12 @@ def digest(split: Split) -> str:
 def difference(known: dict[str, Any], asked: dict[str, Any], defaults: dict[str, Any]) -> str:
     """The first setting in which a checkpoint and what is asked for differ; empty if none does.
 
-    defaults: of the options; one that a checkpoint does not name had its default.
+    defaults: of the options; one that a checkpoint does not name, or leaves open, had its default.
     """
     known, asked = ({**c, **c.get("options", {})} for c in (known, asked))
     for key, value in asked.items():
-        there = known.get(key, defaults.get(key))
+        there = known.get(key)
+        there = defaults.get(key) if there is None else there
         if key != "options" and there != value:
             return f"{key} {there}, not {value}"
     return ""

@@ -15,7 +15,7 @@ import pytest
 from running import ROOT, one_line, results, run_of
 
 from comparisons.cli import main
-from comparisons.training import progress
+from comparisons.training import progress, runner
 from minigrad import checkpoint
 
 
@@ -110,3 +110,11 @@ def test_ctrl_c_ends_in_one_line_and_keeps_what_was_finished(tmp_path):
     assert [line for line in err.splitlines() if line] == ["interrupted; what was finished is kept"]
     assert [r["task"] for r in results(tmp_path)["runs"]] == ["regression"]
     checkpoint.load(last)
+
+
+def test_an_option_that_a_checkpoint_does_not_know_had_its_default():
+    known = {"epochs": 3, "options": {"seed": 0, "folds": None, "of_another_task": 1}}
+    asked = {"epochs": 3, "options": {"seed": 0, "folds": 10, "arms": 3}}
+    assert runner.difference(known, asked, {"folds": 10, "arms": 3}) == ""
+    assert runner.difference(known, asked, {"folds": 10, "arms": 2}) == "arms 2, not 3"
+    assert runner.difference(known | {"epochs": 4}, asked, {}) == "epochs 4, not 3"
