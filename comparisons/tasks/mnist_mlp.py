@@ -30,6 +30,8 @@ class MnistMlpTask(ImageTask[Options]):
     epochs = EPOCHS
     batch_size = BATCH_SIZE
     lr = LR
+    notes = ("The loss is the cross-entropy: the mean of −ln p, where p is the probability that "
+             "the network gives to the true class.", *ImageTask.notes)
 
     def load(self, options: Options) -> Data:
         """What the user has; else a download where there is internet; else the embedded digits."""

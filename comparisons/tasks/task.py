@@ -66,6 +66,7 @@ class Headline:
     reference: str                  # what the baseline is, in words
     baseline: str                   # its key
     format: str = ".2%"
+    explanation: str = ""           # what the metric and its reference are, for the report
 
 
 class Task(ABC, Generic[OptionsT]):
@@ -86,6 +87,7 @@ class Task(ABC, Generic[OptionsT]):
     checkpoint_every = 1            # epochs
     averaging: float | None = None  # decay of a moving average of the weights, which is judged
     shuffle = True
+    notes: tuple[str, ...] = ()     # for the report: how its figures are made, by the sentence
 
     def recipe(self, options: OptionsT, n_train: int) -> Recipe:
         """The settings of a training on `n_train` items."""
