@@ -21,7 +21,7 @@ from comparisons.report.style import (
     RULE,
     SHADES,
     STYLE,
-    legend,
+    legend_entries,
     name_rows,
     new_axes,
     percent,
@@ -33,6 +33,7 @@ Details = dict[str, dict[str, Any]]     # by implementation
 
 SMALLEST = 1e-17        # the least that a logarithmic axis shows: 0 has no place on it
 COUNTED = 20            # classes up to which a confusion matrix has room for numbers
+LEVEL = 0.02            # a curve that changes by less, as a part of its value, is shown as level
 BAR = "#bdb8ae"         # of an interval
 DOTS: dict[str, dict[str, Any]] = {"torch": {"ms": 9, "alpha": 0.55, "mew": 0},
                                    "minigrad": {"ms": 4.5, "zorder": 3, "mew": 0}}
@@ -70,14 +71,13 @@ def learning_curve(details: Details, key: str, label: str, *, log: bool) -> Mark
             plain_log(ax.yaxis)
         elif key.endswith("accuracy"):
             percent(ax.yaxis)
-        else:
-            ax.ticklabel_format(axis="y", useOffset=False)
+        if highest - lowest < LEVEL * abs(highest):
+            ax.set_ylim(lowest - LEVEL * abs(highest), highest + LEVEL * abs(highest))
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))
         if length == 1:
             ax.set_xlim(0, 2)           # its ticks would be parts of an epoch
             ax.set_xticks([1])
-            ax.margins(y=1)
-        legend(ax)
+        ax.legend(*legend_entries(ax), loc="best")
         return svg(figure, label)
 
 
@@ -130,8 +130,8 @@ def per_class(details: Details, label: str) -> Markup:
         name_rows(ax, [f"{known['classes'][k]}, {count[k]:,}" for k in order], list(rows))
         ax.set_xlim(right=1.02)
         percent(ax.xaxis)
-        figure.legend(loc="outside lower center", ncols=2, columnspacing=1.5, handletextpad=0.2,
-                      fontsize=8.5)
+        figure.legend(*legend_entries(ax), loc="outside lower center", ncols=2, columnspacing=1.5,
+                      handletextpad=0.2, fontsize=8.5)
         return svg(figure, label)
 
 
@@ -148,7 +148,7 @@ def split_accuracies(details: Details, label: str) -> Markup:
         ax.set_xlabel("split")
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(10, integer=True))
         percent(ax.yaxis)
-        legend(ax)
+        ax.legend(*legend_entries(ax), loc="best")
         return svg(figure, label)
 
 
@@ -169,7 +169,8 @@ def coefficients(details: Details, label: str) -> Markup:
                     label=TITLES[impl], **DOTS[impl])
         name_rows(ax, names, list(rows))
         ax.set_xlabel("coefficient")
-        figure.legend(loc="outside lower center", ncols=4, columnspacing=1, handletextpad=0.3)
+        figure.legend(*legend_entries(ax), loc="outside lower center", ncols=4, columnspacing=1,
+                      handletextpad=0.3)
         return svg(figure, label)
 
 
@@ -189,7 +190,7 @@ def calibration(details: Details, label: str) -> Markup:
         percent(ax.yaxis)
         ax.set_xlabel("predicted probability, mean of the group")
         ax.set_ylabel("share that came true")
-        ax.legend(loc="upper left")
+        ax.legend(*legend_entries(ax), loc="upper left")
         return svg(figure, label)
 
 
@@ -205,5 +206,5 @@ def predicted(details: Details, label: str) -> Markup:
         ax.plot(ends, ends, color=RULE, lw=1.2, zorder=0)
         ax.set_xlabel("true value")
         ax.set_ylabel("predicted value")
-        ax.legend(loc="upper left")
+        ax.legend(*legend_entries(ax), loc="upper left")
         return svg(figure, label)

@@ -10,10 +10,13 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.ticker
 from markupsafe import Markup, escape
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+
+from comparisons.implementations import TITLES
 
 INK, FAINT, RULE = "#22211f", "#77736b", "#dedad2"
 COLORS = {"minigrad": "#0b6e69", "torch": "#e08a4f"}
@@ -80,7 +83,12 @@ def name_rows(ax: Axes, names: Sequence[str], rows: Sequence[int] | None = None)
         ax.invert_yaxis()
 
 
-def legend(ax: Axes, where: str = "best") -> None:
-    """The legend, minigrad first: it is drawn last, so that it lies on top."""
-    handles, names = ax.get_legend_handles_labels()
-    ax.legend(handles[::-1], names[::-1], loc=where)
+def legend_entries(ax: Axes) -> tuple[list[Artist], list[str]]:
+    """What is in the legend: minigrad, PyTorch, and the rest, however they were drawn."""
+    titles = list(TITLES.values())
+
+    def place(entry: tuple[Artist, str]) -> int:
+        return next((i for i, title in enumerate(titles) if entry[1].endswith(title)), len(titles))
+
+    entries = sorted(zip(*ax.get_legend_handles_labels(), strict=True), key=place)
+    return [handle for handle, _ in entries], [name for _, name in entries]

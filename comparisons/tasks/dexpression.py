@@ -98,6 +98,7 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
         "are K × R, and the figures are those of all their test images together.",
         "The loss is the cross-entropy with smoothed labels, in which an image of a rare class "
         "weighs more; it does not go to zero even for perfect answers.",
+        "The learning rate rises to the value given below and falls to zero again (one cycle).",
         "Training images are mirrored, rotated, scaled, shifted, relit, made noisy and partly "
         "covered at random, anew in each epoch and alike on both sides.",
         "Judged is a moving average of the network’s weights, by its mean logits for an image and "
