@@ -29,6 +29,8 @@ CURVES = {
                           "epoch. Near 1e-15 only rounding is left."),
 }
 SEVERAL = " Thin lines are single trainings, thick ones their {}mean."
+HELD_OUT = {"person": "Whole persons are held out.", "clip": "Whole recordings are held out.",
+            "random": "Single images are held out.", "given": "The split is the data’s own."}
 KEPT = ("fold", "epoch", "seconds")     # of an epoch's line in the history: what is no quantity
 UNKNOWN = "not recorded"
 
@@ -118,10 +120,6 @@ def tiles(headline: Headline, runs: Runs) -> list[Tile]:
     return made
 
 
-HELD_OUT = {"person": "Whole persons are held out.", "clip": "Whole recordings are held out.",
-            "random": "Single images are held out.", "given": "The split is the data’s own."}
-
-
 def overlap(run: dict[str, Any]) -> str:
     """What test images share with training images, where that is known."""
     words = {"person": "show a person who is also in the training images",
@@ -192,7 +190,7 @@ def curves(name: str, details: Runs) -> Iterator[Chart]:
 def facts(runs: list[dict[str, Any]]) -> list[Fact]:
     """How each was trained, how long it took, and by which command."""
     told = {
-        "Trainings": [f"{r['trainings']:,} of {plural(r['epochs'], 'epoch')}" for r in runs],
+        "Trainings": [trainings(r) for r in runs],
         "Batch size": [f"{r['batch_size']:,}" for r in runs],
         "Learning rate": [f"{r['lr']:g}" for r in runs],
         "Seed": [str(r["seed"]) for r in runs],
@@ -206,8 +204,9 @@ def facts(runs: list[dict[str, Any]]) -> list[Fact]:
             for name, values in told.items()]
 
 
-def plural(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s' * (n != 1)}"
+def trainings(run: dict[str, Any]) -> str:
+    epochs = f"of {run['epochs']:,} epoch{'s' * (run['epochs'] != 1)}"
+    return f"{run['trainings']:,}, {epochs}{' each' * (run['trainings'] > 1)}"
 
 
 def memory(run: dict[str, Any]) -> str:

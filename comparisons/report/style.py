@@ -56,11 +56,11 @@ def svg(figure: Figure, label: str) -> Markup:
     text = re.sub(r"font-family: [^;\"]*;?", "", text)
     text = re.sub(r"(font: (?:\w+ )*[\d.]+px) [^;\"]*", r"\1 var(--sans)", text)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
-    text = re.sub(r'(<svg [^>]*?)(?:width|height)="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg [^>]*?)(?:width|height)="[^"]*"', r"\1", text, count=1)
+    head, body = text.removeprefix("<svg").split(">", 1)
+    head = re.sub(r' (?:width|height)="[^"]*"', "", head)
     width = round(figure.get_figwidth() * 96)           # CSS has 96 pixels an inch
     return Markup(f'<svg role="img" aria-label="{escape(label)}" style="max-width:{width}px"'
-                  + text.removeprefix("<svg"))      # Matplotlib has escaped what it wrote
+                  f"{head}>{body}")                 # Matplotlib has escaped what it wrote
 
 
 def percent(axis: Axis) -> None:

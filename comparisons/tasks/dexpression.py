@@ -92,7 +92,7 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
                           "linear_balanced_accuracy", explanation="The mean of the classes’ "
                           "recalls, so that a rare class counts as much as a common one. The "
                           "recall of a class is the share of its test items that were put into "
-                          "it."))
+                          "it. The reference is that of the same linear classifier."))
     notes = (
         "There is one training, on four fifths of the data; with --folds K and --repeats R there "
         "are K × R, and the figures are those of all their test images together.",

@@ -65,13 +65,14 @@ class DiabetesTask(Task[DiabetesOptions]):
                  "is Newton’s method: it finds the exact solution of the same problems."),
         Headline("area under the ROC curve", "auc", "IRLS", "auc_irls", ".4f",
                  "The chance that a row with diabetes is given a higher probability than a row "
-                 "without; 0.5 is guessing, 1 is perfect."),
+                 "without; 0.5 is guessing, 1 is perfect. The reference is that of IRLS."),
         COEFFICIENT_ERROR,
     )
     notes = (
-        f"There are {FOLDS + 1} trainings: one for each of {FOLDS} stratified folds, and one on "
-        "all rows. Accuracy, area under the ROC curve, calibration and confusion matrix are those "
-        "of the folds; the coefficients shown are those of all rows.",
+        f"There are {FOLDS + 1} trainings: one for each of {FOLDS} folds, which have equal "
+        "shares of both classes, and one on all rows. Accuracy, area under the ROC curve, "
+        "calibration and confusion matrix are those of the folds; the coefficients shown are "
+        "those of all rows.",
         "The loss is the binary cross-entropy. Every epoch is one step of gradient descent with "
         "momentum on all training rows, in float64.",
         "A zero for glucose, blood pressure, skin fold, insulin or body mass index means “not "
@@ -84,8 +85,8 @@ class DiabetesTask(Task[DiabetesOptions]):
         "The interval of the accuracy is Wilson’s (1927), which treats the rows as independent. "
         "That of the area under the ROC curve, in results.json, holds the middle 95% of a "
         "bootstrap: 1,000 resamples of the rows, with a fixed seed.",
-        "Always answering the commonest class of the training rows is right as often as “always "
-        "the commonest class” says.",
+        "“Always the commonest class” is the accuracy of answering, for every row, the class that "
+        "most training rows have.",
     )
 
     def load(self, options: DiabetesOptions) -> Data:

@@ -171,7 +171,11 @@ class Task(ABC, Generic[OptionsT]):
 
     @abstractmethod
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
-        """Metrics for results.json, and details (as JSON) for the report."""
+        """Metrics for results.json, and details (as JSON) for the report.
+
+        `<metric>_low` and `<metric>_high`, if they are given, are the ends of its 95% interval.
+        comparisons/report/section.py says which details are drawn.
+        """
 
     def remarks(self, metrics: Metrics, details: Details) -> list[str]:
         """What is told of a finished run beneath its headlines, line by line."""

@@ -98,7 +98,7 @@ def test_a_task_of_ones_own_needs_only_a_history(tmp_path):
     assert '<section id="my-task">' in page
     text = Outline(page).text
     for words in ("My task", "Data of my own.", "My score", "1.250", "3.500", "a guess",
-                  "Training loss", "1 of 2 epochs"):
+                  "Training loss", "1, of 2 epochs"):
         assert words in text
     assert "How these figures were made" not in text
     assert "None" not in text
