@@ -98,7 +98,7 @@ def machine(e: dict[str, Any]) -> dict[str, str]:
         "Threads": ", ".join(f"{k} {v}" for k, v in e["threads"].items() if v),
         "Versions": ", ".join(f"{k} {v}" for k, v in e["versions"].items())}
     if variables := e.get("variables"):
-        shown["Variables"] = ", ".join(f"{k}={v}" for k, v in variables.items())
+        shown["Environment variables"] = ", ".join(f"{k}={v}" for k, v in variables.items())
     return shown
 
 

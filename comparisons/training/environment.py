@@ -84,7 +84,7 @@ def cpu_model() -> str:
 
 _status, _clear = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 PEAK_RSS = "The most physical memory (RSS) that the whole process held " + (
-    "during a run, from its warm-up to its verdict" if os.access(_clear, os.W_OK) else
+    "during a run, from the warm-up until the model was judged" if os.access(_clear, os.W_OK) else
     "from its beginning to the end of a run, as this system cannot set the peak back") + (
     ", in MB of 10⁶ bytes. The runs of a command share one process, one after the other. So what "
     "it held before the run is given, too: Python, the data, every library loaded by then "
