@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from comparisons.implementations import NAMES
 from comparisons.tasks.names import NAMES as TASK_NAMES
 from comparisons.tasks.task import Headline
 
 HEADER = ("task", "data", "metric", "minigrad", "PyTorch", "reference", "minigrad s", "PyTorch s")
+
+
+class Row(NamedTuple):
+    """One line of the table, its cells as they are shown; a column of HEADER each."""
+
+    task: str
+    data: str
+    metric: str
+    minigrad: str
+    torch: str
+    reference: str
+    minigrad_seconds: str
+    torch_seconds: str
 
 
 def by_task(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -21,22 +34,28 @@ def by_task(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any
     return found
 
 
-def rows(runs: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+def rows(runs: Sequence[dict[str, Any]]) -> list[Row]:
     """One row a headline of each task; task, data and seconds stand in its first."""
     lines = []
     for name, impls in by_task(runs).items():
         some = next(iter(impls.values()))
-        for i, headline in enumerate(Headline(**h) for h in some["headlines"]):
-            values = [f"{impls[impl]['metrics'][headline.metric]:{headline.format}}"
-                      if impl in impls else "–" for impl in NAMES]
-            reference = some["baselines"][headline.baseline]
-            seconds = [f"{impls[impl]['train_seconds']:.1f}" if impl in impls else "–"
-                       for impl in NAMES]
-            lines.append((
-                name if i == 0 else "", counts(some) if i == 0 else "", headline.label, *values,
-                "0" if reference == 0 else f"{reference:{headline.format}} {headline.reference}",
-                *(seconds if i == 0 else ("", ""))))
+        seconds = [f"{impls[impl]['train_seconds']:.1f}" if impl in impls else "–"
+                   for impl in NAMES]
+        cells = [of_headline(Headline(**h), impls, some) for h in some["headlines"]]
+        for i, (metric, minigrad, torch, reference) in enumerate(cells or [("", "–", "–", "")]):
+            lines.append(Row(name if i == 0 else "", counts(some) if i == 0 else "", metric,
+                             minigrad, torch, reference, *(seconds if i == 0 else ("", ""))))
     return lines
+
+
+def of_headline(headline: Headline, impls: dict[str, dict[str, Any]], some: dict[str, Any]
+                ) -> tuple[str, str, str, str]:
+    """What a metric is called, what it is on either side, and its reference."""
+    minigrad, torch = (f"{impls[impl]['metrics'][headline.metric]:{headline.format}}"
+                       if impl in impls else "–" for impl in NAMES)
+    reference = some["baselines"][headline.baseline]
+    return (headline.label, minigrad, torch, "0" if reference == 0 else
+            f"{reference:{headline.format}} {headline.reference}")
 
 
 def counts(run: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from comparisons.errors import Fault
 from comparisons.implementations import TITLES
-from comparisons.report.figures import COLORS, INK, LINES, STYLE
+from comparisons.report.style import COLORS, INK, LINES, STYLE, name_rows, plain_log
 from comparisons.speed.clock import digits
 
 Rows = Sequence[dict[str, Any]]
@@ -54,13 +54,9 @@ def ratios(rows: Rows) -> Figure:
     ax.axvline(1, color=INK, lw=1)
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_locator(mpl.ticker.LogLocator(2, subs=(1, 1.5), numticks=12))
-    ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
-    ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+    plain_log(ax.xaxis)
     ax.margins(x=0.15, y=0.01)
-    ax.set_yticks(range(len(rows)), [named(row, rows) for row in rows])
-    ax.tick_params(axis="y", labelcolor=INK)
-    ax.invert_yaxis()
-    ax.grid(visible=False, axis="y")
+    name_rows(ax, [named(row, rows) for row in rows])
     ax.set_xlabel("PyTorch's time over minigrad's: right of 1, minigrad is faster")
     figure.legend(loc="outside upper center", ncols=2)
     return figure
@@ -93,10 +89,7 @@ def shares(rows: Rows) -> Figure:
                 end += part
             ax.text(end + 0.01, place, f"{TITLES[impl]} {digits(end * whole)} ms", va="center",
                     fontsize=8)
-    ax.set_yticks(range(len(times)), list(times))
-    ax.tick_params(axis="y", labelcolor=INK)
-    ax.invert_yaxis()
-    ax.grid(visible=False, axis="y")
+    name_rows(ax, list(times))
     ax.margins(x=0.2)
     ax.xaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
     ax.set_xlabel("forward, backward and step of all layers, each by itself, PyTorch's sum is 100%")
@@ -139,15 +132,11 @@ def walk(rows: Rows) -> Figure:
     ax.bar_label(bars, [f"{digits(row['median_ms'])} ms" for row in steps], padding=3, fontsize=8,
                  color=INK)
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    plain_log(ax.xaxis)
     ax.margins(x=0.15)
     several = len({row["threads"]["numba"] for row in steps}) > 1
-    ax.set_yticks(range(len(steps)), [
-        row["title"] + (f", threads {row['threads']['numba']}" if several else "")
-        for row in steps])
-    ax.tick_params(axis="y", labelcolor=INK)
-    ax.invert_yaxis()
-    ax.grid(visible=False, axis="y")
+    name_rows(ax, [row["title"] + (f", threads {row['threads']['numba']}" if several else "")
+                   for row in steps])
     ax.set_xlabel("GFLOP/s")
     return figure
 
@@ -167,9 +156,8 @@ def panel(ax: Axes, grows: str, rows: Rows) -> None:
     ax.set_yscale("log")
     ax.set_xticks(sorted({row[grows] for row in rows}))
     ax.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(lambda v, _: f"{v:g}")
-        axis.set_minor_formatter(mpl.ticker.NullFormatter())
+    plain_log(ax.xaxis)
+    plain_log(ax.yaxis)
     ax.set_xlabel("batch" if grows == "batch" else
                   f"height and width of {rows[0]['batch']} images, px")
     ax.set_ylabel("ms an item" if grows == "batch" else "ms a step")

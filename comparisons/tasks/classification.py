@@ -18,13 +18,22 @@ from comparisons.tasks.statistics import (
 )
 from comparisons.tasks.task import Details, Headline, Loss, Metrics, OptionsT, Split, Task, Trained
 
-ACCURACY = Headline("accuracy", "test_accuracy", "linear classifier", "linear_accuracy")
+ACCURACY = Headline(
+    "accuracy", "test_accuracy", "linear classifier", "linear_accuracy",
+    explanation="The share of test items put into the right class. The reference is a linear "
+    "classifier: multinomial logistic regression on the items’ values as they are (an image’s "
+    "pixels), fitted by scikit-learn to the same training items, with an L2 penalty.")
+WILSON = ("The interval of the accuracy is Wilson’s (1927), which treats the test items as "
+          "independent.")
+COMMONEST = ("“Always the commonest class” is the accuracy of answering, for every test item, the "
+             "class that most training items have.")
 
 
 class ClassificationTask(Task[OptionsT]):
     """Items in, one of a few classes out. The model's outputs are logits, (N, classes)."""
 
     headlines = (ACCURACY,)
+    notes: tuple[str, ...] = (WILSON, COMMONEST)
     linear_c = 0.1      # inverse strength of the linear reference's penalty, by validation on
                         # training images: the best of 0.01, 0.1 and 1 for digits, near it for faces
 

@@ -21,7 +21,7 @@ from comparisons.datasets.faces.frames import Frames
 from comparisons.datasets.faces.reader import load_faces
 from comparisons.errors import Fault, NotThereError
 from comparisons.implementations import Implementation
-from comparisons.tasks.classification import ACCURACY
+from comparisons.tasks.classification import ACCURACY, COMMONEST
 from comparisons.tasks.images import ImageTask
 from comparisons.tasks.options import Options, at_least, choice, flag
 from comparisons.tasks.protocols import PROTOCOLS, kinds, overlaps, rows_of_splits
@@ -87,7 +87,26 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
     averaging = AVERAGING
     headlines = (ACCURACY,
                  Headline("balanced accuracy", "balanced_accuracy", "linear classifier",
-                          "linear_balanced_accuracy"))
+                          "linear_balanced_accuracy", explanation="The mean of the classes’ "
+                          "recalls, so that a rare class counts as much as a common one. The "
+                          "recall of a class is the share of its test items that were put into "
+                          "it. The reference is that of the same linear classifier."))
+    notes = (
+        "There is one training, on four fifths of the data; with --folds K and --repeats R there "
+        "are K × R, and the figures are those of all their test images together.",
+        "The loss is the cross-entropy with smoothed labels, in which an image of a rare class "
+        "weighs more; it does not go to zero even for perfect answers.",
+        "The learning rate rises to the value given below and falls to zero again (one cycle).",
+        "Training images are mirrored, rotated, scaled, shifted, relit, made noisy and partly "
+        "covered at random, anew in each epoch and alike on both sides.",
+        "Judged is a moving average of the network’s weights, by its mean logits for an image and "
+        "its mirror image; the curve of the test accuracy leaves out the mirror image.",
+        "The intervals hold the middle 95% of a bootstrap over persons: 2,000 resamples, with a "
+        "fixed seed, of whole persons, since images of one person are right or wrong together. "
+        "Where the data do not say who is shown, the interval is Wilson’s (1927), which treats "
+        "images as independent.",
+        COMMONEST,
+    )
 
     def settled(self, options: DexpressionOptions, on_gpu: Callable[[], bool]
                 ) -> DexpressionOptions:

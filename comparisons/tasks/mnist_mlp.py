@@ -28,6 +28,11 @@ class MnistMlpTask(ImageTask[Options]):
     epochs = EPOCHS
     batch_size = BATCH_SIZE
     lr = LR
+    notes = ("The loss is the cross-entropy: the mean of −ln p, where p is the probability that "
+             "the network gives to the true class.",
+             "The learning rate rises to the value given below and falls to zero again (one "
+             "cycle).",
+             *ImageTask.notes)
 
     def load(self, options: Options) -> Data:
         """What the user has; else a download where there is internet; else the embedded digits."""

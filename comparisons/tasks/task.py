@@ -66,6 +66,7 @@ class Headline:
     reference: str                  # what the baseline is, in words
     baseline: str                   # its key
     format: str = ".2%"
+    explanation: str = ""           # what the metric and its reference are, for the report
 
 
 class Task(ABC, Generic[OptionsT]):
@@ -86,6 +87,7 @@ class Task(ABC, Generic[OptionsT]):
     checkpoint_every = 1            # epochs
     averaging: float | None = None  # decay of a moving average of the weights, which is judged
     shuffle = True
+    notes: tuple[str, ...] = ()     # for the report: how its figures are made, by the sentence
 
     def recipe(self, options: OptionsT, n_train: int) -> Recipe:
         """The settings of a training on `n_train` items."""
@@ -172,7 +174,11 @@ class Task(ABC, Generic[OptionsT]):
 
     @abstractmethod
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
-        """Metrics for results.json, and details (as JSON) for the report."""
+        """Metrics for results.json, and details (as JSON) for the report.
+
+        `<metric>_low` and `<metric>_high`, if they are given, are the ends of its 95% interval.
+        comparisons/report/section.py says which details are drawn.
+        """
 
     def remarks(self, metrics: Metrics, details: Details) -> list[str]:
         """What is told of a finished run beneath its headlines, line by line."""

@@ -7,6 +7,7 @@ import os
 import platform
 import resource
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,14 @@ def describe() -> dict[str, Any]:
 
 
 def version(package: str) -> str:
-    """The installed version, or that it is not installed: a checkout runs without being."""
-    try:
+    """The installed version; of minigrad, which a checkout runs without being, the checkout's."""
+    with contextlib.suppress(metadata.PackageNotFoundError):
         return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
+    project = Path(__file__).resolve().parents[2] / "pyproject.toml"
+    if package == "minigrad" and project.is_file():
+        number: str = tomllib.loads(project.read_text("utf-8"))["project"]["version"]
+        return number
+    return "not installed"
 
 
 def numpy_blas() -> dict[str, Any]:
@@ -79,9 +83,15 @@ def cpu_model() -> str:
 # ---- peak memory -------------------------------------------------------------------------------
 
 _status, _clear = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-PEAK_RSS = "the most physical memory that the process held " + (
-    "during the run" if os.access(_clear, os.W_OK) else "since it began") + (
-    "; what it held before, libraries and data included, is told beside it")
+PEAK_RSS = "The most physical memory (RSS) that the whole process held " + (
+    "during a run, from the warm-up until the model was judged" if os.access(_clear, os.W_OK) else
+    "from its beginning to the end of a run, as this system cannot set the peak back") + (
+    ", in MB of 10⁶ bytes. The runs of a command share one process, one after the other. So what "
+    "it held before the run is given, too: Python, the data, every library loaded by then "
+    "(PyTorch from the moment it is first needed) and what earlier runs have not given back. The "
+    "difference is what the run added, with the libraries that it was the first to load; memory "
+    "that was free already and is used again does not show in it.")
+"""What `peak_rss_mb` and `rss_before_mb` are, for people."""
 
 
 def reset_peak_rss() -> None:

@@ -34,9 +34,10 @@ class Results:
             schema = content["schema"]
             for run in content["runs"]:
                 run["task"], run["impl"], run["metrics"], run["baselines"]
-                if (task := TASKS.get(run["task"])) is not None:        # of an earlier version
-                    run.setdefault("title", task.title)
-                    run.setdefault("headlines", [asdict(h) for h in task.headlines])
+                task = TASKS.get(run["task"])           # for what earlier versions did not record
+                run.setdefault("title", task.title if task else run["task"])
+                run.setdefault("headlines", [asdict(h) for h in task.headlines] if task else [])
+                run.setdefault("notes", list(task.notes) if task else [])
         except FileNotFoundError:
             return {"schema": SCHEMA, "environment": {}, "runs": []}
         except OSError as error:

@@ -160,6 +160,7 @@ class Run:
             "n_test": len(np.unique(np.concatenate([s.test_rows for s in self.splits]))),
             "trainings": len(self.splits), "metrics": metrics,
             "headlines": [asdict(headline) for headline in task.headlines],
+            "notes": list(task.notes),
             "train_seconds": round(sum(e["seconds"] for e in self.history), 3),
             "checkpoint": f"{self.folder.name}/{self.last.name}",
             "date": time.strftime("%Y-%m-%d %H:%M:%S %z")}

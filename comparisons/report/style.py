@@ -1,0 +1,94 @@
+"""How every plot of the project looks: its colours, its fonts and its axes."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.ticker
+from markupsafe import Markup, escape
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from comparisons.implementations import TITLES
+
+INK, FAINT, RULE = "#22211f", "#77736b", "#dedad2"
+COLORS = {"minigrad": "#0b6e69", "torch": "#e08a4f"}
+# PyTorch's line is wide and pale, minigrad's thin and on top: where they agree, both are seen
+LINES: dict[str, dict[str, Any]] = {
+    "torch": {"lw": 5, "alpha": 0.55, "solid_capstyle": "round"},
+    "minigrad": {"lw": 1.6, "zorder": 3}}
+# blue and orange look different to people with any kind of colour vision, and neither is grey
+FOR, AGAINST = "#f08000", "#2a6fdb"
+SHADES = LinearSegmentedColormap.from_list("page", ["#ffffff", "#cfe3e0", COLORS["minigrad"]])
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none", "font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.edgecolor": RULE, "axes.labelcolor": FAINT, "xtick.color": FAINT, "ytick.color": FAINT,
+    "text.color": INK, "axes.grid": True, "grid.color": "#eeebe4", "axes.axisbelow": True,
+    "xtick.major.size": 0, "ytick.major.size": 0, "ytick.minor.size": 0, "xtick.minor.size": 0,
+    "legend.frameon": False, "figure.facecolor": "none", "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "text.parse_math": False}           # a class may be named "$a$"
+
+
+def new_axes(width: float = 4.8, height: float = 2.9) -> tuple[Figure, Axes]:
+    """A figure, its size in inches, and its only axes."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def svg(figure: Figure, label: str) -> Markup:
+    """The figure as an inline SVG in the page's font, at its own size or, on a phone, smaller.
+
+    label: what the figure is called for those who cannot see it.
+    """
+    stream = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    text = stream.getvalue()
+    text = text[text.index("<svg"):]
+    text = re.sub(r"font-family: [^;\"]*;?", "", text)
+    text = re.sub(r"(font: (?:\w+ )*[\d.]+px) [^;\"]*", r"\1 var(--sans)", text)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    head, body = text.removeprefix("<svg").split(">", 1)
+    head = re.sub(r' (?:width|height)="[^"]*"', "", head)
+    width = round(figure.get_figwidth() * 96)           # CSS has 96 pixels an inch
+    return Markup(f'<svg role="img" aria-label="{escape(label)}" style="max-width:{width}px"'
+                  f"{head}>{body}")                 # Matplotlib has escaped what it wrote
+
+
+def percent(axis: Axis) -> None:
+    """Label a share as a percentage."""
+    axis.set_major_formatter(lambda v, _: f"{v * 100:.4g}%")
+
+
+def plain_log(axis: Axis) -> None:
+    """Label a logarithmic axis with plain numbers, at its major ticks only."""
+    axis.set_major_formatter(lambda v, _: f"{v:g}")
+    axis.set_minor_formatter(mpl.ticker.NullFormatter())
+
+
+def name_rows(ax: Axes, names: Sequence[str], rows: Sequence[int] | None = None) -> None:
+    """Name the rows of a plot at its left, the first at the top if no places are given."""
+    ax.set_yticks(range(len(names)) if rows is None else rows, names)
+    ax.tick_params(axis="y", labelcolor=INK)
+    ax.grid(visible=False, axis="y")
+    if rows is None:
+        ax.invert_yaxis()
+
+
+def legend_entries(ax: Axes) -> tuple[list[Artist], list[str]]:
+    """What is in the legend: minigrad, PyTorch, and the rest, however they were drawn."""
+    titles = list(TITLES.values())
+
+    def place(entry: tuple[Artist, str]) -> int:
+        return next((i for i, title in enumerate(titles) if entry[1].endswith(title)), len(titles))
+
+    entries = sorted(zip(*ax.get_legend_handles_labels(), strict=True), key=place)
+    return [handle for handle, _ in entries], [name for _, name in entries]
