@@ -32,7 +32,7 @@ COMMONEST = ("“Always the commonest class” is the accuracy of answering, for
 class ClassificationTask(Task[OptionsT]):
     """Items in, one of a few classes out. The model's outputs are logits, (N, classes)."""
 
-    headlines = (ACCURACY,)
+    headlines: tuple[Headline, ...] = (ACCURACY,)
     notes: tuple[str, ...] = (WILSON, COMMONEST)
     linear_c = 0.1      # inverse strength of the linear reference's penalty, by validation on
                         # training images: the best of 0.01, 0.1 and 1 for digits, near it for faces

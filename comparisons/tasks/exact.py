@@ -10,7 +10,7 @@ from comparisons.datasets.base import Array
 from comparisons.tasks.task import Headline, Split
 
 COEFFICIENT_ERROR = Headline(
-    "off the exact coefficients", "coefficient_error", "exact", "coefficient_error", ".1e",
+    "largest coefficient error", "coefficient_error", "exact", "coefficient_error", ".1e",
     "The largest absolute difference between a learned coefficient, the bias included, and the "
     "exact one, over all trainings of the task. The exact coefficients solve the same training "
     "problem by linear algebra, so the reference is 0.")
