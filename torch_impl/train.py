@@ -38,7 +38,7 @@ def fit(model: nn.Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor],
     """
     device = torch.device(device)
     workers = Workers(device)
-    net = workers.share(model.to(device))
+    net: Callable[[Tensor], Tensor] = workers.share(model.to(device))
     if compile:
         net = torch.compile(net)
     for epoch in range(start_epoch, epochs):
@@ -93,7 +93,9 @@ def pick_device(name: str = "auto") -> torch.device:
     if not available[name]:
         there = ", ".join(device for device, there in available.items() if there)
         raise ValueError(f"device: {name} is not available on this machine; there is {there}")
-    return torch.device(name, int(os.environ.get("LOCAL_RANK", 0)) if name == "cuda" else None)
+    if name == "cuda":
+        return torch.device(name, int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device(name)
 
 
 class Workers:

@@ -27,6 +27,7 @@ from comparisons.datasets.drawn.generator import nuisances
 from comparisons.datasets.splits import person_split
 from comparisons.tasks.classification import linear_guesses
 from comparisons.tasks.dexpression import DexpressionOptions, DexpressionTask
+from comparisons.tasks.protocols import kinds
 from comparisons.tasks.statistics import wilson
 from comparisons.tasks.task import Split
 from comparisons.training.training import prepare
@@ -64,7 +65,7 @@ class Gate:
 def gates(data: Data, guess: Guess, seed: int = 0) -> Iterator[Gate]:
     """Each gate in turn. guess: trains the network on a split and reads its test images."""
     chance = np.bincount(data.y).max() / len(data.y)
-    clips = len(np.unique(data.clips))
+    clips = len(np.unique(kinds(data)["clip"]))
     # two standard errors above the commonest class: what chance alone gives now and then
     by_chance = chance + 2 * np.sqrt(chance * (1 - chance) / clips)
     yield Gate("who, light and pose, linear", nuisance_accuracy(seed), clips, most=by_chance)
@@ -111,7 +112,7 @@ def accuracy(split: Split, guess: Guess) -> float:
 
 def with_labels_shuffled(data: Data, seed: int) -> Data:
     """Every recording gets another's label, and the same for all of its frames."""
-    _, first, clip = np.unique(data.clips, return_index=True, return_inverse=True)
+    _, first, clip = np.unique(kinds(data)["clip"], return_index=True, return_inverse=True)
     return replace(data, y=np.random.default_rng(seed).permutation(data.y[first])[clip])
 
 

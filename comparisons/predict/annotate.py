@@ -26,7 +26,8 @@ def png(picture: Image.Image, predictions: Sequence[Prediction]) -> bytes:
 
 def annotated(picture: Image.Image, predictions: Sequence[Prediction]) -> Image.Image:
     """The picture above, the panels below it in as many columns as there is room for."""
-    scale = np.clip(1.0, *(n / max(picture.size) for n in SHOWN))
+    least, most = (n / max(picture.size) for n in SHOWN)
+    scale = min(max(1.0, least), most)
     shown = picture.resize([max(1, round(n * scale)) for n in picture.size])
     columns = max(1, min(len(predictions), (shown.width + GAP) // (PANEL + GAP)))
     height = LINE + max(CROP, LINE * len(predictions[0].probabilities)) + GAP

@@ -59,7 +59,7 @@ class Predictor:
         """
         kept = checkpoint.load(path)
         config = kept.config or {}
-        name = config.get("task")
+        name: str = config.get("task", "")
         known = readers() if task is None else {task.name: task}
         task = known.get(name)
         if task is None or task.subject is None:

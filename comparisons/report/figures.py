@@ -27,7 +27,7 @@ LINES: dict[str, dict[str, Any]] = {
 # blue and orange differ to every kind of colour vision, and both from a grey photograph
 FOR, AGAINST = "#f08000", "#2a6fdb"
 BLUES = LinearSegmentedColormap.from_list("page", ["#ffffff", "#cfe3e0", "#0b6e69"])
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False,
     "axes.edgecolor": RULE, "axes.labelcolor": FAINT, "xtick.color": FAINT, "ytick.color": FAINT,
     "text.color": INK, "axes.grid": True, "grid.color": "#eeebe4", "axes.axisbelow": True,
@@ -159,9 +159,10 @@ def split_accuracies(details: Details, label: str) -> str:
             splits = details[impl]["splits"]
             found, count = (np.array([s[key] for s in splits]) for key in ("accuracy", "count"))
             ax.axhline(np.average(found, weights=count), color=COLORS[impl], **LINES[impl])
+            dots: dict[str, Any] = ({"ms": 9, "alpha": 0.55} if impl == "torch" else
+                                    {"ms": 4.5, "zorder": 3})
             ax.plot(np.arange(1, len(found) + 1), found, "o", color=COLORS[impl], mew=0,
-                    label=TITLES[impl], **({"ms": 9, "alpha": 0.55} if impl == "torch" else
-                                           {"ms": 4.5, "zorder": 3}))
+                    label=TITLES[impl], **dots)
         ax.set_xlabel("split")
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(10, integer=True))
         ax.yaxis.set_major_formatter(lambda v, _: f"{v * 100:.4g}%")

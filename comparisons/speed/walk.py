@@ -104,7 +104,11 @@ def in_tiles(x: Array, w: Array, y: Array) -> None:
 GEOMETRY = Geometry((3, 3), (1, 1), (1, 1), (1, 1), 1, (SIDE, SIDE), (SIDE, SIDE))
 
 
-compiled, shared_out = cache(numba.njit), cache(numba.njit(parallel=True))
+@cache
+def compiled(compute: Compute, parallel: bool = False) -> Compute:
+    """A step compiled by Numba, which shares each `prange` out among threads if asked to."""
+    dispatcher: Compute = numba.njit(parallel=parallel)(compute)
+    return dispatcher
 
 
 # ---- the measurement -----------------------------------------------------------------------------
@@ -150,8 +154,9 @@ STEPS = (
     Step("NumPy, a place of the window at a time", lambda: place_by_place),
     Step("im2col and one matrix product", lambda: im2col, blas=True),
     Step("the loops, compiled", lambda: compiled(loops)),
-    Step("im2col image by image, one core", lambda: shared_out(image_by_image), loop=False),
-    Step("im2col image by image, all cores", lambda: shared_out(image_by_image)),
+    Step("im2col image by image, one core", lambda: compiled(image_by_image, parallel=True),
+         loop=False),
+    Step("im2col image by image, all cores", lambda: compiled(image_by_image, parallel=True)),
     Step("batch last", lambda: all_images, batch_last=True),
     Step("Winograd", lambda: in_tiles, batch_last=True),
 )

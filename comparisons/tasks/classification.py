@@ -24,7 +24,7 @@ ACCURACY = Headline("accuracy", "test_accuracy", "linear classifier", "linear_ac
 class ClassificationTask(Task[OptionsT]):
     """Items in, one of a few classes out. The model's outputs are logits, (N, classes)."""
 
-    headlines = (ACCURACY,)
+    headlines: tuple[Headline, ...] = (ACCURACY,)
     linear_c = 0.1      # inverse strength of the linear reference's penalty, by validation on
                         # training images: the best of 0.01, 0.1 and 1 for digits, near it for faces
 

@@ -87,9 +87,9 @@ def generate(size: int = 48, seed: int = 0, frames: Sequence[float] = FRAMES) ->
                          ("shift_y", 0.012)):
         faces[name] = faces[name] + spread * camera.standard_normal(len(clip))
     pixels = render(faces, {u: units[:, k] for k, u in enumerate(UNITS)}, size, grain)
-    subject = np.array([f"S{p + 1:03}" for p in person])
-    name = np.array([f"{s}_{k:03}" for s, k in zip(subject, number, strict=True)])
-    return Faces(pixels, label[clip].astype(np.int64), subject[clip], name[clip])
+    subjects = np.array([f"S{p + 1:03}" for p in person])
+    clips = np.array([f"{s}_{k:03}" for s, k in zip(subjects, number, strict=True)])
+    return Faces(pixels, label[clip].astype(np.int64), subjects[clip], clips[clip])
 
 
 def nuisances(seed: int = 0) -> tuple[Array, Array, Array]:

@@ -25,7 +25,7 @@ class Canvas:
     y: Array
     e: Array                # the size of a pixel in face units
     mirror: Array           # |x|: both halves of the face are drawn at once
-    f: SimpleNamespace      # identity, light and pose, see face_generator.people and .scenes
+    f: SimpleNamespace      # identity, light and pose, see generator.people and .scenes
     au: dict[int, Array]    # action unit → intensity, blended between the halves
     tone: Array             # brightness, 0 … 1
     height: Array           # relief of the skin, for the light
@@ -38,17 +38,21 @@ class Canvas:
 
     def fill(self, distance: Array) -> Array:
         """How much of each pixel lies inside, where `distance` is negative."""
-        return np.clip(0.5 - distance / self.e, 0, 1)
+        inside: Array = np.clip(0.5 - distance / self.e, 0, 1)
+        return inside
 
     def stroke(self, distance: Array, half: Array | float) -> Array:
         """How much of each pixel a line of half width `half` covers: exact across the line."""
         d, e = np.abs(distance), self.e
-        return np.clip(np.minimum(d + e / 2, half) - np.maximum(d - e / 2, -half), 0, None) / e
+        width = np.minimum(d + e / 2, half) - np.maximum(d - e / 2, -half)
+        covered: Array = np.clip(width, 0, None) / e
+        return covered
 
     def soft(self, distance: Array, width: Array | float) -> Array:
         """A soft line or spot, never narrower than a pixel can show."""
         wide = np.maximum(width, 0.7 * self.e)
-        return np.exp(-np.square(distance / wide)) * np.minimum(width / wide, 1)
+        share: Array = np.exp(-np.square(distance / wide)) * np.minimum(width / wide, 1)
+        return share
 
     def bump(self, x: Array | float, y: Array | float, rx: Array | float,
              ry: Array | float) -> Array:
@@ -122,7 +126,9 @@ def _grain(f: SimpleNamespace, x: Array, y: Array, fine: float) -> Array:
     """A pattern of one's own, from -1 to 1: waves crossing each other."""
     across = np.sin(fine * (y * 2.3 - x * 2.1) + 2 * f.grain)
     along = np.sin(fine * (x * 3.1 + y * 1.7) + f.grain)
-    return 0.6 * across * along + 0.4 * np.sin(fine * (x * 5.3 - y * 4.1) + 3 * f.grain)
+    waves: Array = (0.6 * across * along
+                    + 0.4 * np.sin(fine * (x * 5.3 - y * 4.1) + 3 * f.grain))
+    return waves
 
 
 def _skin(c: Canvas) -> None:
@@ -311,7 +317,8 @@ def _light(c: Canvas, p: Array, q: Array, z: Array) -> Array:
     nx, ny, nz = 0.70 * p - dx / c.e, 0.40 * q - dy / c.e, z + 0.40
     norm = np.sqrt(nx * nx + ny * ny + nz * nz)
     light = (nx * f.light_x + ny * f.light_y + nz * f.light_z) / norm
-    return f.ambient + (1 - f.ambient) * 1.15 * np.clip(light, 0, None)
+    brightness: Array = f.ambient + (1 - f.ambient) * 1.15 * np.clip(light, 0, None)
+    return brightness
 
 
 def _glasses(c: Canvas) -> None:
@@ -332,7 +339,8 @@ def _strands(c: Canvas) -> Array:
     streaks = np.sin(19 * fall + f.grain) * np.sin(43 * fall + 3 * x + 2 * f.grain)
     streaks += 0.5 * np.sin(67 * fall + 9 * c.y + 3 * f.grain)
     gleam = np.clip(1 - np.abs(c.y + 0.85) * 3, 0, 1)
-    return f.hair * (1 + 0.15 * streaks) + 0.07 * gleam
+    tone: Array = f.hair * (1 + 0.15 * streaks) + 0.07 * gleam
+    return tone
 
 
 def _hair_over(c: Canvas) -> None:
@@ -350,7 +358,7 @@ def _hair_over(c: Canvas) -> None:
 
 def _behind(c: Canvas, f: SimpleNamespace, u: Array, v: Array, p: Array, q: Array) -> Array:
     """What the head stands before: a wall, shoulders and neck, hair, ears."""
-    tone = f.wall * (1 + 0.12 * (u * f.light_x - v * 0.3)) + np.zeros_like(p)
+    tone: Array = f.wall * (1 + 0.12 * (u * f.light_x - v * 0.3)) + np.zeros_like(p)
     neck = c.fill(np.abs(u - f.shift_x) - 0.62 * f.width * f.zoom) * (v > 0)
     tone += neck * (f.skin * 0.42 - tone)
     shoulder = c.fill((0.86 - 0.10 * np.square(u)) + f.shift_y + 0.35 * np.square(
@@ -361,7 +369,8 @@ def _behind(c: Canvas, f: SimpleNamespace, u: Array, v: Array, p: Array, q: Arra
     reach = np.where(q < 0, 1.12, 0.25 + 1.2 * f.long)
     hair = np.hypot(p / (1.09 + 0.10 * f.long), q / reach)
     cover = c.fill((hair - 1) * f.width) * f.has_hair
-    return tone + cover * (_strands(c) - tone)
+    tone += cover * (_strands(c) - tone)
+    return tone
 
 
 def _expose(picture: Array, f: SimpleNamespace, rng: np.random.Generator) -> Array:
@@ -375,4 +384,5 @@ def _expose(picture: Array, f: SimpleNamespace, rng: np.random.Generator) -> Arr
         picture = (1 - 2 * b) * picture + b * (edge[(*take, slice(2, None))]
                                                + edge[(*take, slice(None, -2))])
     picture = picture + f.noise * rng.standard_normal(picture.shape, dtype=np.float32)
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    levels: Array = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    return levels
