@@ -109,8 +109,8 @@ def reader_of(path: Path, name: str | None, task: Task[Any] | None) -> tuple[Tas
     if name is None:
         raise Fault(f"{path}: names no task; expected a checkpoint of {usable}")
     if task is None and name not in TASKS:
-        raise Fault(f"{path}: its task {name} is none of {', '.join(TASKS)}; name the Python file "
-                    "that defines it with --task FILE")
+        raise Fault(f"{path}: its task {name} is none of {', '.join(TASKS)}; with "
+                    "`predict --task FILE`, name the Python file that defines it")
     if task is not None and task.name != name:
         raise Fault(f"{path}: is a checkpoint of the task {name}, but --task defines {task.name}")
     found = task or TASKS[name]

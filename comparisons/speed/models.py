@@ -42,8 +42,8 @@ Step = Callable[[], float]
 class Case:
     """A model, and the size of the batch that it is trained on.
 
-    task: its name, or the file that defines it. size: of the images in pixels, if the task offers a
-    choice, as it may for the variant.
+    task: its name, or the file that defines it. size, variant: of the images, in pixels, and of the
+    network, if the task offers a choice.
     """
 
     task: str
