@@ -12,7 +12,7 @@ from comparisons.datasets.crops import Crop, Size, whole
 WORKED_AT = 512         # pixels of the longer side of the picture in which ink is looked for
 FAINTEST = 0.1          # the least difference between ink and paper, if white and black differ by 1
 INK = 0.4               # of the strongest difference: what differs by more is ink
-STROKE = 2.2            # pixels in MNIST's box; its own are 3.1 wide, 19 in 20 wider than this
+STROKE = 2.2            # pixels in MNIST's box: thin strokes are thickened to this
 BOX, CENTRE = 20, 14    # MNIST: digits fill 20×20, with the centre of mass at (14, 14) of 28×28
 
 

@@ -7,7 +7,7 @@ import sys
 from comparisons.implementations.protocol import Implementation as Implementation
 
 TITLES = {"minigrad": "minigrad", "torch": "PyTorch"}
-"""The title of each, for people, by its name, which the command line uses."""
+"""The names for people, by the names that the command line uses."""
 NAMES = tuple(TITLES)
 
 _threads: int | None = None

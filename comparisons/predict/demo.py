@@ -1,4 +1,4 @@
-"""`demo`: a local web page to draw a digit on, drop a photo on or show to a webcam.
+"""`demo`: a local web page on which to draw a digit, drop a photo or use the webcam.
 
     GET  /                          the page, demo.html
     GET  /models                    [{"name", "noun", "classes"}, …]
@@ -47,7 +47,7 @@ class Refusal(Exception):
 class Server(ThreadingHTTPServer):
     """Holds the predictors. Connections have threads, but predictions run one at a time."""
 
-    daemon_threads = True               # the server ends though browsers keep connections open
+    daemon_threads = True               # open connections of browsers do not delay the end
 
     def __init__(self, predictors: Sequence[Predictor], port: int) -> None:
         self.predictors = predictors
@@ -159,8 +159,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def newest(folder: Path = Path("runs")) -> list[Path]:
-    """For each task that reads pictures, minigrad's newest checkpoint in `folder`, else PyTorch's.
-    """
+    """Of each task that reads pictures: the newest checkpoint of minigrad, else of PyTorch."""
     found = []
     for task in readers():
         for name in NAMES:

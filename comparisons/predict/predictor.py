@@ -76,7 +76,7 @@ class Predictor:
 
     @property
     def name(self) -> str:
-        """The name of the run's folder, after the task if the folder does not name it."""
+        """The run's folder, after the name of the task if the folder does not begin with it."""
         folder = self.path.resolve().parent.name
         return folder if folder.startswith(self.task.name) else f"{self.task.name} ({folder})"
 
@@ -122,7 +122,7 @@ def reader_of(path: Path, name: str | None, task: Task[Any] | None) -> tuple[Tas
 
 def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path | None = None,
          json: Path | None = None, task: Task[Any] | None = None) -> int:
-    """Predict each image. One that fails is told in one line and does not stop the others.
+    """Predict each image. One that fails is reported in one line and does not stop the others.
 
     out: a folder for drawings. json: a file for boxes and probabilities. task: as for
     `Predictor.load`. Returns the exit status: 1 if any image failed.

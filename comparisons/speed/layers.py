@@ -199,8 +199,7 @@ HEADER = (f"{'layer':26}{'input':>18}{'pass':>10}{'count':>7}{'minigrad ms':>14}
 NOTES = """\
 count: how often the model has this layer. ms: medians. ratio: PyTorch's time over minigrad's. The
 last columns say minigrad/PyTorch: operations per second, counted as in the textbook's sum; bytes
-per second, counting each array once; and what share of the machine's limit the nearer of the two
-is."""
+per second, counting each array once; and how much of the nearer of the machine's limits that is."""
 
 
 def line(row: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The embedded data: what ships with the package is whole, and is read as what it is."""
+"""The embedded data: the files are intact, and what is read from them is right."""
 
 import hashlib
 

@@ -52,7 +52,7 @@ def drawing():
 
 def ask(server: demo.Server, method: str, path: str, body: bytes | None = None,
         **headers: str) -> tuple[int, Any]:
-    """Status and content, from JSON where it is that."""
+    """The status and the content, decoded if it is JSON."""
     connection = http.client.HTTPConnection(demo.HOST, server.server_port, timeout=20)
     try:
         connection.request(method, path, body,

@@ -1,4 +1,4 @@
-"""Digits in pictures: what is cut out of a picture is what was put into it, as MNIST has it."""
+"""Digits in pictures: what is cut out is what was put in, in the form that MNIST has."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from comparisons.datasets import digits
 
 
 def on_paper(parts: list[tuple[Any, int, int]], rng: np.random.Generator, ink: float = 0.6) -> Any:
-    """Parts at (left, top), written on paper of 600×300 lit from the left, with a camera's noise.
-    """
+    """Parts at (left, top), on paper of 600×300 lit from the left, with a camera's noise."""
     written = np.zeros((300, 600))
     for part, left, top in parts:
         h, w = part.shape
@@ -25,7 +24,7 @@ def on_paper(parts: list[tuple[Any, int, int]], rng: np.random.Generator, ink: f
 
 
 def overlap(a: Any, b: Any) -> float:
-    """Common ink over all ink, at the best of shifts by a pixel: places are rounded to pixels."""
+    """Common ink over all ink, at the best shift by a pixel, as places are rounded to pixels."""
     return max(np.minimum(moved, b).sum() / np.maximum(moved, b).sum()
                for moved in (np.roll(a, shift, (0, 1))
                              for shift in itertools.product((-1, 0, 1), repeat=2)))
@@ -33,8 +32,8 @@ def overlap(a: Any, b: Any) -> float:
 
 @pytest.mark.parametrize("kind", ["large", "dark on light", "on paper", "chalk"])
 def test_a_digit_is_cut_out_as_mnist_does(digit_images, kind):
-    """What is cut out is the digit that was enlarged, and hidden: most of the ink is common, and
-    with no other digit so much of it is."""
+    """What is cut out is the digit that was enlarged and hidden: it shares most of its ink with
+    that digit, and less with every other."""
     rng = np.random.default_rng(0)
     for i, digit in enumerate(digit_images):
         large = enlarged(digit, 168)

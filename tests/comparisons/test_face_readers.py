@@ -160,7 +160,7 @@ def test_a_folder_without_a_good_picture_is_a_fault(tmp_path):
 
 def test_what_is_found_and_what_is_not(tmp_path):
     assert refusal(NotThereError, tmp_path).startswith(f"{tmp_path}: holds no faces")
-    picture(tmp_path / "anger" / "a.png")               # one class is none
+    picture(tmp_path / "anger" / "a.png")               # one class is not enough
     assert refusal(NotThereError, tmp_path).startswith(f"{tmp_path}: holds no faces")
     for folder in ("sad", "3"):
         picture(tmp_path / "a/b" / folder / "a.png")    # numbers do not name a class

@@ -1,4 +1,4 @@
-"""Reading pictures: of every kind, in every state, and what cannot be read is one line."""
+"""Reading pictures of every kind; one that cannot be read is one line."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_unreadable_pictures_are_one_line_each(tmp_path, monkeypatch):
 
 
 def test_damaged_tags_are_one_line_or_nothing():
-    """One wrong byte in a photo's EXIF: no warning, and no error but a Fault."""
+    """One wrong byte in a photo's EXIF leads to no warning, and to no error but a Fault."""
     exif = Image.Exif()
     exif[0x0112], exif[0x011A], exif[0x010E] = 6, 72.5, "a photo"
     stream = io.BytesIO()

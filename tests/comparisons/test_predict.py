@@ -1,5 +1,4 @@
-"""`predict`: its probabilities are PyTorch's for the same weights, and what cannot be done is one
-line."""
+"""`predict`: its probabilities equal PyTorch's for the same weights, and a failure is one line."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ from torch_impl import checkpoint as torch_checkpoint, models as torch_models
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled(tmp_path_factory):
-    """The networks have run once: that kernels are compiled is announced, and no fault."""
+    """Run each network once: stderr announces that kernels are compiled, which is no fault."""
     for task, (_, _, size, _) in NETWORKS.items():
         path, _ = write(tmp_path_factory.mktemp("compiled"), task, "minigrad")
         Predictor.load(path).probabilities(np.zeros((1, 1, *size), np.float32))
@@ -48,7 +47,7 @@ def network(tmp_path_factory):
 # ---- faces ---------------------------------------------------------------------------------------
 
 def test_faces_are_found_where_they_are(face_images):
-    """Each box overlaps with the face that was put there by more than half of both together."""
+    """Each box shares more than half of its union with the face that was put there."""
     sheet = np.full((500, 900), 128, np.uint8)
     places = [(40, 30), (330, 250), (640, 120)]
     for face, (left, top) in zip(face_images, places, strict=False):
@@ -108,7 +107,7 @@ def test_a_digit_of_the_networks_size_is_taken_as_it_is(digit_images, network):
 @pytest.mark.parametrize("impl", ["minigrad", "torch"])
 @pytest.mark.parametrize("task", NETWORKS)
 def test_probabilities_are_pytorchs(tmp_path, task, impl):
-    """Whichever implementation wrote the checkpoint, as torch computes them from the same file."""
+    """They equal what torch computes from the same file, whichever implementation wrote it."""
     path, _ = write(tmp_path, task, impl)
     name, arguments, size, classes = NETWORKS[task]
     reference = getattr(torch_models, name)(*arguments)

@@ -1,4 +1,4 @@
-"""How faces are split and judged: what is kept apart is, and the figures are scikit-learn's."""
+"""How faces are split and judged: what must stay apart does, and scores equal scikit-learn's."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""`speed`: equal work on both sides, what it prints, writes and refuses. Never how fast."""
+"""`speed`: both sides do equal work; what it prints, writes and refuses. No test asks how fast."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SMALL = Case("regression", 10)
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    """As few rounds as there may be, and threads as before."""
+    """As few rounds as possible; the number of threads is restored."""
     monkeypatch.setattr(clock, "MIN_ROUNDS", 2)
     monkeypatch.setattr(clock, "SHORTEST", 1e-4)
     monkeypatch.setattr(limits, "SIDES", (16,))
@@ -46,7 +46,7 @@ measure = models.measure
 
 
 def measured(case: Case, seed: int, sides: Any = models.SIDES, _: float = 0) -> dict[str, Any]:
-    """models.measure for no longer than need be, and without a compiler."""
+    """models.measure, as short as possible and without a compiler."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "compile", no_compiler)
         return measure(case, seed, sides, 0.0)

@@ -11,8 +11,8 @@ from comparisons.datasets.drawn.generator import CLASSES, generate
 def generated(size: int = 48, seed: int = 0, casts: int = 1) -> Data:
     """Drawn faces in CK+'s numbers: 118 persons, 327 recordings of 3 frames each, 981 images.
 
-    casts: how many times that many. Each cast has 118 other persons; they are generated with seed,
-    seed + 1, and so on.
+    casts: how many such sets there are. Each set, or cast, has 118 persons of its own, and a seed
+    of its own: seed, seed + 1, and so on.
     """
     sets = [generate(size, seed + k) for k in range(casts)]
     subjects, clips = (np.concatenate([

@@ -52,7 +52,7 @@ def list_folders(folder: Path, frames: Frames | None = None) -> Listing:
     if frames is not None:
         if not clips:
             raise NotThereError(f"{folder}: the names of its pictures do not say which recording "
-                                "each is from, as S005_001_00000011.png does; --frames needs it")
+                                "each is from, as S005_001_00000011.png does; --frames needs this")
         if frames.neutral:
             raise NotThereError(f"{folder}: holds no neutral frames; --frames neutral-to-peak "
                                 "needs CK+'s own tree")

@@ -1,4 +1,4 @@
-"""CK+ as its authors distribute it: recordings, most of them without a label, and landmarks.
+"""CK+ as its authors distribute it, in three folders: images, labels and landmarks.
 
     cohn-kanade-images/S005/001/S005_001_00000011.png       640 × 490 or 640 × 480, grey or colour
     Emotion/S005/001/S005_001_00000011_emotion.txt          "3.0000000e+00"; most have none
@@ -86,7 +86,7 @@ def _beside(folder: Path, name: str) -> Path | None:
 
 
 def _label(folder: Path, listing: Listing) -> str | None:
-    """The expression of a recording by its Emotion file; if there is none, None, which is noted."""
+    """The expression in a recording's Emotion file, or None, with a note in the listing."""
     files = [path for path in visible(folder) if path.suffix == ".txt"] if folder.is_dir() else []
     if not files:
         listing.unlabelled += 1
