@@ -1,13 +1,13 @@
-"""What can go wrong in a way that the user is told of in one line."""
+"""Errors that the user is told about in one line, without a traceback."""
 
 
 class Fault(Exception):
-    """Something that ends the program in one line: the message names the file or the flag."""
+    """An error that ends the program: its message is one line and names the file or the flag."""
 
 
 class DataError(Fault):
-    """Data that are missing or damaged; the message names the file."""
+    """Data are missing or damaged; the message names the file."""
 
 
 class NotThereError(DataError):
-    """The named folder is whole, but holds nothing of this dataset."""
+    """A folder that was named exists, but holds nothing of this dataset."""

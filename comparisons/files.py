@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writing files completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from comparisons.errors import Fault
 
 
 def write_json(path: Path, content: Any, indent: int | None = None) -> None:
-    """Write JSON as `write_bytes` writes. Raises: ValueError if a number is not finite."""
+    """Write JSON, as `write_bytes` does.
+
+    Raises: ValueError if a number is not finite.
+    """
     write_text(path, json.dumps(content, indent=indent, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text in UTF-8 as `write_bytes` writes."""
+    """Write text in UTF-8, as `write_bytes` does."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file beside its place and rename it, so that it is never there in part.
+    """Write a file under a temporary name and rename it, so that it never exists in part.
 
     Raises: Fault naming the file if it cannot be written.
     """
@@ -45,9 +48,9 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and see that files can be written into it.
+    """Make a folder, and check that files can be written into it.
 
-    Raises: Fault naming the folder if they cannot.
+    Raises: Fault naming the folder if it cannot be made or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,9 +61,9 @@ def make_folder(folder: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """See that a file can be put at a path, before the work that it is to hold.
+    """Check that a file can be written at a path, before computing what it will hold.
 
-    Raises: Fault naming the path if none can.
+    Raises: Fault naming the path if it cannot.
     """
     if path.is_dir():
         raise Fault(f"{path}: is a folder")
@@ -71,7 +74,7 @@ def check_writable(path: Path) -> None:
 
 
 def new_folder(parent: Path = Path("runs")) -> Path:
-    """A folder named after the time of day that is not there yet; it is not made."""
+    """The path of a folder, named after date and time, that does not exist yet."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder, again = parent / stamp, 1
     while folder.exists():

@@ -22,7 +22,7 @@ def fit(model: Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor], optim
     """Train epochs start_epoch … epochs - 1.
 
     loader: yields (x, target) arrays; `set_epoch` gives each epoch its own order.
-    scheduler: moves on after every batch.
+    scheduler: advances after every batch.
     averaged: an average of the model's weights, updated after every step.
     on_epoch: called with (epoch, mean loss of an example, seconds) at the end of each.
     """

@@ -163,7 +163,7 @@ def test_predict_leaves_the_model_as_it_was():
 
 
 def test_the_loops_are_twins():
-    """Every call that stands as a line of its own is the same, in the same order."""
+    """The calls that are statements of their own are the same, in the same order."""
     def loop(module):
         tree = ast.parse(inspect.getsource(module.fit))
         return [ast.unparse(node) for node in ast.walk(tree)

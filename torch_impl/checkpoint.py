@@ -1,7 +1,7 @@
 """Checkpoints of PyTorch's modules and optimisers, in the format of minigrad/checkpoint.py.
 
-Weights, optimisers and schedulers move both ways. The random state is a framework's own: a file
-that the other one wrote leaves it as it is.
+Weights, optimisers and schedulers can be exchanged in both directions. The random state cannot: it
+stays as it is if the other framework wrote the file.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["Checkpoint", "CheckpointError", "load", "restore", "save"]
 def save(path: str | Path, *, model: torch.nn.Module, optimizer: Any = None, scheduler: Any = None,
          averaged: torch.nn.Module | None = None, epoch: int = 0, step: int = 0,
          config: dict[str, Any] | None = None) -> None:
-    """Write a checkpoint, with torch's random state; a folder that is not there is made.
+    """Write a checkpoint with torch's random state; missing folders are made.
 
     averaged: a `torch.optim.swa_utils.AveragedModel` of the model.
-    epoch, step: how many are finished. config: anything JSON can hold.
+    epoch, step: how many are finished. config: anything that JSON can hold.
     """
     write(Checkpoint(
         Path(path), _arrays(dict(model.state_dict())),
@@ -36,9 +36,9 @@ def save(path: str | Path, *, model: torch.nn.Module, optimizer: Any = None, sch
 def restore(checkpoint: str | Path | Checkpoint, *, model: torch.nn.Module | None = None,
             optimizer: Any = None, scheduler: Any = None,
             averaged: torch.nn.Module | None = None) -> Checkpoint:
-    """Put a checkpoint's state into what is given, and torch's random numbers where they were.
+    """Put a checkpoint's state into what is given, and restore torch's random state.
 
-    Raises CheckpointError for a file that cannot be read, lacks what is asked for, or does not fit.
+    Raises: CheckpointError if the file cannot be read, lacks what is asked for, or does not fit.
     """
     checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
     tensors = Checkpoint(checkpoint.path, _tensors(checkpoint.model),

@@ -1,7 +1,9 @@
-"""Training and prediction. minigrad/train.py is this file's twin: read them together. What is added
-here is the choice of a device, mixed precision, compilation, and training in several processes.
+"""Training and prediction. minigrad/train.py is its twin: read them together.
 
-    torchrun --nproc-per-node 2 script.py       each process takes its part of every batch
+This file adds the choice of a device, mixed precision, compilation, and training in several
+processes, each of which takes its part of every batch:
+
+    torchrun --nproc-per-node 2 script.py
 """
 
 from __future__ import annotations
@@ -28,17 +30,17 @@ def fit(model: nn.Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor],
     """Train epochs start_epoch … epochs - 1.
 
     loader: yields (x, target) arrays; `set_epoch` gives each epoch its own order.
-    scheduler: moves on after every batch.
-    averaged: an average of the model's weights, updated after every step. It stays on
-    the device where it was made; buffers are this process's own.
-    on_epoch: called with (epoch, mean loss of an example, seconds) at the end of each, in the first
-    process only.
+    scheduler: advances after every batch.
+    averaged: an average of the model's weights, updated after every step. It stays on the device
+    where it was made; its buffers are those of this process.
+    on_epoch: called with (epoch, mean loss of an example, seconds) at the end of each epoch, in the
+    first process only.
     device: where to train; the model is moved there. amp: compute in bfloat16 where that is safe.
-    compile: through torch.compile.
+    compile: run the model through torch.compile.
     """
     device = torch.device(device)
     workers = Workers(device)
-    net = workers.share(model.to(device))
+    net: Callable[[Tensor], Tensor] = workers.share(model.to(device))
     if compile:
         net = torch.compile(net)
     for epoch in range(start_epoch, epochs):
@@ -66,7 +68,7 @@ def fit(model: nn.Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor],
 
 
 def predict(model: nn.Module, x: np.ndarray, batch_size: int = 256) -> np.ndarray:
-    """The model's outputs for all of x, in evaluation mode; the mode it was in is restored."""
+    """The model's outputs for all of x, in evaluation mode; its mode is restored afterwards."""
     was_training = model.training
     device = next(model.parameters()).device
     model.eval()
@@ -79,10 +81,10 @@ def predict(model: nn.Module, x: np.ndarray, batch_size: int = 256) -> np.ndarra
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device of that name: auto (the best there is), cpu, cuda or mps.
+    """The device of that name: auto (the best that the machine has), cpu, cuda or mps.
 
-    Under torchrun, each process gets a GPU of its own. Raises ValueError for a name that is not
-    known, or a device that is not there.
+    Under torchrun, each process gets a GPU of its own.
+    Raises: ValueError if the name is not known or the machine has no such device.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(),
                  "cpu": True}
@@ -93,15 +95,17 @@ def pick_device(name: str = "auto") -> torch.device:
     if not available[name]:
         there = ", ".join(device for device, there in available.items() if there)
         raise ValueError(f"device: {name} is not available on this machine; there is {there}")
-    return torch.device(name, int(os.environ.get("LOCAL_RANK", 0)) if name == "cuda" else None)
+    if name == "cuda":
+        return torch.device(name, int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device(name)
 
 
 class Workers:
-    """The processes that train together: those torchrun started, or this one alone.
+    """The processes that train together: those that torchrun started, or this one alone.
 
     Each takes its part of every batch and weighs its loss so that the gradients, averaged over the
-    processes, are those of the whole batch for a loss that is a mean over examples. Batch norm sees
-    a process's own part only.
+    processes, are those of the whole batch, provided that the loss is a mean over examples. Batch
+    norm sees only a process's own part.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -114,14 +118,15 @@ class Workers:
             self.rank = dist.get_rank()
 
     def share(self, model: nn.Module) -> nn.Module:
-        """The model with its gradients averaged; all start from the weights of the first."""
+        """The model, its gradients averaged; all processes start with the weights of the first."""
         return DistributedDataParallel(model) if self.size > 1 else model
 
     def part(self, batch: tuple[np.ndarray, ...]) -> tuple[list[np.ndarray], float]:
         """Every size-th example, and the weight of its mean loss."""
         n = len(batch[0])
         mine = len(range(self.rank, n, self.size))
-        # each must take part in the averaging: with no example of its own, by one that counts 0
+        # every process must take part in the averaging: one without examples of its own computes
+        # the loss of the first example, with weight 0
         index = slice(self.rank, None, self.size) if mine else slice(1)
         return [array[index] for array in batch], mine * self.size / n
 

@@ -1,13 +1,14 @@
-"""Whether the generated faces are a fair test: hard for what is simple, and for the right reason.
+"""Whether the generated faces are a fair test: hard for simple methods, and for the right reason.
 
-A drawn set can be easy in ways that nobody meant: a class that is lit otherwise, played by others,
-or told by one wrinkle. Each gate measures one such way on persons whom training has not seen, and
-says what it must not, or must, exceed.
+Drawn faces can be easy in ways that nobody intended: the pictures of a class may be lit in another
+way, show other persons, or be given away by one wrinkle. A gate measures one such way on persons
+that were not trained on, and states a bound: an accuracy that must not be exceeded or, in the last
+gate, must be reached.
 
-A network is trained once a gate, on four persons in five, so that the command takes minutes; its
-gates are therefore measured on about 65 recordings, give or take ten points. The figure itself is
-held to the bound and the interval stands beside it: a bound that only the interval's far end had
-to meet would let everything pass.
+For a gate with a network, one network is trained on four persons in five, so that the command takes
+minutes. Such a gate is measured on about 65 recordings and is uncertain by about ten points. The
+accuracy itself must meet the bound, and the interval is printed beside it: if only the far end of
+the interval had to meet it, everything would pass.
 """
 
 from __future__ import annotations
@@ -27,22 +28,23 @@ from comparisons.datasets.drawn.generator import nuisances
 from comparisons.datasets.splits import person_split
 from comparisons.tasks.classification import linear_guesses
 from comparisons.tasks.dexpression import DexpressionOptions, DexpressionTask
+from comparisons.tasks.protocols import kinds
 from comparisons.tasks.statistics import wilson
 from comparisons.tasks.task import Split
 from comparisons.training.training import prepare
 
 FOLDS = 5
-BROWS = slice(0.0, 0.34)        # rows as parts of the height: forehead and brows, to the upper lids
+BROWS = slice(0.0, 0.34)        # shares of the height: forehead, brows and upper lids
 MOUTH = slice(0.66, 1.0)        # from below the nose
 GREY = 0.5
-EPOCHS = 24                     # as for recordings: a gate asks what can be learned
+EPOCHS = 24                     # as in docs/dexpression.md: a gate asks what can be learned
 
 Guess = Callable[[Split], Array]
 
 
 @dataclass(frozen=True)
 class Gate:
-    """What was measured of the test persons' images, and what it has to be."""
+    """An accuracy that was measured on the test persons' images, and the bounds it must meet."""
 
     title: str
     accuracy: float
@@ -52,9 +54,11 @@ class Gate:
 
     @property
     def passed(self) -> bool:
+        """Whether the accuracy meets the bounds."""
         return self.least <= self.accuracy <= self.most
 
     def line(self) -> str:
+        """The gate as a line of the table."""
         low, high = wilson(round(self.accuracy * self.count), self.count)
         bound = f"at least {self.least:.1%}" if self.least else f"at most {self.most:.1%}"
         return (f"{self.title:44}{self.accuracy:>8.1%}  ({low:.0%} to {high:.0%})  {bound:18}"
@@ -62,12 +66,15 @@ class Gate:
 
 
 def gates(data: Data, guess: Guess, seed: int = 0) -> Iterator[Gate]:
-    """Each gate in turn. guess: trains the network on a split and reads its test images."""
+    """Each gate in turn.
+
+    guess: trains a network on a split and returns its classes for the split's test images.
+    """
     chance = np.bincount(data.y).max() / len(data.y)
-    clips = len(np.unique(data.clips))
-    # two standard errors above the commonest class: what chance alone gives now and then
+    clips = len(np.unique(kinds(data)["clip"]))
+    # two standard errors above the share of the commonest class, which chance may well reach
     by_chance = chance + 2 * np.sqrt(chance * (1 - chance) / clips)
-    yield Gate("who, light and pose, linear", nuisance_accuracy(seed), clips, most=by_chance)
+    yield Gate("person, light and pose, linear", nuisance_accuracy(seed), clips, most=by_chance)
     pixels = pooled(data, lambda split: linear_guesses(split, DexpressionTask.linear_c))
     yield Gate("pixels, linear", pixels, clips, most=0.65)
     shuffled = with_labels_shuffled(data, seed)
@@ -78,7 +85,7 @@ def gates(data: Data, guess: Guess, seed: int = 0) -> Iterator[Gate]:
     split = next(splits(data))
     yield Gate("brows alone, network", accuracy(only(split, BROWS), guess), part, most=0.75)
     yield Gate("mouth alone, network", accuracy(only(split, MOUTH), guess), part, most=0.75)
-    # one part in five: the margin of chance is as much wider
+    # measured on one part in five, so the margin of chance is wider
     yield Gate("whole face, network, labels shuffled",
                accuracy(next(splits(shuffled)), guess), part,
                most=chance + 2 * np.sqrt(chance * (1 - chance) / part))
@@ -86,7 +93,10 @@ def gates(data: Data, guess: Guess, seed: int = 0) -> Iterator[Gate]:
 
 
 def nuisance_accuracy(seed: int) -> float:
-    """How well the label is told by everything but the expression, persons kept apart."""
+    """How well a linear classifier tells the label from all but the expression.
+
+    The persons that it is tested on are not among those that it learns from.
+    """
     x, y, person = nuisances(seed)
     right = []
     for fold in range(FOLDS):
@@ -97,26 +107,29 @@ def nuisance_accuracy(seed: int) -> float:
 
 
 def pooled(data: Data, guess: Guess) -> float:
+    """The accuracy on the test images of all splits together."""
     parts = [guess(split) == split.y_test for split in splits(data)]
     return float(np.concatenate(parts).mean())
 
 
 def splits(data: Data) -> Iterator[Split]:
+    """The folds, no person on both sides."""
     yield from DexpressionTask().splits(data, DexpressionOptions(folds=FOLDS))
 
 
 def accuracy(split: Split, guess: Guess) -> float:
+    """The accuracy on the test images of one split."""
     return float(np.mean(guess(split) == split.y_test))
 
 
 def with_labels_shuffled(data: Data, seed: int) -> Data:
-    """Every recording gets another's label, and the same for all of its frames."""
-    _, first, clip = np.unique(data.clips, return_index=True, return_inverse=True)
+    """The data with the labels of the recordings permuted; frames of one still share a label."""
+    _, first, clip = np.unique(kinds(data)["clip"], return_index=True, return_inverse=True)
     return replace(data, y=np.random.default_rng(seed).permutation(data.y[first])[clip])
 
 
 def only(split: Split, rows: slice) -> Split:
-    """The split with all but some rows of its images grey."""
+    """The split with its images grey except for some rows."""
     height = split.x.shape[2]
     kept = slice(round(rows.start * height), round(rows.stop * height))
 
@@ -129,7 +142,7 @@ def only(split: Split, rows: slice) -> Split:
 
 
 def main(impl: str, seed: int) -> int:
-    """Print a line a gate; return 1 if any fails."""
+    """Print a line for each gate; return 1 if any fails."""
     task, options = DexpressionTask(), DexpressionOptions(seed=seed, epochs=EPOCHS)
     data, implementation = generated(seed=seed), implementations.get(impl)
 

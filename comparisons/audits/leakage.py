@@ -1,8 +1,9 @@
-"""How much of a face test set training has seen, and what that alone is worth. Nothing is trained.
+"""How much of a test set of faces is known from training, and what that alone is worth.
 
-A split leaks if the answer can be looked up. So it is looked up: the test image gets the label of
-the training image that is nearest, pixel by pixel. What this memory scores above its score on
-strangers, it owes to knowing the person or the clip. docs/leakage.md tells the rest.
+A split leaks if the answers can be looked up. So they are looked up, without any training: each
+test image gets the label of the training image whose pixels are nearest. Whatever this scores above
+its score on strangers, it owes to knowing the person or the recording ("clip"). docs/leakage.md
+tells the rest.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ HEADER = ("protocol", "person seen", "clip seen", "nearest image", "same person"
 
 
 def measure(data: Data, options: DexpressionOptions) -> list[tuple[str, dict[str, float]]]:
-    """A row a protocol that the data can be split by: shares of all test images.
+    """A row for each protocol by which the data can be split: shares of all test images.
 
-    person, clip: have their person (clip) in training too. nearest: get the right label from the
-    nearest training image. nearest_person, nearest_clip: that one is of the same person (clip).
-    majority: belong to the commonest class of their training part.
+    person, clip: those whose person (clip) is also in training. nearest: those that get the right
+    label from the nearest training image. nearest_person, nearest_clip: those whose nearest
+    training image is of the same person (clip). majority: those of the commonest training class.
     """
     rows = []
     for protocol in MEASURED:
@@ -40,7 +41,7 @@ def measure(data: Data, options: DexpressionOptions) -> list[tuple[str, dict[str
 
 
 def leaks(data: Data, split: Split) -> dict[str, float]:
-    """The shares of one split's test images; see `measure`."""
+    """The shares for the test images of one split; see `measure`."""
     train, test = split.train_rows, split.test_rows
     found = train[nearest(split.x, split.x_test)]
     shares = {"nearest": float(np.mean(data.y[found] == split.y_test)),
@@ -51,9 +52,10 @@ def leaks(data: Data, split: Split) -> dict[str, float]:
 
 
 def nearest(x: Array, x_test: Array) -> Array:
-    """For each test image the place in x of the one at the least Euclidean distance.
+    """For each test image, the place in x of the image at the least Euclidean distance.
 
-    Each image is first brought to mean 0 and length 1: else it would find its lighting.
+    Each image is first brought to mean 0 and length 1; otherwise it would find an image that is lit
+    as it is.
     Shapes: x (N, C, H, W), x_test (M, C, H, W) → (M,).
     """
     flat, flat_test = (unit(images.reshape(len(images), -1)) for images in (x, x_test))
@@ -62,6 +64,7 @@ def nearest(x: Array, x_test: Array) -> Array:
 
 
 def unit(rows: Array) -> Array:
+    """Each row with mean 0 and length 1."""
     rows = rows - rows.mean(1, keepdims=True)
     scaled: Array = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     return scaled
@@ -77,6 +80,7 @@ def text(data: Data, options: DexpressionOptions) -> str:
                                                    in zip(row[1:], widths[1:], strict=True))])
              for row in cells]
     lines.insert(1, "─" * len(lines[0]))
-    return (f"{data.name}: {data.source}\nShares of all test images, {options.folds} folds. "
-            "Nearest image: each gets the label of the training image\nwhose pixels are nearest; "
-            "the two columns after it: whose image that is.\n\n" + "\n".join(lines))
+    return (f"{data.name}: {data.source}\nShares of the test images of {options.folds} folds. "
+            "Nearest image: those that get the right label from the\ntraining image whose pixels "
+            "are nearest. The two columns after it: those for which that image\nis of the same "
+            "person, or of the same clip (recording).\n\n" + "\n".join(lines))

@@ -1,10 +1,11 @@
-"""Same weights, same batch: every activation and every gradient, minigrad's against PyTorch's.
+"""Same weights, same batch: compares every activation and every gradient with PyTorch's.
 
-A difference is max |a - b| / max |b| over a tensor, b being PyTorch's. In float64 both run from end
-to end, and nothing but the order of sums may differ. In float32 that would compare coincidences: a
-value within rounding of zero, or two nearly equal ones in a pooling window, may fall to either
-side, and single gradients then differ entirely. So each layer is taken by itself: PyTorch's gets
-minigrad's values going in and minigrad's gradients coming back.
+A difference is max |a - b| / max |b| over a tensor, where b is PyTorch's. In float64, both networks
+run from end to end, and nothing but the order of sums may differ. In float32, that would compare
+coincidences: a value within rounding of zero, or the larger of two nearly equal ones in a pooling
+window, may fall on either side, and then single gradients differ entirely. So in float32 each layer
+is compared by itself: PyTorch's receives minigrad's values on the way forward, and minigrad's
+gradients on the way back.
 """
 
 from __future__ import annotations
@@ -72,12 +73,12 @@ def record(task: Task[Any], impl: Implementation, data: Data, split: Split, opti
            dtype: Any, teacher: Recorded | None = None) -> Recorded:
     """The loss, each layer's activation and its gradient, and each parameter's gradient.
 
-    teacher: what goes on from each layer, forward and back, in place of what it computed.
+    teacher: what each layer passes on, forward and back, in place of what it has computed.
     """
     training = prepare(task, impl, data, split, options, options.seed)
     model = training.model.double() if dtype is np.float64 else training.model.float()
     x, y = next(iter(training.loader))
-    # a black background makes equal values in a pooling window, among which rounding would choose
+    # on a black background, the values in a pooling window are equal, and rounding would choose
     x = x + NOISE * np.random.default_rng(options.seed).standard_normal(x.shape)
     found: Recorded = {}
 
@@ -86,7 +87,7 @@ def record(task: Task[Any], impl: Implementation, data: Data, split: Split, opti
             key = unused(f"{name} ({type(module).__name__})", found)
             found[key] = copied(output)
             if teacher is not None and key in teacher:
-                # in the tensor's memory: the backward pass of ReLU looks there
+                # written into the tensor's memory, where the backward pass of ReLU reads it
                 output.data.copy_(impl.tensor(teacher[key]))
             output.register_hook(lambda g: backward(f"∂ {key}", g))
         return forward
@@ -106,16 +107,17 @@ def record(task: Task[Any], impl: Implementation, data: Data, split: Split, opti
 
 
 def unused(key: str, taken: Recorded) -> str:
-    """The key, numbered where a module runs more than once."""
+    """The key, with a number if the module has run before."""
     return next(k for k in (key, *(f"{key} #{i}" for i in range(2, 100))) if k not in taken)
 
 
 def copied(tensor: Any) -> Array:
+    """A tensor's values as an array of their own."""
     return np.array(tensor.detach().numpy())
 
 
 def difference(a: Array | None, b: Array | None) -> float:
-    """max |a - b| / max |b|; NaN where one is missing or their shapes differ."""
+    """max |a - b| / max |b|; NaN if one is missing or their shapes differ."""
     if a is None or b is None or a.shape != b.shape:
         return float("nan")
     return float(np.abs(a - b).max() / (np.abs(b).max() or 1))

@@ -1,4 +1,4 @@
-"""What every dataset of the comparisons is made of."""
+"""What every dataset of the comparisons consists of, and where datasets are found."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ EMBEDDED = Path(__file__).resolve().parent.parent / "data"
 
 @dataclass(frozen=True)
 class Data:
-    """One dataset, read.
+    """One dataset in memory.
 
-    name: short, for files and tables. source: one line for people: what, from where, how many.
-    x, y: the training part; x_test, y_test: None where a protocol splits.
+    name: short, for files and tables. source: one line for people, which says what was read, from
+    where, and how many items there are.
+    x, y: the training set; x_test, y_test: the test set. If there is no test set, both are None,
+    and the task splits x and y.
     Images are float32 in [0, 1] of shape (N, 1, H, W), class labels int64.
-    subjects, clips: for each row of x, who is in it and which recording it is from.
-    test_rows: the rows of x that the dataset's own split tests on, where it has one.
+    subjects, clips: for each row of x, the person it shows and the recording, or clip, it is from.
+    test_rows: the rows of x that the dataset's own split tests on, if it has such a split.
     left_out: one line for each item that could not be used, naming its file.
     """
 
@@ -45,7 +47,10 @@ class Data:
 
 
 def read_embedded(name: str, sha256: str, folder: Path = EMBEDDED) -> bytes:
-    """The bytes of a file that ships with the package. Raises DataError if missing or altered."""
+    """The bytes of a file that ships with the package.
+
+    Raises: DataError if the file is missing or was altered.
+    """
     path = folder / name
     try:
         content = path.read_bytes()
@@ -57,7 +62,7 @@ def read_embedded(name: str, sha256: str, folder: Path = EMBEDDED) -> bytes:
 
 
 def cache_folder() -> Path:
-    """Where downloads of the current user go, by the custom of the platform."""
+    """The folder for the current user's downloads, chosen by the custom of the platform."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -68,9 +73,9 @@ def cache_folder() -> Path:
 
 
 def search_folders() -> list[Path]:
-    """Where data may lie when the user named no folder: $MINIGRAD_DATA, then the cache folder.
+    """Where to look for data if the user named no folder: $MINIGRAD_DATA, then the cache folder.
 
-    Raises DataError if $MINIGRAD_DATA names no folder.
+    Raises: DataError if $MINIGRAD_DATA names a folder that does not exist.
     """
     named = os.environ.get("MINIGRAD_DATA")
     if named and not Path(named).is_dir():

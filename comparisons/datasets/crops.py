@@ -18,7 +18,7 @@ Size = tuple[int, int]                  # height and width
 class Crop:
     """A part of a picture, as the network sees it.
 
-    box: where it is in the picture. pixels: what the network sees, (H, W) float32 in [0, 1].
+    box: where it lies in the picture. pixels: what the network sees, (H, W) float32 in [0, 1].
     """
 
     box: Box
@@ -30,9 +30,9 @@ Cut = Callable[[Image.Image, Size], list[Crop]]
 
 @dataclass(frozen=True)
 class Subject:
-    """What a network looks at: the word for it, and how it is cut out of a picture.
+    """What a network recognises: the word for it, and two ways to cut it out of a picture.
 
-    find: every one that is in the picture. whole: the picture itself is one.
+    find: cuts out every one that the picture shows. whole: takes the picture itself for one.
     """
 
     noun: str
@@ -41,7 +41,7 @@ class Subject:
 
 
 def whole(picture: Image.Image, size: Size) -> list[Crop]:
-    """The picture as it is: the largest part from its middle that has the network's proportions."""
+    """The picture itself: the largest part around its centre with the network's proportions."""
     (height, width), (w, h) = size, picture.size
     scale = min(w / width, h / height)
     cut_w, cut_h = max(1, round(width * scale)), max(1, round(height * scale))
@@ -49,7 +49,7 @@ def whole(picture: Image.Image, size: Size) -> list[Crop]:
 
 
 def crop(picture: Image.Image, box: Box, size: Size) -> Crop:
-    """A box of the picture, in grey, scaled to the network's size."""
+    """A box of the picture in grey, scaled to the network's size."""
     x, y, w, h = box
     part = picture.crop((x, y, x + w, y + h)).convert("L")
     grey = part.resize(size[::-1], Image.Resampling.BILINEAR)

@@ -1,4 +1,4 @@
-"""The Pima Indians diabetes table: 768 women, 8 measurements, diabetes within five years or not."""
+"""The Pima Indians diabetes table: who of 768 women had diabetes within five years."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ FILE = "pima-indians-diabetes.csv"
 SHA256 = "712ff64dd88ef8c18e038d116c9744aa51652cb9019e59582ebf5e29b11f2928"
 FEATURES = ("pregnancies", "glucose", "blood pressure", "skin fold", "insulin", "body mass index",
             "pedigree", "age")
-ZERO_IS_MISSING = slice(1, 6)       # glucose … bmi: nobody alive measures 0
+ZERO_IS_MISSING = slice(1, 6)       # glucose to body mass index are 0 in no living person
 
 
 def load_diabetes(folder: Path = EMBEDDED) -> Data:
     """The table in its usual row order; a measurement that was not taken is NaN.
 
-    Shapes: x (768, 8) float64, y (768,) int64 in {0, 1}; the protocol (k-fold) splits.
+    Shapes: x (768, 8) float64, y (768,) int64 in {0, 1}. There is no test set: the task splits.
     Raises: DataError if the embedded file is missing or damaged.
     """
     lines = read_embedded(FILE, SHA256, folder).decode().splitlines()
@@ -32,13 +32,13 @@ def load_diabetes(folder: Path = EMBEDDED) -> Data:
 
 
 def impute_and_scale(train: Array, test: Array) -> tuple[Array, Array]:
-    """Replace NaN by the median and standardise, with figures learned from `train` alone.
+    """Replace NaN by the median and standardise, using statistics of `train` alone.
 
     x ↦ (x' - mean) / std, where x' is x, or the median of its column where x is NaN; mean and
-    std (of the population) are taken over the imputed training part.
+    std (of the population) are taken over the imputed training set.
 
     Shapes: train (N, F), test (M, F) → the same.
-    Raises: ValueError if a column of `train` holds no value or only one.
+    Raises: ValueError if a column of `train` holds no value, or the same value everywhere.
     """
     missing = np.isnan(train).all(0)
     if missing.any():

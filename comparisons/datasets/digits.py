@@ -1,4 +1,4 @@
-"""Handwritten digits in a picture, cut out and centred as MNIST's are."""
+"""Cuts handwritten digits out of a picture, and centres them as MNIST's are."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from scipy import ndimage
 from comparisons.datasets.base import Array
 from comparisons.datasets.crops import Crop, Size, whole
 
-WORKED_AT = 512         # the longer side at which ink is told from paper
-FAINTEST = 0.1          # ink differs from paper by at least so much, white from black being 1
-INK = 0.4               # of the strongest difference: from there on it is ink
-STROKE = 2.2            # pixels in MNIST's box; its own strokes have 3.1, 19 in 20 more than this
-BOX, CENTRE = 20, 14    # MNIST: digits fill 20×20, the centre of mass is at (14, 14) of 28×28
+WORKED_AT = 512         # pixels of the longer side of the picture in which ink is looked for
+FAINTEST = 0.1          # the least difference between ink and paper, if white and black differ by 1
+INK = 0.4               # of the strongest difference: what differs by more is ink
+STROKE = 2.2            # pixels in MNIST's box: thin strokes are thickened to this
+BOX, CENTRE = 20, 14    # MNIST: digits fill 20×20, with the centre of mass at (14, 14) of 28×28
 
 
 def digits(picture: Image.Image, size: Size) -> list[Crop]:
     """The digits of one row, from left to right, light on black and centred as MNIST's are.
 
-    Paper is what a quadratic surface explains of the brightness, so that shading and the falling
-    off of light do not matter. Ink is what differs from it, to the rarer side: darker or lighter.
+    A quadratic surface is fitted to the brightness and taken for the paper, so that shading and
+    uneven light do not matter. Ink is what differs from it, darker or lighter, whichever is rarer.
     """
     scale = min(1.0, WORKED_AT / max(picture.size))
     small = picture.convert("L").resize([max(1, round(n * scale)) for n in picture.size],
@@ -43,7 +43,7 @@ def digits(picture: Image.Image, size: Size) -> list[Crop]:
 
 
 def whole_digit(picture: Image.Image, size: Size) -> list[Crop]:
-    """The picture as it is, inverted if its border is light."""
+    """The picture itself, inverted if its border is light."""
     found = whole(picture, size)[0]
     border = np.ones(size, bool)
     border[1:-1, 1:-1] = False
@@ -57,20 +57,20 @@ def _ink(grey: Array) -> Array:
                        indexing="ij")
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], -1).reshape(-1, 6)
     values, kept = grey.ravel(), np.ones(grey.size, bool)
-    for _ in range(4):                  # fit, leave out what stands out, fit again
+    for _ in range(4):                  # fit the paper, leave out what stands out, and fit again
         paper = terms @ np.linalg.lstsq(terms[kept], values[kept])[0]
         rest = np.abs(values - paper)
         kept = rest <= max(3 * np.median(rest), 0.02)
     ink = values - paper
-    if np.mean(ink**3) < 0:             # dark on light: the rarer side is the longer tail
+    if np.mean(ink**3) < 0:             # the longer tail is the rarer side: ink is dark
         ink = -ink / np.maximum(paper, FAINTEST)    # in shade, ink differs from paper by less
     return np.maximum(ink, 0).reshape(grey.shape)
 
 
 def _groups(mask: Array) -> list[tuple[slice, slice, Array]]:
-    """Rows and columns of each digit, and which of their pixels are ink.
+    """The rows and columns of each digit, and which of their pixels are ink.
 
-    Strokes that stand above one another, or nearly touch, are one digit; specks are none.
+    Strokes that lie above one another or nearly touch belong to one digit; specks are dropped.
     """
     labels, n = ndimage.label(mask, np.ones((3, 3)))
     boxes = ndimage.find_objects(labels)
@@ -99,7 +99,7 @@ def _groups(mask: Array) -> list[tuple[slice, slice, Array]]:
 
 
 def _thickened(strokes: Array, part: Array) -> Array:
-    """A pen's thin lines as wide as MNIST's thinner ones, in proportion to the digit."""
+    """The strokes of a thin pen, made as wide as MNIST's thinner ones relative to the digit."""
     scale = BOX / max(part.shape)
     # the mean distance to the edge of a line is a quarter of its width
     width = 4 * ndimage.distance_transform_edt(np.pad(part, 1))[1:-1, 1:-1][part].mean()
@@ -113,7 +113,7 @@ def _thickened(strokes: Array, part: Array) -> Array:
 
 
 def _centred(strokes: Array, size: Size) -> Array:
-    """Scaled into MNIST's box, and its centre of mass put where MNIST's is, to the pixel."""
+    """The digit scaled into MNIST's box, its centre of mass on the same pixel as MNIST's."""
     scale = BOX / max(strokes.shape)
     h, w = (max(1, round(n * scale)) for n in strokes.shape)
     small = np.asarray(Image.fromarray(strokes.astype(np.float32)).resize(

@@ -38,7 +38,7 @@ def load_mnist(data_dir: Path | None = None) -> Data:
 
     Shapes: x (N, 1, 28, 28) float32 in [0, 1], y (N,) int64: 60,000 + 10,000 or, embedded,
     10,000 + 2,000.
-    Raises: DataError if a named folder lacks a file, or any file is damaged.
+    Raises: NotThereError if `data_dir` holds no MNIST; DataError if a file is missing or damaged.
     """
     if data_dir is not None:
         folder = _folder_with_mnist(Path(data_dir))
@@ -60,11 +60,11 @@ def load_subset(folder: Path = EMBEDDED) -> Data:
 
 
 def download_mnist(target: Path | None = None, timeout: float = 5.0) -> Path:
-    """Have torchvision download MNIST into `target` (the cache folder by default); return it.
+    """Download MNIST with torchvision into `target`, by default the cache folder; return it.
 
-    A server that does not answer within `timeout` seconds ends the attempt. Nothing is printed.
+    The attempt ends if no server answers within `timeout` seconds. Nothing is printed.
 
-    Raises: DataError if it does not answer or anything else fails.
+    Raises: DataError if no server answers, or if the download fails.
     """
     target = cache_folder() if target is None else Path(target)
     from torchvision.datasets import MNIST
@@ -73,11 +73,11 @@ def download_mnist(target: Path | None = None, timeout: float = 5.0) -> Path:
         raise DataError(f"{target}: cannot download MNIST, no server answered "
                         f"within {timeout:g} s")
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(timeout)           # torchvision itself would wait for ever
+    socket.setdefaulttimeout(timeout)           # torchvision itself would wait without end
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             MNIST(str(target), download=True)
-    except Exception as error:                  # the network can fail in any way it likes
+    except Exception as error:                  # a download can fail with errors of any type
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{target}: cannot download MNIST: {reason}") from None
     finally:
@@ -86,12 +86,12 @@ def download_mnist(target: Path | None = None, timeout: float = 5.0) -> Path:
 
 
 def read_idx(path: Path) -> Array:
-    """The array in an IDX file of bytes, compressed by gzip or not.
+    """The array in an IDX file of bytes, which may be compressed with gzip.
 
-    The file is two zero bytes, 0x08 for unsigned bytes, the number of dimensions, each dimension
-    as a big-endian uint32, and the values.
+    An IDX file consists of two zero bytes, 0x08 for unsigned bytes, the number of dimensions, each
+    dimension as a big-endian uint32, and the values.
 
-    Raises: DataError if it is missing, cut short, too long, or of another kind.
+    Raises: DataError if the file is missing, cut short, too long, or of another kind.
     Source: Y. LeCun's description of the format on the MNIST page.
     """
     try:
@@ -101,7 +101,7 @@ def read_idx(path: Path) -> Array:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     if len(content) < 4 or content[:3] != b"\0\0\x08" or content[3] == 0:
-        raise DataError(f"{path}: no IDX file of unsigned bytes (it starts with "
+        raise DataError(f"{path}: not an IDX file of unsigned bytes (it starts with "
                         f"{content[:4].hex(' ') or 'nothing'})")
     start = 4 + 4 * content[3]
     if len(content) < start:
@@ -126,15 +126,14 @@ def _load_idx(folder: Path) -> Data:
         if len(pixels) != len(labels):
             raise DataError(f"{label_file}: {len(labels):,} labels for {len(pixels):,} images")
         if not len(labels):
-            raise DataError(f"{image_file}: holds no image")
+            raise DataError(f"{image_file}: holds no images")
         if labels.max() > 9:
             raise DataError(f"{label_file}: a label is {labels.max()}, but digits are 0 to 9")
         parts += [pixels, labels]
     return _data("mnist", f"MNIST in {folder}", *parts)
 
 
-def _data(name: str, origin: str, x: Array, y: Array, x_test: Array,
-          y_test: Array) -> Data:
+def _data(name: str, origin: str, x: Array, y: Array, x_test: Array, y_test: Array) -> Data:
     return Data(name, f"{origin}: {len(x):,} digits to learn from and {len(x_test):,} to test on",
                 images(x), y.astype(np.int64), images(x_test), y_test.astype(np.int64), CLASSES)
 
@@ -159,7 +158,7 @@ def _missing(folder: Path, name: str = NAMES[0], error: type[DataError] = DataEr
 
 
 def _answers(url: str, timeout: float) -> bool:
-    """Whether a server answers; in a thread, as looking up its name knows no time-out."""
+    """Whether a server answers. A thread asks, because looking up a name has no time-out."""
     answered = threading.Event()
 
     def ask() -> None:

@@ -1,4 +1,4 @@
-"""What data there is on this machine, what there is not, and how to get it."""
+"""Which data are on this machine, which are not, and how to get those."""
 
 from __future__ import annotations
 
@@ -13,31 +13,36 @@ from comparisons.datasets.faces.reader import found, listed
 from comparisons.datasets.mnist import SUBSET, load_mnist, load_subset
 from comparisons.errors import DataError, NotThereError
 
-FACE = 48       # px, to look at what is there
+FACE = 48       # pixels, enough to see whether pictures can be read
 
-ARRANGE = """To read real faces, put one of these into a folder DIR and name it with --data DIR:
-  CK+ as it is given out (ask its authors; agreement needed), unpacked side by side
+ARRANGE = """To use real faces, put them into a folder DIR in one of these ways and pass --data DIR:
+  CK+ as its authors distribute it (on request, under an agreement), unpacked side by side
     DIR/cohn-kanade-images/S005/001/S005_001_00000011.png
     DIR/Emotion/S005/001/S005_001_00000011_emotion.txt
     DIR/Landmarks/S005/001/S005_001_00000011_landmarks.txt
-      (without landmarks, OpenCV looks for the face; a square picture is taken as it is)
-    --frames last:3, peak or neutral-to-peak chooses among the frames of each recording
-  folders named after expressions, an inner CK+48/ or not, train/ and test/ or not
-    DIR/anger/S010_004_00000017.png     named so, pictures keep person and recording
-    DIR/happy/anything.jpg              else only --protocol random, or given with test/, is left
-  a table, ckextended.csv or fer2013.csv
-    DIR/ckextended.csv                  columns emotion, pixels and perhaps Usage"""
+      Without landmarks, OpenCV looks for the face. A square picture is taken to be a face.
+      --frames last:3, peak or neutral-to-peak selects frames of each recording.
+  folders named after expressions, which may lie inside CK+48/ and under train/ and test/
+    DIR/anger/S010_004_00000017.png     a name like this tells the person and the recording
+    DIR/happy/anything.jpg              other names do not: such pictures can be split only by
+                                        --protocol random or, if there is a test/, given
+  a table in the format of ckextended.csv and fer2013.csv
+    DIR/ckextended.csv                  columns emotion and pixels, and optionally Usage"""
 
 
 def text(data_dir: Path | None = None) -> str:
-    """A paragraph a dataset; data_dir: a folder to look into as well."""
+    """A paragraph on each dataset.
+
+    data_dir: a folder to search before the usual ones.
+    Raises: DataError if it does not exist.
+    """
     folders = "\n".join(f"  {folder}{'' if folder.is_dir() else '  (not there)'}"
                         for folder in search_folders())
     if data_dir is not None and not data_dir.is_dir():
         raise DataError(f"{data_dir}: no such folder (--data)")
     places = [*([data_dir] if data_dir else []), *search_folders()]
     return f"""regression
-  here: generated from --seed
+  here: rows generated from --seed
 
 diabetes
   {embedded(load_diabetes, EMBEDDED / 'pima-indians-diabetes.csv')}
@@ -47,17 +52,17 @@ mnist-mlp, mnist-cnn
   {full_mnist(data_dir)}
 
 dexpression
-  here: generated faces, as many as CK+ has, of persons who do not exist
+  here: generated faces of persons who do not exist, as many as CK+ has
 {real_faces(places)}
 
 {ARRANGE}
 
-Folders that are searched when --data names none ($MINIGRAD_DATA first):
+Folders that are searched without --data ($MINIGRAD_DATA first, if it is set):
 {folders}"""
 
 
 def real_faces(places: Sequence[Path]) -> str:
-    """What the folders hold of real faces, with counts and a line for each fault."""
+    """The real faces in the folders, with counts and a line for each fault."""
     lines = []
     for path in (path for place in places for path in found(place)):
         try:
@@ -73,22 +78,24 @@ def real_faces(places: Sequence[Path]) -> str:
 
 
 def embedded(load: Callable[[], Data], path: Path) -> str:
+    """Whether a file that ships with the package is intact."""
     try:
         return f"here: {load().source}"
     except DataError as error:
-        return f"MISSING: {error}; it comes with the project: git checkout -- {path}"
+        return f"MISSING: {error}; the project ships it: git checkout -- {path}"
 
 
 def full_mnist(data_dir: Path | None) -> str:
+    """Whether the full MNIST is there, or how to get it."""
     try:
         try:
             data = load_mnist(data_dir)
-        except NotThereError:           # that folder is for faces
+        except NotThereError:           # the folder holds faces
             data = load_mnist()
     except DataError as error:
         return f"DAMAGED: {error}"
     if data.name == "mnist":
         return f"here: {data.source}"
     return (f"not here: the full 60,000 + 10,000 digits. `python -m comparisons run mnist-mlp` "
-            f"downloads them\n  where there is internet; or put the four IDX files, .gz or not, "
-            f"into {cache_folder()}\n  or any folder, and name that folder with --data")
+            f"downloads them\n  if there is an internet connection. Or put the four IDX files, "
+            f"plain or .gz, into\n  {cache_folder()}, or into a folder that you pass with --data")

@@ -1,4 +1,4 @@
-"""Pictures from files: grey, square, and the face alone."""
+"""Reading pictures from files, in colour or grey; cutting out squares and faces."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from comparisons.datasets.base import Array
 from comparisons.errors import DataError
 
-PIXELS = 50_000_000     # a larger picture is refused before its pixels are unpacked
-EYES_APART, EYES_DOWN = 0.38, 0.39      # parts of the side: the mean face of CK+48
+PIXELS = 50_000_000     # a larger picture is refused before it is decoded
+EYES_APART, EYES_DOWN = 0.38, 0.39      # shares of the side, in the mean of CK+48's faces
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)      # of the 68 landmarks
 
 
 def read_picture(source: Path | bytes, name: str) -> Image.Image:
-    """A picture upright and in colour, what is transparent on white.
+    """A picture, upright and in colour, with white where it is transparent.
 
-    Raises DataError, naming it, if it is missing, damaged, too large or of no kind that Pillow
-    reads.
+    source: a file or its content. name: what messages call it.
+    Raises: DataError naming the picture if it is missing, damaged, too large, or in a format that
+    Pillow does not read.
     """
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with warnings.catch_warnings():         # of its size, which is judged here, and of tags
+        with warnings.catch_warnings():         # about its size, checked here, and its tags
             warnings.simplefilter("ignore")
             with Image.open(file) as opened:
                 if opened.width * opened.height > PIXELS:
@@ -48,45 +49,48 @@ def read_picture(source: Path | bytes, name: str) -> Image.Image:
 
 
 def _from_levels(levels: Array) -> Image.Image:
-    """Levels as 8-bit grey: white is 65,535 or, of real numbers, the largest."""
+    """Levels as 8-bit grey. White is 65,535 for integers, else the largest value."""
     white = 65535 if levels.dtype.kind in "iu" else np.nanmax(levels, initial=1e-6)
     return Image.fromarray((np.clip(np.nan_to_num(levels / white), 0, 1) * 255).astype(np.uint8))
 
 
 def read_grey(path: Path) -> Image.Image:
-    """The picture in a file in 8 bits of grey. Raises DataError as `read_picture` does."""
+    """The picture in a file as 8-bit grey. Raises: DataError as `read_picture` does."""
     return read_picture(path, str(path)).convert("L")
 
 
 def read_landmarks(path: Path) -> Array:
-    """The 68 points (x, y) of a file of CK+'s, in pixels: (68, 2). Raises DataError naming it."""
+    """The 68 points (x, y) in a landmark file of CK+, in pixels: (68, 2).
+
+    Raises: DataError naming the file.
+    """
     try:
         points = np.array(path.read_text("ascii").split(), float).reshape(-1, 2)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     except ValueError:
-        raise DataError(f"{path}: not two numbers a line") from None
+        raise DataError(f"{path}: expected two numbers on each line") from None
     if len(points) != 68 or not np.isfinite(points).all():
         raise DataError(f"{path}: expected 68 points; got {len(points)}")
     return points
 
 
 def middle(image: Image.Image) -> Image.Image:
-    """The largest square in the middle of a picture."""
+    """The largest square around the centre of a picture."""
     return ImageOps.fit(image, (min(image.size),) * 2)
 
 
 def upright(image: Image.Image, points: Array) -> Image.Image:
-    """The square around a face, turned and cut so that the eyes lie where CK+48's lie.
+    """The square around a face, turned and cut so that the eyes lie where they do in CK+48.
 
     points: the 68 landmarks, (68, 2) in pixels.
-    Raises: ValueError if both eyes are in one place.
+    Raises: ValueError if both eyes are at the same place.
     """
     left, right = points[LEFT_EYE].mean(0), points[RIGHT_EYE].mean(0)
     across, (x, y) = right - left, (left + right) / 2
     side = np.hypot(*across) / EYES_APART
     if side < 1:
-        raise ValueError("upright: both eyes are in one place")
+        raise ValueError("upright: both eyes are at the same place")
     turned = image.rotate(np.degrees(np.arctan2(across[1], across[0])), Image.Resampling.BICUBIC,
                           center=(x, y))
     corner = np.round([x - side / 2, y - EYES_DOWN * side]).astype(int)
@@ -94,7 +98,7 @@ def upright(image: Image.Image, points: Array) -> Image.Image:
 
 
 def png(image: Array) -> str:
-    """A grey image in [0, 1], (H, W), as the text of a PNG in base64."""
+    """A grey image in [0, 1], (H, W), as a PNG in base64."""
     stream = io.BytesIO()
     Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8)).save(stream, "PNG")
     return base64.b64encode(stream.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""A linear problem with noise, whose exact answer is known: least squares."""
+"""A linear problem with noise, whose exact solution is known: least squares."""
 
 from __future__ import annotations
 

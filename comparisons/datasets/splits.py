@@ -1,4 +1,4 @@
-"""Who is trained on and who is tested on. Every split is a function of its arguments alone."""
+"""Which rows are trained on and which are tested on: each split depends on its arguments alone."""
 
 from __future__ import annotations
 
@@ -11,39 +11,37 @@ from comparisons.datasets.base import Array
 Split = tuple[Array, Array]       # row numbers: (train, test), each ascending
 
 
-def stratified_folds(y: Array, folds: int = 10, *, repeats: int = 1,
-                     seed: int = 0) -> Iterator[Split]:
-    """k-fold cross-validation, `repeats` times over with new shuffles.
+def stratified_folds(y: Array, folds: int = 10, *, seed: int = 0) -> Iterator[Split]:
+    """k-fold cross-validation with the classes spread evenly over the folds.
 
-    Fold sizes differ by at most one, and so does the number of each class within them.
+    The sizes of two folds differ by at most one, and so do their numbers of items of each class.
 
     Raises: ValueError if `folds` is below 2 or above the number of rows.
     """
-    for repeat in range(repeats):
-        home = _deal(np.arange(len(y)), y, folds, (seed, repeat))
-        for fold in range(folds):
-            yield np.flatnonzero(home != fold), np.flatnonzero(home == fold)
+    home = _deal(np.arange(len(y)), y, folds, (seed, 0))
+    for fold in range(folds):
+        yield np.flatnonzero(home != fold), np.flatnonzero(home == fold)
 
 
 def person_split(subjects: Array, y: Array, fold: int, folds: int, seed: int = 0,
                  repeat: int = 0) -> Split:
-    """Nobody tested on has been trained on. Every `repeat` deals the persons anew."""
+    """No person is on both sides. Each `repeat` shares the persons out anew."""
     return _split(subjects, y, fold, folds, (seed, repeat))
 
 
 def clip_split(clips: Array, y: Array, fold: int, folds: int, seed: int = 0,
                repeat: int = 0) -> Split:
-    """No recording is on both sides, but persons are."""
+    """No recording is on both sides, but a person may be."""
     return _split(clips, y, fold, folds, (seed, repeat))
 
 
 def random_split(y: Array, fold: int, folds: int, seed: int = 0, repeat: int = 0) -> Split:
-    """Images at random: neighbouring frames of one recording land on both sides."""
+    """Single images at random: neighbouring frames of a recording land on both sides."""
     return _split(np.arange(len(y)), y, fold, folds, (seed, repeat))
 
 
 def overlap(groups: Array, train: Array, test: Array) -> float:
-    """The share of test rows whose group (person, clip) is in the training part too."""
+    """The share of test rows whose group (person or recording) is also trained on."""
     return float(np.isin(groups[test], groups[train]).mean())
 
 
@@ -56,11 +54,11 @@ def _split(groups: Array, y: Array, fold: int, folds: int,
 
 
 def _deal(groups: Array, y: Array, folds: int, seed: tuple[int, int]) -> Array:
-    """The fold of each row: groups whole, classes as even as the groups allow.
+    """The fold of each row. Groups stay whole; classes are as even as the groups allow.
 
-    Rows that are groups of their own are dealt like cards, sorted by class. Otherwise groups go,
-    the largest first, each to the fold that it leaves with the least Σ (count of a class / its
-    total)²: that keeps every class even, the rare ones too.
+    If every row is a group of its own, the rows are sorted by class and dealt like cards.
+    Otherwise each group, the largest first, goes to the fold in which Σ (count of a class / its
+    total)² then grows least. This keeps every class even, the rare ones too.
     """
     names, group = np.unique(groups, return_inverse=True)
     if not 2 <= folds <= len(names):

@@ -1,4 +1,4 @@
-"""The two implementations behind one face, so that a task is written once and runs with either."""
+"""The two implementations behind one interface: a task is written once and runs with either."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 from comparisons.implementations.protocol import Implementation as Implementation
 
 TITLES = {"minigrad": "minigrad", "torch": "PyTorch"}
-"""What each is called for people, by its name."""
+"""The names for people, by the names that the command line uses."""
 NAMES = tuple(TITLES)
 
 _threads: int | None = None
 
 
 def get(name: str, device: str = "auto") -> Implementation:
-    """An implementation by its name. device: PyTorch's; minigrad runs on the CPU."""
+    """An implementation by its name. device: where PyTorch computes; minigrad uses the CPU."""
     found: Implementation
     if name == "minigrad":
         from comparisons.implementations.minigrad import Minigrad
@@ -27,13 +27,13 @@ def get(name: str, device: str = "auto") -> Implementation:
 
 
 def set_threads(n: int | None) -> None:
-    """Set the threads of BLAS, Numba and PyTorch alike; None leaves them as they are."""
+    """Set the number of threads of BLAS, Numba and PyTorch; None leaves it as it is."""
     if n is None:
         return
     from threadpoolctl import threadpool_limits
     threadpool_limits(n)
     get("minigrad").set_threads(n)
     global _threads
-    _threads = n                        # PyTorch is told in get(), for it may never be imported
+    _threads = n                        # get() tells PyTorch, which may never be imported
     if "torch" in sys.modules:
         get("torch").set_threads(n)

@@ -1,7 +1,7 @@
-"""What an implementation is: one face for minigrad and for PyTorch.
+"""What an implementation is: the interface that minigrad and PyTorch share.
 
-minigrad has PyTorch's names, so a task that is given an implementation is written once: it takes
-layers from `nn`, optimisers from `optim`, losses from `functional`, and never asks whose they are.
+minigrad has PyTorch's names, so a task is written once, for any implementation: it takes layers
+from `nn`, optimisers from `optim` and losses from `functional`, and never asks whose they are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Implementation(Protocol):
 
     @property
     def name(self) -> str:
-        """The word for it on the command line and in results: minigrad or torch."""
+        """Its name on the command line and in results: minigrad or torch."""
 
     @property
     def title(self) -> str:
@@ -48,13 +48,13 @@ class Implementation(Protocol):
 
     @property
     def checkpoint(self) -> Any:
-        """The module that saves and loads checkpoints. Both sides' read the same files."""
+        """The module that saves and loads checkpoints. Each side reads the other's files."""
 
     def tensor(self, array: Array) -> Any:
         """An array as a tensor on the implementation's device."""
 
     def new_model(self, make: Callable[[Implementation], Any], seed: int, dtype: Any) -> Any:
-        """The model that `make` builds, with initial weights that depend on the seed alone.
+        """The model that `make` builds, with initial weights that depend only on the seed.
 
         Both implementations begin with the same weights. dtype: float32 or float64.
         """
@@ -67,16 +67,16 @@ class Implementation(Protocol):
             on_epoch: OnEpoch | None = None) -> None:
         """Train epochs start_epoch … epochs - 1.
 
-        loader: a DataLoader. scheduler: moves on after every batch. averaged: an AveragedModel of
-        the model, which takes in the weights after every step. on_epoch: called after each epoch
-        with its number, the mean loss of an example and the seconds taken.
+        loader: a DataLoader. scheduler: advances after every batch. averaged: an AveragedModel of
+        the model, which is updated after every step. on_epoch: called after each epoch with its
+        number, the mean loss of an example and the seconds that it took.
         """
 
     def predict(self, model: Any, x: Array) -> Array:
         """The model's outputs for x, in evaluation mode."""
 
     def grad(self, outputs: Any, inputs: Sequence[Any], grad_outputs: Any = None) -> Sequence[Any]:
-        """The gradients of outputs with respect to inputs; nothing is added to any `.grad`."""
+        """The gradients of outputs with respect to inputs; no `.grad` changes."""
 
     def set_threads(self, n: int) -> None:
-        """Compute with so many threads, as far as the implementation has threads of its own."""
+        """Compute with n threads, if the implementation has threads of its own."""

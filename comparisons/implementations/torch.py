@@ -14,22 +14,22 @@ from torch_impl import checkpoint, models, train
 
 
 class Torch:
-    """PyTorch, on a device of the user's choice."""
+    """PyTorch, on the device that the user chooses."""
 
     name, title = "torch", "PyTorch"
     models, nn, functional = models, torch.nn, torch.nn.functional
     optim, checkpoint = torch.optim, checkpoint
 
     def __init__(self, device: str = "auto") -> None:
-        """device: auto (the best there is), cpu, cuda or mps."""
+        """device: auto (the best that the machine has), cpu, cuda or mps."""
         self.device = str(train.pick_device(device))
 
     def tensor(self, array: Array) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def new_model(self, make: Callable[[Implementation], Any], seed: int, dtype: Any) -> Any:
-        # equal seeds give both sides equal weights; they are copied all the same, so that the
-        # comparison does not depend on it
+        # equal seeds already give both sides equal weights, but the comparison must not depend on
+        # that, so they are copied
         original = Minigrad()
         weights = original.weights(original.new_model(make, seed, np.float32))
         torch.manual_seed(seed)

@@ -1,1 +1,1 @@
-"""Trained networks at work on pictures: on the command line, and in a page on this machine."""
+"""Applies trained networks to pictures: on the command line, and on a local web page."""

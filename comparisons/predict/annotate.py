@@ -1,4 +1,4 @@
-"""A picture with its predictions: numbered boxes, and below each crop and its probabilities."""
+"""A picture with its predictions: numbered boxes, and below it each crop with its probabilities."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ def png(picture: Image.Image, predictions: Sequence[Prediction]) -> bytes:
 
 
 def annotated(picture: Image.Image, predictions: Sequence[Prediction]) -> Image.Image:
-    """The picture above, the panels below it in as many columns as there is room for."""
-    scale = np.clip(1.0, *(n / max(picture.size) for n in SHOWN))
+    """The picture on top, and below it a panel for each prediction, in as many columns as fit."""
+    least, most = (n / max(picture.size) for n in SHOWN)
+    scale = min(max(1.0, least), most)
     shown = picture.resize([max(1, round(n * scale)) for n in picture.size])
     columns = max(1, min(len(predictions), (shown.width + GAP) // (PANEL + GAP)))
     height = LINE + max(CROP, LINE * len(predictions[0].probabilities)) + GAP
@@ -44,19 +45,21 @@ def annotated(picture: Image.Image, predictions: Sequence[Prediction]) -> Image.
 
 
 def box(draw: ImageDraw.ImageDraw, prediction: Prediction, number: int, scale: float) -> None:
+    """A numbered box around what was found, with the likeliest class."""
     x, y, w, h = (n * scale for n in prediction.crop.box)
     corners = (GAP + x, GAP + y, GAP + x + w, GAP + y + h)
     draw.rectangle(corners, outline="white", width=4)
     draw.rectangle(corners, outline=ACCENT, width=2)
     label = f" {number}: {prediction.best[0][0]} "
     width = draw.textlength(label, font(14))
-    at = (GAP + x, max(0, GAP + y - LINE))          # above the box, or at the sheet's top
+    at = (GAP + x, max(0, GAP + y - LINE))          # above the box, or at the top of the sheet
     draw.rectangle((*at, at[0] + width, at[1] + LINE), fill=ACCENT)
     draw.text((at[0], at[1] + LINE / 2), label, "white", font(14), anchor="lm")
 
 
 def panel(sheet: Image.Image, draw: ImageDraw.ImageDraw, prediction: Prediction, number: int,
           x: int, y: int) -> None:
+    """What the network saw, and a bar for the probability of each class."""
     name, p = prediction.best[0]
     draw.text((x, y + LINE / 2 - 2), f"{number}: {name} {p:.1%}", INK, font(15), anchor="lm")
     y += LINE + 4

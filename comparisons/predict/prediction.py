@@ -1,4 +1,4 @@
-"""What a network says of one face or digit."""
+"""What a network says about one face or digit."""
 
 from __future__ import annotations
 

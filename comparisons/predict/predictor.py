@@ -1,7 +1,7 @@
-"""`predict`: what a trained network says of pictures: a line, a drawing and JSON for each.
+"""`predict`: what a trained network says about pictures, as text, as drawings and as JSON.
 
-A checkpoint says all there is to know: the task, the options of its model, the classes. Which
-implementation wrote it does not matter.
+A checkpoint holds all that is needed: the name of its task, the options of its model, the classes.
+Either implementation may have written it.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from comparisons.tasks.task import Task
 from minigrad import checkpoint
 
 SCHEMA = 1
-TOLD = 3                                # classes a line
+TOLD = 3                                # the likeliest classes, which a line names
 
 
 def readers() -> dict[str, Task[Any]]:
-    """The tasks that read pictures, by their names."""
+    """Those of the five systems that read pictures, by their names."""
     return {name: task for name, task in TASKS.items() if task.subject is not None}
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained network, with the kind of picture that it reads."""
+    """A trained network, and what it looks for in pictures."""
 
     path: Path
     task: Task[Any]
@@ -52,21 +52,15 @@ class Predictor:
 
     @classmethod
     def load(cls, path: Path, task: Task[Any] | None = None) -> Predictor:
-        """The network of a checkpoint. task: whose it is, where it is none of the five systems.
+        """The network in a checkpoint.
 
-        Raises: CheckpointError for a file that is no checkpoint; Fault for one of a task that reads
-        no pictures, or is not known.
+        task: the task of the checkpoint; None for one of the five systems.
+        Raises: CheckpointError if the file is not a checkpoint; Fault if the checkpoint is of
+        another task, or its task is unknown or reads no pictures.
         """
         kept = checkpoint.load(path)
         config = kept.config or {}
-        name = config.get("task")
-        known = readers() if task is None else {task.name: task}
-        task = known.get(name)
-        if task is None or task.subject is None:
-            what = (f"{name} reads no pictures" if name in TASKS or task is not None else
-                    f"is of the task {name}, which is not known here" if name else
-                    "names no task")
-            raise Fault(f"{path}: {what}; a checkpoint of {', '.join(known)} is needed")
+        task, subject = reader_of(path, config.get("task"), task)
         if "classes" not in config:
             raise Fault(f"{path}: does not name its classes; train it again")
         classes, shape = config["classes"], config["shape"]
@@ -78,18 +72,19 @@ class Predictor:
         implementation = implementations.get("minigrad")
         model = task.model(implementation, like, options)
         checkpoint.put(replace(kept, model=kept.weights), model=model)
-        return cls(path, task, task.subject, classes, (shape[1], shape[2]), implementation, model)
+        return cls(path, task, subject, classes, (shape[1], shape[2]), implementation, model)
 
     @property
     def name(self) -> str:
-        """The run's folder, and the task where that does not tell it."""
+        """The run's folder, after the name of the task if the folder does not begin with it."""
         folder = self.path.resolve().parent.name
         return folder if folder.startswith(self.task.name) else f"{self.task.name} ({folder})"
 
     def __call__(self, picture: Image.Image, whole: bool = False) -> list[Prediction]:
-        """What is in a picture, from left to right.
+        """What the network finds in a picture, from left to right.
 
-        whole: the picture itself is the face or the digit; one of just the network's size is.
+        whole: the picture itself is the face or the digit. A picture that has exactly the network's
+        size is always taken so.
         """
         whole = whole or picture.size == self.size[::-1]
         found = (self.subject.whole if whole else self.subject.find)(picture, self.size)
@@ -100,13 +95,38 @@ class Predictor:
                 for crop, row in zip(found, p.tolist(), strict=True)]
 
     def probabilities(self, x: Array) -> Array:
-        """(N, 1, H, W) → (N, classes)."""
+        """The probability of each class.  Shapes: x (N, 1, H, W) → (N, classes)."""
         return softmax(self.task.outputs(self.implementation, self.model, x))
+
+
+def reader_of(path: Path, name: str | None, task: Task[Any] | None) -> tuple[Task[Any], Subject]:
+    """The task of the checkpoint at `path`, and what it looks for in pictures.
+
+    name: the task that the checkpoint names. task: the one that --task defines, or None.
+    Raises: Fault naming the checkpoint if these do not agree, or the task reads no pictures.
+    """
+    usable = ", ".join(readers())
+    if name is None:
+        raise Fault(f"{path}: names no task; expected a checkpoint of {usable}")
+    if task is None and name not in TASKS:
+        raise Fault(f"{path}: its task {name} is none of {', '.join(TASKS)}; with "
+                    "`predict --task FILE`, name the Python file that defines it")
+    if task is not None and task.name != name:
+        raise Fault(f"{path}: is a checkpoint of the task {name}, but --task defines {task.name}")
+    found = task or TASKS[name]
+    if found.subject is None:
+        raise Fault(f"{path}: {name} reads no pictures; expected a checkpoint of "
+                    + (usable if task is None else "a task whose class has a `subject`"))
+    return found, found.subject
 
 
 def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path | None = None,
          json: Path | None = None, task: Task[Any] | None = None) -> int:
-    """Predict each image; one that fails is one line, and the others are done all the same."""
+    """Predict each image. One that fails is reported in one line and does not stop the others.
+
+    out: a folder for drawings. json: a file for boxes and probabilities. task: as for
+    `Predictor.load`. Returns the exit status: 1 if any image failed.
+    """
     predictor = Predictor.load(path, task)
     if out is not None:
         make_folder(out)
@@ -117,8 +137,8 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
             picture = read_picture(image, str(image))
             predictions = predictor(picture, whole)
             if not predictions:
-                raise Fault(f"{image}: no {predictor.subject.noun} found; "
-                            "--whole takes the picture for one")
+                raise Fault(f"{image}: no {predictor.subject.noun} found; with --whole, the "
+                            f"picture itself is the {predictor.subject.noun}")
         except Fault as fault:
             message = str(fault) if str(fault).startswith(f"{image}: ") else f"{image}: {fault}"
             print(f"comparisons: {message}", file=sys.stderr)
@@ -133,8 +153,8 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
             "image": str(image), "width": picture.width, "height": picture.height,
             "annotated": None if drawing is None else str(drawing),
             f"{predictor.subject.noun}s": [{"box": list(p.crop.box), "class": p.best[0][0],
-                                         "probabilities": p.probabilities}
-                                        for p in predictions]})
+                                            "probabilities": p.probabilities}
+                                           for p in predictions]})
     if json is not None:
         write_json(json, {"schema": SCHEMA, "checkpoint": str(path), "task": predictor.task.name,
                           "classes": predictor.classes, "images": entries}, indent=2)
@@ -153,7 +173,7 @@ def text(image: Path, predictions: Sequence[Prediction], noun: str) -> str:
 
 
 def unused(stem: str, names: set[str]) -> str:
-    """A file name that no picture of another folder has taken."""
+    """A file name that no other picture has taken yet; it joins `names`."""
     name, again = f"{stem}.png", 1
     while name in names:
         again += 1

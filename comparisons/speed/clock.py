@@ -1,29 +1,29 @@
-"""Taking turns: whoever is compared runs in the same process, block after block, until time is up.
+"""Taking turns: the sides of a comparison run in one process, block after block, until time is up.
 
-The sides alternate, so that a machine that slows down slows all. At each change a block of steps
-goes untimed: the other's threads still spin, its data fill the cache.
+The sides alternate, so that a machine that slows down slows all of them. At each change, one block
+of steps is not timed, because the other side's threads still spin and its data fill the cache.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from comparisons.datasets.base import Array
 
 MIN_ROUNDS, MAX_ROUNDS = 5, 400
-SHORTEST = 4e-3                         # s: faster steps are timed in blocks of at least this
+SHORTEST = 4e-3                         # seconds that a block takes at least
 
 Repeat = Callable[[int], tuple[float, ...]]
-"""Runs a step so many times; returns the mean seconds of each of its parts."""
+"""Runs a step a given number of times; returns the mean seconds of each part of it."""
 
 
-def in_turn(sides: Mapping[str, Repeat], seconds: float) -> tuple[int, dict[str, NDArray[Any]]]:
-    """The steps in a block, and the seconds a step of each side, (rounds, parts).
+def in_turn(sides: Mapping[str, Repeat], seconds: float) -> tuple[int, dict[str, Array]]:
+    """The number of steps in a block, and for each side the seconds per step, (rounds, parts).
 
-    seconds: when to stop, but for MIN_ROUNDS and MAX_ROUNDS.
+    seconds: how long to measure, within MIN_ROUNDS and MAX_ROUNDS.
     """
     fastest = min(sum(repeat(1)) for repeat in sides.values())
     block = max(1, round(SHORTEST / max(fastest, 1e-6)))
@@ -40,7 +40,7 @@ def in_turn(sides: Mapping[str, Repeat], seconds: float) -> tuple[int, dict[str,
 
 
 def repeated(step: Callable[[], object]) -> Repeat:
-    """A step of one part."""
+    """A step that consists of one part."""
     def repeat(n: int) -> tuple[float]:
         start = time.perf_counter()
         for _ in range(n):
@@ -49,19 +49,20 @@ def repeated(step: Callable[[], object]) -> Repeat:
     return repeat
 
 
-def quartiles(seconds: NDArray[Any]) -> dict[str, float]:
+def quartiles(seconds: Array) -> dict[str, float]:
+    """The quartiles of some times, in milliseconds."""
     q1, median, q3 = (float(q) for q in np.percentile(seconds, [25, 50, 75]) * 1e3)
     return {"median_ms": median, "q1_ms": q1, "q3_ms": q3}
 
 
 def spread(figures: Mapping[str, float]) -> str:
-    """median (quarter … three quarters)"""
+    """The quartiles as text: median (first … third)."""
     median, q1, q3 = (figures[key] for key in ("median_ms", "q1_ms", "q3_ms"))
     return f"{digits(median)} ({digits(q1)} … {digits(q3)})"
 
 
 def digits(value: float) -> str:
-    """Three digits or more, never an exponent: 0.0412, 4.12, 41.2, 4123."""
+    """A number with three digits or more and no exponent: 0.0412, 4.12, 41.2, 4123."""
     if not 0 < abs(value) < np.inf:
         return f"{value:g}"
     return f"{value:.{max(0, 2 - int(np.floor(np.log10(abs(value)))))}f}"

@@ -1,14 +1,15 @@
 """Each layer by itself: forward and backward, in minigrad and in PyTorch, beside the limits.
 
-The layers are those of the models, fed with what reaches them in a training step: their own input,
-in the layout in which the layer before left it, and their own gradient. What a model has twice is
-measured once. The loss and the optimiser's step follow.
+The layers are those of the models. Each receives what reaches it in a training step: its own input,
+in the layout in which the layer before left it, and its own gradient. A layer that a model has
+several times is measured once. The loss and the optimiser's step follow.
 
-Operations are those of the textbook's sum, 2 a product, for convolutions and linear layers; the
-others' do not matter. Bytes are of each array once: forward the input, the parameters and the
-output, backward these and the gradients. What share of the limit that makes is the least time in
-which the machine could do so many operations or move so many bytes, over the time taken. It passes
-100% where an algorithm saves operations, or where arrays stay in the cache.
+Operations are counted as in the textbook's sum, two for each product, for convolutions and linear
+layers; those of other layers do not matter. Bytes count each array once: the input, the parameters
+and the output in the forward pass, and these and their gradients in the backward pass. The share of
+the limit is the least time in which the machine could do these operations or move these bytes,
+divided by the time taken. It exceeds 100% if an algorithm saves operations, or if arrays stay in
+the cache.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from comparisons.speed.models import Case, batch_of, build
 from comparisons.training import environment
 from comparisons.training.training import Training
 
-SECONDS = 0.6                           # spent on each layer
+SECONDS = 0.6                           # to spend on each layer
 CASES = (Case("regression"), Case("diabetes"), Case("mnist-mlp"), Case("mnist-cnn"),
          Case("dexpression", 32, 48, "compact"), Case("dexpression", 16, 224, "paper"))
 NAMES = {"Conv2d": "conv2d", "MaxPool2d": "max_pool2d", "BatchNorm2d": "batch_norm",
-         "LocalResponseNorm": "local_response_norm"}    # the others: in lower case
+         "LocalResponseNorm": "local_response_norm"}    # other names: in lower case
 FLOAT = 4                               # bytes
 
 Grad = Callable[..., Sequence[Any]]
@@ -39,10 +40,10 @@ Grad = Callable[..., Sequence[Any]]
 
 @dataclass
 class Work:
-    """Something of one implementation to be timed, and what it amounts to by the textbook."""
+    """Something of one implementation to be timed, and its operations and bytes."""
 
     title: str
-    shape: tuple[int, ...]              # its input's
+    shape: tuple[int, ...]              # of its input
     passes: tuple[str, ...]
     repeat: Repeat
     flops: tuple[int, ...]              # of each pass
@@ -51,7 +52,7 @@ class Work:
 
 
 def run(cases: Sequence[Case], seed: int) -> Iterator[dict[str, Any]]:
-    """Measure each layer of each case, printing its rows; yields them."""
+    """Measure each layer of each case; print and yield its rows."""
     threads = environment.threads()
     all_threads = threads["numba"] or 1
     known = {n: limits.measured(n) for n in sorted({1, all_threads})}
@@ -73,12 +74,12 @@ def run(cases: Sequence[Case], seed: int) -> Iterator[dict[str, Any]]:
                 yield rows[-1]
         sums = [sum(row["count"] * row[name]["median_ms"] for row in rows)
                 for name in implementations.NAMES]
-        print(f"{'all, as often as the model has them':61}{digits(sums[0]):>14}"
+        print(f"{'the whole model: every row, times its count':61}{digits(sums[0]):>14}"
               f"{digits(sums[1]):>12}{sums[1] / sums[0]:7.2f}")
 
 
 def compared(ours: Work, theirs: Work, machine: limits.Limits) -> Iterator[dict[str, Any]]:
-    """A row a pass."""
+    """A row for each pass."""
     sides = dict(zip(implementations.NAMES, (ours, theirs), strict=True))
     _, times = in_turn({name: work.repeat for name, work in sides.items()}, SECONDS)
     for i, passing in enumerate(ours.passes):
@@ -96,7 +97,7 @@ def compared(ours: Work, theirs: Work, machine: limits.Limits) -> Iterator[dict[
 # ---- what there is to time ---------------------------------------------------------------------
 
 def works(training: Training, batch: Data) -> list[Work]:
-    """The layers of a model in the order of their first use, the loss, the optimiser's step."""
+    """The layers of a model in the order of their first use, the loss and the optimiser's step."""
     grad = training.implementation.grad
     x, y = (training.implementation.tensor(array) for array in (batch.x, batch.y))
     found: dict[Any, Work] = {}
@@ -124,13 +125,13 @@ def works(training: Training, batch: Data) -> list[Work]:
 
 
 def layer(grad: Grad, module: Any, x: Any, output: Any) -> Work:
-    """A layer at work on x, with the gradient that will come back to `output`."""
+    """A layer applied to x, with the gradient that will reach its `output`."""
     received: list[Any] = []
     output.register_hook(lambda g: received.append(g.detach()))
     parameters = list(module.parameters())
     wanted = [*parameters, *([x] if x.requires_grad else [])]
     held = numel(x, output, *parameters)
-    # each weight of an output meets one input for every element of that output
+    # in each element of the output, each weight of its channel is multiplied once
     product = (2 * numel(output) * numel(module.weight) // module.weight.shape[0]
                if type(module).__name__ in ("Conv2d", "Linear") else 0)
     return Work(describe(module), tuple(x.shape), ("forward", "backward"),
@@ -148,14 +149,14 @@ def loss(training: Training, x: Any, y: Any) -> Work:
 
 
 def step(training: Training) -> Work:
-    """An Adam step: reads w, g and two averages, writes w and the averages."""
+    """An Adam step, which reads w, g and two averages, and writes w and the averages."""
     size = numel(*training.model.parameters())
     return Work("Adam step", (size,), ("step",), repeated(training.optimizer.step), (0,),
                 (7 * FLOAT * size,))
 
 
 def both_ways(forward: Callable[[], Any], backward: Callable[[Any], Any]) -> Repeat:
-    """Times each pass; what a repetition leaves behind is dropped outside the clock."""
+    """Times each pass; freeing what a repetition leaves behind is not timed."""
     def repeat(n: int) -> tuple[float, float]:
         there = back = 0.0
         for _ in range(n):
@@ -171,11 +172,12 @@ def both_ways(forward: Callable[[], Any], backward: Callable[[Any], Any]) -> Rep
 
 
 def numel(*tensors: Any) -> int:
+    """The number of elements of several tensors together."""
     return sum(math.prod(t.shape) for t in tensors)
 
 
 def describe(module: Any) -> str:
-    """The op and its geometry."""
+    """The name of a layer's op, with its geometry."""
     kind = type(module).__name__
     words = [NAMES.get(kind, kind.lower())]
     if kind in ("Conv2d", "Linear"):
@@ -192,14 +194,16 @@ def describe(module: Any) -> str:
 
 # ---- the table ---------------------------------------------------------------------------------
 
-HEADER = (f"{'layer':26}{'input':>18}{'pass':>10}{'times':>7}{'minigrad ms':>14}"
+HEADER = (f"{'layer':26}{'input':>18}{'pass':>10}{'count':>7}{'minigrad ms':>14}"
           f"{'PyTorch ms':>12}{'ratio':>7}{'GFLOP/s':>15}{'GB/s':>17}{'% of limit':>12}")
 NOTES = """\
-medians; ratio: PyTorch's time over minigrad's; then minigrad/PyTorch: operations of the textbook's
-sum and bytes of each array once, a second, and the share of the limit (the nearer of the two)"""
+count: how often the model has this layer. ms: medians. ratio: PyTorch's time over minigrad's. The
+last columns say minigrad/PyTorch: operations per second, counted as in the textbook's sum; bytes
+per second, counting each array once; and how much of the nearer of the machine's limits that is."""
 
 
 def line(row: dict[str, Any]) -> str:
+    """A row of the table."""
     pairs = {key: "/".join(digits(row[name][key]) for name in implementations.NAMES)
              for key in ("gflops", "gbs")}
     share = "/".join(f"{row[name]['share']:.0%}"[:-1] for name in implementations.NAMES)

@@ -1,4 +1,4 @@
-"""What the machine can do, measured in the same run: matrix products and copies."""
+"""What the machine can do at best, measured in the same run: matrix products and copies."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from functools import partial
 import numpy as np
 
 SIDES = (1024, 2048)                    # of square float32 matrices
-COPIED = 2**27                          # bytes, beyond any cache; read and written
+COPIED = 2**27                          # bytes, more than any cache holds; read and written
 REPEATS = 5
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The best float32 matrix product through NumPy, and the best copy in memory.
+    """The fastest float32 matrix product through NumPy, and the fastest copy in memory.
 
-    copy_gbs counts 10⁹ bytes a second, read and written.
+    gemm_gflops: 10⁹ operations per second. copy_gbs: 10⁹ bytes per second, read and written.
     """
 
     gemm_gflops: float
     copy_gbs: float
 
     def share(self, flops: float, size: float, seconds: float) -> float:
-        """The least time that these operations and bytes could take, as a part of `seconds`."""
+        """The least time that these operations and bytes could take, as a share of `seconds`."""
         return max(flops / self.gemm_gflops, size / self.copy_gbs) / 1e9 / seconds
 
 
 def measured(threads: int) -> Limits:
-    """The limits at so many threads."""
+    """The limits with a number of threads."""
     from threadpoolctl import threadpool_limits
     rng = np.random.default_rng(0)
     gemm = 0.0

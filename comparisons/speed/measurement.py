@@ -1,4 +1,4 @@
-"""The command `speed`: measure, print, keep and draw."""
+"""The command `speed`: measures, prints, stores and draws."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ NOTES = {"models": models.NOTES, "layers": layers.NOTES, "scaling": scaling.NOTE
 
 def main(what: str, tasks: Sequence[str], seed: int, threads: Sequence[int] = (),
          json_file: Path | None = None, plot_file: Path | None = None) -> int:
-    """Measure models, layers, scaling or the walk; return 1 if the losses of the sides came apart.
+    """Measure models, layers, scaling or the walk; return 1 if losses that must agree came apart.
 
-    threads: how many BLAS, Numba and PyTorch have, one after the other; none: their own choice.
+    threads: the numbers of threads to measure with, one after the other, for BLAS, Numba and
+    PyTorch alike. If there are none, each library uses as many as it chooses.
     """
     for path in (json_file, plot_file):
         if path is not None:
             check_writable(path)
     for name in implementations.NAMES:
-        implementations.get(name)       # loaded, so that its threads can be set and told
+        implementations.get(name)       # loaded, so that its threads can be set and shown
     report: dict[str, Any] = {"schema": SCHEMA, "measured": what, "seed": seed,
                               "environment": environment.describe(), "rows": []}
     print(told(report["environment"]))
     for n in threads or (None,):
         implementations.set_threads(n)
-        print(", ".join(f"{name} {count}" for name, count in environment.threads().items())
-              + " threads")
+        print("threads: " + ", ".join(f"{name} {count}"
+                                      for name, count in environment.threads().items()))
         for row in rows(what, tasks, seed, n):
             report["rows"].append(row)
-            if json_file is not None:       # at once: what is measured is kept
+            if json_file is not None:       # at once, so that nothing measured is lost
                 report["environment"] = environment.describe()
                 write_json(json_file, report, indent=2)
     print("\n".join([NOTES[what], f"Numba's threads: {environment.threading_layer()}",
@@ -49,7 +50,8 @@ def main(what: str, tasks: Sequence[str], seed: int, threads: Sequence[int] = ()
     wrong = [row["title"] for row in report["rows"]
              if not row.get("loss_difference", 0) <= models.LOSS_BOUND]
     if wrong:
-        print(f"losses came apart by more than {models.LOSS_BOUND:g}: {', '.join(wrong)}")
+        print(f"The losses came apart by more than {models.LOSS_BOUND:g} of how far they moved: "
+              f"{', '.join(wrong)}")
     return int(bool(wrong))
 
 
@@ -72,7 +74,7 @@ def rows(what: str, tasks: Sequence[str], seed: int, threads: int | None
 
 
 def told(machine: dict[str, Any]) -> str:
-    """The environment, for people."""
+    """The environment in words."""
     versions = ", ".join(f"{name} {machine['versions'][name]}"
                          for name in ("numpy", "numba", "torch"))
     variables = "".join(f"\n{name}={value}" for name, value in machine["variables"].items())

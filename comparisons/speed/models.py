@@ -1,12 +1,12 @@
-"""The training steps: every model in minigrad, in PyTorch, and in PyTorch through torch.compile.
+"""Training steps of every model: in minigrad, in PyTorch, and in PyTorch with torch.compile.
 
 A step is zero_grad, forward, loss, backward and an Adam step, in float32. All sides start from the
-same weights, see the same batch, and their first losses are compared: a step that computes
-something else is not fast. Compilation and warm-up come before the clock starts.
+same weights and see the same batch, and their first losses are compared, because a step that
+computes something else is not fast. Compilation and the first steps (the warm-up) are not timed.
 
 Memory is the peak of a new process that takes a few steps with one implementation alone: the whole,
-and what of it is above what the process held before. Before means after a few steps of a small
-network with one image, so that neither PyTorch's nor Numba's own size is counted there.
+and the part above what the process held before. "Before" means after a few steps of a small network
+with one image, so that this part includes neither PyTorch's nor Numba's own size.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ from comparisons.tasks.task import Split
 from comparisons.training import environment
 from comparisons.training.training import Training, prepare
 
-WARM_UP, SECONDS = 3, 5.0               # steps before the clock; time spent on each model
-LOSS_BOUND = 0.05                       # parts of how far the loss moves in the warm-up
+WARM_UP, SECONDS = 3, 5.0               # steps that are not timed; seconds to spend on each model
+LOSS_BOUND = 0.05                       # as a share of how far the loss moves in the warm-up
 ADAM_LR = 1e-3
 SIDES = ("minigrad", "torch", "compiled")
-BATCH = 100                             # where a case names none
-FACES = 48                              # px: larger faces are these, enlarged
+BATCH = 100                             # of a case that names none
+FACES = 48                              # pixels: larger faces are these, enlarged
 
 Step = Callable[[], float]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model, and the batch it is trained on.
+    """A model, and the size of the batch that it is trained on.
 
-    task: its name, or the file that defines it. size: in px, where it has a choice.
+    task: its name, or the file that defines it. size, variant: of the images, in pixels, and of the
+    network, if the task offers a choice.
     """
 
     task: str
@@ -52,6 +53,7 @@ class Case:
 
     @property
     def title(self) -> str:
+        """The task's name and, if there is a choice, the network's."""
         network = [f"{self.variant} {self.size} px"] if self.size else []
         return " ".join([find(self.task).name, *network])
 
@@ -60,9 +62,7 @@ CASES = (Case("regression"), Case("diabetes"), Case("mnist-mlp"), Case("mnist-cn
          Case("dexpression", 32, 48, "compact"), Case("dexpression", 32, 48, "paper"),
          Case("dexpression", 32, 96, "paper"), Case("dexpression", 16, 224, "paper"),
          Case("dexpression", 32, 224, "paper"))
-
-
-LOADED = Case("mnist-cnn", 1)           # after it, a process has loaded what it needs
+LOADED = Case("mnist-cnn", 1)           # after its steps, a process has loaded what it needs
 
 
 def batch_of(case: Case, seed: int) -> Data:
@@ -77,7 +77,7 @@ def batch_of(case: Case, seed: int) -> Data:
 
 
 def training_set(case: Case, seed: int) -> tuple[Data, Split]:
-    """The data of a case's task and its first training, read once for all sizes."""
+    """The data of a case's task and its first split, read once for all sizes."""
     return _training_set(case.task, FACES if case.size else None, seed)
 
 
@@ -91,7 +91,7 @@ def _training_set(word: str, size: int | None, seed: int) -> tuple[Data, Split]:
 
 
 def build(case: Case, data: Data, impl_name: str, seed: int) -> Training:
-    """A training on a batch, in float32 and with Adam, whatever its task trains with."""
+    """A training on a batch, in float32 and with Adam, whatever the task itself uses."""
     task, implementation = find(case.task), implementations.get(impl_name, "cpu")
     chosen = {} if case.variant is None else {"variant": case.variant}
     rows = np.arange(len(data.x))
@@ -109,10 +109,10 @@ def stepper(case: Case, data: Data, side: str, seed: int) -> Step:
     x, y = (training.implementation.tensor(array) for array in (data.x, data.y))
     if side == "compiled":
         import torch
-        # a machine without CUDA need not be told so in the middle of the table
+        # on a machine without CUDA, its absence would be logged in the middle of the table
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-        torch.compiler.reset()          # past its limit of recompilations it would run eagerly
-        # fullgraph: what cannot be compiled is an error, and not run eagerly
+        torch.compiler.reset()          # past a limit of recompilations it would run eagerly
+        # fullgraph: what cannot be compiled is an error, instead of being run eagerly
         model = torch.compile(model, fullgraph=True, dynamic=False)
 
     def step() -> float:
@@ -127,9 +127,9 @@ def stepper(case: Case, data: Data, side: str, seed: int) -> Step:
 
 def measure(case: Case, seed: int, sides: Sequence[str] = SIDES, seconds: float = SECONDS
             ) -> dict[str, Any]:
-    """Times in ms of each side, ratios of medians, how far the losses of any two came apart.
+    """The times of each side in ms, ratios of medians, and how far the losses came apart.
 
-    A side that torch.compile fails for has, in place of its times, the reason.
+    If torch.compile fails, the reason stands in place of the times.
     """
     data = batch_of(case, seed)
     steps = {side: stepper(case, data, side, seed) for side in sides}
@@ -137,7 +137,7 @@ def measure(case: Case, seed: int, sides: Sequence[str] = SIDES, seconds: float 
     for side, step in steps.items():
         try:
             losses[side] = [step() for _ in range(WARM_UP)]
-        except Exception as error:      # the compiler's, of whatever type
+        except Exception as error:      # from the compiler, of any type
             if side != "compiled":
                 raise
             failed[side] = reason(error)
@@ -154,16 +154,17 @@ def measure(case: Case, seed: int, sides: Sequence[str] = SIDES, seconds: float 
 
 
 def reason(error: Exception) -> str:
-    """What the compiler said, without the traceback that it appends."""
+    """The compiler's message without the traceback that it appends."""
     return " ".join(str(error).partition("\n\nSet TORCH")[0].split())[:300] or type(error).__name__
 
 
 def difference(losses: dict[str, list[float]]) -> float:
     """The largest distance between two sides' losses at one step, over how far PyTorch's moves.
 
-    The scale is the movement, for a wrong gradient hardly shows in a loss that a few steps hardly
-    change. Adam moves a weight as far when its gradient is nothing but rounding: losses that agree
-    to 1e-7 at first may soon agree to 1e-4.
+    The movement is the scale because a few steps change some losses very little, and then a wrong
+    gradient changes them little, too. Agreement is limited: Adam moves a weight by a full step even
+    if its gradient is nothing but rounding, so losses that agree to 1e-7 at first may soon agree
+    only to 1e-4.
     """
     values = np.array(list(losses.values()))
     return float(np.max(np.ptp(values, 0)) / np.ptp(losses["torch"]))
@@ -172,7 +173,7 @@ def difference(losses: dict[str, list[float]]) -> float:
 # ---- memory ------------------------------------------------------------------------------------
 
 def memory(case: Case, seed: int, threads: int | None) -> dict[str, dict[str, float]]:
-    """Of each implementation: the peak in MB of a process of its own, and what it held before."""
+    """For each implementation: the peak of a process of its own, and what it held before, in MB."""
     jobs = [(name, threads, seed, [(c, batch_of(c, seed)) for c in (LOADED, case)])
             for name in implementations.NAMES]
     with multiprocessing.get_context("spawn").Pool(len(jobs), maxtasksperchild=1) as pool:
@@ -182,11 +183,11 @@ def memory(case: Case, seed: int, threads: int | None) -> dict[str, dict[str, fl
 
 def _peak_of_a_few_steps(impl_name: str, threads: int | None, seed: int,
                          cases: Sequence[tuple[Case, Data]]) -> dict[str, float]:
-    """In MB, of the last case; the ones before it are what is done before."""
+    """The peak of the last case in MB, and what the process held after the cases before it."""
     implementations.get(impl_name)          # loaded, so that its threads can be set
     if impl_name == "minigrad" or threads is None:
         implementations.set_threads(threads)
-    else:                                   # that would load Numba too
+    else:                                   # which would load Numba, too
         import torch
         torch.set_num_threads(threads)
     before = 0.0
@@ -194,7 +195,7 @@ def _peak_of_a_few_steps(impl_name: str, threads: int | None, seed: int,
         before = environment.rss_mb()
         environment.reset_peak_rss()
         _few_steps(case, data, impl_name, seed)
-    # the system counts in batches of pages: the peak may seem to lie a little below
+    # the system counts pages in batches, so the peak may seem to be a little lower
     return {"peak_rss_mb": max(environment.peak_rss_mb(), before), "rss_before_mb": before}
 
 
@@ -208,10 +209,11 @@ def _few_steps(case: Case, data: Data, side: str, seed: int) -> list[float]:
 HEADER = (f"{'model':27}{'batch':>6}{'minigrad ms':>25}{'PyTorch ms':>25}{'compiled ms':>25}"
           f"{'ratio':>8}{'compiled':>10}{'losses':>9}{'memory MB':>15}{'whole':>14}")
 NOTES = """\
-median (quarter … three quarters); ratio: PyTorch's time over minigrad's, eager and compiled: above
-1, minigrad is faster; losses: how far they came apart over the first steps, as a part of how far
-the loss moved; memory: minigrad/PyTorch, the peak of a process with that implementation alone,
-above what it held before the model was there, and the whole"""
+ms: median (first quartile … third quartile) of a training step. ratio: PyTorch's time over
+minigrad's, for PyTorch as it is and for torch.compile; above 1, minigrad is faster. losses: how far
+they came apart in the first steps, relative to how far the loss moved. memory: minigrad/PyTorch,
+the peak of a process with that implementation alone, above what it held before the model existed;
+whole: the peak itself."""
 
 
 def cells(row: dict[str, Any]) -> str:
@@ -226,7 +228,7 @@ def cells(row: dict[str, Any]) -> str:
 
 
 def failures(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Why torch.compile failed, a line a reason."""
+    """Why torch.compile failed, one line for each reason."""
     reasons: dict[str, list[str]] = {}
     for row in rows:
         if why := row.get("compiled", {}).get("failed"):
@@ -236,7 +238,7 @@ def failures(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def run(cases: Sequence[Case], seed: int, threads: int | None) -> Iterator[dict[str, Any]]:
-    """Measure each case, printing its row; yields the rows."""
+    """Measure each case; print and yield its row."""
     print(HEADER)
     for case in cases:
         print(f"{case.title:27}{case.batch:6}", end="", flush=True)

@@ -1,4 +1,4 @@
-"""Pictures of what was measured, as PNG."""
+"""Plots of what was measured, as PNG."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS = {"conv2d": "#0b6e69", "linear": "#6fb3ad", "max_pool2d": "#e08a4f", "rel
 
 
 def write(path: Path, report: dict[str, Any]) -> None:
-    """Draw a report of `speed`. Raises Fault naming the file if it cannot be written."""
+    """Draw a report of `speed`. Raises: Fault naming the file if it cannot be written."""
     with mpl.rc_context(STYLE | {"savefig.facecolor": "white"}):
         draw = {"models": ratios, "layers": shares, "scaling": scaling,
                 "walk": walk}[report["measured"]]
@@ -38,7 +38,7 @@ def write(path: Path, report: dict[str, Any]) -> None:
 
 
 def ratios(rows: Rows) -> Figure:
-    """PyTorch's time over minigrad's, a bar a row; to the right of 1, minigrad is faster."""
+    """PyTorch's time over minigrad's, a bar for each row; right of 1, minigrad is faster."""
     kinds = [key for key in AGAINST if any(row.get(key) for row in rows)]
     figure = Figure(figsize=(8, 1.2 + 0.2 * len(rows) * (len(kinds) + 0.6)), layout="constrained")
     ax = figure.subplots()
@@ -63,14 +63,14 @@ def ratios(rows: Rows) -> Figure:
 
 
 def named(row: dict[str, Any], rows: Rows) -> str:
-    """The row's title and batch, and its threads if others have others."""
+    """The row's title and batch, and its threads if the rows differ in them."""
     several = len({str(other["threads"]) for other in rows}) > 1
     return (f"{row['title']}, batch {row['batch']}"
             + (f", threads {row['threads']['numba']}" if several else ""))
 
 
 def shares(rows: Rows) -> Figure:
-    """What each kind of layer costs a step, as parts of PyTorch's whole: two bars a model."""
+    """The share of each kind of layer in a step, of PyTorch's sum: two bars for each model."""
     times: dict[str, dict[str, dict[str, float]]] = {}      # model, implementation, kind
     for row in rows:
         kind = kind_of(row)
@@ -92,7 +92,7 @@ def shares(rows: Rows) -> Figure:
     name_rows(ax, list(times))
     ax.margins(x=0.2)
     ax.xaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
-    ax.set_xlabel("forward, backward and step of all layers, each by itself, PyTorch's sum is 100%")
+    ax.set_xlabel("all layers, each measured by itself, and the step; 100% is PyTorch's sum")
     present = set(map(kind_of, rows))
     figure.legend([Patch(color=color) for kind, color in KINDS.items() if kind in present],
                   [kind for kind in KINDS if kind in present], loc="outside upper center", ncols=5)
@@ -100,12 +100,13 @@ def shares(rows: Rows) -> Figure:
 
 
 def kind_of(row: dict[str, Any]) -> str:
+    """The kind of a layer that a row is counted under."""
     kind: str = row["layer"].split()[0]
     return kind if kind in KINDS else "others"
 
 
 def scaling(rows: Rows) -> Figure:
-    """The time of one item as the batch grows, of a step as the image grows: a panel a model."""
+    """The time per item as the batch grows, and per step as the image grows, for each model."""
     panels: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         panels.setdefault((row["grows"], row["task"]), []).append(row)
@@ -124,7 +125,7 @@ def scaling(rows: Rows) -> Figure:
 
 
 def walk(rows: Rows) -> Figure:
-    """Operations a second of each step, a bar a step."""
+    """Operations per second, a bar for each step."""
     steps = [row for row in rows if "gflops" in row]
     figure = Figure(figsize=(8, 1.2 + 0.3 * len(steps)), layout="constrained")
     ax = figure.subplots()
@@ -142,7 +143,7 @@ def walk(rows: Rows) -> Figure:
 
 
 def panel(ax: Axes, grows: str, rows: Rows) -> None:
-    """A line an implementation and number of threads."""
+    """A line for each implementation and number of threads."""
     counts = sorted({row["threads"]["numba"] for row in rows})
     for threads, style in zip(counts, ("-", "--", ":", "-."), strict=False):
         points = [row for row in rows if row["threads"]["numba"] == threads]
@@ -160,4 +161,4 @@ def panel(ax: Axes, grows: str, rows: Rows) -> None:
     plain_log(ax.yaxis)
     ax.set_xlabel("batch" if grows == "batch" else
                   f"height and width of {rows[0]['batch']} images, px")
-    ax.set_ylabel("ms an item" if grows == "batch" else "ms a step")
+    ax.set_ylabel("ms per item" if grows == "batch" else "ms per step")

@@ -1,4 +1,4 @@
-"""How a training step grows with the batch, and with the image: minigrad and PyTorch, eager."""
+"""How the time of a training step grows with the batch and with the image, without compilation."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from comparisons.speed import layers
 from comparisons.speed.clock import digits, spread
 from comparisons.speed.models import Case, measure
 
-SECONDS = 2.0                           # spent on each row
+SECONDS = 2.0                           # to spend on each row
 BATCHES = (1, 8, 32, 128)
 BATCH_CASES = tuple(replace(case, batch=batch) for case in layers.CASES[:5] for batch in BATCHES)
 SIZE_CASES = tuple(Case("dexpression", 16, size, "paper") for size in (48, 96, 160, 224))
 
 HEADER = (f"{'model':27}{'batch':>6}{'minigrad ms':>25}{'PyTorch ms':>25}"
-          f"{'minigrad µs an item':>21}{'PyTorch':>10}{'ratio':>8}{'losses':>9}")
+          f"{'minigrad µs per item':>21}{'PyTorch':>10}{'ratio':>8}{'losses':>9}")
 NOTES = """\
-median (quarter … three quarters) of a training step; ratio: PyTorch's time over minigrad's; losses:
-how far they came apart over the first steps, as a part of how far the loss moved"""
+ms: median (first quartile … third quartile) of a training step. ratio: PyTorch's time over
+minigrad's. losses: how far they came apart in the first steps, relative to how far the loss
+moved."""
 
 
 def run(batch_cases: Sequence[Case], size_cases: Sequence[Case], seed: int
         ) -> Iterator[dict[str, Any]]:
-    """Measure each case, printing its row; yields the rows."""
+    """Measure each case; print and yield its row."""
     for grows, cases in (("batch", batch_cases), ("size", size_cases)):
         if cases:
             print(f"\nas the {'batch' if grows == 'batch' else 'image'} grows\n{HEADER}")

@@ -1,10 +1,11 @@
 """One convolution from the naive loop to the kernel: docs/speed.md quotes and explains each step.
 
-It is the 3×3 convolution of 32 into 64 channels of 14×14 of the MNIST network, batch 100, float32,
-forward, without bias: y[n, o, h, v] = Σ_cij w[o, c, i, j] · x[n, c, h + i, v + j]. Operations are
-those of this sum, 2 a product, for every step.
+It is the 3×3 convolution of the MNIST network from 32 to 64 channels of 14×14, with a batch of 100,
+in float32, forward and without bias: y[n, o, h, v] = Σ_cij w[o, c, i, j] · x[n, c, h + i, v + j].
+For every step, operations are counted as in this sum, two for each product.
 
-Then what does not show in a sum: what fresh memory costs, and what the engine adds to an op.
+The measurements at the end are of what such a sum does not show: what fresh memory costs, and what
+the engine adds to an op.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from typing import Any
 import numba
 import numpy as np
 from numba import prange
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from comparisons.datasets.base import Array
 from comparisons.speed.clock import digits, in_turn, quartiles, repeated
 from comparisons.training import environment
 from minigrad import Tensor
@@ -29,14 +30,13 @@ from minigrad.kernels import batch_first, batch_last, empty, load_numba, thread_
 from minigrad.kernels.conv import Geometry, conv
 from minigrad.kernels.winograd import winograd
 
-Array = NDArray[Any]
 Compute = Callable[[Array, Array, Array], None]
 
 IMAGES, CHANNELS, OUTS, SIDE = 100, 32, 64, 14
 LOOPED = 4, 1                   # output channels and images that the loops in Python compute
-SECONDS = 1.5                   # spent on each step
-FRESH = 2**26                   # bytes; malloc gives so much back to the system when it is freed
-CHAIN, BACKWARDS = 1000, 50     # ops, and how often backward through them
+SECONDS = 1.5                   # to spend on each step
+FRESH = 2**26                   # bytes, so many that malloc returns them to the system when freed
+CHAIN, BACKWARDS = 1000, 50     # ops, and how often to go backward through them
 
 
 # ---- the steps: x padded (N, C, H + 2, W + 2), w (O, C, 3, 3) → y (N, O, H, W) -------------------
@@ -104,7 +104,11 @@ def in_tiles(x: Array, w: Array, y: Array) -> None:
 GEOMETRY = Geometry((3, 3), (1, 1), (1, 1), (1, 1), 1, (SIDE, SIDE), (SIDE, SIDE))
 
 
-compiled, shared_out = cache(numba.njit), cache(numba.njit(parallel=True))
+@cache
+def compiled(compute: Compute, parallel: bool = False) -> Compute:
+    """A step compiled by Numba, which shares each `prange` out among threads if asked to."""
+    dispatcher: Compute = numba.njit(parallel=parallel)(compute)
+    return dispatcher
 
 
 # ---- the measurement -----------------------------------------------------------------------------
@@ -113,8 +117,8 @@ compiled, shared_out = cache(numba.njit), cache(numba.njit(parallel=True))
 class Step:
     """A way to compute the convolution.
 
-    part: output channels and images that are computed, the others' time being estimated.
-    loop, blas: whether the compiled loop, and the BLAS, may have all threads.
+    part: the numbers of output channels and images that are computed; the time is scaled to all.
+    loop, blas: whether the compiled loop, and whether the BLAS, may use all threads.
     """
 
     title: str
@@ -136,6 +140,7 @@ class Step:
 
     @contextmanager
     def threads(self) -> Iterator[None]:
+        """Give the loop and the BLAS the threads that they may use."""
         before = numba.get_num_threads()
         numba.set_num_threads(before if self.loop else 1)
         try:
@@ -150,15 +155,16 @@ STEPS = (
     Step("NumPy, a place of the window at a time", lambda: place_by_place),
     Step("im2col and one matrix product", lambda: im2col, blas=True),
     Step("the loops, compiled", lambda: compiled(loops)),
-    Step("im2col image by image, one core", lambda: shared_out(image_by_image), loop=False),
-    Step("im2col image by image, all cores", lambda: shared_out(image_by_image)),
+    Step("im2col image by image, one core", lambda: compiled(image_by_image, parallel=True),
+         loop=False),
+    Step("im2col image by image, all cores", lambda: compiled(image_by_image, parallel=True)),
     Step("batch last", lambda: all_images, batch_last=True),
     Step("Winograd", lambda: in_tiles, batch_last=True),
 )
 
 
 def run(seed: int) -> Iterator[dict[str, Any]]:
-    """Measure each step, printing its row; then memory and the engine. Yields the rows."""
+    """Measure each step, then memory and the engine; print and yield each row."""
     load_numba()                        # with the threads that the kernels have
     threads = {"threads": environment.threads()}
     rng = np.random.default_rng(seed)
@@ -179,7 +185,7 @@ def run(seed: int) -> Iterator[dict[str, Any]]:
 
 
 def measured(step: Step, x: Array, w: Array, exact: Array) -> dict[str, Any]:
-    """Its time for the whole convolution, and its largest error on outputs of size 1."""
+    """A step's time for the whole convolution, and its largest error on outputs of size 1."""
     compute, (x, w, y) = step.compute(), step.prepared(x, w)
     with step.threads():
         times = timed(partial(compute, x, w, y), SECONDS)
@@ -192,7 +198,7 @@ def measured(step: Step, x: Array, w: Array, exact: Array) -> dict[str, Any]:
 
 
 def memory() -> Iterator[dict[str, Any]]:
-    """To write once to memory that comes from the system, and to memory that was used before."""
+    """The time to write once to memory from the system, and to memory that was used before."""
     for title, make in (("np.empty, filled", np.empty), ("kernels.empty, filled", empty)):
         def fill(make: Callable[..., Array] = make) -> None:
             make((FRESH // 4,), np.float32).fill(1)
@@ -202,7 +208,7 @@ def memory() -> Iterator[dict[str, Any]]:
 
 
 def engine() -> Iterator[dict[str, Any]]:
-    """What an op costs whose arithmetic costs next to nothing: a product of 8 numbers."""
+    """The cost of an op whose arithmetic costs next to nothing: a product of 8 numbers."""
     factor, x = np.ones(8, np.float32), Tensor(np.ones(8, np.float32))
     leaf = Tensor(np.ones(8, np.float32), requires_grad=True)
 
@@ -227,7 +233,7 @@ def engine() -> Iterator[dict[str, Any]]:
 
 
 def timed(call: Callable[[], object], seconds: float, calls: int = 1) -> dict[str, float]:
-    """The quartiles of one of the `calls` that `call` makes."""
+    """The quartiles of the time of one op, of which `call` performs `calls`."""
     _, times = in_turn({"": repeated(call)}, seconds)
     return quartiles(times[""][:, 0] / calls)
 
@@ -236,10 +242,12 @@ def timed(call: Callable[[], object], seconds: float, calls: int = 1) -> dict[st
 
 HEADER = f"{'step':45}{'ms':>10}{'GFLOP/s':>10}{'error':>10}"
 NOTES = f"""\
-medians; operations of the sum itself, 2 a product; error: the largest on outputs of size 1. The
-loops in Python computed {LOOPED[0] * LOOPED[1]} maps of {OUTS * IMAGES}; their time is scaled"""
+ms: medians. GFLOP/s: operations of the sum itself, two for each product. error: the largest on
+outputs of size 1. The loops in Python computed {LOOPED[0] * LOOPED[1]} of {OUTS * IMAGES} maps;
+their time is scaled."""
 
 
 def line(row: dict[str, Any]) -> str:
+    """A row of the table."""
     return (f"{row['title']:45}{digits(row['median_ms']):>10}{digits(row['gflops']):>10}"
             f"{row['error']:10.0e}")

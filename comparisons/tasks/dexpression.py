@@ -240,7 +240,7 @@ def class_table(details: Details) -> list[str]:
 def trained_on(path: str) -> dict[str, Any]:
     """What a checkpoint tells of its training; its options stand beside the rest."""
     config = checkpoint.load(path).config or {}
-    return config | config.get("options", {})
+    return config | dict(config.get("options", {}))
 
 
 def insist_on_fit(path: str, data: Data, options: DexpressionOptions) -> None:

@@ -110,7 +110,8 @@ class Task(ABC, Generic[OptionsT]):
         if flag is None:
             return (usual,)
         words = sorted(flag.choices, key=lambda word: word != usual.own()["variant"])
-        return tuple(self.options(variant=word) for word in words)
+        chosen: list[dict[str, Any]] = [{"variant": word} for word in words]
+        return tuple(self.options(**choice) for choice in chosen)
 
     @abstractmethod
     def load(self, options: OptionsT) -> Data:

@@ -88,9 +88,9 @@ def load(jobs: Sequence[Job]) -> dict[Any, Data]:
             except NotThereError as error:
                 lacking[source] = (task, options), error
     used = any(task.reads and source_of(task, options) in loaded for task, options in jobs)
-    for source, ((task, options), error) in lacking.items():
+    for source, ((task, options), missing) in lacking.items():
         if not used:
-            raise error
+            raise missing
         loaded[source] = task.load(replace(options, data=None))
     return loaded
 
@@ -249,7 +249,7 @@ def digest(split: Split) -> str:
     """What a split holds, in a word: other images or other folds are another training."""
     sha = hashlib.sha256()
     for array in (split.x, split.y, split.train_rows, split.test_rows):
-        sha.update(np.ascontiguousarray(array))
+        sha.update(np.ascontiguousarray(array).data)
     return sha.hexdigest()[:16]
 
 

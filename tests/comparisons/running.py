@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,6 +30,13 @@ def one_line(capsys: Any) -> str:
     assert err.endswith("\n")
     assert err.count("\n") == 1, err
     return err
+
+
+def message(info: pytest.ExceptionInfo[BaseException]) -> str:
+    """The message of an error that `pytest.raises` caught, which is one line."""
+    text = str(info.value)
+    assert "\n" not in text
+    return text
 
 
 def idx_folder(folder: Path) -> Path:

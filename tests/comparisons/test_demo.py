@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from test_predict import enlarged, grey, write
+from untrained import enlarged, grey, write
 
 from comparisons.cli import main
 from comparisons.datasets.mnist import load_subset
@@ -52,7 +52,7 @@ def drawing():
 
 def ask(server: demo.Server, method: str, path: str, body: bytes | None = None,
         **headers: str) -> tuple[int, Any]:
-    """Status and content, from JSON where it is that."""
+    """The status and the content, decoded if it is JSON."""
     connection = http.client.HTTPConnection(demo.HOST, server.server_port, timeout=20)
     try:
         connection.request(method, path, body,
@@ -153,15 +153,18 @@ def test_without_checkpoints_it_says_how_to_make_one(tmp_path, monkeypatch, caps
     assert "python -m comparisons run mnist-cnn" in capsys.readouterr().err
 
 
-def test_the_newest_checkpoint_of_each_task_is_the_default(tmp_path, monkeypatch):
-    for i, (run, task) in enumerate([("1", "mnist-mlp"), ("2", "mnist-mlp"), ("1", "dexpression")]):
-        path = tmp_path / "runs" / run / f"{task}-torch" / "last.safetensors"
+def test_minigrads_newest_checkpoint_of_each_task_is_the_default(tmp_path, monkeypatch):
+    """PyTorch's newest is shown only if minigrad has none, even if it is newer than minigrad's."""
+    for i, (run, name) in enumerate([
+            ("1", "mnist-mlp-minigrad"), ("2", "mnist-mlp-minigrad"), ("3", "mnist-mlp-torch"),
+            ("1", "dexpression-torch"), ("2", "dexpression-torch"), ("1", "regression-minigrad")]):
+        path = tmp_path / "runs" / run / name / "last.safetensors"
         path.parent.mkdir(parents=True)
         path.touch()
         os.utime(path, (i, i))
     monkeypatch.chdir(tmp_path)
     assert [str(path) for path in demo.newest()] == [
-        "runs/2/mnist-mlp-torch/last.safetensors", "runs/1/dexpression-torch/last.safetensors"]
+        "runs/2/mnist-mlp-minigrad/last.safetensors", "runs/2/dexpression-torch/last.safetensors"]
 
 
 def test_a_port_in_use_is_one_line(server, tmp_path, capsys):

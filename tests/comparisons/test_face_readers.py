@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 from PIL import Image
+from running import message
 
 from comparisons.datasets.drawn.generator import CLIPS, generate
 from comparisons.datasets.drawn.writer import LAYOUTS, ONSET, write_faces
@@ -17,13 +18,7 @@ from comparisons.errors import DataError, Fault, NotThereError
 from comparisons.tasks.dexpression import DexpressionOptions, DexpressionTask
 
 SIDE = 16
-
-
-@pytest.fixture(autouse=True)
-def _nothing_of_this_machine(monkeypatch, tmp_path):
-    monkeypatch.delenv("MINIGRAD_DATA", raising=False)
-    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
-        monkeypatch.setenv(name, str(tmp_path / "home"))
+pytestmark = pytest.mark.usefixtures("no_data_of_this_machine")
 
 
 def picture(path, seed=0, size=(SIDE, SIDE), mode="L"):
@@ -43,8 +38,7 @@ def refusal(kind, *args, **kwargs):
     """The message of load_faces' refusal, which is one line."""
     with pytest.raises(kind) as info:
         load_faces(*args, **kwargs)
-    assert "\n" not in str(info.value)
-    return str(info.value)
+    return message(info)
 
 
 # ---- names ---------------------------------------------------------------------------------------
@@ -166,7 +160,7 @@ def test_a_folder_without_a_good_picture_is_a_fault(tmp_path):
 
 def test_what_is_found_and_what_is_not(tmp_path):
     assert refusal(NotThereError, tmp_path).startswith(f"{tmp_path}: holds no faces")
-    picture(tmp_path / "anger" / "a.png")               # one class is none
+    picture(tmp_path / "anger" / "a.png")               # one class is not enough
     assert refusal(NotThereError, tmp_path).startswith(f"{tmp_path}: holds no faces")
     for folder in ("sad", "3"):
         picture(tmp_path / "a/b" / folder / "a.png")    # numbers do not name a class
@@ -259,8 +253,8 @@ def test_the_official_tree(tmp_path, emotion):
     assert (data.name, data.classes) == ("ck+", ["disgust", "surprise"])
     assert data.clips.tolist() == ["S005_001"] * 3 + ["S005_002"] * 2
     assert data.y.tolist() == [0, 0, 0, 1, 1]
-    assert data.source.endswith("5 images of 16 px, 2 recordings of 1 persons; "
-                                "1 recordings have no label")
+    assert data.source.endswith("5 images of 16 px, 2 recordings of 1 person; "
+                                "1 recording without a label")
     assert load_faces(tmp_path, SIDE, frames=Frames(1)).clips.tolist() == ["S005_001", "S005_002"]
     both = load_faces(tmp_path, SIDE, frames=Frames(3, neutral=True))
     assert [both.classes[k] for k in both.y] == \

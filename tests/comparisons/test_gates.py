@@ -1,4 +1,4 @@
-"""The gates of the generated faces: those that need no network hold, and each can fail."""
+"""The gates of the generated faces: those without a network are passed, and each can fail."""
 
 from dataclasses import replace
 
@@ -17,16 +17,16 @@ def faces():
 
 @pytest.fixture(scope="module")
 def linear_gates(faces):
-    """The gates on the way to the networks, and what stands in for the networks: the truth."""
+    """All gates, with the true labels in place of what the networks would guess."""
     return list(gates.gates(faces, lambda split: split.y_test))
 
 
 def test_linear_classifiers_do_not_pass(linear_gates):
     found = {gate.title: gate for gate in linear_gates}
-    for title in ("who, light and pose, linear", "pixels, linear",
+    for title in ("person, light and pose, linear", "pixels, linear",
                   "pixels, linear, labels shuffled"):
         assert found[title].passed, found[title].line()
-    assert found["pixels, linear"].accuracy > 0.35      # nor are they noise: chance gives 0.25
+    assert found["pixels, linear"].accuracy > 0.35      # but they are no noise: chance gives 0.25
 
 
 def test_a_network_that_knows_too_much_fails(linear_gates):

@@ -1,4 +1,4 @@
-"""What of a test set training has seen: counted by hand on faces made of numbers."""
+"""How much of a test set is known from training, counted by hand on faces made of numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from comparisons.tasks.task import Split
 
 
 def album(persons: int = 12, clips: int = 3, frames: int = 3) -> Data:
-    """Every person in three clips, one a class; frames of a clip are near copies of each other."""
+    """Each person is in three clips, one of each class, whose frames are near copies."""
     rng = np.random.default_rng(0)
     shape = (persons, clips, frames)
     person, clip, _ = (a.ravel() for a in np.indices(shape))
@@ -80,7 +80,7 @@ def test_the_command_prints_a_row_a_protocol(capsys):
 
 
 def test_the_page_on_leakage_shows_what_the_command_prints(capsys):
-    """Its figures of the generated faces, which everybody can check."""
+    """The page quotes its figures of the generated faces, which everybody can check."""
     assert main(["leakage"]) == 0
     table = capsys.readouterr().out.partition("\n\n")[2]
     page = Path(__file__).resolve().parents[2] / "docs" / "leakage.md"

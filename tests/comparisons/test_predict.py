@@ -1,65 +1,34 @@
-"""`predict`: what is cut out of a picture is what was put into it, and its probabilities are
-PyTorch's for the same weights; what cannot be done is one line."""
+"""`predict`: its probabilities equal PyTorch's for the same weights, and a failure is one line."""
 
 from __future__ import annotations
 
-import io
-import itertools
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy import ndimage
+from running import one_line
+from untrained import DIGITS, NETWORKS, enlarged, grey, write
 
-from comparisons import cli
 from comparisons.cli import main
-from comparisons.datasets import digits, pictures
-from comparisons.datasets.drawn.generator import CLASSES, generate
+from comparisons.datasets import pictures
+from comparisons.datasets.drawn.generator import generate
 from comparisons.datasets.faces import detector
-from comparisons.datasets.mnist import load_subset
-from comparisons.errors import DataError, Fault
 from comparisons.predict import annotate
 from comparisons.predict.predictor import Predictor
-from minigrad import checkpoint, manual_seed, models, optim
+from minigrad import checkpoint, optim
 from torch_impl import checkpoint as torch_checkpoint, models as torch_models
-
-DIGITS = [str(digit) for digit in range(10)]
-NETWORKS = {"mnist-mlp": ("MLP", ((784, 500, 10),), (28, 28), DIGITS),
-            "mnist-cnn": ("CNN", (10,), (28, 28), DIGITS),
-            "dexpression": ("DeXpression", (7, 48, "compact", 1), (48, 48), CLASSES)}
-
-
-def write(folder: Path, task: str, impl: str, **other: Any) -> tuple[Path, Any]:
-    """A checkpoint of an untrained network as `run` leaves it, and the network."""
-    name, arguments, size, classes = NETWORKS[task]
-    manual_seed(1)
-    torch.manual_seed(1)
-    side = {"minigrad": models, "torch": torch_models}[impl]
-    model = getattr(side, name)(*arguments)
-    path = folder / f"{task}-{impl}" / "last.safetensors"
-    config = {"task": task, "dataset": "some", "shape": [1, *size], "classes": classes,
-              "options": {"size": 48, "variant": "compact"}} | other
-    {"minigrad": checkpoint, "torch": torch_checkpoint}[impl].save(path, model=model, config=config)
-    return path, model
 
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled(tmp_path_factory):
-    """The networks have run once: that kernels are compiled is announced, and no fault."""
+    """Run each network once: stderr announces that kernels are compiled, which is no fault."""
     for task, (_, _, size, _) in NETWORKS.items():
         path, _ = write(tmp_path_factory.mktemp("compiled"), task, "minigrad")
         Predictor.load(path).probabilities(np.zeros((1, 1, *size), np.float32))
-
-
-@pytest.fixture(scope="module")
-def digit_images():
-    """Test digits of MNIST, (12, 28, 28) in [0, 1]."""
-    return load_subset().x_test[:12, 0]
 
 
 @pytest.fixture(scope="module")
@@ -75,110 +44,10 @@ def network(tmp_path_factory):
     return path
 
 
-def grey(values: Any) -> Image.Image:
-    return Image.fromarray((np.clip(values, 0, 1) * 255).round().astype(np.uint8))
-
-
-def enlarged(digit: Any, side: int) -> Any:
-    return np.asarray(grey(digit).resize((side, side), Image.Resampling.BICUBIC), float) / 255
-
-
-def on_paper(parts: list[tuple[Any, int, int]], rng: np.random.Generator, ink: float = 0.6) -> Any:
-    """Parts at (left, top), written on paper of 600×300 lit from the left, with a camera's noise.
-    """
-    written = np.zeros((300, 600))
-    for part, left, top in parts:
-        h, w = part.shape
-        written[top:top + h, left:left + w] = part
-    light = np.linspace(0.95, 0.5, 600) - 0.1 * np.linspace(-1, 1, 300)[:, None] ** 2
-    return light * (1 - ink * written) + rng.normal(0, 0.02, written.shape)
-
-
-def one_line(capsys: Any) -> str:
-    err = capsys.readouterr().err
-    assert err.endswith("\n")
-    assert err.count("\n") == 1, err
-    return err
-
-
-# ---- digits --------------------------------------------------------------------------------------
-
-def test_a_digit_of_the_networks_size_is_taken_as_it_is(digit_images, network):
-    predictor = Predictor.load(network)
-    for digit in digit_images[:5]:
-        for picture in (grey(digit), grey(1 - digit)):
-            (found,) = predictor(picture.convert("RGB"))
-            np.testing.assert_allclose(found.crop.pixels, digit, atol=1e-6)
-            assert found.crop.box == (0, 0, 28, 28)
-
-
-def overlap(a: Any, b: Any) -> float:
-    """Common ink over all ink, at the best of shifts by a pixel: places are rounded to pixels."""
-    return max(np.minimum(moved, b).sum() / np.maximum(moved, b).sum()
-               for moved in (np.roll(a, shift, (0, 1))
-                             for shift in itertools.product((-1, 0, 1), repeat=2)))
-
-
-@pytest.mark.parametrize("kind", ["large", "dark on light", "on paper", "chalk"])
-def test_a_digit_is_cut_out_as_mnist_does(digit_images, kind):
-    """What is cut out is the digit that was enlarged, and hidden: most of the ink is common, and
-    with no other digit so much of it is."""
-    rng = np.random.default_rng(0)
-    for i, digit in enumerate(digit_images):
-        large = enlarged(digit, 168)
-        if kind in ("large", "dark on light"):
-            picture = grey(large if kind == "large" else 1 - large)
-        else:
-            paper = on_paper([(large, rng.integers(20, 400), rng.integers(10, 120))], rng)
-            picture = grey(paper if kind == "on paper" else 1 - paper)
-        (found,) = digits.digits(picture, (28, 28))
-        assert found.pixels.dtype == np.float32
-        overlaps = [overlap(found.pixels, other) for other in digit_images]
-        assert overlaps[i] > 0.6
-        assert np.argmax(overlaps) == i
-        assert np.abs(np.array(ndimage.center_of_mass(found.pixels)) - 14).max() <= 0.51
-        rows, columns = np.nonzero(found.pixels)
-        assert 19 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 20
-
-
-def test_digits_of_a_row_are_found_in_order_and_in_place(digit_images):
-    rng = np.random.default_rng(1)
-    places = [(20, 40), (160, 90), (300, 60), (440, 120)]
-    parts = [(enlarged(digit, 112), left, top)
-             for digit, (left, top) in zip(digit_images, places, strict=False)]
-    found = digits.digits(grey(on_paper(parts, rng)), (28, 28))
-    assert len(found) == 4
-    for crop, (part, left, top) in zip(found, parts, strict=True):
-        rows, columns = np.nonzero(part > 0.4)
-        box = (left + columns.min(), top + rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
-        np.testing.assert_allclose(crop.box, box, atol=4)
-
-
-def test_a_thin_pen_is_thickened():
-    picture = np.ones((300, 300))
-    picture[50:250, 149:152] = 0            # a one, 3 pixels by 200
-    (found,) = digits.digits(grey(picture), (28, 28))
-    widths = found.pixels.sum(1)
-    assert np.median(widths[widths > 0]) == pytest.approx(digits.STROKE, abs=0.5)
-
-
-@pytest.mark.parametrize("noise", [0, 0.03])
-def test_an_empty_sheet_has_no_digit(noise):
-    rng = np.random.default_rng(2)
-    assert digits.digits(grey(on_paper([], rng, noise)), (28, 28)) == []
-
-
-def test_a_shadow_at_the_edge_and_specks_are_no_digits(digit_images):
-    picture = on_paper([(enlarged(digit_images[0], 112), 250, 90)], np.random.default_rng(3))
-    picture[:, :12] = 0.1
-    picture[20:24, 500:504] = 0.1
-    assert len(digits.digits(grey(picture), (28, 28))) == 1
-
-
 # ---- faces ---------------------------------------------------------------------------------------
 
 def test_faces_are_found_where_they_are(face_images):
-    """Each box overlaps with the face that was put there by more than half of both together."""
+    """Each box shares more than half of its union with the face that was put there."""
     sheet = np.full((500, 900), 128, np.uint8)
     places = [(40, 30), (330, 250), (640, 120)]
     for face, (left, top) in zip(face_images, places, strict=False):
@@ -224,79 +93,21 @@ def test_without_opencv_one_line_tells_how_to_get_it(face_images, tmp_path, monk
     detector._cascade.cache_clear()
 
 
-# ---- pictures ------------------------------------------------------------------------------------
-
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "I;16", "I", "F"])
-def test_every_kind_of_picture_is_read(tmp_path, mode):
-    """A square, dark on light, in every mode that files come in."""
-    levels = np.full((40, 60), 255, np.uint8)
-    levels[10:30, 20:40] = 0
-    if mode in ("I;16", "I", "F"):
-        factor = {"I;16": 257, "I": 257, "F": 1 / 255}[mode]
-        kind = {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]
-        picture = Image.fromarray(levels.astype(kind) * kind(factor))
-    else:
-        picture = Image.fromarray(levels).convert(mode)
-    path = tmp_path / ("picture.png" if mode not in ("CMYK", "F", "I") else "picture.tif")
-    picture.save(path)
-    read = pictures.read_picture(path, "picture")
-    assert read.mode == "RGB"
-    np.testing.assert_allclose(np.asarray(read.convert("L"), int), levels, atol=2)
-    assert np.array_equal(read, pictures.read_picture(path.read_bytes(), "picture"))
-    assert np.array_equal(read.convert("L"), pictures.read_grey(path))
-
-
-def test_what_is_transparent_is_white(tmp_path):
-    picture = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
-    picture.putpixel((3, 3), (0, 0, 0, 255))
-    picture.save(tmp_path / "ink.png")
-    read = np.asarray(pictures.read_picture(tmp_path / "ink.png", "ink").convert("L"))
-    assert read[3, 3] == 0
-    assert read.sum() == 255 * 63
-
-
-def test_unreadable_pictures_are_one_line_each(tmp_path, monkeypatch):
-    grey(np.ones((50, 50))).save(tmp_path / "whole.png")
-    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:-40])
-    (tmp_path / "text.jpg").write_text("no picture")
-    (tmp_path / "empty.png").write_bytes(b"")
-    for name, words in (("cut.png", "cut"), ("text.jpg", "not a picture"), ("none.png", "No such"),
-                        ("empty.png", "not a picture"), ("", "directory")):
-        with pytest.raises(Fault, match=words) as caught:
-            pictures.read_picture(tmp_path / name, str(tmp_path / name))
-        assert str(caught.value).startswith(f"{tmp_path / name}: ")
-        assert "\n" not in str(caught.value)
-        with pytest.raises(DataError) as of_data:
-            pictures.read_grey(tmp_path / name)
-        assert cli.one_line(of_data.value) == cli.one_line(caught.value)
-    monkeypatch.setattr(pictures, "PIXELS", 2000)
-    with pytest.raises(Fault, match=r"whole: more than .* million pixels"):
-        pictures.read_picture(tmp_path / "whole.png", "whole")
-
-
-def test_damaged_tags_are_one_line_or_nothing():
-    """One wrong byte in a photo's EXIF: no warning, and no error but a Fault."""
-    exif = Image.Exif()
-    exif[0x0112], exif[0x011A], exif[0x010E] = 6, 72.5, "a photo"
-    stream = io.BytesIO()
-    Image.new("L", (8, 8)).save(stream, "JPEG", exif=exif)
-    content, told = stream.getvalue(), []
-    start = content.index(b"Exif")
-    for at, value in itertools.product(range(start, start + 80), (1, 16, 26)):
-        try:
-            pictures.read_picture(content[:at] + bytes([value]) + content[at + 1:], "photo")
-        except Fault as fault:
-            told.append(str(fault))
-    assert told
-    assert all(line.startswith("photo: ") and "\n" not in line for line in told)
-
-
 # ---- checkpoints and the command -----------------------------------------------------------------
+
+def test_a_digit_of_the_networks_size_is_taken_as_it_is(digit_images, network):
+    predictor = Predictor.load(network)
+    for digit in digit_images[:5]:
+        for picture in (grey(digit), grey(1 - digit)):
+            (found,) = predictor(picture.convert("RGB"))
+            np.testing.assert_allclose(found.crop.pixels, digit, atol=1e-6)
+            assert found.crop.box == (0, 0, 28, 28)
+
 
 @pytest.mark.parametrize("impl", ["minigrad", "torch"])
 @pytest.mark.parametrize("task", NETWORKS)
 def test_probabilities_are_pytorchs(tmp_path, task, impl):
-    """Whichever implementation wrote the checkpoint, as torch computes them from the same file."""
+    """They equal what torch computes from the same file, whichever implementation wrote it."""
     path, _ = write(tmp_path, task, impl)
     name, arguments, size, classes = NETWORKS[task]
     reference = getattr(torch_models, name)(*arguments)

@@ -1,4 +1,4 @@
-"""How faces are split and judged: what is kept apart is, and the figures are scikit-learn's."""
+"""How faces are split and judged: what must stay apart does, and scores equal scikit-learn's."""
 
 from dataclasses import replace
 
@@ -30,18 +30,7 @@ from minigrad import checkpoint
 from minigrad.models import CNN
 
 TASK = DexpressionTask()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_of_this_machine(monkeypatch, tmp_path):
-    monkeypatch.delenv("MINIGRAD_DATA", raising=False)
-    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
-        monkeypatch.setenv(name, str(tmp_path / "home"))
-
-
-@pytest.fixture(scope="module")
-def faces():
-    return generated(16)
+pytestmark = pytest.mark.usefixtures("no_data_of_this_machine")
 
 
 # ---- the recipe ----------------------------------------------------------------------------------
@@ -312,7 +301,7 @@ def test_a_run_on_a_folder_of_faces(written, tmp_path, capsys):
                  "--frames", "peak", "--folds", "2", "--quick", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert f"{written / 'cohn-kanade-images'}, CK+'s own tree: 326 images of 16 px, 326 " in out
-    assert "1 recordings have no label" in out
+    assert "1 recording without a label" in out
     assert "fold 2/2: 64 images to learn from, 64 to test on; 0.0% share their person" in out
     assert "balanced accuracy" in out
     run, = Results(tmp_path).runs
@@ -330,7 +319,7 @@ def test_data_says_what_is_there_and_what_is_wrong(written, tmp_path, capsys):
         bad.write_bytes(content)
     out = capsys.readouterr().out
     assert f"here: {written / 'cohn-kanade-images'}, CK+'s own tree: 977 images" in out
-    assert "1 recordings have no label; 1 left out as faulty" in out
+    assert "1 recording without a label; 1 left out as faulty" in out
     assert f"left out: {bad}: not a picture" in out
     for words in ("cohn-kanade-images/S005/001", "ckextended.csv", "--frames", "CK+48"):
         assert words in out

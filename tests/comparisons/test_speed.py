@@ -1,4 +1,4 @@
-"""`speed`: equal work on both sides, what it prints, writes and refuses. Never how fast."""
+"""`speed`: both sides do equal work; what it prints, writes and refuses. No test asks how fast."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from running import one_line
 
 import minigrad
 from comparisons import implementations
@@ -26,7 +27,7 @@ SMALL = Case("regression", 10)
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    """As few rounds as there may be, and threads as before."""
+    """As few rounds as possible; the number of threads is restored."""
     monkeypatch.setattr(clock, "MIN_ROUNDS", 2)
     monkeypatch.setattr(clock, "SHORTEST", 1e-4)
     monkeypatch.setattr(limits, "SIDES", (16,))
@@ -45,7 +46,7 @@ measure = models.measure
 
 
 def measured(case: Case, seed: int, sides: Any = models.SIDES, _: float = 0) -> dict[str, Any]:
-    """models.measure for no longer than need be, and without a compiler."""
+    """models.measure, as short as possible and without a compiler."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "compile", no_compiler)
         return measure(case, seed, sides, 0.0)
@@ -55,12 +56,6 @@ def no_compiler(model: Any, **_: Any) -> Any:
     def call(x: Any) -> None:
         raise RuntimeError("inductor raised:\nNo working C++ compiler\n\nSet TORCHDYNAMO_VERBOSE=1")
     return call
-
-
-def one_line(text: str) -> str:
-    assert text.endswith("\n")
-    assert text.count("\n") == 1, text
-    return text
 
 
 def is_picture(path: Path) -> bool:
@@ -235,7 +230,7 @@ def test_digits(value, text):
     (["--threads", "1", "4096"], r"--threads 4096: Numba has at most \d+ here")])
 def test_usage_errors_are_one_line_and_status_2(argv, pattern, capsys):
     assert main(["speed", *argv]) == 2
-    assert re.search(pattern, one_line(capsys.readouterr().err))
+    assert re.search(pattern, one_line(capsys))
 
 
 @pytest.mark.parametrize("flag", ["--json", "--plot"])
@@ -246,4 +241,4 @@ def test_a_file_that_cannot_be_written_is_noticed_before_measuring(flag, place, 
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "out" if place == "a file's inside" else tmp_path
     assert main(["speed", "regression", flag, str(path)]) == 1
-    assert str(path) in one_line(capsys.readouterr().err)
+    assert str(path) in one_line(capsys)

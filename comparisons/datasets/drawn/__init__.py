@@ -1,1 +1,1 @@
-"""Faces of persons who do not exist: the generator, its renderer, and the writer of files."""
+"""Faces of persons who do not exist: the generator, the renderer, and the writer of files."""

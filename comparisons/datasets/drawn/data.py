@@ -1,4 +1,4 @@
-"""The generated faces as a dataset: CK+ may not be given away, so these stand in for it."""
+"""The generated faces as a dataset. They stand in for CK+, which may not be redistributed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from comparisons.datasets.drawn.generator import CLASSES, generate
 
 
 def generated(size: int = 48, seed: int = 0, casts: int = 1) -> Data:
-    """Drawn faces in CK+'s counts: 118 persons, 327 recordings of 3 frames, 981 images.
+    """Drawn faces in CK+'s numbers: 118 persons, 327 recordings of 3 frames each, 981 images.
 
-    casts: so many times as many, each with other persons: those of seed, seed + 1, …
+    casts: how many such sets there are. Each set, or cast, has 118 persons of its own, and a seed
+    of its own: seed, seed + 1, and so on.
     """
     sets = [generate(size, seed + k) for k in range(casts)]
     subjects, clips = (np.concatenate([

@@ -1,9 +1,12 @@
-"""People who do not exist, and what their faces do: a stand-in for CK+ that may be given away.
+"""People who do not exist, and their expressions: a stand-in for CK+ that may be redistributed.
 
-The design follows CK+ (Lucey et al. 2010): 118 persons, 327 recordings that go from neutral to the
-apex of an expression, the classes in CK+'s numbers, and of each recording the last three frames.
-An expression is a set of FACS action units (Ekman and Friesen), chosen by CK+'s own criteria, at
-random strength, upon a face that has its own shape and its own habits at rest.
+The design follows CK+ (Lucey et al. 2010): 118 persons and 327 recordings, each from a neutral face
+to the apex of an expression, of which the last three frames are used. Each class has as many
+recordings as in CK+.
+
+FACS, the Facial Action Coding System (Ekman and Friesen), describes a face by action units: the
+movements that its muscles can make. An expression is a set of action units, chosen by CK+'s own
+criteria. They act with random strength on a face that has a shape of its own, and habits at rest.
 """
 
 from __future__ import annotations
@@ -23,10 +26,11 @@ PERSONS = 118
 FRAMES = (0.75, 0.9, 1.0)        # how far towards the apex the three frames are
 
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 20, 23, 24, 25, 26, 27)
-"""1 inner and 2 outer brow raised, 4 brows lowered, 5 upper lids raised, 6 cheeks raised, 7 lids
-tightened, 9 nose wrinkled, 10 upper lip raised, 11 nasolabial fold deepened, 12 lip corners pulled,
-14 dimple, 15 lip corners depressed, 16 lower lip depressed, 17 chin raised, 20 lips stretched,
-23 lips tightened, 24 lips pressed, 25 lips parted, 26 jaw dropped, 27 mouth stretched."""
+"""Action units by their numbers in FACS: 1 inner and 2 outer brow raised, 4 brows lowered, 5 upper
+lids raised, 6 cheeks raised, 7 lids tightened, 9 nose wrinkled, 10 upper lip raised, 11 nasolabial
+fold deepened, 12 lip corners pulled, 14 dimple, 15 lip corners depressed, 16 lower lip depressed,
+17 chin raised, 20 lips stretched, 23 lips tightened, 24 lips pressed, 25 lips parted, 26 jaw
+dropped, 27 mouth stretched."""
 
 Recipe = list[tuple[float, dict[int, float]]]
 """Variants of an expression: (how often, {action unit: the probability that it takes part})."""
@@ -47,14 +51,14 @@ RECIPES: dict[str, Recipe] = {
 }
 LIPS_AND_JAW = (12, 15, 16, 17, 20, 23, 24, 25, 26, 27)
 LIPS_STRENGTH = (0.15, 0.9)
-"""FACS scores a unit from a trace to its maximum, and CK+'s criteria ask that it takes part, not
-how strongly: some smile with their eyes alone. So the mouth by itself is not enough, and nor are
-the brows, which several expressions share."""
+"""FACS scores a unit from a trace to its maximum, and CK+'s criteria ask only that it takes part,
+not how strongly: some people smile mostly with their eyes. So the mouth alone does not tell the
+expression, and neither do the brows, which several expressions share."""
 
 
 @dataclass(frozen=True)
 class Faces:
-    """pixels (N, size, size) uint8; label, person and clip of each image (N,)."""
+    """pixels (N, size, size) uint8; the label, person and recording of each image, (N,)."""
 
     pixels: Array
     labels: Array
@@ -63,9 +67,9 @@ class Faces:
 
 
 def generate(size: int = 48, seed: int = 0, frames: Sequence[float] = FRAMES) -> Faces:
-    """Draw 327 recordings, by default of three frames, 981 images, in the order of persons.
+    """Draw 327 recordings in the order of persons; by default three frames each, so 981 images.
 
-    size: height and width in pixels, 16 or more. The same seed gives the same persons and the same
+    size: height and width in pixels, at least 16. The same seed gives the same persons and the same
     expressions at every size. frames: how far each frame of a recording is from neutral (0) to the
     apex (1).
     Raises: ValueError if size is below 16.
@@ -87,15 +91,16 @@ def generate(size: int = 48, seed: int = 0, frames: Sequence[float] = FRAMES) ->
                          ("shift_y", 0.012)):
         faces[name] = faces[name] + spread * camera.standard_normal(len(clip))
     pixels = render(faces, {u: units[:, k] for k, u in enumerate(UNITS)}, size, grain)
-    subject = np.array([f"S{p + 1:03}" for p in person])
-    name = np.array([f"{s}_{k:03}" for s, k in zip(subject, number, strict=True)])
-    return Faces(pixels, label[clip].astype(np.int64), subject[clip], name[clip])
+    subjects = np.array([f"S{p + 1:03}" for p in person])
+    clips = np.array([f"{s}_{k:03}" for s, k in zip(subjects, number, strict=True)])
+    return Faces(pixels, label[clip].astype(np.int64), subjects[clip], clips[clip])
 
 
 def nuisances(seed: int = 0) -> tuple[Array, Array, Array]:
-    """All that differs from recording to recording beside the expression: who, how lit, from where.
+    """The nuisances: all that differs between recordings but must not tell their expression.
 
-    Shapes: the same numbers that `generate` draws from (327, factors), label and person (327,).
+    These are the person, the light and the pose.
+    Shapes: the numbers that `generate` draws them from (327, factors), label and person (327,).
     """
     cast, _, camera, _ = (np.random.default_rng((seed, k)) for k in range(1, 5))
     person, label = _casting(cast)
@@ -107,7 +112,7 @@ def nuisances(seed: int = 0) -> tuple[Array, Array, Array]:
 
 
 def _casting(rng: np.random.Generator) -> tuple[Array, Array]:
-    """Who plays what, (327,) each: everybody something, nobody the same expression twice."""
+    """Who plays which expression, (327,) each: everybody at least one, and none of them twice."""
     labels = rng.permutation(np.repeat(np.arange(len(CLIPS)), list(CLIPS.values())))
     plays = np.zeros((PERSONS, len(CLIPS)), bool)
     plays[rng.permutation(PERSONS), labels[:PERSONS]] = True
@@ -120,7 +125,7 @@ def _casting(rng: np.random.Generator) -> tuple[Array, Array]:
 
 
 def people(n: int, rng: np.random.Generator) -> tuple[dict[str, Array], Array]:
-    """Identities: shapes and tones (n,) for the renderer, and habits, action units at rest."""
+    """Identities: shapes and tones, (n,) each, and habits, the action units of a face at rest."""
     uniform, often = _drawing(n, rng)
     light = rng.beta(2.2, 1.4, n)
     hair = np.where(often(0.25), uniform(0.35, 0.62), uniform(0.04, 0.25))
@@ -148,12 +153,12 @@ def people(n: int, rng: np.random.Generator) -> tuple[dict[str, Array], Array]:
         "cloth": uniform(0.1, 0.8),
     }
     habits = 0.20 * rng.beta(1, 3, (n, len(UNITS), 1)) * (rng.random((n, len(UNITS), 1)) < 0.4)
-    habits[:, [UNITS.index(u) for u in (25, 26, 27)]] *= 0.3        # mouths are shut at rest
+    habits[:, [UNITS.index(u) for u in (25, 26, 27)]] *= 0.3        # at rest, a mouth is shut
     return traits, habits * rng.uniform(0.8, 1.2, (n, len(UNITS), 2))
 
 
 def scenes(n: int, rng: np.random.Generator) -> dict[str, Array]:
-    """What differs from recording to recording: pose, framing, light, camera; (n,) each."""
+    """What differs from recording to recording: pose, framing, light and camera, (n,) each."""
     uniform, _ = _drawing(n, rng)
     around, above = uniform(-0.7, 0.7), uniform(-0.9, -0.1)
     light = np.stack([np.sin(around), np.sin(above), np.full(n, 0.9)])
@@ -183,7 +188,7 @@ def _expression(name: str, rng: np.random.Generator) -> Array:
         lopsided = rng.uniform(0.85, 1.15, 2)
         takes_part = rng.random() < part.get(unit, 0)
         apex[k] = (strength if takes_part else idle) * lopsided
-    if name == "contempt":                      # one half of the face only, mostly
+    if name == "contempt":                      # mostly one half of the face only
         weak = rng.integers(2)
         apex[[UNITS.index(12), UNITS.index(14)], weak] *= rng.choice([0.05, 0.6], p=[0.9, 0.1])
     return apex

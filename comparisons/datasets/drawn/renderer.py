@@ -1,8 +1,8 @@
-"""Draws grey faces from numbers: a textured ellipsoid, features as curves, light from a direction.
+"""Draws grey faces from numbers: a textured ellipsoid with features as curves, lit from one side.
 
-Face coordinates: x to the right, y down, the origin between eyes and nose, 1 about half a face. A
-feature is a signed distance or a soft stroke in them; `e` is the size of a pixel, over which edges
-are smoothed. Every array is (n, H, W), every parameter (n, 1, 1).
+Face coordinates: x points right and y down, the origin lies between eyes and nose, and 1 is about
+half a face. A feature is a signed distance or a soft stroke in these coordinates; `e` is the size
+of a pixel, over which edges are smoothed. Every array is (n, H, W), every parameter (n, 1, 1).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ CHUNK = 2**15   # pixels drawn at once: their arrays stay in the processor's cac
 
 @dataclass
 class Canvas:
-    """The picture of n faces while it is drawn, and where in the face each of its pixels is."""
+    """The pictures of n faces while they are drawn, and where in the face each pixel lies."""
 
     x: Array
     y: Array
     e: Array                # the size of a pixel in face units
     mirror: Array           # |x|: both halves of the face are drawn at once
-    f: SimpleNamespace      # identity, light and pose, see face_generator.people and .scenes
+    f: SimpleNamespace      # identity, light and pose, see generator.people and .scenes
     au: dict[int, Array]    # action unit → intensity, blended between the halves
     tone: Array             # brightness, 0 … 1
     height: Array           # relief of the skin, for the light
@@ -37,30 +37,35 @@ class Canvas:
         self.tone *= 1 - alpha
 
     def fill(self, distance: Array) -> Array:
-        """How much of each pixel lies inside, where `distance` is negative."""
-        return np.clip(0.5 - distance / self.e, 0, 1)
+        """How much of each pixel lies inside a shape, which is where `distance` is negative."""
+        inside: Array = np.clip(0.5 - distance / self.e, 0, 1)
+        return inside
 
     def stroke(self, distance: Array, half: Array | float) -> Array:
-        """How much of each pixel a line of half width `half` covers: exact across the line."""
+        """How much of each pixel a line of half width `half` covers, exact across the line."""
         d, e = np.abs(distance), self.e
-        return np.clip(np.minimum(d + e / 2, half) - np.maximum(d - e / 2, -half), 0, None) / e
+        width = np.minimum(d + e / 2, half) - np.maximum(d - e / 2, -half)
+        covered: Array = np.clip(width, 0, None) / e
+        return covered
 
     def soft(self, distance: Array, width: Array | float) -> Array:
         """A soft line or spot, never narrower than a pixel can show."""
         wide = np.maximum(width, 0.7 * self.e)
-        return np.exp(-np.square(distance / wide)) * np.minimum(width / wide, 1)
+        share: Array = np.exp(-np.square(distance / wide)) * np.minimum(width / wide, 1)
+        return share
 
     def bump(self, x: Array | float, y: Array | float, rx: Array | float,
              ry: Array | float) -> Array:
-        return np.exp(-np.square((self.mirror - x) / rx) - np.square((self.y - y) / ry))
+        share: Array = np.exp(-np.square((self.mirror - x) / rx) - np.square((self.y - y) / ry))
+        return share
 
 
 def render(faces: dict[str, Array], units: dict[int, Array], size: int,
            rng: np.random.Generator) -> Array:
     """Draw each face.
 
-    Shapes: every array of faces (N,), of units (N, 2) for the left and right half of the
-    picture → (N, size, size) uint8.
+    Shapes: each array of faces is (N,), each of units (N, 2), for the left and the right half of
+    the picture → (N, size, size) uint8.
     """
     n = len(next(iter(faces.values())))
     pictures = np.empty((n, size, size), np.uint8)
@@ -119,10 +124,12 @@ def _project(f: SimpleNamespace, u: Array, v: Array, jaw: Array) -> tuple[Array,
 
 
 def _grain(f: SimpleNamespace, x: Array, y: Array, fine: float) -> Array:
-    """A pattern of one's own, from -1 to 1: waves crossing each other."""
+    """A pattern of the person's own, from -1 to 1: waves that cross each other."""
     across = np.sin(fine * (y * 2.3 - x * 2.1) + 2 * f.grain)
     along = np.sin(fine * (x * 3.1 + y * 1.7) + f.grain)
-    return 0.6 * across * along + 0.4 * np.sin(fine * (x * 5.3 - y * 4.1) + 3 * f.grain)
+    waves: Array = (0.6 * across * along
+                    + 0.4 * np.sin(fine * (x * 5.3 - y * 4.1) + 3 * f.grain))
+    return waves
 
 
 def _skin(c: Canvas) -> None:
@@ -139,7 +146,7 @@ def _skin(c: Canvas) -> None:
 def _nose(c: Canvas) -> None:
     f, au = c.f, c.au
     wrinkle = au[9]
-    x = c.x - 0.16 * np.sin(f.yaw)                  # it stands out of the face
+    x = c.x - 0.16 * np.sin(f.yaw)                  # it stands out, and shifts as the head turns
     mirror = np.abs(x)
     tip = f.nose_y - 0.05 * wrinkle - 0.03 * au[10]
     wing = f.nose_w * (1 + 0.15 * wrinkle + 0.10 * au[12] + 0.06 * au[10])
@@ -162,7 +169,7 @@ def _nose(c: Canvas) -> None:
 
 
 def _folds(c: Canvas) -> None:
-    """Furrows of the skin that action units make, and age."""
+    """Furrows in the skin, which action units make, and age."""
     f, au = c.f, c.au
     corner_x, corner_y = _corner(c)
     start_x, start_y = f.nose_w + 0.05, f.nose_y - 0.05 - 0.03 * au[9]
@@ -226,7 +233,7 @@ def _brows(c: Canvas) -> None:
     f, au = c.f, c.au
     s = (c.mirror - f.eye_x - 0.015 + 0.03 * au[4]) / f.brow_w
     inner, outer = np.clip((1 - s) / 2, 0, 1), np.clip((1 + s) / 2, 0, 1)
-    # with 1, 4 draws the brows together and leaves their inner ends raised
+    # together with unit 1, unit 4 draws the brows together but leaves their inner ends raised
     line = (f.brow_y - f.brow_arch * (1 - s * s) * 0.5 - f.brow_tilt * s
             - 0.17 * au[1] * inner**1.3 - 0.15 * au[2] * outer**1.2 - 0.03 * au[5]
             + 0.14 * au[4] * (0.35 + (0.65 - 0.6 * au[1]) * inner) + 0.06 * au[9] * inner)
@@ -238,7 +245,7 @@ def _brows(c: Canvas) -> None:
 
 
 def _corner(c: Canvas) -> tuple[Array, Array]:
-    """The mouth's corner: how far out, and at which y."""
+    """The corner of the mouth: its distance from the middle, and its y."""
     f, au = c.f, c.au
     wide = f.mouth_w * (1 + 0.30 * au[12] + 0.32 * au[20] - 0.20 * au[23] - 0.16 * au[24]
                         - 0.27 * au[27] - 0.08 * au[17] + 0.06 * au[15] + 0.08 * au[14])
@@ -305,13 +312,14 @@ def _beard(c: Canvas) -> None:
 
 
 def _light(c: Canvas, p: Array, q: Array, z: Array) -> Array:
-    """Lambert's law on the ellipsoid with its relief, over ambient light."""
+    """Light by Lambert's law on the ellipsoid with its relief, added to ambient light."""
     f = c.f
     dy, dx = np.gradient(c.height, axis=(1, 2))
     nx, ny, nz = 0.70 * p - dx / c.e, 0.40 * q - dy / c.e, z + 0.40
     norm = np.sqrt(nx * nx + ny * ny + nz * nz)
     light = (nx * f.light_x + ny * f.light_y + nz * f.light_z) / norm
-    return f.ambient + (1 - f.ambient) * 1.15 * np.clip(light, 0, None)
+    brightness: Array = f.ambient + (1 - f.ambient) * 1.15 * np.clip(light, 0, None)
+    return brightness
 
 
 def _glasses(c: Canvas) -> None:
@@ -332,7 +340,8 @@ def _strands(c: Canvas) -> Array:
     streaks = np.sin(19 * fall + f.grain) * np.sin(43 * fall + 3 * x + 2 * f.grain)
     streaks += 0.5 * np.sin(67 * fall + 9 * c.y + 3 * f.grain)
     gleam = np.clip(1 - np.abs(c.y + 0.85) * 3, 0, 1)
-    return f.hair * (1 + 0.15 * streaks) + 0.07 * gleam
+    tone: Array = f.hair * (1 + 0.15 * streaks) + 0.07 * gleam
+    return tone
 
 
 def _hair_over(c: Canvas) -> None:
@@ -349,8 +358,8 @@ def _hair_over(c: Canvas) -> None:
 
 
 def _behind(c: Canvas, f: SimpleNamespace, u: Array, v: Array, p: Array, q: Array) -> Array:
-    """What the head stands before: a wall, shoulders and neck, hair, ears."""
-    tone = f.wall * (1 + 0.12 * (u * f.light_x - v * 0.3)) + np.zeros_like(p)
+    """What lies behind the face: a wall, shoulders and neck, hair, ears."""
+    tone: Array = f.wall * (1 + 0.12 * (u * f.light_x - v * 0.3)) + np.zeros_like(p)
     neck = c.fill(np.abs(u - f.shift_x) - 0.62 * f.width * f.zoom) * (v > 0)
     tone += neck * (f.skin * 0.42 - tone)
     shoulder = c.fill((0.86 - 0.10 * np.square(u)) + f.shift_y + 0.35 * np.square(
@@ -361,7 +370,8 @@ def _behind(c: Canvas, f: SimpleNamespace, u: Array, v: Array, p: Array, q: Arra
     reach = np.where(q < 0, 1.12, 0.25 + 1.2 * f.long)
     hair = np.hypot(p / (1.09 + 0.10 * f.long), q / reach)
     cover = c.fill((hair - 1) * f.width) * f.has_hair
-    return tone + cover * (_strands(c) - tone)
+    tone += cover * (_strands(c) - tone)
+    return tone
 
 
 def _expose(picture: Array, f: SimpleNamespace, rng: np.random.Generator) -> Array:
@@ -375,4 +385,5 @@ def _expose(picture: Array, f: SimpleNamespace, rng: np.random.Generator) -> Arr
         picture = (1 - 2 * b) * picture + b * (edge[(*take, slice(2, None))]
                                                + edge[(*take, slice(None, -2))])
     picture = picture + f.noise * rng.standard_normal(picture.shape, dtype=np.float32)
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    levels: Array = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    return levels

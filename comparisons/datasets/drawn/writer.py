@@ -1,4 +1,4 @@
-"""Generated faces as files, laid out as CK+'s are: to look at, and to try what reads CK+."""
+"""Generated faces as files arranged like CK+'s, to look at and to try the readers of CK+ on."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from comparisons.errors import DataError
 
 LAYOUTS = ("ck48", "ck")
 SUMS = "SHA256SUMS"
-ONSET = (0.0, 0.25, 0.5)        # how far towards the apex the frames before the last three are
+ONSET = (0.0, 0.25, 0.5)        # how far towards the apex the frames before FRAMES are
 
 
 def write_faces(out: Path, layout: str = "ck48", size: int = 48, seed: int = 0) -> int:
-    """Draw the faces and write them as PNG under `out`; return how many.
+    """Draw the faces, write them as PNG under `out`, and return how many there are.
 
     layout: "ck48" for `CK+48/anger/S001_001_00000006.png`, the last three frames of each recording;
-    "ck" for CK+'s own tree, six frames from neutral to the apex, with an Emotion file a recording.
-    Either way a frame is the face alone, size × size pixels. `SHA256SUMS` holds a checksum of every
-    file, as `sha256sum -c` reads them.
-    Raises: DataError if `out` is not an empty or a new folder.
+    "ck" for CK+'s own tree, six frames from neutral to the apex, and an Emotion file for each
+    recording. In both, a frame shows the face alone, size × size pixels. `SHA256SUMS` holds a
+    checksum of every file, in the format that `sha256sum -c` reads.
+    Raises: DataError if `out` exists and is not an empty folder.
     """
     whole = layout == "ck"
     try:

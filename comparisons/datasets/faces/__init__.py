@@ -1,1 +1,1 @@
-"""Readers of faces: CK+'s own tree, folders named after expressions, and tables."""
+"""Readers of faces in CK+'s own tree, in folders named after expressions, and in tables."""

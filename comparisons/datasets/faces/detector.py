@@ -1,4 +1,4 @@
-"""Where in a picture there are faces: OpenCV's detector, which is an extra (`.[faces]`)."""
+"""Finds the faces in a picture with OpenCV, which is an optional dependency (`.[faces]`)."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from PIL import Image
 from comparisons.datasets.crops import Box, Crop, Size, crop
 from comparisons.errors import Fault
 
-DETECTED_AT = 1024      # the longer side, in pixels, at which faces are looked for
-SMALLEST_FACE = 1 / 24  # of that picture's shorter side, and at least 24 pixels
+DETECTED_AT = 1024      # pixels of the longer side of the picture in which faces are looked for
+SMALLEST_FACE = 1 / 24  # of that picture's shorter side, but at least 24 pixels
 INSTALL = 'pip install -e ".[faces]"'
 
 
 def faces(picture: Image.Image, size: Size) -> list[Crop]:
-    """The faces of a picture, from left to right.
+    """The faces in a picture, from left to right.
 
-    The detector's boxes frame a face as CK+48's and the generated images do, to within 3%, so they
-    are taken as they are.
+    The detector's boxes frame a face as CK+48 and the generated images do, to within 3%, so they
+    are used unchanged.
     Raises: Fault if OpenCV is not installed.
     """
     return [crop(picture, box, size) for box in boxes(picture)]
 
 
 def boxes(picture: Image.Image) -> list[Box]:
-    """Where the faces are that look into the camera, from left to right.
+    """The boxes around the faces that look into the camera, from left to right.
 
     Raises: Fault if OpenCV is not installed.
     Source: Viola and Jones 2001; Lienhart's cascade "alt2", which comes with OpenCV 4.
@@ -49,8 +49,8 @@ def boxes(picture: Image.Image) -> list[Box]:
 @functools.cache
 def _cascade() -> Any:
     try:
-        cv2: Any = import_module("cv2")         # whose types lack `data`
+        cv2: Any = import_module("cv2")         # its own types lack `data`
         return cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_alt2.xml")
     except (ImportError, AttributeError):       # OpenCV 5 has no cascades
-        raise Fault(f"finding faces takes OpenCV 4 ({INSTALL}); "
-                    "--whole takes the picture for the face") from None
+        raise Fault(f"finding faces needs OpenCV 4 ({INSTALL}); "
+                    "with --whole, the picture itself is the face") from None

@@ -1,4 +1,4 @@
-"""Expressions by their names. Every source numbers them differently, so no number goes further."""
+"""Expressions by name. Each source has numbers of its own, so no number leaves its reader."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 
 NAMES = ("anger", "contempt", "disgust", "fear", "happy", "neutral", "sadness", "surprise")
 TREE_CODES = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
-"""CK+'s Emotion files (Lucey et al. 2010)."""
+"""The expressions in the order of their codes in CK+'s Emotion files (Lucey et al. 2010)."""
 TABLE_CODES = ("anger", "disgust", "fear", "happy", "sadness", "surprise", "neutral", "contempt")
-"""fer2013.csv, and ckextended.csv after it."""
+"""The expressions in the order of their codes in fer2013.csv and ckextended.csv."""
 
 ALSO = {"angry": "anger", "contemptuous": "contempt", "disgusted": "disgust", "fearful": "fear",
         "afraid": "fear", "happiness": "happy", "joy": "happy", "sad": "sadness",
@@ -16,9 +16,9 @@ ALSO = {"angry": "anger", "contemptuous": "contempt", "disgusted": "disgust", "f
 
 
 def expression(word: str) -> str | None:
-    """The expression that a folder or a table names: "Happiness" and "03_happy" are happy.
+    """The expression that a word in a table or the name of a folder stands for, or None.
 
-    None if it names none; a number alone does not.
+    "Happiness" and "03_happy" stand for happy; a number alone stands for nothing.
     """
     letters = re.sub(r"[^a-z]", "", word.lower())
     name = ALSO.get(letters, letters)

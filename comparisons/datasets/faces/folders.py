@@ -1,4 +1,4 @@
-"""Folders named after expressions, with pictures in them: CK+48, FER2013, and one's own."""
+"""Folders of pictures, named after expressions: CK+48, FER2013, and the user's own."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from comparisons.datasets.faces.listing import Item, Listing, name_of, visible
 from comparisons.datasets.pictures import middle, read_grey
 from comparisons.errors import NotThereError
 
-FRAME = re.compile(r"(S\d{3}_\d{3})_(\d{8})\.\w+")      # CK+'s name for a frame: clip and number
-TESTS = ("test", "privatetest", "validation", "val", "publictest")      # the first is tested on
+FRAME = re.compile(r"(S\d{3}_\d{3})_(\d{8})\.\w+")      # a frame of CK+: recording, number
+TESTS = ("test", "privatetest", "validation", "val", "publictest")      # the first one found
 TRAINS = ("train", "training")
 
 
 def has_classes(folder: Path) -> bool:
-    """Whether two folders or more in it, or in its train/, are named after expressions."""
+    """Whether at least two folders in it, or in its train/, are named after expressions."""
     return bool(_named(folder)) or any(_named(path) for name, path in _folders(folder)
                                        if name in TRAINS)
 
 
 def list_folders(folder: Path, frames: Frames | None = None) -> Listing:
-    """The pictures in folders named after expressions, with train/ and test/ above them or not.
+    """The pictures in folders named after expressions, which may lie under train/ and test/.
 
-    Pictures named as CK+ names its frames (S005_001_00000011.png) keep person and clip; `frames`
-    chooses among them. Where most are, one that is not is left out: whose face it is is not known.
-    Pictures are taken whole, or the square in their middle.
-    Raises: NotThereError if `frames` is asked of pictures that no clip is known of.
+    Pictures that are named like frames of CK+ (S005_001_00000011.png) keep their person and their
+    recording, and `frames` selects among them. If most are, those that are not are left out,
+    because the person is not known. A picture that is not square is cut to the square in its
+    middle.
+    Raises: NotThereError if `frames` is given but the names do not tell the recordings.
     """
     parts = _folders(folder)
     test = next((name for name in TESTS if name in dict(parts)), None)
@@ -45,13 +46,13 @@ def list_folders(folder: Path, frames: Frames | None = None) -> Listing:
     if 0 < len(nameless) < len(listing.items) / 2:
         listing.items = [item for item in listing.items if item.clip]
         listing.left_out += [f"{path}: not named as the others are (S005_001_00000011.png), so "
-                             "whose face it is is not known" for path in nameless]
+                             "the person is not known" for path in nameless]
     clips = all(item.clip for item in listing.items)
     listing.name = name_of(folder, "ck+48" if clips else folder.resolve().name.lower())
     if frames is not None:
         if not clips:
             raise NotThereError(f"{folder}: the names of its pictures do not say which recording "
-                                "they are from (S005_001_00000011.png would), as --frames needs")
+                                "each is from, as S005_001_00000011.png does; --frames needs this")
         if frames.neutral:
             raise NotThereError(f"{folder}: holds no neutral frames; --frames neutral-to-peak "
                                 "needs CK+'s own tree")
@@ -63,7 +64,7 @@ def list_folders(folder: Path, frames: Frames | None = None) -> Listing:
 
 
 def _folders(folder: Path) -> list[tuple[str, Path]]:
-    """The folders in it, with their names in lower case: `Anger` and `anger` may both be there."""
+    """The folders in it, with their names in lower case; `Anger` and `anger` may both exist."""
     return [(path.name.lower(), path) for path in visible(folder) if path.is_dir()]
 
 
@@ -72,12 +73,12 @@ def _named(folder: Path) -> bool:
 
 
 def _list_class(folder: Path, test: bool, listing: Listing) -> list[Path]:
-    """Add a class to the listing; return the pictures that are not named as CK+'s frames are."""
+    """Add a class to the listing; return the pictures that are not named like frames of CK+."""
     label = expression(folder.name)
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()
              and not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     if label is None:
-        listing.left_out.append(f"{folder}: not the name of an expression; its {len(paths):,} "
+        listing.left_out.append(f"{folder}: not named after an expression; its {len(paths):,} "
                                 "files are left out")
         return []
     nameless = []

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Frames:
-    """The last so many frames of a recording and, if asked for, its first, as a neutral face."""
+    """The last frames of a recording and, if asked for, its first as a neutral face."""
 
     last: int = 3
     neutral: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Frames:
-        """`last:N`, `peak` (the last) or `neutral-to-peak` (the first, and the last three).
+        """Read `last:N`, `peak` (the last) or `neutral-to-peak` (the first and the last three).
 
-        Raises: ValueError if it is none of these.
+        Raises: ValueError if the text is none of these.
         """
         if text == "peak":
             return cls(1)

@@ -1,4 +1,4 @@
-"""What the readers of faces hand over: a list of items, and how they become one dataset."""
+"""What the readers of faces return: a list of items, which becomes one dataset."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from comparisons.datasets.base import Data, images
 from comparisons.datasets.faces.expressions import NAMES
 from comparisons.errors import DataError
 
-GENERATED = "GENERATED.txt"     # beside faces that `python -m comparisons faces` has written
+GENERATED = "GENERATED.txt"     # lies beside faces that `python -m comparisons faces` wrote
 
 
 @dataclass(frozen=True)
 class Item:
-    """One picture of a face, not read yet.
+    """One picture of a face, which has not been read yet.
 
-    read: gives a square grey picture; raises DataError. clip: "S005_001", the person before the
-    underscore; empty if not known. test: whether the data's own split tests on it.
+    read: returns the picture, square and grey, or raises DataError. clip: the recording, such as
+    "S005_001", with the person before the underscore; empty if not known. test: whether the data's
+    own split tests on it.
     """
 
     label: str
@@ -32,18 +33,18 @@ class Item:
 
 @dataclass
 class Listing:
-    """A source of faces: its items, and what of it was left out, a line each or as a count."""
+    """A source of faces: its items, and what was left out of it, as lines or as a count."""
 
     name: str
     origin: str
     items: list[Item] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    unlabelled: int = 0         # recordings without a label, as most of CK+'s own are
+    unlabelled: int = 0         # recordings without a label; most of CK+'s have none
 
     def data(self, size: int) -> Data:
-        """Read every item, at size × size pixels; what cannot be read joins `left_out`.
+        """Read every item at size × size pixels; what cannot be read joins `left_out`.
 
-        Raises: DataError if nothing or only one class is left.
+        Raises: DataError if fewer than two classes are left.
         """
         items: list[Item] = []
         pixels = []
@@ -60,7 +61,7 @@ class Listing:
         if len(classes) < 2:
             reason = f"; the first of {len(left_out)} faults: {left_out[0]}" if left_out else ""
             raise DataError(f"{self.origin}: {len(items)} readable faces of {len(classes)} "
-                            f"expressions, and two are the least{reason}")
+                            f"expressions; expected two expressions or more{reason}")
         clips = np.array([item.clip for item in items])
         known = bool(np.all(clips != ""))
         test = np.array([item.test for item in items])
@@ -76,15 +77,20 @@ class Listing:
         clips = {item.clip for item in items}
         told = f"{len(items):,} images of {size} px"
         if "" not in clips:
-            told += (f", {len(clips):,} recordings of {len({c.split('_')[0] for c in clips}):,} "
-                     "persons")
+            persons = {clip.split("_")[0] for clip in clips}
+            told += f", {counted(len(clips), 'recording')} of {counted(len(persons), 'person')}"
         if self.unlabelled:
-            told += f"; {self.unlabelled:,} recordings have no label"
+            told += f"; {counted(self.unlabelled, 'recording')} without a label"
         return told + (f"; {left_out:,} left out as faulty" if left_out else "")
 
 
+def counted(n: int, noun: str) -> str:
+    """A number with its noun: 1 person, 1,200 persons."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def visible(folder: Path) -> list[Path]:
-    """What lies in a folder, in the order of names, without .DS_Store and its like."""
+    """What a folder holds, sorted by name, without hidden files such as .DS_Store."""
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
@@ -92,6 +98,6 @@ def visible(folder: Path) -> list[Path]:
 
 
 def name_of(folder: Path, usual: str) -> str:
-    """The name of the dataset in a folder: drawn faces must not pass for CK+'s."""
+    """The name of the dataset in a folder; drawn faces must not pass for CK+'s."""
     drawn = any((place / GENERATED).exists() for place in (folder, folder.parent))
     return "faces-generated" if drawn else usual

@@ -1,4 +1,4 @@
-"""Faces with one of seven or eight expressions, from the user's own folders."""
+"""Reads faces with one of seven or eight expressions from the user's own folders."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from comparisons.datasets.faces.table import is_table, list_table
 from comparisons.datasets.faces.tree import is_tree, list_tree
 from comparisons.errors import NotThereError
 
-DEPTH = 2       # folders below the named one that are looked into
+DEPTH = 2       # levels of folders below the named one that are searched
 
 
 def load_faces(data_dir: Path | None = None, size: int = 48, frames: Frames | None = None
                ) -> Data | None:
     """Faces in `data_dir`, else in $MINIGRAD_DATA, else in the cache folder.
 
-    The kind of each source is recognised by what it holds: CK+'s own tree, folders named after
-    expressions, or a table. None: no folder was named, and the usual ones hold no faces.
+    The kind of a source is recognised by what it holds: CK+'s own tree, folders named after
+    expressions, or a table. The result is None if no folder was named and the usual ones hold no
+    faces.
 
     Shapes: x (N, 1, size, size) float32 in [0, 1], y (N,) int64.
-    Raises: NotThereError if `data_dir` holds none of these, or no recordings to take `frames`
-    from; DataError if what it holds cannot be used.
+    Raises: NotThereError if `data_dir` holds none of these, or no recordings from which `frames`
+    could be selected; DataError if what it holds cannot be used.
     """
     for root in search_folders() if data_dir is None else [data_dir]:
         for path in found(root):
@@ -36,7 +37,7 @@ def load_faces(data_dir: Path | None = None, size: int = 48, frames: Frames | No
 
 
 def found(root: Path) -> list[Path]:
-    """The sources of faces at or under a folder, those in upper folders first."""
+    """The sources of faces in a folder and below it, the upper ones first."""
     sources, level = [], [root] if root.is_dir() else []
     for _ in range(DEPTH + 1):
         below = []
@@ -54,9 +55,14 @@ def found(root: Path) -> list[Path]:
 
 
 def listed(path: Path, frames: Frames | None = None) -> Listing:
-    """One of what `found` found, by its kind."""
+    """The items of a source that `found` returned, read according to its kind.
+
+    Raises: NotThereError if `frames` is given but the source does not tell recordings apart;
+    DataError if it cannot be used.
+    """
     if path.is_file():
         if frames is not None:
-            raise NotThereError(f"{path}: does not tell recordings apart, as --frames needs")
+            raise NotThereError(f"{path}: a table does not tell recordings apart, as --frames "
+                                "requires")
         return list_table(path)
     return list_tree(path, frames) if is_tree(path) else list_folders(path, frames)

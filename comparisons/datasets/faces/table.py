@@ -1,4 +1,4 @@
-"""Faces in a table, one a row: `ckextended.csv` and `fer2013.csv`."""
+"""Faces in a table, one in each row: `ckextended.csv` and `fer2013.csv`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from comparisons.datasets.faces.expressions import TABLE_CODES, expression
 from comparisons.datasets.faces.listing import Item, Listing
 from comparisons.errors import DataError
 
-COLUMNS = ("emotion", "pixels", "usage")        # the last may be missing
-CELL = 2**22            # characters: the pixels of 1,000 × 1,000
+COLUMNS = ("emotion", "pixels", "usage")        # the last is optional
+CELL = 2**22            # characters, enough for the pixels of 1,000 × 1,000
 
 
 def is_table(path: Path) -> bool:
@@ -28,11 +28,11 @@ def is_table(path: Path) -> bool:
 
 
 def list_table(path: Path) -> Listing:
-    """The rows of a table: the expression's code or name, the pixels of a square picture in rows.
+    """The rows of a table: an expression's code or name, and the pixels of a square picture.
 
-    Where a column `Usage` says so, the rows of PrivateTest are the table's own test part. Nothing
-    in it tells persons or recordings.
-    Raises: DataError if the file is no CSV in UTF-8.
+    If there is a column `Usage`, the rows that say PrivateTest are the table's own test set. A
+    table does not tell persons or recordings apart.
+    Raises: DataError if the file is not CSV in UTF-8.
     """
     listing = Listing(path.stem.lower(), str(path))
     csv.field_size_limit(CELL)
@@ -55,7 +55,7 @@ def list_table(path: Path) -> Listing:
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: no CSV in UTF-8: {error}") from None
+        raise DataError(f"{path}: not CSV in UTF-8: {error}") from None
     return listing
 
 
@@ -69,10 +69,10 @@ def _picture(where: str, cell: str) -> Image.Image:
     try:
         values = np.array(cell.split(), np.int64)
     except (ValueError, OverflowError):
-        raise DataError(f"{where}: pixels that are no whole numbers") from None
+        raise DataError(f"{where}: the pixels are not whole numbers") from None
     side = round(len(values)**0.5)
     if not len(values) or side * side != len(values):
-        raise DataError(f"{where}: {len(values):,} pixels are no square")
+        raise DataError(f"{where}: {len(values):,} pixels do not make a square")
     if values.min() < 0 or values.max() > 255:
         raise DataError(f"{where}: a pixel is outside 0 to 255")
     return Image.fromarray(values.astype(np.uint8).reshape(side, side))

@@ -1,4 +1,4 @@
-"""CK+ as it is given out: a folder of recordings, one of Emotion files, perhaps one of Landmarks.
+"""CK+ as its authors distribute it, in three folders: images, labels and landmarks.
 
     cohn-kanade-images/S005/001/S005_001_00000011.png       640 × 490 or 640 × 480, grey or colour
     Emotion/S005/001/S005_001_00000011_emotion.txt          "3.0000000e+00"; most have none
@@ -23,12 +23,12 @@ from comparisons.datasets.pictures import middle, read_grey, read_landmarks, upr
 from comparisons.errors import DataError, Fault
 
 IMAGES, EMOTION, LANDMARKS = "cohn-kanade-images", "Emotion", "Landmarks"
-PLACES = ("{}", "{}_labels/{}", "{0}/{0}")              # as the archives are unpacked
+PLACES = ("{}", "{}_labels/{}", "{0}/{0}")              # where the archives unpack to
 FRAME = re.compile(r"S\d{3}_\d{3}_\d{8}\.\w+")
 
 
 def is_tree(folder: Path) -> bool:
-    """Whether a folder holds recordings laid out and named as CK+'s, whatever its own name is."""
+    """Whether a folder, whatever its name, holds recordings arranged and named as CK+'s are."""
     return any(FRAME.fullmatch(path.name) for path in folder.glob("S[0-9]*/[0-9]*/*"))
 
 
@@ -36,13 +36,13 @@ def list_tree(folder: Path, frames: Frames | None = None) -> Listing:
     """The labelled recordings of a folder such as `cohn-kanade-images`.
 
     frames: by default the last three.
-    Raises: DataError if there is no Emotion folder beside it.
+    Raises: DataError if there is no folder Emotion beside it.
     """
     frames = frames or Frames()
     emotions = _beside(folder, EMOTION)
     if emotions is None:
-        raise DataError(f"{folder}: there is no folder {EMOTION} beside it; it is in CK+'s "
-                        "Emotion_labels.zip, and holds the labels")
+        raise DataError(f"{folder}: there is no folder {EMOTION} beside it; CK+'s labels are "
+                        "in Emotion_labels.zip")
     landmarks = _beside(folder, LANDMARKS)
     listing = Listing(name_of(folder, "ck+"), f"{folder}, CK+'s own tree")
     for clip in (c for s in visible(folder) if s.is_dir() for c in visible(s) if c.is_dir()):
@@ -61,9 +61,9 @@ def list_tree(folder: Path, frames: Frames | None = None) -> Listing:
 
 
 def read_face(path: Path, landmarks: Path | None) -> Image.Image:
-    """The face of one frame, a grey square: by its landmarks, else by looking for it.
+    """The face in a frame, as a grey square: cut out by its landmarks, or else by the detector.
 
-    A picture that is square already is taken as it is: CK+'s frames are not, so it has been cut.
+    A square picture is taken to be a face: CK+'s frames are not square, so it was cut out before.
     Raises: DataError naming the file at fault.
     """
     picture = read_grey(path)
@@ -86,7 +86,7 @@ def _beside(folder: Path, name: str) -> Path | None:
 
 
 def _label(folder: Path, listing: Listing) -> str | None:
-    """The expression that an Emotion file gives to a recording; None, and noted, if none does."""
+    """The expression in a recording's Emotion file, or None, with a note in the listing."""
     files = [path for path in visible(folder) if path.suffix == ".txt"] if folder.is_dir() else []
     if not files:
         listing.unlabelled += 1
@@ -108,8 +108,8 @@ def _label(folder: Path, listing: Listing) -> str | None:
 def _found_face(path: Path, picture: Image.Image) -> Image.Image:
     try:
         found = boxes(picture)
-    except Fault:                       # for one picture as for all: reading ends
-        raise Fault(f"{path}: has no landmarks, and finding its face takes OpenCV 4 "
+    except Fault:                       # the next pictures would fail in the same way
+        raise Fault(f"{path}: has no landmarks, and finding its face needs OpenCV 4 "
                     f"({INSTALL})") from None
     if not found:
         raise DataError(f"{path}: no face found, and no landmarks say where it is")
