@@ -62,6 +62,7 @@ class Module:
 
     training: bool
     forward: Callable[..., Any] = _forward
+    _shown: tuple[str, ...] = ()        # the names of the attributes that `repr` shows
     _buffers: dict[str, bool]           # the names of the buffers, and whether each is saved
     _forward_hooks: dict[RemovableHandle, Callable[..., Any]]
     _forward_pre_hooks: dict[RemovableHandle, Callable[..., Any]]
@@ -76,11 +77,8 @@ class Module:
         if isinstance(value, Parameter):
             self._buffers.pop(name, None)
         elif value is not None:
-            before = self.__dict__.get(name)
-            for kind, fixed in ((Parameter, isinstance(before, Parameter)),
-                                (Module, isinstance(before, Module)),
-                                (Tensor, name in self._buffers)):
-                if fixed and not isinstance(value, kind):
+            for kind in (Parameter, Module, Tensor):
+                if self._holds(name, kind) and not isinstance(value, kind):
                     raise TypeError(f"{type(self).__name__}: {name} is a {kind.__name__} and can "
                                     f"only become another or None; got {type(value).__name__}")
         super().__setattr__(name, value)
@@ -100,32 +98,36 @@ class Module:
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Name a Tensor that is part of the module's state but not learnt, e.g. a running mean."""
-        self._check("register_buffer", name, tensor, Tensor, name in self._buffers)
+        self._check("register_buffer", name, tensor, Tensor)
         self._buffers[name] = persistent
         setattr(self, name, tensor)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """The same as `self.<name> = param`, for a name that is new or a parameter's."""
-        self._check("register_parameter", name, param, Parameter,
-                    isinstance(self.__dict__.get(name), Parameter))
+        self._check("register_parameter", name, param, Parameter)
         setattr(self, name, param)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """The same as `self.<name> = module`, for a name that is new or a module's."""
-        self._check("add_module", name, module, Module,
-                    isinstance(self.__dict__.get(name), Module))
+        self._check("add_module", name, module, Module)
         setattr(self, name, module)
 
     register_module = add_module
 
-    def _check(self, caller: str, name: str, value: Any, kind: type, replaces: bool) -> None:
+    def _holds(self, name: str, kind: type) -> bool:
+        """Whether the name is a parameter's, a module's or, for a plain Tensor, a buffer's."""
+        if kind is Tensor:
+            return name in self._buffers
+        return isinstance(self.__dict__.get(name), kind)
+
+    def _check(self, caller: str, name: str, value: Any, kind: type) -> None:
         """Refuse a name that is taken or impossible, and a value neither of this kind nor None."""
         if not isinstance(name, str):
             raise TypeError(f"{type(self).__name__}: a name must be a string; got {name!r}")
         if not name or "." in name:
             raise KeyError(f"{type(self).__name__}: a name must not be empty or contain a dot; "
                            f"got {name!r}")
-        if hasattr(self, name) and not replaces:
+        if hasattr(self, name) and not self._holds(name, kind):
             raise KeyError(f"{type(self).__name__}: attribute {name!r} already exists")
         if value is not None and not isinstance(value, kind):
             raise TypeError(f"{caller}: {name!r} must be a {kind.__name__} or None; "
@@ -352,8 +354,8 @@ class Module:
     # ---- printing --------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
-        """The arguments that `repr` shows."""
-        return ""
+        """What `repr` shows between the parentheses."""
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._shown)
 
     def _children_shown(self) -> list[str]:
         return [f"({name}): {module!r}" for name, module in self.__dict__.items()
