@@ -21,11 +21,7 @@ from minigrad.nn.containers import (
     Sequential as Sequential,
 )
 from minigrad.nn.conv import Conv1d as Conv1d, Conv2d as Conv2d, ConvTranspose2d as ConvTranspose2d
-from minigrad.nn.dropout import (
-    Dropout as Dropout,
-    Dropout1d as Dropout1d,
-    Dropout2d as Dropout2d,
-)
+from minigrad.nn.dropout import Dropout as Dropout, Dropout1d as Dropout1d, Dropout2d as Dropout2d
 from minigrad.nn.embedding import Embedding as Embedding
 from minigrad.nn.linear import Identity as Identity, Linear as Linear
 from minigrad.nn.loss import (

@@ -30,7 +30,7 @@ class _Loss(Module):
 
 
 class _WeightedLoss(_Loss):
-    options = ("reduction", "weight")
+    options: tuple[str, ...] = ("reduction", "weight")
     weight: Tensor | None
 
     def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean") -> None:

@@ -135,10 +135,10 @@ class Module:
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         seen = set()
-        for name, value in self.__dict__.items():
-            if isinstance(value, Module) and value not in seen:
-                seen.add(value)
-                yield name, value
+        for name, module in self._own_modules().items():
+            if module not in seen:
+                seen.add(module)
+                yield name, module
 
     def children(self) -> Iterator[Module]:
         return (module for _, module in self.named_children())
@@ -152,9 +152,8 @@ class Module:
         if remove_duplicate:
             memo.add(self)
         yield prefix, self
-        for name, value in tuple(self.__dict__.items()):
-            if isinstance(value, Module):
-                yield from value.named_modules(memo, _join(prefix, name), remove_duplicate)
+        for name, module in self._own_modules().items():
+            yield from module.named_modules(memo, _join(prefix, name), remove_duplicate)
 
     def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         return (m for _, m in self.named_modules(remove_duplicate=remove_duplicate))
@@ -173,6 +172,9 @@ class Module:
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         return (b for _, b in self.named_buffers(recurse=recurse))
+
+    def _own_modules(self) -> dict[str, Module]:
+        return {n: v for n, v in self.__dict__.items() if isinstance(v, Module)}
 
     def _own_parameters(self) -> dict[str, Any]:
         return {n: v for n, v in self.__dict__.items() if isinstance(v, Parameter)}
@@ -358,8 +360,7 @@ class Module:
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._shown)
 
     def _children_shown(self) -> list[str]:
-        return [f"({name}): {module!r}" for name, module in self.__dict__.items()
-                if isinstance(module, Module)]
+        return [f"({name}): {module!r}" for name, module in self._own_modules().items()]
 
     def __repr__(self) -> str:
         extra = self.extra_repr().splitlines()

@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 @op
 def _standardize(x: Tensor, *, dims: tuple[int, ...], eps: float) -> Recorded:
     """y = (x - mean) / √(variance + eps), each over dims."""
-    centred = x.data - x.data.mean(dims, keepdims=True, dtype=np.float64)
-    variance = np.square(centred).mean(dims, keepdims=True)
-    centred /= np.sqrt(variance + eps)
-    return (centred.astype(x.dtype),
+    normal, _ = _standard(x.detach(), dims, eps)
+    return (normal.data.astype(x.dtype),
             lambda g: _slope(g, *_standard(x, dims, eps), dims).to(x.dtype))
 
 
@@ -212,8 +210,8 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
     y = _batch_norm(x, weight, bias, eps=float(eps), training=training, statistics=statistics)
     if training:
         n = x.numel() // x.shape[1]
-        _move(mean, statistics[0], momentum)
-        _move(var, statistics[1] * (n / (n - 1)), momentum)
+        _move(mean, autograd.Tensor(statistics[0]), momentum)
+        _move(var, autograd.Tensor(statistics[1] * (n / (n - 1))), momentum)
     return y
 
 
@@ -281,8 +279,8 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
     if x.numel() == 0:
         return _nothing(x, weight, bias)
     dims = tuple(range(2, x.ndim))
-    _move(mean, x.data.mean(dims).mean(0), momentum)
-    _move(var, x.data.var(dims, ddof=1).mean(0), momentum)
+    _move(mean, x.detach().mean(dims).mean(0), momentum)
+    _move(var, x.detach().var(dims).mean(0), momentum)
     return _affine(_standardize(x, dims=dims, eps=eps), weight, bias)
 
 
@@ -324,6 +322,7 @@ def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     return y if bias is None else y + _along_channels(bias, y.ndim)
 
 
-def _move(running: Tensor | None, value: Array, momentum: float) -> None:
+def _move(running: Tensor | None, value: Tensor, momentum: float) -> None:
     if running is not None:
-        running[...] = running.data * (1 - momentum) + (value * momentum).astype(running.dtype)
+        value = value.to(running.dtype)
+        running[...] = running.detach() * (1 - momentum) + value * momentum
