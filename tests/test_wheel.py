@@ -48,7 +48,8 @@ def test_a_run_from_it_finds_its_data_and_makes_its_page(unpacked, tmp_path):
     assert told.returncode == 0, told.stderr
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert '<section id="mnist-mlp">' in page
-    where = subprocess.run([sys.executable, "-c", "import comparisons; print(comparisons.__file__)"],
+    show = "import comparisons; print(comparisons.__file__)"
+    where = subprocess.run([sys.executable, "-c", show],
                            cwd=tmp_path, capture_output=True, text=True, check=True,
                            env=os.environ | {"PYTHONPATH": str(unpacked)}).stdout
     assert where.startswith(str(unpacked))

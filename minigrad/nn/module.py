@@ -8,7 +8,7 @@ Source: torch.nn.Module.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -16,6 +16,8 @@ from numpy.typing import DTypeLike
 from minigrad.autograd import Array, no_grad
 from minigrad.hooks import RemovableHandle
 from minigrad.tensor import Tensor
+
+T = TypeVar("T")
 
 
 class Parameter(Tensor):
@@ -134,11 +136,10 @@ class Module:
                             f"got {type(value).__name__}")
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        seen = set()
+        names: dict[Module, str] = {}
         for name, module in self._own_modules().items():
-            if module not in seen:
-                seen.add(module)
-                yield name, module
+            names.setdefault(module, name)
+        return ((name, module) for module, name in names.items())
 
     def children(self) -> Iterator[Module]:
         return (module for _, module in self.named_children())
@@ -208,8 +209,7 @@ class Module:
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a dotted path. Raises: AttributeError where none is."""
         path, _, name = target.rpartition(".")
-        parameter: Parameter = self.get_submodule(path)._get(name, Parameter)
-        return parameter
+        return self.get_submodule(path)._get(name, Parameter)
 
     def get_buffer(self, target: str) -> Tensor:
         """The buffer at a dotted path. Raises: AttributeError where none is."""
@@ -217,10 +217,9 @@ class Module:
         owner = self.get_submodule(path)
         if name not in owner._buffers:
             raise AttributeError(f"{type(owner).__name__}: has no buffer {name!r}")
-        buffer: Tensor = owner._get(name, Tensor)
-        return buffer
+        return owner._get(name, Tensor)
 
-    def _get(self, name: str, kind: type) -> Any:
+    def _get(self, name: str, kind: type[T]) -> T:
         value = self.__dict__.get(name)
         if not isinstance(value, kind):
             raise AttributeError(f"{type(self).__name__}: has no {kind.__name__} {name!r}")
