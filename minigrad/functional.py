@@ -47,13 +47,7 @@ from minigrad.ops.loss import (
     mse_loss,
     smooth_l1_loss,
 )
-from minigrad.ops.norm import (
-    batch_norm,
-    group_norm,
-    instance_norm,
-    layer_norm,
-    local_response_norm,
-)
+from minigrad.ops.norm import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm
 from minigrad.ops.pool import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
 from minigrad.ops.promotion import promote
 from minigrad.ops.reduce import vector_norm
@@ -79,21 +73,14 @@ def softmax(input: Any, dim: int | None = None, dtype: DTypeLike | None = None) 
 
     Without dim, torch's guess: 0 for x of 0, 1 or 3 dims, else 1, with a warning.
     """
-    x = _converted("softmax", input, dtype)
-    return activation.softmax(x, dim=_guessed("softmax", x) if dim is None else dim)
+    x = as_tensor("softmax", input)
+    return activation.softmax(x, _guessed("softmax", x) if dim is None else dim, dtype)
 
 
 def log_softmax(input: Any, dim: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """y = x - log Σ e^x along dim; dim and dtype as in softmax."""
-    x = _converted("log_softmax", input, dtype)
-    return activation.log_softmax(x, dim=_guessed("log_softmax", x) if dim is None else dim)
-
-
-def _converted(name: str, input: Any, dtype: DTypeLike | None) -> Tensor:
-    x = as_tensor(name, input)
-    x = x if dtype is None else x.to(dtype)
-    require_float(name, x)
-    return x
+    x = as_tensor("log_softmax", input)
+    return activation.log_softmax(x, _guessed("log_softmax", x) if dim is None else dim, dtype)
 
 
 def _guessed(name: str, x: Tensor) -> int:

@@ -34,6 +34,10 @@ def _comparison(relation: Callable[..., Any]) -> Method:
     return lambda self, other: el.compare(relation, self, other)
 
 
+def _conversion(dtype: DTypeLike) -> Method:
+    return lambda self: self.to(dtype)
+
+
 def _in_place(f: Method) -> Method:
     """f, whose result self becomes: x.add_(y) is x = x + y in x's own memory."""
     def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
@@ -384,17 +388,8 @@ class Tensor:
 
     # ---- dtypes by name: last, since they hide the builtins --------------------------------------
 
-    def float(self) -> Tensor:
-        return self.to(np.float32)
-
-    def double(self) -> Tensor:
-        return self.to(np.float64)
-
-    def long(self) -> Tensor:
-        return self.to(np.int64)
-
-    def bool(self) -> Tensor:
-        return self.to(np.bool_)
+    float, double = _conversion(np.float32), _conversion(np.float64)
+    long, bool = _conversion(np.int64), _conversion(np.bool_)
 
 
 autograd.tie(Tensor)        # the one knot: ops build Tensors, and Tensor's operators call ops

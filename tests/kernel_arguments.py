@@ -168,8 +168,8 @@ def batch_norm(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     w, b = real(rng, shape[0], dtype), real(rng, shape[0], dtype)
     x = (3 + real(rng, shape, dtype)).astype(dtype)
     training = draw(st.booleans())
-    statistics = (junk((2, shape[0]), dtype) if training
-                  else rng.uniform(0.5, 2, (2, shape[0])).astype(dtype))
+    statistics = (junk((2, shape[0]), "float64") if training
+                  else rng.uniform(0.5, 2, (2, shape[0])))
     return x, w, b, 0.1, training, statistics, junk(shape, dtype)
 
 

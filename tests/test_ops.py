@@ -184,15 +184,28 @@ def test_view_refuses_to_copy() -> None:
 @few
 @given(data=st.data())
 def test_float32_is_torchs(case: OpCase, data: st.DataObject) -> None:
-    call = data.draw(case.inputs).astype(np.float32)
+    """Within torch's tolerance of what torch computes from the same numbers in float64: where
+    rounding errors grow, its float32 results are as far from that as anybody's."""
+    check_float32(case, data.draw(case.inputs))
+
+
+@every_gradient
+def test_float32_of_pinned_examples(case: OpCase) -> None:
+    for call in case.examples:
+        check_float32(case, call)
+
+
+def check_float32(case: OpCase, call: Call) -> None:
+    call = call.astype(np.float32)
     xs, ys = run(case, call)
-    torch_xs, torch_ys = run_torch(case, call)
+    torch_xs, torch_ys = run_torch(case, call.astype(np.float64))
     for y, t in zip(ys, torch_ys, strict=True):
-        assert_same_as(t, y.data)
+        assert_same_as(t.to(getattr(torch, y.dtype.name)), y.data)
     gs = cotangents(ys)
-    for g, expected in zip(vjp(xs, ys, gs), vjp_torch(torch_xs, torch_ys, gs), strict=True):
+    exact = vjp_torch(torch_xs, torch_ys, [g.astype(np.float64) for g in gs])
+    for g, expected in zip(vjp(xs, ys, gs), exact, strict=True):
         assert g.dtype == np.float32
-        assert_same_as(torch.tensor(expected), g)
+        assert_same_as(torch.tensor(expected, dtype=torch.float32), g)
 
 
 DTYPES = ("float32", "float64", "int64", "bool")

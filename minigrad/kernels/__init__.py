@@ -28,6 +28,7 @@ from minigrad.kernels.compile import (
     FLOATS as FLOATS,
     SMALL as SMALL,
     Array as Array,
+    Double2 as Double2,
     Float1 as Float1,
     Float2 as Float2,
     Float3 as Float3,

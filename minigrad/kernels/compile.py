@@ -31,6 +31,7 @@ Float1 = Annotated[Array, 1, None]
 Float2 = Annotated[Array, 2, None]
 Float3 = Annotated[Array, 3, None]
 Float4 = Annotated[Array, 4, None]
+Double2 = Annotated[Array, 2, np.float64]
 Int1 = Annotated[Array, 1, np.int64]
 Index4 = Annotated[Array, 4, np.int32]
 

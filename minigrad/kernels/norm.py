@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.kernels import Array, Float1, Float2, inline, kernel, prange
+from minigrad.kernels import Array, Double2, Float1, Float2, inline, kernel, prange
 
 # ---- sums over a channel -------------------------------------------------------------------------
 #
 # A sum of floats must be added up in the order in which it is written, so the compiler cannot use
 # vector instructions for one. It can for 64 partial sums side by side, the `lanes`. After 4096
 # values they are added to a float64 and start from zero again, before their rounding errors grow.
+# What is left over, fewer than 64 values, goes into the float64 directly.
 
 
 @inline
@@ -29,7 +30,7 @@ def total(x: Float1, lanes: Float1) -> float:
             for i in range(64):
                 lanes[i] += part[i]
         for i in range(block.shape[0] - whole):
-            lanes[i] += block[whole + i]
+            result += block[whole + i]
         for i in range(64):
             result += lanes[i]
     return result
@@ -38,7 +39,7 @@ def total(x: Float1, lanes: Float1) -> float:
 @inline
 def total_of_products(x: Float1, a: float, y: Float1, b: float, lanes: Float1) -> float:
     """Σ (x - a)·(y - b)."""
-    result = 0.0
+    result, near, close = 0.0, x.dtype.type(a), y.dtype.type(b)
     for start in range(0, x.shape[0], 4096):
         lanes[:] = 0
         block, other = x[start:start + 4096], y[start:start + 4096]
@@ -46,9 +47,9 @@ def total_of_products(x: Float1, a: float, y: Float1, b: float, lanes: Float1) -
         for k in range(0, whole, 64):
             part, factor = block[k:k + 64], other[k:k + 64]
             for i in range(64):
-                lanes[i] += (part[i] - a) * (factor[i] - b)
+                lanes[i] += (part[i] - near) * (factor[i] - close)
         for i in range(block.shape[0] - whole):
-            lanes[i] += (block[whole + i] - a) * (other[whole + i] - b)
+            result += (block[whole + i] - a) * (other[whole + i] - b)
         for i in range(64):
             result += lanes[i]
     return result
@@ -66,38 +67,41 @@ def channel_sums(x: Float2, y: Float1) -> None:
 
 
 # ---- batch norm (Ioffe & Szegedy 2015) -----------------------------------------------------------
+#
+# Both formulas are worked out in float64, whatever x is. Where the values of a channel lie close
+# together, most of x cancels in x - mean, and most of g in dx; what is left is then divided by a
+# small σ, and the rounding errors of float32 with it.
 
 def batch_norm_numpy(x: Float2, w: Float1, b: Float1, eps: float, training: bool,
-                     statistics: Float2, y: Float2) -> None:
+                     statistics: Double2, y: Float2) -> None:
     """y = (x - mean) / √(var + eps) · w + b.
 
     statistics: mean and var of each channel. In training they are those of x, and are written.
     """
     if training:
-        statistics[0] = x.mean(1)
+        statistics[0] = x.mean(1, dtype=np.float64)
         statistics[1] = np.square(x - statistics[0, :, None]).mean(1)
     scale = w / np.sqrt(statistics[1] + eps)
     y[:] = (x - statistics[0, :, None]) * scale[:, None] + b[:, None]
 
 
 @kernel(batch_norm_numpy, writes=("statistics", "y"))
-def batch_norm(x: Float2, w: Float1, b: Float1, eps: float, training: bool, statistics: Float2,
+def batch_norm(x: Float2, w: Float1, b: Float1, eps: float, training: bool, statistics: Double2,
                y: Float2) -> None:
-    number = x.dtype.type
     for c in prange(x.shape[0]):
         lanes, source, target = np.empty(64, x.dtype), x[c], y[c]
         mean, variance = statistics[0, c], statistics[1, c]
         if training:
-            mean = number(total(source, lanes) / source.shape[0])
+            mean = total(source, lanes) / source.shape[0]
             variance = total_of_products(source, mean, source, mean, lanes) / source.shape[0]
             statistics[0, c], statistics[1, c] = mean, variance
-        scale, bias = number(w[c] / np.sqrt(variance + eps)), b[c]
+        scale, bias = w[c] / np.sqrt(variance + eps), b[c]
         for i in range(source.shape[0]):
             target[i] = (source[i] - mean) * scale + bias
 
 
 def batch_norm_grad_numpy(g: Float2, x: Float2, w: Float1, eps: float, training: bool,
-                          statistics: Float2, sums: Float2, dx: Float2) -> None:
+                          statistics: Double2, sums: Float2, dx: Float2) -> None:
     """dx = w/σ · (g - mean(g) - x̂·mean(g·x̂)), with x̂ = (x - mean)/σ and σ = √(var + eps).
 
     Outside of training mean and σ do not depend on x, and dx = w/σ · g.
@@ -105,33 +109,29 @@ def batch_norm_grad_numpy(g: Float2, x: Float2, w: Float1, eps: float, training:
     """
     scale = 1 / np.sqrt(statistics[1] + eps)
     normal = (x - statistics[0, :, None]) * scale[:, None]
-    sums[0], sums[1] = (g * normal).sum(1), g.sum(1)
+    by_weight, by_bias = (g * normal).sum(1), g.sum(1, dtype=np.float64)
+    sums[:] = by_weight, by_bias
     if training:
-        means = sums / x.shape[1]
-        g = g - means[1, :, None] - normal * means[0, :, None]
+        g = g - (by_bias[:, None] + normal * by_weight[:, None]) / x.shape[1]
     dx[:] = (w * scale)[:, None] * g
 
 
 @kernel(batch_norm_grad_numpy, writes=("sums", "dx"))
 def batch_norm_grad(g: Float2, x: Float2, w: Float1, eps: float, training: bool,
-                    statistics: Float2, sums: Float2, dx: Float2) -> None:
-    number = x.dtype.type
+                    statistics: Double2, sums: Float2, dx: Float2) -> None:
     for c in prange(x.shape[0]):
         lanes, slope, source, target = np.empty(64, x.dtype), g[c], x[c], dx[c]
-        mean, scale = statistics[0, c], 1 / np.sqrt(statistics[1, c] + eps)
+        n, mean, scale = source.shape[0], statistics[0, c], 1 / np.sqrt(statistics[1, c] + eps)
         by_bias = total(slope, lanes)
-        by_weight = total_of_products(slope, number(0), source, mean, lanes) * scale
+        by_weight = total_of_products(slope, 0.0, source, mean, lanes) * scale
         sums[0, c], sums[1, c] = by_weight, by_bias
-        factor = number(w[c] * scale)
-        if not training:
-            for i in range(source.shape[0]):
+        factor, average, slant = w[c] * scale, by_bias / n, by_weight * scale / n
+        if training:
+            for i in range(n):
+                target[i] = factor * (slope[i] - average - slant * (source[i] - mean))
+        else:
+            for i in range(n):
                 target[i] = factor * slope[i]
-            continue
-        # dx = w/σ·g + a·(x - mean) + constant
-        a = number(-w[c] * scale * scale * by_weight / source.shape[0])
-        constant = number(-w[c] * scale * by_bias / source.shape[0])
-        for i in range(source.shape[0]):
-            target[i] = factor * slope[i] + a * (source[i] - mean) + constant
 
 
 # ---- local response normalisation across channels (Krizhevsky et al. 2012, §3.3) -----------------

@@ -4,7 +4,7 @@ from minigrad import Tensor, nn
 
 
 class CNN(nn.Module):
-    """Two convolutions, each halved by pooling, and two linear layers.
+    """Two convolutions, each followed by pooling that halves the image, and two linear layers.
 
     Shapes: x (N, 1, 28, 28) → (N, classes).
     """

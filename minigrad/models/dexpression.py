@@ -8,10 +8,10 @@ from minigrad import Tensor, cat, maximum, nn
 
 
 class FeatEx(nn.Module):
-    """Two parallel paths over x, their channels side by side:
+    """Two parallel paths over x, whose channels are put side by side:
 
         x → 1×1 conv (narrow) → 3×3 conv (wide)          details, after a bottleneck
-        x → 3×3 max pool → 1×1 conv (pooled)             what is strongest nearby
+        x → 3×3 max pool → 1×1 conv (pooled)             the strongest values nearby
 
     Shapes: x (N, C, H, W) → (N, wide + pooled, H, W).
     """
@@ -29,12 +29,14 @@ class FeatEx(nn.Module):
 
 
 class LocalContrast(nn.Module):
-    """Each pixel against its surroundings, by the contrast there: light and skin drop out.
+    """Each pixel's difference from its surroundings, divided by the contrast of these: the lighting
+    and the tone of the skin are removed.
 
         d = x - box(x),  σ = √box(d²),  y = d / max(σ, mean of σ)
 
-    box is the mean over a window × window square, of what lies within the image. y stays the same
-    when x is made brighter or gets more contrast. The mean of σ keeps noise in even regions down.
+    box is the mean over a square of window × window pixels, as far as they lie within the image. y
+    stays the same if x becomes brighter or gets more contrast. The mean of σ as a lower bound keeps
+    noise in even regions from being amplified.
 
     Shapes: x (N, C, H, W) → the same; window is odd.
     Source: Jarrett, Kavukcuoglu, Ranzato & LeCun 2009, section 2.1, there with Gaussian windows and
@@ -47,18 +49,18 @@ class LocalContrast(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         d = x - self.box(x)
-        sigma = (self.box(d * d) + 1e-6).sqrt()         # positive where nothing differs
+        sigma = (self.box(d * d) + 1e-6).sqrt()         # positive even where d is 0
         return d / maximum(sigma, sigma.mean((2, 3), keepdim=True))
 
 
 class DeXpression(nn.Module):
-    """Convolution, FeatEx blocks with pooling after each, and one linear layer.
+    """A convolution, FeatEx blocks with pooling after each, and one linear layer.
 
-    variant: "paper" is the network of the paper, at 224 px 790,311 parameters and 810 million
-    multiplications an image. "compact" is for small images: it sees local
-    contrast, has no stride in front, a third block, and batch norm after each convolution; at 48 px
-    262,000 parameters and 21 million multiplications.
-    size: height and width of the images; the linear layer depends on it.
+    variant: "paper" is the network of the paper, which has 790,311 parameters and takes 810 million
+    multiplications for an image of 224 px. "compact" is for small images: its input is the local
+    contrast, its first convolution has no stride, and it has a third block and batch norm after
+    each convolution. At 48 px it has 262,000 parameters and takes 21 million multiplications.
+    size: the height and width of the images, on which the linear layer depends.
     Shapes: x (N, in_channels, size, size) → (N, classes).
     Raises: ValueError for an unknown variant, or a size too small to be pooled.
     """
@@ -100,7 +102,7 @@ class DeXpression(nn.Module):
 
 def conv(channels: int, out: int, kernel: int, stride: int = 1, padding: int = 0,
          norm: bool = False) -> nn.Sequential:
-    """Convolution and ReLU, with batch norm between them if asked for."""
+    """A convolution and ReLU; norm: with batch norm between them."""
     layer = nn.Conv2d(channels, out, kernel, stride, padding, bias=not norm)
     return (nn.Sequential(layer, nn.BatchNorm2d(out), nn.ReLU()) if norm
             else nn.Sequential(layer, nn.ReLU()))

@@ -15,20 +15,17 @@ Named = Mapping[str, Module] | Iterable[tuple[str, Module]]
 class _Ordered(Module):
     """Children in a row, under the names "0", "1", … unless named otherwise."""
 
-    def _items(self) -> list[tuple[str, Module]]:
-        return [(n, v) for n, v in self.__dict__.items() if isinstance(v, Module)]
-
     def __len__(self) -> int:
-        return len(self._items())
+        return len(self._own_modules())
 
     def __iter__(self) -> Iterator[Module]:
-        return iter([module for _, module in self._items()])
+        return iter(list(self._own_modules().values()))
 
     def __bool__(self) -> bool:
         return True
 
     def _name(self, idx: int) -> str:
-        names = [name for name, _ in self._items()]
+        names = list(self._own_modules())
         place = to_int(type(self).__name__, "an index", idx)
         if not -len(names) <= place < len(names):
             raise IndexError(f"{type(self).__name__}: index {place} is out of range for "
@@ -42,8 +39,7 @@ class _Ordered(Module):
     def __getitem__(self, idx: int | slice) -> Module | Self:
         if isinstance(idx, slice):
             return self._slice(idx)
-        module: Module = self.__dict__[self._name(idx)]
-        return module
+        return self._own_modules()[self._name(idx)]
 
     def _slice(self, places: slice) -> Self:
         return type(self)().extend(list(self)[places])
@@ -52,20 +48,24 @@ class _Ordered(Module):
         setattr(self, self._name(idx), module)
 
     def __delitem__(self, idx: int | slice) -> None:
-        removed = ({self._name(idx)} if not isinstance(idx, slice)
-                   else {name for name, _ in self._items()[idx]})
-        self._renew([module for name, module in self._items() if name not in removed])
+        modules = self._own_modules()
+        for name in list(modules)[idx] if isinstance(idx, slice) else [self._name(idx)]:
+            del modules[name]
+        self._renew(modules.values())
 
-    def _renew(self, modules: list[Module]) -> None:
+    def _renew(self, modules: Iterable[Module]) -> None:
         """Take these modules, numbered from 0, in place of all there are."""
-        for name, _ in self._items():
+        for name in self._own_modules():
             delattr(self, name)
         self.extend(modules)
 
-    def append(self, module: Module) -> Self:
+    def _require_module(self, module: Any) -> None:
         if not isinstance(module, Module):
             raise TypeError(f"{type(self).__name__}: can only hold Modules; "
                             f"got {type(module).__name__}")
+
+    def append(self, module: Module) -> Self:
+        self._require_module(module)
         self.add_module(str(len(self)), module)
         return self
 
@@ -79,9 +79,7 @@ class _Ordered(Module):
 
     def insert(self, index: int, module: Module) -> Self:
         """Put `module` before the one at `index`; the numbers behind it move on."""
-        if not isinstance(module, Module):
-            raise TypeError(f"{type(self).__name__}: can only hold Modules; "
-                            f"got {type(module).__name__}")
+        self._require_module(module)
         modules = list(self)
         if not -len(modules) <= index <= len(modules):
             raise IndexError(f"{type(self).__name__}: index {index} is out of range for "
@@ -115,7 +113,7 @@ class Sequential(_Ordered):
             self.extend(args)
 
     def _slice(self, places: slice) -> Self:
-        return type(self)(dict(self._items()[places]))
+        return type(self)(dict(list(self._own_modules().items())[places]))
 
     def __mul__(self, other: int) -> Self:
         """The same modules `other` times in a row."""
@@ -178,7 +176,7 @@ class ModuleDict(Module):
         return module
 
     def __getitem__(self, key: str) -> Module:
-        return dict(self.items())[key]
+        return self._own_modules()[key]
 
     def __setitem__(self, key: str, module: Module) -> None:
         if key in self:
@@ -191,19 +189,19 @@ class ModuleDict(Module):
         delattr(self, key)
 
     def __contains__(self, key: object) -> bool:
-        return key in dict(self.items())
+        return key in self._own_modules()
 
     def __len__(self) -> int:
-        return len(list(self.items()))
+        return len(self._own_modules())
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict(self.items()))
+        return iter(self._own_modules())
 
     def keys(self) -> Iterable[str]:
-        return dict(self.items()).keys()
+        return self._own_modules().keys()
 
     def values(self) -> Iterable[Module]:
-        return dict(self.items()).values()
+        return self._own_modules().values()
 
     def items(self) -> Iterable[tuple[str, Module]]:
-        return [(n, v) for n, v in self.__dict__.items() if isinstance(v, Module)]
+        return self._own_modules().items()

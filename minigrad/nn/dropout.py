@@ -17,6 +17,8 @@ class Dropout(Module):
     `inplace` is accepted, shown and otherwise ignored: a gradient may still need x.
     """
 
+    _shown = ("p", "inplace")
+
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         require_number(type(self).__name__, p=p)
@@ -26,9 +28,6 @@ class Dropout(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout(input, self.p, self.training)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}, inplace={self.inplace}"
 
 
 class _ChannelDropout(Dropout):

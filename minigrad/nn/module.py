@@ -8,7 +8,7 @@ Source: torch.nn.Module.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -16,6 +16,8 @@ from numpy.typing import DTypeLike
 from minigrad.autograd import Array, no_grad
 from minigrad.hooks import RemovableHandle
 from minigrad.tensor import Tensor
+
+T = TypeVar("T")
 
 
 class Parameter(Tensor):
@@ -62,6 +64,7 @@ class Module:
 
     training: bool
     forward: Callable[..., Any] = _forward
+    _shown: tuple[str, ...] = ()        # the names of the attributes that `repr` shows
     _buffers: dict[str, bool]           # the names of the buffers, and whether each is saved
     _forward_hooks: dict[RemovableHandle, Callable[..., Any]]
     _forward_pre_hooks: dict[RemovableHandle, Callable[..., Any]]
@@ -76,11 +79,8 @@ class Module:
         if isinstance(value, Parameter):
             self._buffers.pop(name, None)
         elif value is not None:
-            before = self.__dict__.get(name)
-            for kind, fixed in ((Parameter, isinstance(before, Parameter)),
-                                (Module, isinstance(before, Module)),
-                                (Tensor, name in self._buffers)):
-                if fixed and not isinstance(value, kind):
+            for kind in (Parameter, Module, Tensor):
+                if self._holds(name, kind) and not isinstance(value, kind):
                     raise TypeError(f"{type(self).__name__}: {name} is a {kind.__name__} and can "
                                     f"only become another or None; got {type(value).__name__}")
         super().__setattr__(name, value)
@@ -100,43 +100,46 @@ class Module:
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Name a Tensor that is part of the module's state but not learnt, e.g. a running mean."""
-        self._check("register_buffer", name, tensor, Tensor, name in self._buffers)
+        self._check("register_buffer", name, tensor, Tensor)
         self._buffers[name] = persistent
         setattr(self, name, tensor)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """The same as `self.<name> = param`, for a name that is new or a parameter's."""
-        self._check("register_parameter", name, param, Parameter,
-                    isinstance(self.__dict__.get(name), Parameter))
+        self._check("register_parameter", name, param, Parameter)
         setattr(self, name, param)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """The same as `self.<name> = module`, for a name that is new or a module's."""
-        self._check("add_module", name, module, Module,
-                    isinstance(self.__dict__.get(name), Module))
+        self._check("add_module", name, module, Module)
         setattr(self, name, module)
 
     register_module = add_module
 
-    def _check(self, caller: str, name: str, value: Any, kind: type, replaces: bool) -> None:
+    def _holds(self, name: str, kind: type) -> bool:
+        """Whether the name is a parameter's, a module's or, for a plain Tensor, a buffer's."""
+        if kind is Tensor:
+            return name in self._buffers
+        return isinstance(self.__dict__.get(name), kind)
+
+    def _check(self, caller: str, name: str, value: Any, kind: type) -> None:
         """Refuse a name that is taken or impossible, and a value neither of this kind nor None."""
         if not isinstance(name, str):
             raise TypeError(f"{type(self).__name__}: a name must be a string; got {name!r}")
         if not name or "." in name:
             raise KeyError(f"{type(self).__name__}: a name must not be empty or contain a dot; "
                            f"got {name!r}")
-        if hasattr(self, name) and not replaces:
+        if hasattr(self, name) and not self._holds(name, kind):
             raise KeyError(f"{type(self).__name__}: attribute {name!r} already exists")
         if value is not None and not isinstance(value, kind):
             raise TypeError(f"{caller}: {name!r} must be a {kind.__name__} or None; "
                             f"got {type(value).__name__}")
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        seen = set()
-        for name, value in self.__dict__.items():
-            if isinstance(value, Module) and value not in seen:
-                seen.add(value)
-                yield name, value
+        names: dict[Module, str] = {}
+        for name, module in self._own_modules().items():
+            names.setdefault(module, name)
+        return ((name, module) for module, name in names.items())
 
     def children(self) -> Iterator[Module]:
         return (module for _, module in self.named_children())
@@ -150,9 +153,8 @@ class Module:
         if remove_duplicate:
             memo.add(self)
         yield prefix, self
-        for name, value in tuple(self.__dict__.items()):
-            if isinstance(value, Module):
-                yield from value.named_modules(memo, _join(prefix, name), remove_duplicate)
+        for name, module in self._own_modules().items():
+            yield from module.named_modules(memo, _join(prefix, name), remove_duplicate)
 
     def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         return (m for _, m in self.named_modules(remove_duplicate=remove_duplicate))
@@ -171,6 +173,9 @@ class Module:
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         return (b for _, b in self.named_buffers(recurse=recurse))
+
+    def _own_modules(self) -> dict[str, Module]:
+        return {n: v for n, v in self.__dict__.items() if isinstance(v, Module)}
 
     def _own_parameters(self) -> dict[str, Any]:
         return {n: v for n, v in self.__dict__.items() if isinstance(v, Parameter)}
@@ -204,8 +209,7 @@ class Module:
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a dotted path. Raises: AttributeError where none is."""
         path, _, name = target.rpartition(".")
-        parameter: Parameter = self.get_submodule(path)._get(name, Parameter)
-        return parameter
+        return self.get_submodule(path)._get(name, Parameter)
 
     def get_buffer(self, target: str) -> Tensor:
         """The buffer at a dotted path. Raises: AttributeError where none is."""
@@ -213,10 +217,9 @@ class Module:
         owner = self.get_submodule(path)
         if name not in owner._buffers:
             raise AttributeError(f"{type(owner).__name__}: has no buffer {name!r}")
-        buffer: Tensor = owner._get(name, Tensor)
-        return buffer
+        return owner._get(name, Tensor)
 
-    def _get(self, name: str, kind: type) -> Any:
+    def _get(self, name: str, kind: type[T]) -> T:
         value = self.__dict__.get(name)
         if not isinstance(value, kind):
             raise AttributeError(f"{type(self).__name__}: has no {kind.__name__} {name!r}")
@@ -352,12 +355,11 @@ class Module:
     # ---- printing --------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
-        """The arguments that `repr` shows."""
-        return ""
+        """What `repr` shows between the parentheses."""
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._shown)
 
     def _children_shown(self) -> list[str]:
-        return [f"({name}): {module!r}" for name, module in self.__dict__.items()
-                if isinstance(module, Module)]
+        return [f"({name}): {module!r}" for name, module in self._own_modules().items()]
 
     def __repr__(self) -> str:
         extra = self.extra_repr().splitlines()

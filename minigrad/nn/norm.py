@@ -40,8 +40,9 @@ class _RunningNorm(_Affine):
 
     dims: tuple[int, ...]               # how many dims an input may have
 
-    def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool,
-                 track_running_stats: bool, dtype: DTypeLike | None, bias: bool) -> None:
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
+                 affine: bool = True, track_running_stats: bool = True, *,
+                 dtype: DTypeLike | None = None, bias: bool = True) -> None:
         super().__init__()
         self.num_features = to_size(type(self).__name__, "num_features", num_features)
         require_number(type(self).__name__, eps=eps, momentum=0.0 if momentum is None else momentum)
@@ -79,11 +80,6 @@ class _RunningNorm(_Affine):
 
 
 class _BatchNorm(_RunningNorm):
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
-                 affine: bool = True, track_running_stats: bool = True, *,
-                 dtype: DTypeLike | None = None, bias: bool = True) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
-
     def forward(self, input: Tensor) -> Tensor:
         self._check_dims(input)
         momentum = 0.0 if self.momentum is None else self.momentum
@@ -121,7 +117,8 @@ class _InstanceNorm(_RunningNorm):
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
                  affine: bool = False, track_running_stats: bool = False, *,
                  dtype: DTypeLike | None = None, bias: bool = True) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype=dtype,
+                         bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         self._check_dims(input)

@@ -20,6 +20,8 @@ class MaxPool2d(Module):
     padding). With `return_indices`, (values, indices).
     """
 
+    _shown = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0,
                  dilation: Size = 1, return_indices: bool = False, ceil_mode: bool = False) -> None:
         super().__init__()
@@ -32,10 +34,6 @@ class MaxPool2d(Module):
         return F.max_pool2d(input, self.kernel_size, self.stride, self.padding, self.dilation,
                             ceil_mode=self.ceil_mode, return_indices=self.return_indices)
 
-    def extra_repr(self) -> str:
-        return (f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-                f"dilation={self.dilation}, ceil_mode={self.ceil_mode}")
-
 
 class AvgPool2d(Module):
     """The mean of each window.
@@ -43,6 +41,8 @@ class AvgPool2d(Module):
     Shapes: as MaxPool2d. `count_include_pad`: padding counts as zeros; `divisor_override`: divide
     by it in place of the window's size.
     """
+
+    _shown = ("kernel_size", "stride", "padding")
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0,
                  ceil_mode: bool = False, count_include_pad: bool = True,
@@ -57,39 +57,36 @@ class AvgPool2d(Module):
         return F.avg_pool2d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
                             self.count_include_pad, self.divisor_override)
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
+class _AdaptivePool(Module):
+    """output_size: one size for both dims, or a pair; None keeps a size as it is."""
 
-class AdaptiveAvgPool2d(Module):
-    """The mean over windows chosen so that the output is `output_size`; None keeps a size.
-
-    Shapes: x (N, C, H, W) → (N, C, *output_size).
-    """
+    _shown = ("output_size",)
 
     def __init__(self, output_size: OutSize) -> None:
         super().__init__()
         self.output_size = output_size
 
+
+class AdaptiveAvgPool2d(_AdaptivePool):
+    """The mean over windows chosen so that the output is `output_size`.
+
+    Shapes: x (N, C, H, W) → (N, C, *output_size).
+    """
+
     def forward(self, input: Tensor) -> Tensor:
         return F.adaptive_avg_pool2d(input, self.output_size)
 
-    def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"
 
-
-class AdaptiveMaxPool2d(Module):
+class AdaptiveMaxPool2d(_AdaptivePool):
     """The largest value over windows chosen so that the output is `output_size`.
 
     Shapes: x (N, C, H, W) → (N, C, *output_size). With `return_indices`, (values, indices).
     """
 
     def __init__(self, output_size: OutSize, return_indices: bool = False) -> None:
-        super().__init__()
-        self.output_size, self.return_indices = output_size, return_indices
+        super().__init__(output_size)
+        self.return_indices = return_indices
 
     def forward(self, input: Tensor) -> Any:
         return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
-
-    def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"

@@ -16,15 +16,14 @@ Size = int | tuple[int, ...]
 class Flatten(Module):
     """Dims start_dim … end_dim as one; by default all but the batch: (N, C, H, W) → (N, C·H·W)."""
 
+    _shown = ("start_dim", "end_dim")
+
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, input: Tensor) -> Tensor:
         return input.flatten(self.start_dim, self.end_dim)
-
-    def extra_repr(self) -> str:
-        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
 class Unflatten(Module):
@@ -33,6 +32,8 @@ class Unflatten(Module):
     One of unflattened_size may be -1: what is left.
     Raises: TypeError for anything but ints.
     """
+
+    _shown = ("dim", "unflattened_size")
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...] | list[int]) -> None:
         super().__init__()
@@ -55,9 +56,6 @@ class Unflatten(Module):
             raise RuntimeError(f"Unflatten: {self.unflattened_size} does not fit dim {dim} of "
                                f"input {input.shape}")
         return input.reshape(*input.shape[:dim], *sizes, *input.shape[dim + 1:])
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
 class Upsample(Module):
@@ -88,6 +86,8 @@ class Upsample(Module):
 class Unfold(Module):
     """The windows of x side by side, as columns.  Shapes: x (N, C, H, W) → (N, C·KH·KW, OH·OW)."""
 
+    _shown = ("kernel_size", "dilation", "padding", "stride")
+
     def __init__(self, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1
                  ) -> None:
         super().__init__()
@@ -97,16 +97,14 @@ class Unfold(Module):
     def forward(self, input: Tensor) -> Tensor:
         return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
 
-    def extra_repr(self) -> str:
-        return (f"kernel_size={self.kernel_size}, dilation={self.dilation}, "
-                f"padding={self.padding}, stride={self.stride}")
-
 
 class Fold(Module):
     """Columns put back as windows of an image, overlaps added.
 
     Shapes: x (N, C·KH·KW, OH·OW) → (N, C, *output_size).
     """
+
+    _shown = ("output_size", "kernel_size", "dilation", "padding", "stride")
 
     def __init__(self, output_size: Size, kernel_size: Size, dilation: Size = 1, padding: Size = 0,
                  stride: Size = 1) -> None:
@@ -117,7 +115,3 @@ class Fold(Module):
     def forward(self, input: Tensor) -> Tensor:
         return F.fold(input, self.output_size, self.kernel_size, self.dilation, self.padding,
                       self.stride)
-
-    def extra_repr(self) -> str:
-        return (f"output_size={self.output_size}, kernel_size={self.kernel_size}, "
-                f"dilation={self.dilation}, padding={self.padding}, stride={self.stride}")

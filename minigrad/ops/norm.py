@@ -28,19 +28,29 @@ if TYPE_CHECKING:
 
 @op
 def _standardize(x: Tensor, *, dims: tuple[int, ...], eps: float) -> Recorded:
-    """y = (x - mean) / √(variance + eps), each over dims.
+    """y = (x - mean) / √(variance + eps), each over dims."""
+    normal, _ = _standard(x.detach(), dims, eps)
+    return (normal.data.astype(x.dtype),
+            lambda g: _slope(g, *_standard(x, dims, eps), dims).to(x.dtype))
 
-    vjp: (g - mean(g) - y·mean(g·y)) / √(variance + eps)
+
+def _standard(x: Tensor, dims: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor]:
+    """x̂ = (x - mean) / √(variance + eps), and 1 / √(variance + eps), in float64."""
+    centred = x.to(np.float64)
+    centred = centred - centred.mean(dims, keepdim=True)
+    inverse = (centred.square().mean(dims, keepdim=True) + eps).rsqrt()
+    return centred * inverse, inverse
+
+
+def _slope(g: Tensor, normal: Tensor, inverse: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """dx = (g - mean(g) - x̂·mean(g·x̂)) / √(variance + eps).
+
+    In float64, for nearly all of g may cancel: if a mean is over two values only, x̂ is close to ±1,
+    and any g is close to a mean plus a multiple of x̂.
     """
-    n = math.prod(x.shape[d] for d in dims)
-    centred = x.data - x.data.sum(dims, keepdims=True) / x.dtype.type(n)
-    variance = np.square(centred).sum(dims, keepdims=True) / x.dtype.type(n)
-    centred /= np.sqrt(variance + x.dtype.type(eps))
-
-    def vjp(g: Tensor, y: Tensor) -> Tensor:
-        scale = (x.var(dims, correction=0, keepdim=True) + eps).rsqrt()
-        return (g - g.mean(dims, keepdim=True) - y * (g * y).mean(dims, keepdim=True)) * scale
-    return centred, vjp
+    g = g.to(np.float64)
+    g = g - g.mean(dims, keepdim=True)
+    return (g - normal * (g * normal).mean(dims, keepdim=True)) * inverse
 
 
 @op
@@ -69,15 +79,15 @@ def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, 
 
     def recorded(g: Tensor) -> tuple[Tensor, ...]:
         """The same, made of ops"""
-        mean, var = ((x.mean(dims, keepdim=True), x.var(dims, correction=0, keepdim=True))
-                     if training else
-                     (_along_channels(autograd.Tensor(s), x.ndim) for s in statistics))
-        inverse, slope = (var + eps).rsqrt(), _affine(g, w, None)
-        normal = (x - mean) * inverse
+        slope = _affine(g, w, None)
         if training:
-            slope = (slope - slope.mean(dims, keepdim=True)
-                     - normal * (slope * normal).mean(dims, keepdim=True))
-        return slope * inverse, (g * normal).sum(dims), g.sum(dims)
+            normal, inverse = _standard(x, dims, eps)
+            dx = _slope(slope, normal, inverse, dims)
+        else:
+            mean, var = (_along_channels(autograd.Tensor(s), x.ndim) for s in statistics)
+            inverse = (var + eps).rsqrt()
+            normal, dx = (x - mean) * inverse, slope * inverse
+        return tuple(t.to(x.dtype) for t in (dx, (g * normal).sum(dims), g.sum(dims)))
 
     return batch_first(y), *together(gradients, 3)
 
@@ -192,7 +202,7 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
     weight, bias = _parameters(name, x, x.shape[1:2], weight=weight, bias=bias)
     if eps < 0 or (training and eps == 0):
         raise ValueError(f"{name}: eps must be positive, in evaluation at least 0; got {eps}")
-    statistics = np.empty((2, x.shape[1]), x.dtype)
+    statistics = np.empty((2, x.shape[1]))
     if not training:
         assert mean is not None
         assert var is not None
@@ -314,4 +324,5 @@ def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
 
 def _move(running: Tensor | None, value: Tensor, momentum: float) -> None:
     if running is not None:
+        value = value.to(running.dtype)
         running[...] = running.detach() * (1 - momentum) + value * momentum

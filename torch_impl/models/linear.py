@@ -1,4 +1,4 @@
-"""One linear layer: least squares, and the odds of one of two classes."""
+"""Models of one linear layer: linear regression and logistic regression."""
 
 from torch import Tensor, nn
 
