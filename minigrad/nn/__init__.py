@@ -16,7 +16,7 @@ from minigrad.nn.linear import Identity as Identity, Linear as Linear
 from minigrad.nn.loss import (
     BCELoss as BCELoss, BCEWithLogitsLoss as BCEWithLogitsLoss,
     CrossEntropyLoss as CrossEntropyLoss, HuberLoss as HuberLoss, KLDivLoss as KLDivLoss,
-    L1Loss as L1Loss, NLLLoss as NLLLoss, SmoothL1Loss as SmoothL1Loss,
+    L1Loss as L1Loss, MSELoss as MSELoss, NLLLoss as NLLLoss, SmoothL1Loss as SmoothL1Loss,
 )
 from minigrad.nn.module import Module as Module, Parameter as Parameter
 from minigrad.nn.norm import (
