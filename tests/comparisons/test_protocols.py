@@ -78,7 +78,7 @@ def test_casts_are_of_generated_faces_only(tmp_path, capsys):
     for flags in (["--data", str(tmp_path)], ["--frames", "peak"]):
         assert main(["run", "dexpression", "--casts", "2", *flags, "--out",
                      str(tmp_path / "out")]) == 1
-        assert "--casts: is for the generated faces" in capsys.readouterr().err
+        assert "--casts: applies to the generated faces" in capsys.readouterr().err
 
 
 def test_training_starts_where_it_is_told_to(side, faces, tmp_path, capsys):
@@ -115,8 +115,8 @@ def test_an_average_forgets_the_first_weights_in_a_short_training_too(side, face
 
 @pytest.mark.parametrize(("start", "flags", "names"), [
     ("nowhere.safetensors", [], "no such file"),
-    ("digits.safetensors", [], "cannot be started from: its task is None, not dexpression"),
-    ("faces.safetensors", [], "cannot be started from: its variant is paper, not compact"),
+    ("digits.safetensors", [], "cannot start from it: its task is None, not dexpression"),
+    ("faces.safetensors", [], "cannot start from it: its variant is paper, not compact"),
     ("faces.safetensors", ["--variant", "paper"], "its shape is [1, 48, 48], not [1, 16, 16]"),
 ])
 def test_a_start_that_does_not_fit_is_one_line(start, flags, names, tmp_path, capsys):
@@ -228,7 +228,7 @@ def test_the_split_that_comes_with_the_data(faces):
     assert sorted(split.test_rows) == list(range(10, 30))
     assert sorted([*split.train_rows, *split.test_rows]) == list(range(981))
     for data, options, told in (
-            (faces, Options(protocol="given"), "has no test part of its own"),
+            (faces, Options(protocol="given"), "has no test set of its own"),
             (own, Options(protocol="given", folds=2), "neither --folds nor --repeats"),
             (own, Options(protocol="given", repeats=2), "neither --folds nor --repeats"),
             (own, Options(protocol="person"), "only --protocol random or given can split it"),
