@@ -67,8 +67,9 @@ class DexpressionOptions(Options):
                              "(default: none; one fifth of the data is held out once)")
     repeats: int = flag(1, at_least(1), "R", "number of repetitions, each with new splits "
                         "(default: 1)")
-    size: int | None = flag(None, at_least(16, 512), "PX", "height and width of the images in "
-                            f"pixels (default: {SIZE}; {GPU_SIZE} for the paper's network on a GPU)")
+    size: int | None = flag(None, at_least(16, 512), "PX", "height and width of the images "
+                            f"in pixels (default: {SIZE}, or {GPU_SIZE} for the paper's network on "
+                            "a GPU)")
     frames: str | None = flag(None, which_frames, "WHICH", "frames of each recording to use: "
                               "last:N, peak or neutral-to-peak (default: last:3)")
     variant: str = choice("compact", ("paper", "compact"), "network to train (default: compact)")
