@@ -161,9 +161,9 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
             shares = [f"{share:.1%} share their {kind} with training"
                       for kind, share in overlaps(data, split).items()]
             lines.append(
-                f"{split.title}{': ' * bool(split.title)}{len(split.y):,} images to learn from, "
-                f"{len(split.y_test):,} to test on; "
-                f"{', '.join(shares) or 'whether they share persons is not known'}")
+                f"{split.title}{': ' * bool(split.title)}{len(split.y):,} training images, "
+                f"{len(split.y_test):,} test images; "
+                f"{', '.join(shares) or 'it is not known whether they share persons'}")
         return lines
 
     def transform(self) -> Transform | None:

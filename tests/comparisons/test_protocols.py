@@ -208,7 +208,7 @@ def test_what_is_shared_is_told_of_each_split(faces):
         lines = TASK.introduction(faces, splits, Options())
         assert len(lines) == 2
         assert all(told in line for line in lines)
-        assert lines[0].startswith(f"fold 1/2: {len(splits[0].y)} images to learn from")
+        assert lines[0].startswith(f"fold 1/2: {len(splits[0].y)} training images")
     stranger = replace(faces, subjects=None, clips=None)
     line, = TASK.introduction(stranger, TASK.splits(stranger, Options(protocol="random")),
                               Options())
@@ -302,7 +302,7 @@ def test_a_run_on_a_folder_of_faces(written, tmp_path, capsys):
     out = capsys.readouterr().out
     assert f"{written / 'cohn-kanade-images'}, CK+'s own tree: 326 images of 16 px, 326 " in out
     assert "1 recording without a label" in out
-    assert "fold 2/2: 64 images to learn from, 64 to test on; 0.0% share their person" in out
+    assert "fold 2/2: 64 training images, 64 test images; 0.0% share their person" in out
     assert "balanced accuracy" in out
     run, = Results(tmp_path).runs
     assert (run["dataset"], run["frames"], run["repeats"]) == ("faces-generated", "peak", 1)
@@ -318,7 +318,7 @@ def test_data_says_what_is_there_and_what_is_wrong(written, tmp_path, capsys):
     finally:
         bad.write_bytes(content)
     out = capsys.readouterr().out
-    assert f"here: {written / 'cohn-kanade-images'}, CK+'s own tree: 977 images" in out
+    assert f"found: {written / 'cohn-kanade-images'}, CK+'s own tree: 977 images" in out
     assert "1 recording without a label; 1 left out as faulty" in out
     assert f"left out: {bad}: not a picture" in out
     for words in ("cohn-kanade-images/S005/001", "ckextended.csv", "--frames", "CK+48"):
