@@ -212,7 +212,7 @@ def test_what_is_shared_is_told_of_each_split(faces):
     stranger = replace(faces, subjects=None, clips=None)
     line, = TASK.introduction(stranger, TASK.splits(stranger, Options(protocol="random")),
                               Options())
-    assert line.endswith("whether they share persons is not known")
+    assert line.endswith("it is not known whether they share persons")
 
 
 def test_a_person_on_both_sides_ends_it(faces, monkeypatch):
