@@ -94,7 +94,7 @@ def test_training_starts_where_it_is_told_to(side, faces, tmp_path, capsys):
                 np.testing.assert_array_equal(value, kept.weights[key], err_msg=key)
     capsys.readouterr()
     assert main([*argv, str(tmp_path / "second"), "--start", str(first)]) == 0
-    assert f"{first}: was trained on faces-generated too" in capsys.readouterr().out
+    assert f"{first}: was also trained on faces-generated" in capsys.readouterr().out
     record, = Results(tmp_path / "second").runs
     assert record["start"] == str(first)
 
