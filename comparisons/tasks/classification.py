@@ -20,12 +20,12 @@ from comparisons.tasks.task import Details, Headline, Loss, Metrics, OptionsT, S
 
 ACCURACY = Headline(
     "accuracy", "test_accuracy", "linear classifier", "linear_accuracy",
-    explanation="The share of test items put into the right class. The reference is a linear "
-    "classifier: multinomial logistic regression on the items’ values as they are (an image’s "
-    "pixels), fitted by scikit-learn to the same training items, with an L2 penalty.")
+    explanation="The share of test items that are classified correctly. The reference is a linear "
+    "classifier: multinomial logistic regression on the values of the items (the pixels of an "
+    "image), fitted by scikit-learn to the same training items, with an L2 penalty.")
 WILSON = ("The interval of the accuracy is Wilson’s (1927), which treats the test items as "
           "independent.")
-COMMONEST = ("“Always the commonest class” is the accuracy of answering, for every test item, the "
+COMMONEST = ("“Always the commonest class” is the accuracy of predicting, for every test item, the "
              "class that most training items have.")
 
 

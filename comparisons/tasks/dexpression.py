@@ -94,23 +94,24 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
                  Headline("balanced accuracy", "balanced_accuracy", "linear classifier",
                           "linear_balanced_accuracy", explanation="The mean of the classes’ "
                           "recalls, so that a rare class counts as much as a common one. The "
-                          "recall of a class is the share of its test items that were put into "
-                          "it. The reference is that of the same linear classifier."))
+                          "recall of a class is the share of its test items that are classified "
+                          "correctly. The reference is that of the same linear classifier."))
     notes = (
         "By default there is one training, on four fifths of the data. With --folds K and "
         "--repeats R there are K × R trainings, and the figures cover all their test images.",
-        "The loss is the cross-entropy with smoothed labels, in which an image of a rare class "
-        "weighs more; it does not go to zero even for perfect answers.",
+        "The loss is the cross-entropy with smoothed labels, in which images of rare classes have "
+        "more weight; it is not zero even for perfect predictions.",
         "The learning rate rises to the value given below and falls to zero again (one cycle).",
         "Training images are mirrored, rotated, scaled, shifted, relit, made noisy and partly "
-        "covered at random, anew in each epoch and alike on both sides.",
+        "covered at random, differently in each epoch, but equally for both "
+        "implementations.",
         "The network that is evaluated has the moving average of the trained weights. Its output "
         "is the mean of its logits for an image and for the mirror image. The curve of the test "
         "accuracy leaves out the mirror image.",
         "The intervals hold the middle 95% of a bootstrap over persons: 2,000 resamples, with a "
-        "fixed seed, of whole persons, since images of one person are right or wrong together. "
-        "Where the data do not say who is shown, the interval is Wilson’s (1927), which treats "
-        "images as independent.",
+        "fixed seed, of whole persons, because images of one person tend to be right or wrong "
+        "together. If the data do not say who is shown, the interval is Wilson’s (1927), which "
+        "treats images as independent.",
         COMMONEST,
     )
 

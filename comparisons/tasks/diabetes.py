@@ -50,13 +50,14 @@ class DiabetesTask(Task[DiabetesOptions]):
     shuffle = False
     headlines = (
         Headline(f"accuracy, {FOLDS}-fold", "test_accuracy", "IRLS", "test_accuracy_irls",
-                 explanation=f"The share of rows put into the right class in {FOLDS}-fold "
-                 "cross-validation: each row is judged once, by the model that was trained "
+                 explanation=f"The share of rows that are classified correctly in {FOLDS}-fold "
+                 "cross-validation: each row is predicted once, by the model that was trained "
                  "without its fold. The reference, iteratively reweighted least squares (IRLS), "
                  "is Newton’s method: it finds the exact solution of the same problems."),
         Headline("area under the ROC curve", "auc", "IRLS", "auc_irls", ".4f",
-                 "The chance that a row with diabetes is given a higher probability than a row "
-                 "without; 0.5 is guessing, 1 is perfect. The reference is that of IRLS."),
+                 "The chance that the model gives a higher probability to a row with diabetes "
+                 "than to a row without; 0.5 is guessing, 1 is perfect. The reference is that of "
+                 "IRLS."),
         COEFFICIENT_ERROR,
     )
     notes = (
@@ -76,8 +77,8 @@ class DiabetesTask(Task[DiabetesOptions]):
         "The interval of the accuracy is Wilson’s (1927), which treats the rows as independent. "
         "That of the area under the ROC curve, in results.json, holds the middle 95% of a "
         "bootstrap: 1,000 resamples of the rows, with a fixed seed.",
-        "“Always the commonest class” is the accuracy of answering, for every row, the class that "
-        "most training rows have.",
+        "“Always the commonest class” is the accuracy of predicting, for every row, the class "
+        "that most training rows have.",
     )
 
     def load(self, options: DiabetesOptions) -> Data:

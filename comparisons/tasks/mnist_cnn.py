@@ -25,8 +25,8 @@ class MnistCnnTask(MnistMlpTask):
     epochs = EPOCHS
     batch_size = BATCH_SIZE
     lr = LR
-    notes = ("Training images are rotated, scaled and shifted a little at random, anew in each "
-             "epoch and alike on both sides.", *MnistMlpTask.notes)
+    notes = ("Training images are rotated, scaled and shifted a little at random, differently "
+             "in each epoch but equally for both implementations.", *MnistMlpTask.notes)
 
     def transform(self) -> Transform | None:
         return transforms.RandomAffine(ROTATE, (SHIFT, SHIFT), (1 - SCALE, 1 + SCALE))

@@ -47,7 +47,7 @@ class Training:
             start_epoch=start_epoch, on_epoch=on_epoch)
 
     def outputs(self, x: Array) -> Array:
-        """The outputs of the judged model for x."""
+        """The outputs for x of the model to evaluate."""
         return self.task.outputs(self.implementation, self.judged, x)
 
 
