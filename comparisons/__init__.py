@@ -1,1 +1,1 @@
-"""Five systems, each in minigrad and in PyTorch, on the same data: `python -m comparisons`."""
+"""Trains five systems in minigrad and in PyTorch on the same data: `python -m comparisons`."""

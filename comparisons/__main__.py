@@ -1,4 +1,4 @@
-"""`python -m comparisons`."""
+"""Runs the command line: `python -m comparisons`."""
 
 import sys
 

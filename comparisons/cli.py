@@ -1,8 +1,8 @@
-"""The command line: the first word names a file in `commands/`, which does the rest.
+"""The command line: its first word is a command, the name of a module in `commands/`.
 
-A command is a module with a docstring, whose first line is the summary, and two functions:
-`flags(parser, words)` adds its flags, and `main(arguments)` returns the exit status. Whatever is
-heavy is imported in `main`, once the arguments are known to be good.
+The first line of the module's docstring is the summary of the command. The module has two
+functions: `flags(parser, words)` adds the command's flags, and `main(arguments)` does the work and
+returns the exit status. Large packages are imported in `main`, after the arguments were checked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from comparisons import commands
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """A parser that reports an error in one line."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs, allow_abbrev=False)
@@ -31,16 +31,17 @@ class Parser(argparse.ArgumentParser):
 
 
 def command_names() -> list[str]:
-    """One for each file in `commands/`."""
+    """The names of the commands: one for each module in `commands/`."""
     return [module.name for module in pkgutil.iter_modules(commands.__path__)]
 
 
 def parser(words: Sequence[str]) -> Parser:
-    """The parser of a command line: every command's name, and the flags of the one it names."""
-    top = Parser(prog="python -m comparisons", description="Five systems in minigrad and in "
-                 "PyTorch, side by side. Without arguments: all of them on the data that ship "
-                 "with the project, a table, and a page.",
-                 epilog="MINIGRAD_DEBUG=1 shows the traceback of a fault.")
+    """The parser of a command line. It knows every command, and the flags of the one in `words`."""
+    top = Parser(prog="python -m comparisons", description="Compares five systems in minigrad and "
+                 "in PyTorch. Without a command, it trains all of them on the data that come with "
+                 "the project, prints a table of the results, and writes a page for a browser.",
+                 epilog="COMMAND --help describes the flags of a command. With MINIGRAD_DEBUG=1 "
+                 "in the environment, an error shows its traceback.")
     below = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in command_names():
         module = import_module(f"comparisons.commands.{name}")
@@ -55,7 +56,7 @@ def parser(words: Sequence[str]) -> Parser:
 def main(argv: Sequence[str]) -> int:
     """Run the command line; return the exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")    # a rule or a dash that a code page lacks
+        sys.stdout.reconfigure(errors="replace")    # not every encoding has all characters
     words = list(argv) or ["run", "all"]
     try:
         arguments = parser(words).parse_args(words)
@@ -65,11 +66,11 @@ def main(argv: Sequence[str]) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        print("\ninterrupted; what was finished is kept", file=sys.stderr)
+        print("\ninterrupted; finished results are kept", file=sys.stderr)
         return 130
-    except BrokenPipeError:             # as of `| head`: nobody reads on
-        sys.stdout = open(os.devnull, "w")      # noqa: SIM115  what is unsaid would fail at exit
-        print("comparisons: standard output was closed; what was finished is kept",
+    except BrokenPipeError:             # `| head`, for example, stops reading
+        sys.stdout = open(os.devnull, "w")      # noqa: SIM115  or the flush at exit fails
+        print("comparisons: standard output was closed; finished results are kept",
               file=sys.stderr)
         return 1
     except Exception as error:
@@ -80,7 +81,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def one_line(error: Exception) -> str:
-    """What went wrong: the message of a fault that we know, with its type for one we do not."""
+    """An error in one line: its message, preceded by its type if it is not one of our own."""
     from comparisons.errors import Fault
     from minigrad.checkpoint import CheckpointError
     if isinstance(error, OSError) and error.filename:

@@ -1,4 +1,4 @@
-"""Errors that the user is told about in one line, without a traceback."""
+"""Errors that are reported to the user in one line, without a traceback."""
 
 
 class Fault(Exception):
@@ -10,4 +10,4 @@ class DataError(Fault):
 
 
 class NotThereError(DataError):
-    """A folder that was named exists, but holds nothing of this dataset."""
+    """The folder that the user named exists, but does not contain this dataset."""

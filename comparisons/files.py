@@ -26,7 +26,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and rename it, so that it never exists in part.
+    """Write a file under a temporary name, then rename it, so that it is never incomplete.
 
     Raises: Fault naming the file if it cannot be written.
     """
@@ -74,7 +74,7 @@ def check_writable(path: Path) -> None:
 
 
 def new_folder(parent: Path = Path("runs")) -> Path:
-    """The path of a folder, named after date and time, that does not exist yet."""
+    """The path of a folder that does not exist yet, named after the date and the time."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder, again = parent / stamp, 1
     while folder.exists():

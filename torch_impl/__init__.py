@@ -1,1 +1,1 @@
-"""The same five systems in PyTorch: the judge of accuracy, and the way onto a GPU."""
+"""The same five systems in PyTorch: the reference for accuracy, and the way to use a GPU."""

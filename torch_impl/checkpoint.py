@@ -36,9 +36,9 @@ def save(path: str | Path, *, model: torch.nn.Module, optimizer: Any = None, sch
 def restore(checkpoint: str | Path | Checkpoint, *, model: torch.nn.Module | None = None,
             optimizer: Any = None, scheduler: Any = None,
             averaged: torch.nn.Module | None = None) -> Checkpoint:
-    """Put a checkpoint's state into what is given, and restore torch's random state.
+    """Load a checkpoint's state into the given objects, and restore torch's random state.
 
-    Raises: CheckpointError if the file cannot be read, lacks what is asked for, or does not fit.
+    Raises: CheckpointError if the file cannot be read, lacks a requested state, or does not fit.
     """
     checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
     tensors = Checkpoint(checkpoint.path, _tensors(checkpoint.model),

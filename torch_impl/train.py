@@ -94,7 +94,7 @@ def pick_device(name: str = "auto") -> torch.device:
         raise ValueError(f"device: must be auto, cpu, cuda or mps; got {name!r}")
     if not available[name]:
         there = ", ".join(device for device, there in available.items() if there)
-        raise ValueError(f"device: {name} is not available on this machine; there is {there}")
+        raise ValueError(f"device: {name} is not available on this machine; available: {there}")
     if name == "cuda":
         return torch.device(name, int(os.environ.get("LOCAL_RANK", 0)))
     return torch.device(name)

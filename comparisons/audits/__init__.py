@@ -1,1 +1,1 @@
-"""What the figures rest on: equal implementations, test sets that were not seen, fair faces."""
+"""Checks of the comparison itself: equal implementations, separate test sets, fair faces."""

@@ -1,14 +1,14 @@
 """Whether the generated faces are a fair test: hard for simple methods, and for the right reason.
 
-Drawn faces can be easy in ways that nobody intended: the pictures of a class may be lit in another
-way, show other persons, or be given away by one wrinkle. A gate measures one such way on persons
-that were not trained on, and states a bound: an accuracy that must not be exceeded or, in the last
-gate, must be reached.
+Drawn faces can be easy in ways that nobody intended: the pictures of a class may differ in their
+light, show other persons, or be recognisable by a single wrinkle. A gate measures one such way on
+persons that do not occur in training, and sets a bound: an accuracy that must not be exceeded or,
+in the last gate, must be reached.
 
-For a gate with a network, one network is trained on four persons in five, so that the command takes
-minutes. Such a gate is measured on about 65 recordings and is uncertain by about ten points. The
-accuracy itself must meet the bound, and the interval is printed beside it: if only the far end of
-the interval had to meet it, everything would pass.
+For a gate with a network, one network is trained on four fifths of the persons, so that the command
+takes only minutes. Such a gate is measured on about 65 recordings and is uncertain by about ten
+points. The interval is printed beside the accuracy, but the accuracy itself must meet the bound: if
+it were enough that the more favourable end of the interval does, everything would pass.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from comparisons.tasks.task import Split
 from comparisons.training.training import prepare
 
 FOLDS = 5
-BROWS = slice(0.0, 0.34)        # shares of the height: forehead, brows and upper lids
+BROWS = slice(0.0, 0.34)        # fractions of the height: forehead, brows and upper lids
 MOUTH = slice(0.66, 1.0)        # from below the nose
 GREY = 0.5
-EPOCHS = 24                     # as in docs/dexpression.md: a gate asks what can be learned
+EPOCHS = 24                     # as in docs/dexpression.md, so that the network learns what it can
 
 Guess = Callable[[Split], Array]
 
@@ -72,7 +72,7 @@ def gates(data: Data, guess: Guess, seed: int = 0) -> Iterator[Gate]:
     """
     chance = np.bincount(data.y).max() / len(data.y)
     clips = len(np.unique(kinds(data)["clip"]))
-    # two standard errors above the share of the commonest class, which chance may well reach
+    # the share of the commonest class plus two standard errors, within reach of chance
     by_chance = chance + 2 * np.sqrt(chance * (1 - chance) / clips)
     yield Gate("person, light and pose, linear", nuisance_accuracy(seed), clips, most=by_chance)
     pixels = pooled(data, lambda split: linear_guesses(split, DexpressionTask.linear_c))
@@ -85,7 +85,7 @@ def gates(data: Data, guess: Guess, seed: int = 0) -> Iterator[Gate]:
     split = next(splits(data))
     yield Gate("brows alone, network", accuracy(only(split, BROWS), guess), part, most=0.75)
     yield Gate("mouth alone, network", accuracy(only(split, MOUTH), guess), part, most=0.75)
-    # measured on one part in five, so the margin of chance is wider
+    # measured on one fifth of the clips, so the margin of chance is wider
     yield Gate("whole face, network, labels shuffled",
                accuracy(next(splits(shuffled)), guess), part,
                most=chance + 2 * np.sqrt(chance * (1 - chance) / part))
@@ -93,9 +93,9 @@ def gates(data: Data, guess: Guess, seed: int = 0) -> Iterator[Gate]:
 
 
 def nuisance_accuracy(seed: int) -> float:
-    """How well a linear classifier tells the label from all but the expression.
+    """The accuracy of a linear classifier that is given everything but the expression.
 
-    The persons that it is tested on are not among those that it learns from.
+    Test persons do not occur in training.
     """
     x, y, person = nuisances(seed)
     right = []

@@ -1,9 +1,9 @@
-"""How much of a test set of faces is known from training, and what that alone is worth.
+"""How much test sets of faces share with training, and how much accuracy that alone provides.
 
-A split leaks if the answers can be looked up. So they are looked up, without any training: each
-test image gets the label of the training image whose pixels are nearest. Whatever this scores above
-its score on strangers, it owes to knowing the person or the recording ("clip"). docs/leakage.md
-tells the rest.
+A split leaks if the answers can be looked up. The lookup needs no training: each test image gets
+the label of the training image whose pixels are nearest. Wherever its accuracy is higher than on
+strangers, the difference is due to knowing the person or the recording ("clip"). docs/leakage.md
+explains this in detail.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def leaks(data: Data, split: Split) -> dict[str, float]:
 def nearest(x: Array, x_test: Array) -> Array:
     """For each test image, the place in x of the image at the least Euclidean distance.
 
-    Each image is first brought to mean 0 and length 1; otherwise it would find an image that is lit
-    as it is.
+    Each image is first brought to mean 0 and length 1; otherwise the nearest image would be
+    one with similar light.
     Shapes: x (N, C, H, W), x_test (M, C, H, W) → (M,).
     """
     flat, flat_test = (unit(images.reshape(len(images), -1)) for images in (x, x_test))

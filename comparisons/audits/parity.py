@@ -1,11 +1,11 @@
-"""Same weights, same batch: compares every activation and every gradient with PyTorch's.
+"""Compares every activation and every gradient with PyTorch's, on equal weights and one batch.
 
 A difference is max |a - b| / max |b| over a tensor, where b is PyTorch's. In float64, both networks
-run from end to end, and nothing but the order of sums may differ. In float32, that would compare
-coincidences: a value within rounding of zero, or the larger of two nearly equal ones in a pooling
-window, may fall on either side, and then single gradients differ entirely. So in float32 each layer
-is compared by itself: PyTorch's receives minigrad's values on the way forward, and minigrad's
-gradients on the way back.
+run from end to end, and only the order of summation may differ. In float32, such a comparison would
+depend on chance: rounding decides whether a value near zero is positive, and which of two nearly
+equal values in a pooling window is larger, and then single gradients differ entirely. In float32,
+therefore, each layer is compared by itself: PyTorch's layer receives minigrad's values in the
+forward pass, and minigrad's gradients in the backward pass.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ def record(task: Task[Any], impl: Implementation, data: Data, split: Split, opti
            dtype: Any, teacher: Recorded | None = None) -> Recorded:
     """The loss, each layer's activation and its gradient, and each parameter's gradient.
 
-    teacher: what each layer passes on, forward and back, in place of what it has computed.
+    teacher: values that each layer passes on, forward and backward, in place of its own.
     """
     training = prepare(task, impl, data, split, options, options.seed)
     model = training.model.double() if dtype is np.float64 else training.model.float()
     x, y = next(iter(training.loader))
-    # on a black background, the values in a pooling window are equal, and rounding would choose
+    # where the background is black, values in a pooling window would be equal up to rounding
     x = x + NOISE * np.random.default_rng(options.seed).standard_normal(x.shape)
     found: Recorded = {}
 

@@ -1,7 +1,4 @@
-"""The commands, a file each: its name is the command's, its docstring's first line the summary.
-
-Here is what several of them share.
-"""
+"""The commands. Each has a module of its name; this file holds what several of them share."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from comparisons.tasks.options import SEED, at_least
 
 
 def word(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A parser of options as argparse wants it, which shows no other error's message."""
+    """The parser in the form that argparse expects, so that argparse shows its error message."""
     def converted(given: str) -> Any:
         try:
             return parse(given)
@@ -26,13 +23,17 @@ def word(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def add_tasks(parser: argparse.ArgumentParser, count: str) -> None:
-    """The tasks that a command is about; count: as argparse's nargs."""
+    """Add the argument for tasks. count: how many there may be, as `nargs` of argparse."""
     parser.add_argument("tasks", nargs=count, type=word(known_task), metavar="TASK",
-                        help=f"{', '.join(NAMES)}, all, or a Python file that defines a task")
+                        help=f"{', '.join(NAMES)}, all, or the path of a Python file that defines "
+                        f"a task{' (default: all)' * (count == '*')}")
 
 
 def known_task(given: str) -> str:
-    """The word itself, if it names a task. Raises: ValueError or Fault if it does not."""
+    """Return the word if it names a task.
+
+    Raises: ValueError or Fault if it does not.
+    """
     if given.endswith(".py"):
         from comparisons.tasks.registry import find
         find(given)
@@ -43,21 +44,27 @@ def known_task(given: str) -> str:
 
 
 def chosen(words: Sequence[str]) -> list[str]:
-    """The tasks asked for, each once: the five in their usual order, then those in files."""
+    """The tasks to run, each once: the five in their usual order, then those in files."""
     five = [name for name in NAMES if name in words or "all" in words or not words]
     return five + [given for given in dict.fromkeys(words) if given not in (*NAMES, "all")]
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=word(SEED), default=0, metavar="N")
+    parser.add_argument("--seed", type=word(SEED), default=0, metavar="N",
+                        help="seed of all random numbers (default: 0)")
 
 
 def add_threads(parser: argparse.ArgumentParser, count: str | None = None) -> None:
+    several = "; several numbers are measured one after the other" * (count is not None)
     parser.add_argument("--threads", type=word(at_least(1)), metavar="N", nargs=count,
-                        help="for BLAS, Numba and PyTorch alike")
+                        help="number of threads of BLAS, Numba and PyTorch (default: each "
+                        f"library's own choice){several}")
 
 
 def insist_on_folder(data: Path | None) -> None:
-    """Raises: Fault if --data names no folder."""
+    """Check --data.
+
+    Raises: Fault if it names something that is not a folder.
+    """
     if data is not None and not data.is_dir():
         raise Fault(f"{data}: no such folder (--data)")

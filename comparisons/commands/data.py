@@ -1,4 +1,4 @@
-"""What is there, what is not, and how to get it."""
+"""List the data that were found, and say how to get those that are missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    parser.add_argument("--data", type=Path, metavar="DIR", help="look here, too")
+    parser.add_argument("--data", type=Path, metavar="DIR",
+                        help="folder to search before the usual ones")
 
 
 def main(arguments: argparse.Namespace) -> int:

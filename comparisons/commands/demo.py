@@ -1,4 +1,4 @@
-"""A page on this machine to draw digits and show faces on."""
+"""Serve a local web page on which to try trained networks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from comparisons.tasks.options import at_least
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument("checkpoints", type=Path, nargs="*", metavar="CHECKPOINT",
-                        help="default: of each task the newest in runs/")
+                        help="checkpoint to use (default: for each task, the newest in runs/)")
     parser.add_argument("--port", type=word(at_least(0, 65535)), default=8765, metavar="N",
-                        help="default: %(default)s; 0 takes a free one")
+                        help="port of the page (default: %(default)s); 0 selects a free one")
 
 
 def main(arguments: argparse.Namespace) -> int:

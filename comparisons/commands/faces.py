@@ -1,4 +1,4 @@
-"""Write the generated faces as files, laid out as CK+'s are."""
+"""Write the generated faces to files, in one of the layouts of CK+."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from comparisons.tasks.options import at_least
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="empty or new")
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True,
+                        help="folder to write to; it must be empty or new")
     parser.add_argument("--layout", choices=("ck48", "ck"), default="ck48",
-                        help="48×48 folders by class, or CK+'s own tree (default: ck48)")
-    parser.add_argument("--size", type=word(at_least(16, 512)), default=48, metavar="PX")
+                        help="ck48: folders named after expressions; ck: CK+'s own tree "
+                        "(default: ck48)")
+    parser.add_argument("--size", type=word(at_least(16, 512)), default=48, metavar="PX",
+                        help="height and width of the pictures in pixels (default: 48)")
     add_seed(parser)
 
 

@@ -1,4 +1,4 @@
-"""Whether the generated faces are a fair test."""
+"""Check whether the generated faces are a fair test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from comparisons.commands import add_seed
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    parser.add_argument("--impl", choices=("minigrad", "torch"), default="minigrad")
+    parser.add_argument("--impl", choices=("minigrad", "torch"), default="minigrad",
+                        help="implementation that trains the networks (default: minigrad)")
     add_seed(parser)
 
 

@@ -1,4 +1,4 @@
-"""What of a face test set training has seen, by each protocol."""
+"""Measure how much test sets of faces share with training, for each protocol."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from comparisons.tasks.options import at_least
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    parser.add_argument("--data", type=Path, metavar="DIR", help="the folder that holds faces")
-    parser.add_argument("--folds", type=word(at_least(2)), default=10, metavar="K")
+    parser.add_argument("--data", type=Path, metavar="DIR",
+                        help="folder with faces (default: the faces that `data` finds, or else "
+                        "the generated ones)")
+    parser.add_argument("--folds", type=word(at_least(2)), default=10, metavar="K",
+                        help="number of folds of the cross-validation (default: 10)")
     add_seed(parser)
 
 

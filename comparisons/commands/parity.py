@@ -1,4 +1,4 @@
-"""Same weights, same batch: each activation and gradient compared."""
+"""Compare all activations and gradients of the two implementations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trained network says of pictures of faces or digits."""
+"""Apply a trained network to pictures of faces or digits."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from pathlib import Path
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT",
-                        help="of dexpression, mnist-mlp or mnist-cnn, by either implementation")
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
-    parser.add_argument("--task", metavar="FILE", help="the Python file that defines the "
-                        "checkpoint's task, where it is none of these")
+                        help="checkpoint of dexpression, mnist-mlp or mnist-cnn, from either "
+                        "implementation")
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE",
+                        help="picture of one or more faces or digits")
+    parser.add_argument("--task", metavar="FILE", help="Python file that defines the "
+                        "checkpoint's task, if it is not one of these")
     parser.add_argument("--whole", action="store_true",
-                        help="a picture is one face, or one digit: nothing is looked for in it")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="annotated pictures, PNG")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="boxes and probabilities")
+                        help="use each picture as a whole as one face or digit, without a search")
+    parser.add_argument("--out", type=Path, metavar="DIR",
+                        help="folder for annotated pictures (PNG)")
+    parser.add_argument("--json", type=Path, metavar="FILE",
+                        help="file for boxes and probabilities (JSON)")
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The page for finished runs."""
+"""Write report.html for finished runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from comparisons.errors import Fault
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("folder", type=Path, metavar="DIR",
+                        help="folder of the runs: the one given to `run --out`")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -18,6 +19,6 @@ def main(arguments: argparse.Namespace) -> int:
     from comparisons.training.results import Results
     if not (arguments.folder / "results.json").is_file():
         raise Fault(f"{arguments.folder / 'results.json'}: no such file; "
-                    "it is what `run --out DIR` leaves in DIR")
+                    "`run --out DIR` writes it into DIR")
     print(page.write(Results(arguments.folder)))
     return 0

@@ -1,4 +1,4 @@
-"""Train and judge tasks."""
+"""Train tasks, test what was learned, and write a report."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from comparisons.commands import add_tasks, add_threads, chosen, insist_on_folde
 from comparisons.errors import Fault
 from comparisons.tasks.options import Flag, Options
 
-OWN = ("--impl", "--out", "--threads")          # with a value; the others are the options' flags
+OWN = ("--impl", "--out", "--threads")          # the flags of `run` itself that take a value
 TAKEN = ("help", "command", "tasks", "impl", "out", "resume", "threads", "main", "parser", "argv")
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    """The command's own flags, those of every task, and those of the tasks whose files are named.
-    """
+    """Add the command's own flags, those of every task, and those of tasks in the user's files."""
     from comparisons.tasks.registry import TASKS, find
     add_tasks(parser, "+")
-    parser.add_argument("--impl", choices=("minigrad", "torch", "both"), default="both")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: runs/<stamp>")
+    parser.add_argument("--impl", choices=("minigrad", "torch", "both"), default="both",
+                        help="implementation to use (default: both)")
+    parser.add_argument("--out", type=Path, metavar="DIR",
+                        help="folder for checkpoints, results.json and report.html "
+                        "(default: runs/<stamp>, where the stamp is the date and the time)")
     parser.add_argument("--resume", action="store_true",
-                        help="go on from the checkpoints in --out")
+                        help="continue from the checkpoints in --out")
     add_threads(parser)
     try:
         tasks = [*TASKS.values(), *map(find, files_named(words))]
@@ -33,7 +35,8 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
         parser.error(str(fault))
     for task in tasks:
         if taken := [name for name in own_flags(task.options) if name in TAKEN]:
-            parser.error(f"the task {task.name} has an option named {taken[0]}, as `run` has")
+            parser.error(f"the task {task.name} has an option named {taken[0]}, but `run` "
+                         "itself uses that name")
     for name in Options.flags():
         add_flag(parser, name, [("", Options)])
     for name in dict.fromkeys(n for task in tasks for n in own_flags(task.options)):
@@ -42,14 +45,14 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
 
 
 def files_named(words: Sequence[str]) -> list[str]:
-    """The words that are Python files, and not the value of a flag."""
+    """The words that are Python files, except those that are the value of a flag."""
     valued = {*OWN, *(spelled(name) for name, flag in Options.flags().items() if flag.parse)}
     return [word for before, word in zip(["", *words], words, strict=False)
             if word.endswith(".py") and before not in valued | {"--start"}]
 
 
 def own_flags(options: type[Options]) -> dict[str, Flag]:
-    """The flags of the fields that a task added."""
+    """The flags of the fields that a task adds."""
     return {name: flag for name, flag in options.flags().items() if name in options.own_names()}
 
 
@@ -59,7 +62,7 @@ def spelled(name: str) -> str:
 
 def add_flag(parser: argparse.ArgumentParser, name: str,
              owners: Sequence[tuple[str, type[Options]]]) -> None:
-    """A flag of one task or of several; its word is parsed once the tasks are known."""
+    """Add a flag of one or several tasks. Its word is parsed later, when the tasks are known."""
     told = [(task, options.flags()[name]) for task, options in owners]
     flag = told[0][1]
     help = "; ".join(f"{task}: {flag.help}" if task else flag.help for task, flag in told)
@@ -72,7 +75,7 @@ def add_flag(parser: argparse.ArgumentParser, name: str,
 
 
 def options_of(task: Any, arguments: argparse.Namespace) -> Options:
-    """A task's options as the command line sets them; what it does not set keeps its default."""
+    """A task's options from the command line; what is not given there keeps its default."""
     values: dict[str, Any] = {}
     for name, flag in task.options.flags().items():
         given = getattr(arguments, name)
@@ -86,7 +89,7 @@ def options_of(task: Any, arguments: argparse.Namespace) -> Options:
 
 
 def refuse_idle_flags(tasks: Sequence[Any], arguments: argparse.Namespace) -> None:
-    """End with status 2 if a flag was given that none of the tasks would use."""
+    """End with status 2 if a flag was given that none of the tasks uses."""
     from comparisons.tasks.registry import TASKS
     every = list({task.name: task for task in (*TASKS.values(), *tasks)}.values())
     for name in dict.fromkeys(n for task in every for n in (*own_flags(task.options), "data")):
@@ -99,7 +102,8 @@ def refuse_idle_flags(tasks: Sequence[Any], arguments: argparse.Namespace) -> No
             arguments.parser.error(
                 f"{spelled(name)} is for {', '.join(task.name for task in owners)} only")
         if len(tasks) > 1 and users[0].options.flags()[name].alone:
-            arguments.parser.error(f"{spelled(name)} is for {users[0].name} alone")
+            arguments.parser.error(
+                f"{spelled(name)} requires that {users[0].name} is the only task")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -109,7 +113,7 @@ def main(arguments: argparse.Namespace) -> int:
     jobs = [(task, options_of(task, arguments)) for task in tasks]
     common = jobs[0][1]
     if arguments.resume and arguments.out is None:
-        arguments.parser.error("--resume needs --out DIR, the folder of the run to go on with")
+        arguments.parser.error("--resume needs --out DIR, the folder of the run to continue")
     check_device(common.device, arguments)
 
     from comparisons import implementations
@@ -128,13 +132,13 @@ def main(arguments: argparse.Namespace) -> int:
                            explain=saliency.pictures)
     print(f"\n{table.text(done)}\n")
     if common.quick:
-        print("a smoke run: its figures mean nothing\n")
+        print("This was a quick test (--quick): its figures mean nothing.\n")
     print(f"{results.path}\n{page.write(results)}")
     return 0
 
 
 def check_device(device: str, arguments: argparse.Namespace) -> None:
-    """End with status 2 if a device was named that nothing would use, or that is not there."""
+    """End with status 2 if the device is not available, or if nothing would use it."""
     if device in ("auto", "cpu"):
         return
     if arguments.impl == "minigrad":
@@ -147,7 +151,7 @@ def check_device(device: str, arguments: argparse.Namespace) -> None:
 
 
 def on_gpu(device: str, impl: str) -> bool:
-    """Whether PyTorch takes part and will train on a GPU."""
+    """Whether PyTorch is used and trains on a GPU."""
     if impl == "minigrad" or device == "cpu":
         return False
     from torch_impl.train import pick_device

@@ -1,4 +1,4 @@
-"""Time a training step of both, in turn."""
+"""Time training steps in minigrad and in PyTorch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     add_threads(parser, "+")
     kind = parser.add_mutually_exclusive_group()
     for what, help in (
-            ("layers", "each layer by itself, beside the machine's limits"),
-            ("scaling", "as the batch and the image grow"),
-            ("walk", "one convolution from the naive loop to the kernel (docs/speed.md)")):
+            ("layers", "time each layer separately, and compare it with the machine's limits"),
+            ("scaling", "time steps with growing batches and growing images"),
+            ("walk", "time one convolution, from the naive loop to the kernel, as "
+             "docs/speed.md explains; no TASK is used")):
         kind.add_argument(f"--{what}", dest="what", action="store_const", const=what,
                           default="models", help=help)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all figures")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="a picture of them, PNG")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all figures (JSON)")
+    parser.add_argument("--plot", type=Path, metavar="FILE",
+                        help="file for a plot of the figures (PNG)")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -29,7 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
     from minigrad.kernels import load_numba
     most = load_numba().config.NUMBA_NUM_THREADS
     for n in arguments.threads or ():
-        if n > most:                    # PyTorch would have more than minigrad
-            arguments.parser.error(f"--threads {n}: Numba has at most {most} here")
+        if n > most:                    # PyTorch would use more than minigrad
+            arguments.parser.error(f"--threads {n}: Numba has at most {most} on this machine")
     return measurement.main(arguments.what, chosen(arguments.tasks), arguments.seed,
                             arguments.threads or (), arguments.json, arguments.plot)

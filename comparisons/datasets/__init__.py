@@ -1,1 +1,1 @@
-"""The data of the five tasks. Each reader says what it loaded, from where, and how much of it."""
+"""The data of the five tasks. Each reader reports what it loaded, how much, and from where."""

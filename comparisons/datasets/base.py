@@ -28,7 +28,7 @@ class Data:
     x, y: the training set; x_test, y_test: the test set. If there is no test set, both are None,
     and the task splits x and y.
     Images are float32 in [0, 1] of shape (N, 1, H, W), class labels int64.
-    subjects, clips: for each row of x, the person it shows and the recording, or clip, it is from.
+    subjects, clips: for each row of x, the person that it shows and its recording (clip).
     test_rows: the rows of x that the dataset's own split tests on, if it has such a split.
     left_out: one line for each item that could not be used, naming its file.
     """
@@ -62,7 +62,7 @@ def read_embedded(name: str, sha256: str, folder: Path = EMBEDDED) -> bytes:
 
 
 def cache_folder() -> Path:
-    """The folder for the current user's downloads, chosen by the custom of the platform."""
+    """The folder for the current user's downloads, where the platform keeps its caches."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":

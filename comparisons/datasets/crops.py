@@ -1,4 +1,4 @@
-"""From a picture to what a network was trained on: grey images of the network's size."""
+"""Cuts parts out of pictures as grey images of the size that a network was trained on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Size = tuple[int, int]                  # height and width
 class Crop:
     """A part of a picture, as the network sees it.
 
-    box: where it lies in the picture. pixels: what the network sees, (H, W) float32 in [0, 1].
+    box: its position in the picture. pixels: what the network sees, (H, W) float32 in [0, 1].
     """
 
     box: Box
@@ -32,7 +32,7 @@ Cut = Callable[[Image.Image, Size], list[Crop]]
 class Subject:
     """What a network recognises: the word for it, and two ways to cut it out of a picture.
 
-    find: cuts out every one that the picture shows. whole: takes the picture itself for one.
+    find: cuts out each one that the picture shows. whole: uses the picture itself as one.
     """
 
     noun: str

@@ -12,7 +12,7 @@ FILE = "pima-indians-diabetes.csv"
 SHA256 = "712ff64dd88ef8c18e038d116c9744aa51652cb9019e59582ebf5e29b11f2928"
 FEATURES = ("pregnancies", "glucose", "blood pressure", "skin fold", "insulin", "body mass index",
             "pedigree", "age")
-ZERO_IS_MISSING = slice(1, 6)       # glucose to body mass index are 0 in no living person
+ZERO_IS_MISSING = slice(1, 6)       # in a living person, glucose to body mass index are never 0
 
 
 def load_diabetes(folder: Path = EMBEDDED) -> Data:

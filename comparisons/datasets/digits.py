@@ -9,9 +9,9 @@ from scipy import ndimage
 from comparisons.datasets.base import Array
 from comparisons.datasets.crops import Crop, Size, whole
 
-WORKED_AT = 512         # pixels of the longer side of the picture in which ink is looked for
+WORKED_AT = 512         # pixels of the longer side of the picture that is searched for ink
 FAINTEST = 0.1          # the least difference between ink and paper, if white and black differ by 1
-INK = 0.4               # of the strongest difference: what differs by more is ink
+INK = 0.4               # ink differs by more than this share of the strongest difference
 STROKE = 2.2            # pixels in MNIST's box: thin strokes are thickened to this
 BOX, CENTRE = 20, 14    # MNIST: digits fill 20×20, with the centre of mass at (14, 14) of 28×28
 
@@ -19,8 +19,9 @@ BOX, CENTRE = 20, 14    # MNIST: digits fill 20×20, with the centre of mass at 
 def digits(picture: Image.Image, size: Size) -> list[Crop]:
     """The digits of one row, from left to right, light on black and centred as MNIST's are.
 
-    A quadratic surface is fitted to the brightness and taken for the paper, so that shading and
-    uneven light do not matter. Ink is what differs from it, darker or lighter, whichever is rarer.
+    A quadratic surface fitted to the brightness represents the paper, so that shading and uneven
+    light do not matter. Ink differs from it: it is the darker or the lighter side, whichever is
+    rarer.
     """
     scale = min(1.0, WORKED_AT / max(picture.size))
     small = picture.convert("L").resize([max(1, round(n * scale)) for n in picture.size],
@@ -52,12 +53,12 @@ def whole_digit(picture: Image.Image, size: Size) -> list[Crop]:
 
 
 def _ink(grey: Array) -> Array:
-    """How far each pixel stands out from the paper, (H, W)."""
+    """How much each pixel differs from the paper, (H, W)."""
     y, x = np.meshgrid(*(np.linspace(-1, 1, n, dtype=np.float32) for n in grey.shape),
                        indexing="ij")
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], -1).reshape(-1, 6)
     values, kept = grey.ravel(), np.ones(grey.size, bool)
-    for _ in range(4):                  # fit the paper, leave out what stands out, and fit again
+    for _ in range(4):                  # fit the paper, leave out outliers, and fit again
         paper = terms @ np.linalg.lstsq(terms[kept], values[kept])[0]
         rest = np.abs(values - paper)
         kept = rest <= max(3 * np.median(rest), 0.02)
@@ -70,7 +71,7 @@ def _ink(grey: Array) -> Array:
 def _groups(mask: Array) -> list[tuple[slice, slice, Array]]:
     """The rows and columns of each digit, and which of their pixels are ink.
 
-    Strokes that lie above one another or nearly touch belong to one digit; specks are dropped.
+    Strokes that are above one another or nearly touch belong to one digit; specks are dropped.
     """
     labels, n = ndimage.label(mask, np.ones((3, 3)))
     boxes = ndimage.find_objects(labels)

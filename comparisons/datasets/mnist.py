@@ -30,7 +30,7 @@ SUBSET_SHA256 = "15150770272f86d7b81bdbd130b610cf88d284db1a3be2c24ab07dd7af22fc2
 CLASSES = [str(digit) for digit in range(10)]
 PARTS = ("train", "t10k")
 NAMES = [f"{part}-{kind}-ubyte" for part in PARTS for kind in ("images-idx3", "labels-idx1")]
-INSIDE = (".", "mnist", "MNIST/raw")        # the last is where torchvision puts them
+INSIDE = (".", "mnist", "MNIST/raw")        # torchvision uses the last one
 
 
 def load_mnist(data_dir: Path | None = None) -> Data:
@@ -73,7 +73,7 @@ def download_mnist(target: Path | None = None, timeout: float = 5.0) -> Path:
         raise DataError(f"{target}: cannot download MNIST, no server answered "
                         f"within {timeout:g} s")
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(timeout)           # torchvision itself would wait without end
+    socket.setdefaulttimeout(timeout)           # torchvision itself sets no time limit
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             MNIST(str(target), download=True)
@@ -134,7 +134,7 @@ def _load_idx(folder: Path) -> Data:
 
 
 def _data(name: str, origin: str, x: Array, y: Array, x_test: Array, y_test: Array) -> Data:
-    return Data(name, f"{origin}: {len(x):,} digits to learn from and {len(x_test):,} to test on",
+    return Data(name, f"{origin}: {len(x):,} training digits and {len(x_test):,} test digits",
                 images(x), y.astype(np.int64), images(x_test), y_test.astype(np.int64), CLASSES)
 
 

@@ -1,4 +1,4 @@
-"""Which data are on this machine, which are not, and how to get those."""
+"""Lists the data on this machine, and says how to get those that are missing."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ ARRANGE = """To use real faces, put them into a folder DIR in one of these ways 
     DIR/Landmarks/S005/001/S005_001_00000011_landmarks.txt
       Without landmarks, OpenCV looks for the face. A square picture is taken to be a face.
       --frames last:3, peak or neutral-to-peak selects frames of each recording.
-  folders named after expressions, which may lie inside CK+48/ and under train/ and test/
-    DIR/anger/S010_004_00000017.png     a name like this tells the person and the recording
-    DIR/happy/anything.jpg              other names do not: such pictures can be split only by
-                                        --protocol random or, if there is a test/, given
+  folders named after expressions, directly in DIR, in CK+48/, or in train/ and test/
+    DIR/anger/S010_004_00000017.png     such a name states the person and the recording
+    DIR/happy/anything.jpg              other names do not; then only --protocol random or, with
+                                        a folder test/, given can split the pictures
   a table in the format of ckextended.csv and fer2013.csv
     DIR/ckextended.csv                  columns emotion and pixels, and optionally Usage"""
 
 
 def text(data_dir: Path | None = None) -> str:
-    """A paragraph on each dataset.
+    """A paragraph about each dataset.
 
     data_dir: a folder to search before the usual ones.
     Raises: DataError if it does not exist.
     """
-    folders = "\n".join(f"  {folder}{'' if folder.is_dir() else '  (not there)'}"
+    folders = "\n".join(f"  {folder}{'' if folder.is_dir() else '  (does not exist)'}"
                         for folder in search_folders())
     if data_dir is not None and not data_dir.is_dir():
         raise DataError(f"{data_dir}: no such folder (--data)")
     places = [*([data_dir] if data_dir else []), *search_folders()]
     return f"""regression
-  here: rows generated from --seed
+  found: rows generated from --seed
 
 diabetes
   {embedded(load_diabetes, EMBEDDED / 'pima-indians-diabetes.csv')}
@@ -52,7 +52,7 @@ mnist-mlp, mnist-cnn
   {full_mnist(data_dir)}
 
 dexpression
-  here: generated faces of persons who do not exist, as many as CK+ has
+  found: generated faces of persons who do not exist, as many as in CK+
 {real_faces(places)}
 
 {ARRANGE}
@@ -72,21 +72,21 @@ def real_faces(places: Sequence[Path]) -> str:
             continue
         counts = ", ".join(f"{name} {n:,}" for name, n
                            in zip(data.classes, np.bincount(data.y), strict=True))
-        lines += [f"  here: {data.source}", f"    {counts}",
+        lines += [f"  found: {data.source}", f"    {counts}",
                   *(f"    left out: {line}" for line in data.left_out)]
-    return "\n".join(lines) or "  not here: real faces"
+    return "\n".join(lines) or "  not found: real faces"
 
 
 def embedded(load: Callable[[], Data], path: Path) -> str:
     """Whether a file that ships with the package is intact."""
     try:
-        return f"here: {load().source}"
+        return f"found: {load().source}"
     except DataError as error:
-        return f"MISSING: {error}; the project ships it: git checkout -- {path}"
+        return f"MISSING: {error}; it is part of the project: git checkout -- {path}"
 
 
 def full_mnist(data_dir: Path | None) -> str:
-    """Whether the full MNIST is there, or how to get it."""
+    """Whether the full MNIST was found, or how to get it."""
     try:
         try:
             data = load_mnist(data_dir)
@@ -95,7 +95,8 @@ def full_mnist(data_dir: Path | None) -> str:
     except DataError as error:
         return f"DAMAGED: {error}"
     if data.name == "mnist":
-        return f"here: {data.source}"
-    return (f"not here: the full 60,000 + 10,000 digits. `python -m comparisons run mnist-mlp` "
-            f"downloads them\n  if there is an internet connection. Or put the four IDX files, "
-            f"plain or .gz, into\n  {cache_folder()}, or into a folder that you pass with --data")
+        return f"found: {data.source}"
+    return (f"not found: the full 60,000 + 10,000 digits. `python -m comparisons run mnist-mlp` "
+            f"downloads them\n  if there is an internet connection. You can also put the four "
+            f"IDX files, plain or .gz, into\n  {cache_folder()}, or into a folder that you pass "
+            "with --data")

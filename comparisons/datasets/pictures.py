@@ -14,7 +14,7 @@ from comparisons.datasets.base import Array
 from comparisons.errors import DataError
 
 PIXELS = 50_000_000     # a larger picture is refused before it is decoded
-EYES_APART, EYES_DOWN = 0.38, 0.39      # shares of the side, in the mean of CK+48's faces
+EYES_APART, EYES_DOWN = 0.38, 0.39      # fractions of the side, averaged over CK+48's faces
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)      # of the 68 landmarks
 
 
@@ -27,7 +27,7 @@ def read_picture(source: Path | bytes, name: str) -> Image.Image:
     """
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with warnings.catch_warnings():         # about its size, checked here, and its tags
+        with warnings.catch_warnings():         # its size is checked here
             warnings.simplefilter("ignore")
             with Image.open(file) as opened:
                 if opened.width * opened.height > PIXELS:
@@ -81,7 +81,7 @@ def middle(image: Image.Image) -> Image.Image:
 
 
 def upright(image: Image.Image, points: Array) -> Image.Image:
-    """The square around a face, turned and cut so that the eyes lie where they do in CK+48.
+    """The square around a face, rotated and cropped so that the eyes are placed as in CK+48.
 
     points: the 68 landmarks, (68, 2) in pixels.
     Raises: ValueError if both eyes are at the same place.

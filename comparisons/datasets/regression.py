@@ -20,6 +20,6 @@ def load_regression(seed: int = 0) -> Data:
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((1200, 8))
     y = (x @ WEIGHT + BIAS + NOISE * rng.standard_normal(1200))[:, None]
-    return Data("linear-1000x8", f"a linear problem generated with seed {seed}: 1,000 rows to "
-                f"learn from and 200 to test on, 8 features, noise {NOISE}",
+    return Data("linear-1000x8", f"a linear problem generated with seed {seed}: 1,000 "
+                f"training rows and 200 test rows, 8 features, noise {NOISE}",
                 x[:1000], y[:1000], x[1000:], y[1000:])

@@ -1,4 +1,4 @@
-"""Which rows are trained on and which are tested on: each split depends on its arguments alone."""
+"""Splits rows into training and test sets. Each split depends on its arguments alone."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def stratified_folds(y: Array, folds: int = 10, *, seed: int = 0) -> Iterator[Sp
 
 def person_split(subjects: Array, y: Array, fold: int, folds: int, seed: int = 0,
                  repeat: int = 0) -> Split:
-    """No person is on both sides. Each `repeat` shares the persons out anew."""
+    """A split in which no person is on both sides. Each `repeat` distributes the persons anew."""
     return _split(subjects, y, fold, folds, (seed, repeat))
 
 
 def clip_split(clips: Array, y: Array, fold: int, folds: int, seed: int = 0,
                repeat: int = 0) -> Split:
-    """No recording is on both sides, but a person may be."""
+    """A split in which no recording is on both sides, though a person may be."""
     return _split(clips, y, fold, folds, (seed, repeat))
 
 
 def random_split(y: Array, fold: int, folds: int, seed: int = 0, repeat: int = 0) -> Split:
-    """Single images at random: neighbouring frames of a recording land on both sides."""
+    """A split of single images at random: frames of one recording may be on both sides."""
     return _split(np.arange(len(y)), y, fold, folds, (seed, repeat))
 
 
 def overlap(groups: Array, train: Array, test: Array) -> float:
-    """The share of test rows whose group (person or recording) is also trained on."""
+    """The share of test rows whose group (person or recording) is also in the training set."""
     return float(np.isin(groups[test], groups[train]).mean())
 
 

@@ -7,7 +7,7 @@ import sys
 from comparisons.implementations.protocol import Implementation as Implementation
 
 TITLES = {"minigrad": "minigrad", "torch": "PyTorch"}
-"""The names for people, by the names that the command line uses."""
+"""The names on the command line, with the names for people."""
 NAMES = tuple(TITLES)
 
 _threads: int | None = None
@@ -34,6 +34,6 @@ def set_threads(n: int | None) -> None:
     threadpool_limits(n)
     get("minigrad").set_threads(n)
     global _threads
-    _threads = n                        # get() tells PyTorch, which may never be imported
+    _threads = n                        # get() sets PyTorch's, once it is imported
     if "torch" in sys.modules:
         get("torch").set_threads(n)

@@ -1,7 +1,8 @@
 """What an implementation is: the interface that minigrad and PyTorch share.
 
 minigrad has PyTorch's names, so a task is written once, for any implementation: it takes layers
-from `nn`, optimisers from `optim` and losses from `functional`, and never asks whose they are.
+from `nn`, optimisers from `optim` and losses from `functional`, and does not need to know which
+implementation they come from.
 """
 
 from __future__ import annotations

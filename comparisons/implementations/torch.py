@@ -28,8 +28,8 @@ class Torch:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def new_model(self, make: Callable[[Implementation], Any], seed: int, dtype: Any) -> Any:
-        # equal seeds already give both sides equal weights, but the comparison must not depend on
-        # that, so they are copied
+        # equal seeds give both implementations equal weights, but the comparison must not depend
+        # on that, so minigrad's weights are copied
         original = Minigrad()
         weights = original.weights(original.new_model(make, seed, np.float32))
         torch.manual_seed(seed)

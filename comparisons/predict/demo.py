@@ -4,8 +4,9 @@
     GET  /models                    [{"name", "noun", "classes"}, …]
     POST /predict?model=I[&whole=1] a picture as the body → {"width", "height", "found": […]}
 
-Every error is answered with {"error": one line}. The server listens on 127.0.0.1 only, answers no
-page but its own, reads requests up to a limit, and stores nothing. No request can name a file.
+Every error is answered with {"error": one line}. The server listens on 127.0.0.1 only, refuses
+requests from pages of other sites, limits the size of a request, and stores nothing. No request can
+name a file.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ HOST = "127.0.0.1"
 BODY = 20 * 2**20                       # bytes: a photo from a phone has 3 to 12 MB
 PATIENCE = 20                           # seconds that a client may be silent
 PAGE = Path(__file__).with_name("demo.html")
-# the page may use its own script and style and pictures that it makes, nothing from elsewhere
+# the page may use its own script, style and pictures, and nothing from other servers
 POLICY = ("default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
           "img-src data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
           "frame-ancestors 'none'")
@@ -47,7 +48,7 @@ class Refusal(Exception):
 class Server(ThreadingHTTPServer):
     """Holds the predictors. Connections have threads, but predictions run one at a time."""
 
-    daemon_threads = True               # open connections of browsers do not delay the end
+    daemon_threads = True               # open connections of browsers do not delay the exit
 
     def __init__(self, predictors: Sequence[Predictor], port: int) -> None:
         self.predictors = predictors
@@ -96,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, routes: dict[str, Callable[[], None]]) -> None:
         """Answer by the route for this path; every error becomes one line of JSON."""
         try:
-            # another site's page must not ask, neither directly nor by a name that it points here
+            # refuse pages of other sites, even if their host name resolves to this machine
             origin = self.headers.get("Origin")
             if self.headers.get("Host") not in self.server.names or (
                     origin is not None and origin.removeprefix("http://") not in self.server.names):
@@ -110,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
         except Fault as fault:
             self.say({"error": str(fault)}, 422)
         except OSError:
-            raise                       # the connection broke: there is nobody to answer
+            raise                       # the connection is broken, so no answer is possible
         except Exception as error:
             self.send_error(500, " ".join(f"{type(error).__name__}: {error}".split()))
 
@@ -155,11 +156,11 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing: what people try out is not recorded."""
+        """Log nothing, because what people try is private."""
 
 
 def newest(folder: Path = Path("runs")) -> list[Path]:
-    """Of each task that reads pictures: the newest checkpoint of minigrad, else of PyTorch."""
+    """For each task that reads pictures, the newest checkpoint of minigrad, or else of PyTorch."""
     found = []
     for task in readers():
         for name in NAMES:
@@ -175,10 +176,10 @@ def main(paths: Sequence[Path], port: int) -> int:
     """Serve until Ctrl-C."""
     paths = paths or newest()
     if not paths:
-        raise Fault("demo: no checkpoint is given, and runs/ holds none; this command makes one: "
+        raise Fault("demo: no checkpoint was given, and runs/ holds none; this command makes one: "
                     "python -m comparisons run mnist-cnn --impl minigrad")
     predictors = [Predictor.load(path) for path in paths]
-    for p in predictors:                # compile the kernels before anybody has to wait for them
+    for p in predictors:                # compile the kernels before the first request
         p.probabilities(np.zeros((1, 1, *p.size), np.float32))
     try:
         server = Server(predictors, port)

@@ -1,4 +1,4 @@
-"""What a network says about one face or digit."""
+"""The prediction of a network for one face or digit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`predict`: what a trained network says about pictures, as text, as drawings and as JSON.
+"""`predict`: applies a trained network to pictures; the results are text, drawings and JSON.
 
-A checkpoint holds all that is needed: the name of its task, the options of its model, the classes.
-Either implementation may have written it.
+A checkpoint of either implementation contains all that is needed: the name of its task, the options
+of its model, and the classes.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from comparisons.tasks.task import Task
 from minigrad import checkpoint
 
 SCHEMA = 1
-TOLD = 3                                # the likeliest classes, which a line names
+TOLD = 3                                # number of the likeliest classes that a line shows
 
 
 def readers() -> dict[str, Task[Any]]:
-    """Those of the five systems that read pictures, by their names."""
+    """The systems that read pictures, by their names."""
     return {name: task for name, task in TASKS.items() if task.subject is not None}
 
 
@@ -62,7 +62,7 @@ class Predictor:
         config = kept.config or {}
         task, subject = reader_of(path, config.get("task"), task)
         if "classes" not in config:
-            raise Fault(f"{path}: does not name its classes; train it again")
+            raise Fault(f"{path}: does not name its classes; train the network again")
         classes, shape = config["classes"], config["shape"]
         told = config["options"]
         options = task.options(**{key: told[key] for key in task.options.own_names()
@@ -83,8 +83,8 @@ class Predictor:
     def __call__(self, picture: Image.Image, whole: bool = False) -> list[Prediction]:
         """What the network finds in a picture, from left to right.
 
-        whole: the picture itself is the face or the digit. A picture that has exactly the network's
-        size is always taken so.
+        whole: the picture itself is the face or the digit. This is always so for a picture
+        of exactly the network's size.
         """
         whole = whole or picture.size == self.size[::-1]
         found = (self.subject.whole if whole else self.subject.find)(picture, self.size)
@@ -109,8 +109,8 @@ def reader_of(path: Path, name: str | None, task: Task[Any] | None) -> tuple[Tas
     if name is None:
         raise Fault(f"{path}: names no task; expected a checkpoint of {usable}")
     if task is None and name not in TASKS:
-        raise Fault(f"{path}: its task {name} is none of {', '.join(TASKS)}; with "
-                    "`predict --task FILE`, name the Python file that defines it")
+        raise Fault(f"{path}: its task {name} is not one of {', '.join(TASKS)}; use "
+                    "`predict --task FILE` to name the Python file that defines it")
     if task is not None and task.name != name:
         raise Fault(f"{path}: is a checkpoint of the task {name}, but --task defines {task.name}")
     found = task or TASKS[name]

@@ -1,1 +1,1 @@
-"""The table and the page: what the runs of a folder found."""
+"""The table and the page that show the results of the runs in a folder."""

@@ -1,6 +1,6 @@
-"""The report's figures, each as the text of an inline SVG.
+"""The figures of the report, each as the text of an inline SVG.
 
-Every function takes the details of a task by implementation, and draws those it is given.
+Most functions take the details of a task for each implementation, and draw those that are given.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from comparisons.report.style import (
 
 Details = dict[str, dict[str, Any]]     # by implementation
 
-SMALLEST = 1e-17        # the least that a logarithmic axis shows: 0 has no place on it
-COUNTED = 20            # classes up to which a confusion matrix has room for numbers
-LEVEL = 0.02            # a curve that changes by less, as a part of its value, is shown as level
-BAR = "#bdb8ae"         # of an interval
+SMALLEST = 1e-17        # values below it, such as 0, are drawn at it on logarithmic axes
+COUNTED = 20            # with more classes, a confusion matrix has no room for numbers
+LEVEL = 0.02            # a relative change below this is drawn as nearly constant
+BAR = "#bdb8ae"         # the colour of an interval
 DOTS: dict[str, dict[str, Any]] = {"torch": {"ms": 9, "alpha": 0.55, "mew": 0},
                                    "minigrad": {"ms": 4.5, "zorder": 3, "mew": 0}}
 
 
 def sides(details: Details) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Those that are there in the order in which they are drawn: minigrad on top."""
+    """The implementations in the order of drawing, so that minigrad is on top."""
     return ((impl, details[impl]) for impl in ("torch", "minigrad") if impl in details)
 
 
 def learning_curve(details: Details, key: str, label: str, *, log: bool) -> Markup:
-    """One quantity after each epoch; thin lines are single trainings, strong ones their mean."""
+    """A quantity after each epoch. Thin lines are single trainings, thick lines their mean."""
     with mpl.rc_context(STYLE):
         figure, ax = new_axes()
         lowest, highest, length = np.inf, -np.inf, 1
@@ -75,7 +75,7 @@ def learning_curve(details: Details, key: str, label: str, *, log: bool) -> Mark
             ax.set_ylim(lowest - LEVEL * abs(highest), highest + LEVEL * abs(highest))
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))
         if length == 1:
-            ax.set_xlim(0, 2)           # its ticks would be parts of an epoch
+            ax.set_xlim(0, 2)           # without this, ticks would be at fractions of an epoch
             ax.set_xticks([1])
         ax.legend(*legend_entries(ax), loc="best")
         return svg(figure, label)
@@ -83,7 +83,7 @@ def learning_curve(details: Details, key: str, label: str, *, log: bool) -> Mark
 
 def confusion(targets: Sequence[int], guesses: Sequence[int], classes: Sequence[str],
               label: str) -> Markup:
-    """How often each class (a row) was taken for each other; the shade is the share of the row."""
+    """How often each true class (row) was predicted as each class. Shades are shares of the row."""
     n = len(classes)
     table = np.zeros((n, n), int)
     np.add.at(table, (np.asarray(targets), np.asarray(guesses)), 1)
@@ -136,7 +136,7 @@ def per_class(details: Details, label: str) -> Markup:
 
 
 def split_accuracies(details: Details, label: str) -> Markup:
-    """The accuracy of each split; a line at that of all their test items together."""
+    """The accuracy of each split, and a line at the accuracy on all their test items."""
     with mpl.rc_context(STYLE):
         figure, ax = new_axes()
         for impl, found in sides(details):
@@ -153,7 +153,7 @@ def split_accuracies(details: Details, label: str) -> Markup:
 
 
 def coefficients(details: Details, label: str) -> Markup:
-    """The learned coefficients on the exact ones, with the exact ones' 95% interval if known."""
+    """The learned and the exact coefficients, with 95% intervals of these if known."""
     first = next(iter(details.values()))["coefficients"]
     names, exact = first["names"], np.array(first["exact"])
     rows = np.arange(len(names))[::-1]
@@ -175,7 +175,7 @@ def coefficients(details: Details, label: str) -> Markup:
 
 
 def calibration(details: Details, label: str) -> Markup:
-    """What was predicted against what came true, in tenths of the test items."""
+    """Predicted probabilities and observed frequencies, for groups of test items."""
     with mpl.rc_context(STYLE):
         figure, ax = new_axes(height=3.4)
         ax.plot([0, 1], [0, 1], color=RULE, lw=1.2)
@@ -188,14 +188,14 @@ def calibration(details: Details, label: str) -> Markup:
                   label="95% interval")
         percent(ax.xaxis)
         percent(ax.yaxis)
-        ax.set_xlabel("predicted probability, mean of the group")
-        ax.set_ylabel("share that came true")
+        ax.set_xlabel("mean predicted probability of the group")
+        ax.set_ylabel("observed share of the positive class")
         ax.legend(*legend_entries(ax), loc="upper left")
         return svg(figure, label)
 
 
 def predicted(details: Details, label: str) -> Markup:
-    """Predicted against true values of the test items."""
+    """The predicted and the true values of the test items."""
     with mpl.rc_context(STYLE):
         figure, ax = new_axes(height=3.4)
         for impl, found in sides(details):

@@ -1,7 +1,7 @@
-"""The report's pictures: the classes, what was classified rightly and wrongly, and what the
-network looked at.
+"""The pictures in the report: examples of the classes, correct and wrong classifications, and maps
+of what the network looked at.
 
-Everything is taken from a task's details; whatever they lack is left out.
+Everything comes from the details of a task; what they do not contain is left out.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from comparisons.report.style import AGAINST, FOR
 
 Details = dict[str, dict[str, Any]]     # by implementation
 
-PUBLIC = ("mnist", "mnist-subset", "faces-generated")      # anybody may see these images
+PUBLIC = ("mnist", "mnist-subset", "faces-generated")      # data that anybody may see
 ORANGE_ONLY = f"#b4b4b4,{FOR}"
 BOTH_COLORS = f"{AGAINST},{ORANGE_ONLY}"
-LIKE_RANDOM = 0.5       # a rank correlation with a random network's maps that is too much
-FULL = 0.99             # the part of all places whose colour is not yet full
+LIKE_RANDOM = 0.5       # the rank correlation with a random network's maps must be below this
+FULL = 0.99             # the share of all places whose colour is below its full strength
 MAPS = {"grad_cam": "Grad-CAM", "occlusion": "occlusion"}
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A dozen images of each class, and how many there are."""
+    """A dozen images of each class, and the number of its images."""
 
     rows: list[dict[str, Any]]
-    private: bool                   # whose images may not be for everybody
+    private: bool                   # whether the images are the user's own
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A test image and what it was taken for."""
+    """A test image and its predicted class."""
 
     png: str
     truth: str
     guess: str
     confidence: str
-    other: str                      # what the other implementation took it for; may be empty
+    other: str                      # the class that the other implementation predicts; may be empty
 
     @property
     def right(self) -> bool:
@@ -54,7 +54,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Samples:
-    """Test images by one implementation's verdict."""
+    """Test images that one implementation classifies correctly, and those it misclassifies."""
 
     who: str
     right: list[Sample]
@@ -73,7 +73,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Example:
-    """A test image, what it was taken for, and the maps of what spoke for that."""
+    """A test image, its predicted class, and maps of the evidence for that class."""
 
     truth: str
     guess: str
@@ -85,7 +85,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Maps:
-    """Of each class, one example that was classified rightly and one that was not."""
+    """For each class, one example that was classified correctly and one that was not."""
 
     who: str
     keys: list[Key]
@@ -94,7 +94,7 @@ class Maps:
 
 @dataclass(frozen=True)
 class Check:
-    """Whether the maps of one kind are those of any network: rank correlations with random ones."""
+    """Rank correlations of one kind of map with the maps of networks with random weights."""
 
     impl: str
     who: str
@@ -105,12 +105,12 @@ class Check:
 
 
 def contact_sheet(known: dict[str, Any], dataset: str) -> Sheet | None:
-    """The contact sheet that a task's details hold, if they do."""
+    """The contact sheet in a task's details, if there is one."""
     return Sheet(known["sheet"], dataset not in PUBLIC) if "sheet" in known else None
 
 
 def samples(details: Details) -> Samples | None:
-    """Images classified rightly and wrongly by minigrad, or by PyTorch where it ran alone."""
+    """Images that minigrad, or PyTorch if only it was run, classifies correctly and wrongly."""
     mine = next(impl for impl in NAMES if impl in details)
     known = details[mine]
     if not known.get("samples"):
@@ -134,12 +134,12 @@ def same_items(a: dict[str, Any], b: dict[str, Any]) -> bool:
 
 
 def maps(details: Details) -> Maps | None:
-    """The examples that the details hold, a row a class, drawn on one scale."""
+    """The examples in the details, one row for each class, with one colour scale for all."""
     mine = next(impl for impl in NAMES if impl in details)
     known = details[mine]
     if not known.get("examples"):
         return None
-    # full colour for one place in a hundred: a single strong one would leave all others pale
+    # one place in a hundred has the full colour; scaled by the maximum, most would be pale
     most = {kind: float(np.quantile(np.abs([e[kind] for e in known["examples"]]), FULL)) or 1.0
             for kind in MAPS}
     keys = [Key("Grad-CAM", "0", f"{most['grad_cam']:.2g} logits or more", ORANGE_ONLY),
@@ -147,7 +147,7 @@ def maps(details: Details) -> Maps | None:
                 f"fall by {most['occlusion']:.2g} nats or more", BOTH_COLORS)]
     found: dict[tuple[int, bool], Example] = {}
     for e in known["examples"]:
-        positive = np.maximum(e["grad_cam"], 0).tolist()        # the side that the paper shows
+        positive = np.maximum(e["grad_cam"], 0).tolist()        # as in the paper
         found.setdefault((e["target"], e["guess"] == e["target"]), Example(
             known["classes"][e["target"]], known["classes"][e["guess"]], f"{e['confidence']:.0%}",
             e["png"], overlay(e["png"], positive, most["grad_cam"]),
@@ -159,7 +159,7 @@ def maps(details: Details) -> Maps | None:
 def overlay(png: str, values: Sequence[Sequence[float]], most: float) -> str:
     """A map over its image: orange where it is positive, blue where negative, full at ±most.
 
-    png: a grey image, as base64; so is the result, twice as fine as the image or 96 pixels.
+    png: a grey image in base64. The result is one, too, of twice the size but at least 96 pixels.
     """
     image = Image.open(io.BytesIO(base64.b64decode(png))).convert("L")
     side = max(96, 2 * image.width)
@@ -169,7 +169,7 @@ def overlay(png: str, values: Sequence[Sequence[float]], most: float) -> str:
     color = np.where(strength > 0, *(255 * np.array(mpl.colors.to_rgb(c)) for c in (FOR, AGAINST)))
     alpha = 0.8 * np.clip(np.abs(strength), 0, 1)
     stream = io.BytesIO()
-    # the image paler and flatter, so that the colours and not its shadows are what is dark
+    # lighten the image and reduce its contrast, so that the colours stand out
     paler = 70 + 0.7 * grey
     Image.fromarray((paler + alpha * (color - paler)).astype(np.uint8)).save(stream, "PNG",
                                                                              optimize=True)
@@ -177,7 +177,7 @@ def overlay(png: str, values: Sequence[Sequence[float]], most: float) -> str:
 
 
 def sanity(details: Details) -> list[Check]:
-    """Whether the maps depend on what was learned: how they rank places, against random weights."""
+    """For each kind of map, its rank correlations with the maps of random networks."""
     checks = []
     for impl in NAMES:
         for kind, title in MAPS.items():

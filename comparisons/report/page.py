@@ -1,6 +1,6 @@
-"""`report.html`: what the runs of a folder found, on one page that needs nothing else.
+"""Writes `report.html`, one self-contained page with the results of the runs in a folder.
 
-Python prepares plain data, `templates/` lays them out.
+This module prepares the data; the templates in `templates/` define the layout.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).with_name("templa
 
 @dataclass(frozen=True)
 class Page:
-    """All that the page shows."""
+    """Everything that the page shows."""
 
     sections: list[Section]
     rows: list[table.Row]           # of the summary
-    terms: dict[str, str]           # what the summary's metrics are, by their names
-    made: str                       # by which versions, and when
-    commands: list[tuple[str, list[str]]]       # and the runs that each has made
+    terms: dict[str, str]           # explanations of the metrics in the summary
+    made: str                       # versions and date
+    commands: list[tuple[str, list[str]]]       # and the runs of each
     machine: dict[str, str]
-    memory: str                     # what is measured as peak memory
+    memory: str                     # what peak memory means
 
 
 def write(results: Results) -> Path:
@@ -45,7 +45,7 @@ def write(results: Results) -> Path:
     try:
         page = prepared(results)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise Fault(f"{results.path}: damaged, or of another version "
+        raise Fault(f"{results.path}: damaged, or written by another version "
                     f"({type(error).__name__}: {error})") from error
     write_text(path, TEMPLATES.get_template("page.html").render(page=page, titles=TITLES))
     return path
@@ -69,7 +69,7 @@ def terms(runs: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 
 def made(results: Results) -> str:
-    """By which versions of the two implementations, and when the latest run ended."""
+    """The versions of the implementations, and when the latest run was finished."""
     versions = results.content["environment"]["versions"]
     told = [f"{title} {versions[package]}" for package, title in TITLES.items()
             if package in versions and any(run["impl"] == package for run in results.runs)]
@@ -80,7 +80,7 @@ def made(results: Results) -> str:
 
 
 def commands(runs: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
-    """Each command line that is known, with the runs that are of it."""
+    """Each recorded command line with its runs."""
     found: dict[str, list[str]] = {}
     for impls in table.by_task(runs).values():
         for run in impls.values():
@@ -91,7 +91,7 @@ def commands(runs: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
 
 
 def machine(e: dict[str, Any]) -> dict[str, str]:
-    """An environment block of results.json, a line a fact."""
+    """The environment block of results.json, as names and values to show."""
     shown = {
         "Processor": f"{e['cpu']}, {e['cores']} cores", "GPU": e["gpu"] or "none",
         "Platform": f"{e['platform']}, Python {e['python']}", "NumPy’s BLAS": e["blas"],
@@ -103,8 +103,8 @@ def machine(e: dict[str, Any]) -> dict[str, str]:
 
 
 def memory(results: Results) -> str:
-    """What is measured as peak memory."""
+    """The explanation of the peak memory."""
     said: str = results.content["environment"]["peak_rss"]
     return said if all("rss_before_mb" in run for run in results.runs) else (
-        "The most physical memory that the whole process held during a run, with every library "
-        "loaded by then. Where it is not said, what it held before the run was not recorded.")
+        "The most physical memory that the whole process held during a run, including every "
+        "library loaded by then. For some runs, the memory held before was not recorded.")

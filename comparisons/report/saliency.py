@@ -1,9 +1,10 @@
-"""Which part of an image made the network say what it said, and whether that can be believed.
+"""Maps of the parts of an image that led to a network's prediction, and a check of these maps.
 
-Two answers: Grad-CAM asks the gradient, occlusion covers a part and asks again. Both are made with
-minigrad; weights trained with PyTorch move over, their names being equal. A map may look sensible
-and yet show only where the image has edges, so `sanity` compares it with the maps of networks that
-have learned nothing: it must not be like theirs.
+There are two kinds. Grad-CAM uses the gradient; occlusion covers a part of the image and observes
+how the prediction changes. Both are computed with minigrad, which can load weights trained with
+PyTorch, because their names are equal. A map may look sensible and yet only show the edges in an
+image. Therefore `sanity` compares the maps with those of networks with random weights, which they
+must not resemble.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ from minigrad.nn import Module
 from minigrad.train import predict
 
 GRID = 12               # an occlusion map has 12 × 12 places
-PART = 0.25             # side of the covering square, as a part of the image's
-SHEET = 12              # images a class on the contact sheet
-CHECKED = 48            # test images whose Grad-CAM the sanity check compares
-RANDOM = 3              # networks with random weights that it compares with
+PART = 0.25             # side of the covering square, as a fraction of the image's
+SHEET = 12              # images of each class on the contact sheet
+CHECKED = 48            # test images in the sanity check of Grad-CAM
+RANDOM = 3              # networks with random weights in the sanity check
 
 Explain = Callable[[Module], Array]
 
 
 def grad_cam(model: Module, layer: Module, x: Array, classes: Array) -> Array:
-    """Where `layer` saw what speaks for a class: Σ_k α_k A_k, α_k = mean over places of ∂y_c/∂A_k.
+    """The evidence for a class in a layer: Σ_k α_k A_k, where α_k is the mean of ∂y_c/∂A_k.
 
-    A: the layer's output (N, K, h, w); y_c: the logit of the class. In logits, negative where it
-    speaks against the class; the paper shows the positive part.
+    A: the layer's output (N, K, h, w); y_c: the logit of the class. The mean is over the h × w
+    places. The map is in logits, and negative where a place is evidence against the class.
     Shapes: x (N, C, H, W), classes (N,) → (N, h, w).
     Source: Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2 without its ReLU.
     """
@@ -56,8 +57,8 @@ def grad_cam(model: Module, layer: Module, x: Array, classes: Array) -> Array:
 def occlusion(model: Module, x: Array, classes: Array) -> Array:
     """How much the log-odds of a class fall when a square of the image's mean covers a place.
 
-    The square is a quarter of the image wide and stands in turn on each of 12 × 12 places, cut at
-    the border. Log-odds, ln p / (1 - p), since a probability near 1 hardly moves. In nats.
+    The square is a quarter of the image wide. It is placed at each of 12 × 12 positions and clipped
+    at the border. Log-odds are ln(p / (1 - p)), in nats; a probability near 1 would hardly change.
     Shapes: x (N, C, S, S), classes (N,) → (N, 12, 12).
     Source: Zeiler & Fergus 2014, arXiv 1311.2901, section 4.2.
     """
@@ -76,7 +77,7 @@ def occlusion(model: Module, x: Array, classes: Array) -> Array:
 
 
 def log_odds(logits: Array, classes: Array) -> Array:
-    """ln p / (1 - p) of one class a row: its logit, less the log-sum-exp of the others."""
+    """ln(p / (1 - p)) of one class in each row: its logit minus the log-sum-exp of the others."""
     logits, rows = logits.astype(np.float64), np.arange(len(logits))
     mine = logits[rows, classes]
     logits[rows, classes] = -np.inf
@@ -85,7 +86,7 @@ def log_odds(logits: Array, classes: Array) -> Array:
 
 
 def rank_correlation(a: Array, b: Array) -> Array:
-    """Spearman's ρ of each map in `a` with its like in `b`; 0 where a map is the same all over.
+    """Spearman's ρ of each map in `a` with the same map in `b`; 0 if either is constant.
 
     Shapes: a, b (N, h, w) → (N,).
     """
@@ -99,7 +100,7 @@ def rank_correlation(a: Array, b: Array) -> Array:
 def sanity(explain: Explain, trained: Module, random: Iterable[Module]) -> list[float]:
     """The mean rank correlation of the trained network's maps with each random network's.
 
-    Near 0, the maps come from what was learned. Near 1 or -1, they would be there without.
+    Near 0, the maps depend on what was learned; near 1 or -1, they do not.
     Source: Adebayo et al. 2018, arXiv 1810.03292, model parameter randomization.
     """
     maps = explain(trained)
@@ -110,7 +111,7 @@ def sanity(explain: Explain, trained: Module, random: Iterable[Module]) -> list[
 
 def pictures(task: Task[Any], data: Data, trained: Sequence[Trained], options: Options
              ) -> dict[str, Any]:
-    """For details.json: a contact sheet; and maps of networks whose `features` end with a pool."""
+    """For details.json: a contact sheet, and maps if the network's `features` end in a pool."""
     if data.x.ndim != 4:
         return {}
     found: dict[str, Any] = {"sheet": contact_sheet(data)}
@@ -137,7 +138,7 @@ def pictures(task: Task[Any], data: Data, trained: Sequence[Trained], options: O
              "grad_cam": cams[i].round(4).tolist(), "occlusion": drops[i].round(3).tolist()}
             for i, row in enumerate(rows)]
     first, model = trained[0].split, network(0, trained[0].weights)
-    # seeds that no training has: a network is like the random one that it began as
+    # seeds that no training used: a network resembles the one from which it started
     random = [network(options.seed + len(trained) + i) for i in range(RANDOM)]
     x, y = first.x_test[:CHECKED], first.y_test[:CHECKED]
     few = slice(len(data.classes))
@@ -148,13 +149,13 @@ def pictures(task: Task[Any], data: Data, trained: Sequence[Trained], options: O
 
 
 def last_map(model: Any) -> Module:
-    """The layer before the last pool: its maps are the deepest that still have places."""
+    """The layer before the last pool, the deepest whose output still has places."""
     layer: Module = model.features[-2]
     return layer
 
 
 def chosen(trained: Sequence[Trained], classes: int) -> list[tuple[int, list[int]]]:
-    """Of each class the surest right and the surest wrong reading: test rows, a training each."""
+    """For each class, the most confident correct and wrong prediction: (training, test rows)."""
     which = np.concatenate([np.full(len(t.outputs), k) for k, t in enumerate(trained)])
     row = np.concatenate([np.arange(len(t.outputs)) for t in trained])
     truth = np.concatenate([t.split.y_test for t in trained])
@@ -166,7 +167,7 @@ def chosen(trained: Sequence[Trained], classes: int) -> list[tuple[int, list[int
 
 
 def contact_sheet(data: Data) -> list[dict[str, Any]]:
-    """Of each class, how many images there are, and a dozen: of as many persons, where known."""
+    """For each class, the number of its images and a dozen of them, of as many persons."""
     y = data.y if data.y_test is None else np.concatenate([data.y, data.y_test])
     sheet = []
     for c, name in enumerate(data.classes):

@@ -1,9 +1,10 @@
-"""What the page shows of one task, as plain data: taken from the records of its runs and from
-their details, never from the task itself.
+"""The data that the page shows about one task.
 
-A task of the user's own has whatever keys it likes in its details. These are drawn if they are
-there: `coefficients` (names, learned, exact, half_width), `calibration`, `fit` (truth, predicted),
-`targets` and `guesses` with `classes`, `per_class`, `splits`; and every quantity of the history.
+They come from the records of its runs and from their details, never from the task itself.
+
+The details of a user's task may have any keys. The report draws these if they are present:
+`coefficients` (names, learned, exact, half_width), `calibration`, `fit` (truth, predicted),
+`targets` and `guesses` with `classes`, `per_class`, `splits`, and every quantity of the history.
 """
 
 from __future__ import annotations
@@ -21,23 +22,25 @@ from comparisons.tasks.task import Headline
 Runs = dict[str, dict[str, Any]]        # by implementation
 
 CURVES = {
-    "loss": ("Training loss", "The mean loss of the training examples, epoch by epoch."),
+    "loss": ("Training loss", "The mean loss of the training examples in each epoch."),
     "test_accuracy": ("Test accuracy", "The accuracy on the test items after each epoch. It is "
-                      "only watched: it decides nothing, and the last epoch is the one judged."),
+                      "only recorded: the model is evaluated after the last epoch in any case."),
     "coefficient_error": ("Distance from the exact coefficients", "The largest absolute "
                           "difference between a learned coefficient and the exact one, after each "
-                          "epoch. Near 1e-15 only rounding is left."),
+                          "epoch. Near 1e-15, only rounding errors are left."),
 }
 SEVERAL = " Thin lines are single trainings, thick ones their {}mean."
-HELD_OUT = {"person": "Whole persons are held out.", "clip": "Whole recordings are held out.",
-            "random": "Single images are held out.", "given": "The split is the data’s own."}
-KEPT = ("fold", "epoch", "seconds")     # of an epoch's line in the history: what is no quantity
+HELD_OUT = {"person": "Whole persons are held out for the test.",
+            "clip": "Whole recordings are held out for the test.",
+            "random": "Single images are held out for the test.",
+            "given": "The split is the one that comes with the data."}
+KEPT = ("fold", "epoch", "seconds")     # keys of the history that are not quantities
 UNKNOWN = "not recorded"
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A large figure and whose it is."""
+    """A large figure and the name of what it belongs to."""
 
     figure: str
     who: str
@@ -56,7 +59,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Fact:
-    """Something to know of each run; one value for both where they are alike."""
+    """A fact about each run; a single value if it is equal for both."""
 
     name: str
     values: list[str]
@@ -70,7 +73,7 @@ class Section:
     title: str
     source: str
     quick: bool
-    label: str                      # of the tiles
+    label: str                      # the heading of the tiles
     tiles: list[Tile]
     overlap: str
     charts: list[Chart]
@@ -84,7 +87,7 @@ class Section:
 
 
 def section(name: str, runs: Runs, details: Runs, *, sheet: bool) -> Section:
-    """A task's section. sheet: with the contact sheet of its dataset."""
+    """The section of a task. sheet: whether it shows the contact sheet of its dataset."""
     runs, details = ({impl: of[impl] for impl in NAMES if impl in of} for of in (runs, details))
     some, known = next(iter(runs.values())), next(iter(details.values()))
     headline = Headline(**some["headlines"][0]) if some["headlines"] else None
@@ -103,7 +106,7 @@ def capital(words: str) -> str:
 
 
 def tiles(headline: Headline, runs: Runs) -> list[Tile]:
-    """A metric by each side, with its interval if it has one, and the references."""
+    """A metric for each implementation, with its interval if known, and the references."""
     made = []
     for impl, run in runs.items():
         metrics = run["metrics"]
@@ -121,7 +124,7 @@ def tiles(headline: Headline, runs: Runs) -> list[Tile]:
 
 
 def overlap(run: dict[str, Any]) -> str:
-    """What test images share with training images, where that is known."""
+    """A sentence on what test images share with training images, if that is known."""
     words = {"person": "show a person who is also in the training images",
              "clip": "come from a recording that is also in the training images"}
     shares = [f"{run['metrics'][f'{kind}_overlap']:.1%} {what}" for kind, what in words.items()
@@ -134,7 +137,7 @@ def overlap(run: dict[str, Any]) -> str:
 # ---- figures -------------------------------------------------------------------------------------
 
 def charts(name: str, details: Runs) -> Iterator[Chart]:
-    """A task's figures, as far as its details have what they show."""
+    """The figures for which the details of a task contain the data."""
     def having(*keys: str) -> Runs:
         return {impl: found for impl, found in details.items() if all(map(found.get, keys))}
 
@@ -145,41 +148,45 @@ def charts(name: str, details: Runs) -> Iterator[Chart]:
                     + " Grey bars are the 95% intervals of the exact ones." * bars,
                     figures.coefficients(found, f"{name}: coefficients"))
     if found := having("calibration"):
-        yield Chart("Calibration", "Whether predicted probabilities come true. The test "
-                    "items are sorted by their predicted probability and cut into groups of equal "
-                    "size; on the diagonal, each group’s mean prediction is the share that came "
-                    "true. Grey bars are Wilson’s 95% intervals of that share.",
+        yield Chart("Calibration", "Whether predicted probabilities agree with observed "
+                    "frequencies. The test items are sorted by their predicted probability and "
+                    "divided into groups of equal size; on the diagonal, the mean prediction of a "
+                    "group equals the share of the positive class in it. Grey bars are Wilson’s "
+                    "95% intervals of that share.",
                     figures.calibration(found, f"{name}: calibration"))
     if found := having("fit"):
-        yield Chart("Predicted and true values", "A dot is a test item; on the line, the "
-                    "prediction is exact.", figures.predicted(found, f"{name}: predicted and true"))
+        yield Chart("Predicted and true values", "Each dot is a test item; on the line, "
+                    "the prediction is exact.",
+                    figures.predicted(found, f"{name}: predicted and true"))
     for impl, d in having("targets", "guesses", "classes").items():
         title = f"Confusion matrix, {TITLES[impl]}"
-        yield Chart(title, "How many test items of the class at the left were put into the "
-                    "class below. The darker a field, the larger its share of its row.",
+        yield Chart(title, "The number of test items of the true class (row) for "
+                    "which the model predicted the class below (column). The darker a field, the "
+                    "larger its share of its row.",
                     figures.confusion(d["targets"], d["guesses"], d["classes"],
                                       f"{name}: {title}"))
     if found := having("per_class", "classes"):
         yield Chart("Recall and F1 of each class", "Recall (dot) is the share of a class’s "
-                    "items that were recognised; precision is the share of the items put into a "
-                    "class that belong there; F1 (ring) is the harmonic mean of the two. The "
-                    "number after a class is that of its test items.",
+                    "items that were recognised. Precision is the share of correct predictions "
+                    "among all predictions of the class. F1 (ring) is the harmonic mean of the "
+                    "two. The number after each class is the number of its test items.",
                     figures.per_class(found, f"{name}: recall and F1"))
     if found := {impl: d for impl, d in details.items() if len(d.get("splits", ())) > 1}:
-        yield Chart("Test accuracy of each split", "A dot is one training, judged on its "
-                    "own test items; the line is the accuracy on all test items together.",
+        yield Chart("Test accuracy of each split", "Each dot is one training, evaluated on "
+                    "its own test items. The line is the accuracy on all test items together.",
                     figures.split_accuracies(found, f"{name}: accuracy of each split"))
 
 
 def curves(name: str, details: Runs) -> Iterator[Chart]:
-    """A learning curve of each quantity of the history."""
+    """A learning curve for each quantity in the history."""
     first = {impl: d["history"][0] for impl, d in details.items()}
     for key in dict.fromkeys(k for entry in first.values() for k in entry if k not in KEPT):
         found = {impl: details[impl] for impl, entry in first.items() if key in entry}
         values = [entry[key] for d in found.values() for entry in d["history"]]
         several = any(entry["fold"] != first[impl]["fold"]
                       for impl, d in found.items() for entry in d["history"])
-        title, note = CURVES.get(key, (capital(key.replace("_", " ")), "After each epoch."))
+        title, note = CURVES.get(key, (capital(key.replace("_", " ")),
+                                       "The values after each epoch."))
         log = key.endswith(("loss", "error")) and min(values) >= 0
         yield Chart(title, note + SEVERAL.format("geometric " * log) * several,
                     figures.learning_curve(found, key, f"{name}: {title}", log=log))
@@ -188,7 +195,7 @@ def curves(name: str, details: Runs) -> Iterator[Chart]:
 # ---- what to know of the runs --------------------------------------------------------------------
 
 def facts(runs: list[dict[str, Any]]) -> list[Fact]:
-    """How each was trained, how long it took, and by which command."""
+    """How each run was trained, how long it took, and which command started it."""
     told = {
         "Trainings": [trainings(r) for r in runs],
         "Batch size": [f"{r['batch_size']:,}" for r in runs],

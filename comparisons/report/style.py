@@ -1,4 +1,4 @@
-"""How every plot of the project looks: its colours, its fonts and its axes."""
+"""The common style of all plots: colours, fonts and axes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from comparisons.implementations import TITLES
 
 INK, FAINT, RULE = "#22211f", "#77736b", "#dedad2"
 COLORS = {"minigrad": "#0b6e69", "torch": "#e08a4f"}
-# PyTorch's line is wide and pale, minigrad's thin and on top: where they agree, both are seen
+# PyTorch's line is wide and pale, minigrad's is thin and on top, so that both can be seen
 LINES: dict[str, dict[str, Any]] = {
     "torch": {"lw": 5, "alpha": 0.55, "solid_capstyle": "round"},
     "minigrad": {"lw": 1.6, "zorder": 3}}
-# blue and orange look different to people with any kind of colour vision, and neither is grey
+# blue and orange can be distinguished with any kind of colour vision
 FOR, AGAINST = "#f08000", "#2a6fdb"
 SHADES = LinearSegmentedColormap.from_list("page", ["#ffffff", "#cfe3e0", COLORS["minigrad"]])
 STYLE: dict[Any, Any] = {
@@ -38,15 +38,15 @@ STYLE: dict[Any, Any] = {
 
 
 def new_axes(width: float = 4.8, height: float = 2.9) -> tuple[Figure, Axes]:
-    """A figure, its size in inches, and its only axes."""
+    """A figure and its only axes. width, height: in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
 
 def svg(figure: Figure, label: str) -> Markup:
-    """The figure as an inline SVG in the page's font, at its own size or, on a phone, smaller.
+    """The figure as an inline SVG in the page's font, no wider than the screen.
 
-    label: what the figure is called for those who cannot see it.
+    label: a description for people who cannot see the figure.
     """
     stream = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
@@ -58,7 +58,7 @@ def svg(figure: Figure, label: str) -> Markup:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     head, body = text.removeprefix("<svg").split(">", 1)
     head = re.sub(r' (?:width|height)="[^"]*"', "", head)
-    width = round(figure.get_figwidth() * 96)           # CSS has 96 pixels an inch
+    width = round(figure.get_figwidth() * 96)           # CSS has 96 pixels per inch
     return Markup(f'<svg role="img" aria-label="{escape(label)}" style="max-width:{width}px"'
                   f"{head}>{body}")                 # Matplotlib has escaped what it wrote
 
@@ -75,7 +75,7 @@ def plain_log(axis: Axis) -> None:
 
 
 def name_rows(ax: Axes, names: Sequence[str], rows: Sequence[int] | None = None) -> None:
-    """Name the rows of a plot at its left, the first at the top if no places are given."""
+    """Label the rows of a plot at its left. Without `rows`, the first label is at the top."""
     ax.set_yticks(range(len(names)) if rows is None else rows, names)
     ax.tick_params(axis="y", labelcolor=INK)
     ax.grid(visible=False, axis="y")
@@ -84,7 +84,7 @@ def name_rows(ax: Axes, names: Sequence[str], rows: Sequence[int] | None = None)
 
 
 def legend_entries(ax: Axes) -> tuple[list[Artist], list[str]]:
-    """What is in the legend: minigrad, PyTorch, and the rest, however they were drawn."""
+    """The entries of the legend: minigrad, PyTorch, then all others, in any order of drawing."""
     titles = list(TITLES.values())
 
     def place(entry: tuple[Artist, str]) -> int:

@@ -1,4 +1,4 @@
-"""The final table: each task's metrics by minigrad, by PyTorch and by the reference."""
+"""The final table: the metrics of each task in minigrad, in PyTorch and for the reference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEADER = ("task", "data", "metric", "minigrad", "PyTorch", "reference", "minigra
 
 
 class Row(NamedTuple):
-    """One line of the table, its cells as they are shown; a column of HEADER each."""
+    """One line of the table, with a cell for each column of HEADER."""
 
     task: str
     data: str
@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 
 def by_task(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Runs as {task: {implementation: run}}: the five systems in their order, then the others."""
+    """The runs as {task: {implementation: run}}, the five systems first and in their order."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for run in sorted(runs, key=lambda run: (
             TASK_NAMES.index(run["task"]) if run["task"] in TASK_NAMES else len(TASK_NAMES))):
@@ -35,7 +35,7 @@ def by_task(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any
 
 
 def rows(runs: Sequence[dict[str, Any]]) -> list[Row]:
-    """One row a headline of each task; task, data and seconds stand in its first."""
+    """A row for each metric of each task. Only the first shows the task, the data and the times."""
     lines = []
     for name, impls in by_task(runs).items():
         some = next(iter(impls.values()))
@@ -50,7 +50,7 @@ def rows(runs: Sequence[dict[str, Any]]) -> list[Row]:
 
 def of_headline(headline: Headline, impls: dict[str, dict[str, Any]], some: dict[str, Any]
                 ) -> tuple[str, str, str, str]:
-    """What a metric is called, what it is on either side, and its reference."""
+    """The name of a metric, its value for each implementation, and its reference."""
     minigrad, torch = (f"{impls[impl]['metrics'][headline.metric]:{headline.format}}"
                        if impl in impls else "–" for impl in NAMES)
     reference = some["baselines"][headline.baseline]
@@ -59,7 +59,7 @@ def of_headline(headline: Headline, impls: dict[str, dict[str, Any]], some: dict
 
 
 def counts(run: dict[str, Any]) -> str:
-    """What was learned from and tested on, in a few words."""
+    """The dataset and the numbers of training and test items, in a few words."""
     items = (f"{run['n_test']:,} in {run['folds']} folds" if run.get("folds")
              else f"{run['n_train']:,} + {run['n_test']:,}")
     if run.get("repeats", 1) > 1:

@@ -1,7 +1,7 @@
-"""Taking turns: the sides of a comparison run in one process, block after block, until time is up.
+"""Times the sides of a comparison in turn: they alternate in one process, in blocks of steps.
 
-The sides alternate, so that a machine that slows down slows all of them. At each change, one block
-of steps is not timed, because the other side's threads still spin and its data fill the cache.
+Thus, a machine that slows down affects all of them. After each change, one block of steps is not
+timed, because the other side's threads are still active and its data fill the cache.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from comparisons.datasets.base import Array
 
 MIN_ROUNDS, MAX_ROUNDS = 5, 400
-SHORTEST = 4e-3                         # seconds that a block takes at least
+SHORTEST = 4e-3                         # minimum duration of a block in seconds
 
 Repeat = Callable[[int], tuple[float, ...]]
 """Runs a step a given number of times; returns the mean seconds of each part of it."""

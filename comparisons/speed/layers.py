@@ -1,8 +1,8 @@
 """Each layer by itself: forward and backward, in minigrad and in PyTorch, beside the limits.
 
-The layers are those of the models. Each receives what reaches it in a training step: its own input,
-in the layout in which the layer before left it, and its own gradient. A layer that a model has
-several times is measured once. The loss and the optimiser's step follow.
+The layers are those of the models. Each receives the same input as in a training step, in
+the memory layout that the layer before it produces, and the same gradient. A layer that occurs
+several times in a model is measured once. The loss and the optimiser's step follow.
 
 Operations are counted as in the textbook's sum, two for each product, for convolutions and linear
 layers; those of other layers do not matter. Bytes count each array once: the input, the parameters
@@ -40,7 +40,7 @@ Grad = Callable[..., Sequence[Any]]
 
 @dataclass
 class Work:
-    """Something of one implementation to be timed, and its operations and bytes."""
+    """A part of a model in one implementation, with its operations and bytes."""
 
     title: str
     shape: tuple[int, ...]              # of its input

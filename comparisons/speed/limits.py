@@ -1,4 +1,4 @@
-"""What the machine can do at best, measured in the same run: matrix products and copies."""
+"""The limits of the machine, measured in the same run: matrix products and copies."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ NOTES = {"models": models.NOTES, "layers": layers.NOTES, "scaling": scaling.NOTE
 
 def main(what: str, tasks: Sequence[str], seed: int, threads: Sequence[int] = (),
          json_file: Path | None = None, plot_file: Path | None = None) -> int:
-    """Measure models, layers, scaling or the walk; return 1 if losses that must agree came apart.
+    """Measure models, layers, scaling or the walk; return 1 if the losses do not agree.
 
     threads: the numbers of threads to measure with, one after the other, for BLAS, Numba and
     PyTorch alike. If there are none, each library uses as many as it chooses.
@@ -50,7 +50,7 @@ def main(what: str, tasks: Sequence[str], seed: int, threads: Sequence[int] = ()
     wrong = [row["title"] for row in report["rows"]
              if not row.get("loss_difference", 0) <= models.LOSS_BOUND]
     if wrong:
-        print(f"The losses came apart by more than {models.LOSS_BOUND:g} of how far they moved: "
+        print(f"The losses differ by more than {models.LOSS_BOUND:g} of their own change: "
               f"{', '.join(wrong)}")
     return int(bool(wrong))
 

@@ -1,12 +1,12 @@
 """Training steps of every model: in minigrad, in PyTorch, and in PyTorch with torch.compile.
 
 A step is zero_grad, forward, loss, backward and an Adam step, in float32. All sides start from the
-same weights and see the same batch, and their first losses are compared, because a step that
-computes something else is not fast. Compilation and the first steps (the warm-up) are not timed.
+same weights and see the same batch, and their first losses are compared, because the time of a step
+means nothing if its result is wrong. Compilation and the first steps (the warm-up) are not timed.
 
-Memory is the peak of a new process that takes a few steps with one implementation alone: the whole,
-and the part above what the process held before. "Before" means after a few steps of a small network
-with one image, so that this part includes neither PyTorch's nor Numba's own size.
+Memory is the peak of a new process that takes a few steps with one implementation alone: the whole
+peak, and the part above what the process held before. "Before" means after a few steps of a small
+network with one image, so that this part does not include the size of PyTorch or Numba themselves.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LOSS_BOUND = 0.05                       # as a share of how far the loss moves i
 ADAM_LR = 1e-3
 SIDES = ("minigrad", "torch", "compiled")
 BATCH = 100                             # of a case that names none
-FACES = 48                              # pixels: larger faces are these, enlarged
+FACES = 48                              # pixels; larger images are enlarged from this size
 
 Step = Callable[[], float]
 
@@ -62,7 +62,7 @@ CASES = (Case("regression"), Case("diabetes"), Case("mnist-mlp"), Case("mnist-cn
          Case("dexpression", 32, 48, "compact"), Case("dexpression", 32, 48, "paper"),
          Case("dexpression", 32, 96, "paper"), Case("dexpression", 16, 224, "paper"),
          Case("dexpression", 32, 224, "paper"))
-LOADED = Case("mnist-cnn", 1)           # after its steps, a process has loaded what it needs
+LOADED = Case("mnist-cnn", 1)           # its steps load everything that a process needs
 
 
 def batch_of(case: Case, seed: int) -> Data:
@@ -127,9 +127,9 @@ def stepper(case: Case, data: Data, side: str, seed: int) -> Step:
 
 def measure(case: Case, seed: int, sides: Sequence[str] = SIDES, seconds: float = SECONDS
             ) -> dict[str, Any]:
-    """The times of each side in ms, ratios of medians, and how far the losses came apart.
+    """The times of each side in ms, ratios of medians, and the difference of the losses.
 
-    If torch.compile fails, the reason stands in place of the times.
+    If torch.compile fails, the row contains the reason instead of the times.
     """
     data = batch_of(case, seed)
     steps = {side: stepper(case, data, side, seed) for side in sides}
@@ -210,8 +210,8 @@ HEADER = (f"{'model':27}{'batch':>6}{'minigrad ms':>25}{'PyTorch ms':>25}{'compi
           f"{'ratio':>8}{'compiled':>10}{'losses':>9}{'memory MB':>15}{'whole':>14}")
 NOTES = """\
 ms: median (first quartile … third quartile) of a training step. ratio: PyTorch's time over
-minigrad's, for PyTorch as it is and for torch.compile; above 1, minigrad is faster. losses: how far
-they came apart in the first steps, relative to how far the loss moved. memory: minigrad/PyTorch,
+minigrad's, for PyTorch as it is and for torch.compile; above 1, minigrad is faster. losses: their
+largest difference in the first steps, relative to the change of the loss. memory: minigrad/PyTorch,
 the peak of a process with that implementation alone, above what it held before the model existed;
 whole: the peak itself."""
 

@@ -20,8 +20,8 @@ HEADER = (f"{'model':27}{'batch':>6}{'minigrad ms':>25}{'PyTorch ms':>25}"
           f"{'minigrad µs per item':>21}{'PyTorch':>10}{'ratio':>8}{'losses':>9}")
 NOTES = """\
 ms: median (first quartile … third quartile) of a training step. ratio: PyTorch's time over
-minigrad's. losses: how far they came apart in the first steps, relative to how far the loss
-moved."""
+minigrad's. losses: their largest difference in the first steps, relative to the change of the
+loss."""
 
 
 def run(batch_cases: Sequence[Case], size_cases: Sequence[Case], seed: int

@@ -4,8 +4,8 @@ It is the 3×3 convolution of the MNIST network from 32 to 64 channels of 14×14
 in float32, forward and without bias: y[n, o, h, v] = Σ_cij w[o, c, i, j] · x[n, c, h + i, v + j].
 For every step, operations are counted as in this sum, two for each product.
 
-The measurements at the end are of what such a sum does not show: what fresh memory costs, and what
-the engine adds to an op.
+The last measurements show costs that are not part of this sum: those of fresh memory, and those
+that the engine adds to an op.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ Compute = Callable[[Array, Array, Array], None]
 IMAGES, CHANNELS, OUTS, SIDE = 100, 32, 64, 14
 LOOPED = 4, 1                   # output channels and images that the loops in Python compute
 SECONDS = 1.5                   # to spend on each step
-FRESH = 2**26                   # bytes, so many that malloc returns them to the system when freed
-CHAIN, BACKWARDS = 1000, 50     # ops, and how often to go backward through them
+FRESH = 2**26                   # bytes: freed blocks of this size are returned to the system
+CHAIN, BACKWARDS = 1000, 50     # number of ops, and of backward passes through them
 
 
 # ---- the steps: x padded (N, C, H + 2, W + 2), w (O, C, 3, 3) → y (N, O, H, W) -------------------
@@ -86,7 +86,7 @@ def image_by_image(x: Array, w: Array, y: Array) -> None:
 # ---- the kernels: x and y as (N, C, H, W), in memory batch last ----------------------------------
 
 def all_images(x: Array, w: Array, y: Array) -> None:
-    x, y = batch_last(x), batch_last(y)                                     # as they lie: no copy
+    x, y = batch_last(x), batch_last(y)                                     # no copy: already so
     block = 1, SIDE // 2                                                    # half a row, 100 images
     lines = w[0].size + len(w)                                              # of columns, of product
     scratch = empty((thread_count(), lines * block[1] * x.shape[-1]), x.dtype)
@@ -106,7 +106,7 @@ GEOMETRY = Geometry((3, 3), (1, 1), (1, 1), (1, 1), 1, (SIDE, SIDE), (SIDE, SIDE
 
 @cache
 def compiled(compute: Compute, parallel: bool = False) -> Compute:
-    """A step compiled by Numba, which shares each `prange` out among threads if asked to."""
+    """A step compiled by Numba, optionally with each `prange` divided among threads."""
     dispatcher: Compute = numba.njit(parallel=parallel)(compute)
     return dispatcher
 

@@ -1,1 +1,1 @@
-"""The tasks: all that each system is, written once for either implementation."""
+"""The tasks: everything that defines a system, written once for both implementations."""

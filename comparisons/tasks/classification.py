@@ -1,4 +1,4 @@
-"""What tasks share that put items into classes: the loss, the linear reference and the verdict."""
+"""What classification tasks share: the loss, the linear reference and the evaluation."""
 
 from __future__ import annotations
 
@@ -20,34 +20,35 @@ from comparisons.tasks.task import Details, Headline, Loss, Metrics, OptionsT, S
 
 ACCURACY = Headline(
     "accuracy", "test_accuracy", "linear classifier", "linear_accuracy",
-    explanation="The share of test items put into the right class. The reference is a linear "
-    "classifier: multinomial logistic regression on the items’ values as they are (an image’s "
-    "pixels), fitted by scikit-learn to the same training items, with an L2 penalty.")
+    explanation="The share of test items that are classified correctly. The reference is a linear "
+    "classifier: multinomial logistic regression on the values of the items (the pixels of an "
+    "image), fitted by scikit-learn to the same training items, with an L2 penalty.")
 WILSON = ("The interval of the accuracy is Wilson’s (1927), which treats the test items as "
           "independent.")
-COMMONEST = ("“Always the commonest class” is the accuracy of answering, for every test item, the "
+COMMONEST = ("“Always the commonest class” is the accuracy of predicting, for every test item, the "
              "class that most training items have.")
 
 
 class ClassificationTask(Task[OptionsT]):
-    """Items in, one of a few classes out. The model's outputs are logits, (N, classes)."""
+    """A task whose model assigns each item to a class. Its outputs are logits, (N, classes)."""
 
     headlines: tuple[Headline, ...] = (ACCURACY,)
     notes: tuple[str, ...] = (WILSON, COMMONEST)
-    linear_c = 0.1      # inverse strength of the linear reference's penalty, by validation on
-                        # training images: the best of 0.01, 0.1 and 1 for digits, near it for faces
+    linear_c = 0.1      # inverse strength of the linear reference's penalty. Of 0.01, 0.1 and 1,
+                        # it is the best for digits, by validation on training images, and nearly
+                        # the best for faces
 
     def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
         loss: Loss = implementation.functional.cross_entropy
         return loss
 
     def watch(self, implementation: Implementation, model: object, split: Split) -> Metrics:
-        # not by `outputs`, which may compute twice: a curve costs this time after every epoch
+        # not `outputs`, which may compute everything twice, and would do so after every epoch
         guesses = implementation.predict(model, split.x_test).argmax(1)
         return {"test_accuracy": float(np.mean(guesses == split.y_test))}
 
     def baselines(self, data: Data, splits: Sequence[Split]) -> Metrics:
-        """The commonest class, and a linear classifier on the items as they are."""
+        """The accuracy of the commonest class, and that of a linear classifier."""
         truth = np.concatenate([s.y_test for s in splits])
         majority = np.concatenate([np.full(len(s.y_test), np.bincount(s.y).argmax())
                                    for s in splits])
@@ -61,7 +62,7 @@ class ClassificationTask(Task[OptionsT]):
         rows, truth, probability = readings(trained)
         guesses, confidence = probability.argmax(1), probability.max(1)
         right = guesses == truth
-        known = len(np.unique(rows))            # an item that is tested in every repeat counts once
+        known = len(np.unique(rows))            # repetitions do not make more items
         low, high = wilson(round(right.mean() * known), known)
         confusion = confusion_matrix(truth, guesses, len(data.classes))
         scores = per_class(confusion)
@@ -79,18 +80,18 @@ class ClassificationTask(Task[OptionsT]):
 
 
 def readings(trained: Sequence[Trained]) -> tuple[Array, Array, Array]:
-    """Of all test items of all trainings: their rows in the data, their classes, and the
-    probability of each class, (N, classes)."""
+    """The test items of all trainings: their rows in the data, their true classes, and the
+    predicted probabilities, (N, classes)."""
     return (np.concatenate([t.split.test_rows for t in trained]),
             np.concatenate([t.split.y_test for t in trained]),
             softmax(np.concatenate([t.outputs for t in trained])))
 
 
 def linear_guesses(split: Split, c: float) -> Array:
-    """What multinomial logistic regression on the items' values says of the split's test part."""
+    """The classes that multinomial logistic regression predicts for the split's test items."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    with warnings.catch_warnings():     # the last digits of a reference are not worth the minutes
+    with warnings.catch_warnings():     # full convergence would take minutes and change little
         warnings.simplefilter("ignore", ConvergenceWarning)
         classifier = LogisticRegression(C=c, max_iter=100, tol=1e-3)
         classifier.fit(split.x.reshape(len(split.x), -1), split.y)

@@ -1,8 +1,9 @@
 """DeXpression (Burkert et al. 2015): facial expressions, seven classes, split by person.
 
-The frames of one clip are near copies of each other, and people keep their faces. A split over
-images therefore tests memory: it gives the paper's 99.6%. By default whole persons are held out;
-`--protocol` chooses, and what test images share with training is measured and printed.
+The frames of one clip (one recording) are nearly equal, and the faces of one person are similar. A
+random split of the images therefore tests memory, and yields the paper's 99.6%. By default, the
+persons in the test set do not occur in training. `--protocol` selects other splits. How many test
+images share their person or their clip with training is measured and printed.
 """
 
 from __future__ import annotations
@@ -38,16 +39,16 @@ from comparisons.tasks.task import (
 from minigrad import checkpoint
 from minigrad.data import transforms
 
-EPOCHS = 16             # what two minutes allow both sides; docs/dexpression.md takes 24
+EPOCHS = 16             # two minutes for both implementations; docs/dexpression.md uses 24
 BATCH_SIZE = 32
 LR = 2e-3               # the peak of the cycle
 SIZE, GPU_SIZE = 48, 224     # px: CK+48's, and the paper's
-SMOOTHING = 0.1         # of the labels: an expression is rarely pure
-AVERAGING = 0.99        # decay of the weights' moving average: it looks back about three epochs
-BALANCE = 0.5           # an image weighs as (size of its class)^-BALANCE
-ROTATE, SCALE, SHIFT = 12, 0.12, 0.08   # degrees, and parts of the image: a face is never centred
-LIGHT, NOISE = 0.2, 0.015               # of brightness and contrast; standard deviation
-COVERED = (0.02, 0.16)  # part of the image that is covered, in every second one
+SMOOTHING = 0.1         # label smoothing: an expression is rarely pure
+AVERAGING = 0.99        # decay of the weights' moving average, which spans about three epochs
+BALANCE = 0.5           # the weight of an image in the loss is (size of its class)^-BALANCE
+ROTATE, SCALE, SHIFT = 12, 0.12, 0.08   # degrees; fractions of the image, in size and in position
+LIGHT, NOISE = 0.2, 0.015               # change of brightness and contrast; standard deviation
+COVERED = (0.02, 0.16)  # fraction of the image that is covered, in every second image
 
 
 def which_frames(word: str) -> str:
@@ -60,18 +61,22 @@ def which_frames(word: str) -> str:
 class DexpressionOptions(Options):
     protocol: str = choice(
         "person", PROTOCOLS,
-        "what is kept apart (default: person); given: the split that comes with the data")
-    folds: int | None = flag(None, at_least(2), "K", "cross-validate (default: hold one fifth out)")
-    repeats: int = flag(1, at_least(1), "R", "split anew so many times (default: 1)")
+        "how to split: random images, whole clips (recordings), whole persons, or as given with "
+        "the data (default: person)")
+    folds: int | None = flag(None, at_least(2), "K", "number of folds of the cross-validation "
+                             "(default: none; one fifth of the data is held out once)")
+    repeats: int = flag(1, at_least(1), "R", "number of repetitions, each with new splits "
+                        "(default: 1)")
     size: int | None = flag(None, at_least(16, 512), "PX", "height and width of the images "
-                            f"(default: {SIZE}; {GPU_SIZE} for the paper's network on a GPU)")
-    frames: str | None = flag(None, which_frames, "WHICH", "of each recording last:N, peak or "
-                              "neutral-to-peak (default: last:3)")
-    variant: str = choice("compact", ("paper", "compact"), "the network (default: compact)")
-    casts: int | None = flag(None, at_least(1), "N", "draw so many sets of generated faces, each "
-                             "of other persons (default: 1)")
-    start: str | None = flag(None, str, "CHECKPOINT", "begin with its weights, such as those of a "
-                             "run on the generated faces", alone=True)
+                            f"in pixels (default: {SIZE}, or {GPU_SIZE} for the paper's network on "
+                            "a GPU)")
+    frames: str | None = flag(None, which_frames, "WHICH", "frames of each recording to use: "
+                              "last:N, peak or neutral-to-peak (default: last:3)")
+    variant: str = choice("compact", ("paper", "compact"), "network to train (default: compact)")
+    casts: int | None = flag(None, at_least(1), "N", "number of sets of generated faces to draw, "
+                             "each with persons of its own (default: 1)")
+    start: str | None = flag(None, str, "CHECKPOINT", "checkpoint whose weights training starts "
+                             "from, for example of a run on the generated faces", alone=True)
 
 
 class DexpressionTask(ImageTask[DexpressionOptions]):
@@ -89,22 +94,24 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
                  Headline("balanced accuracy", "balanced_accuracy", "linear classifier",
                           "linear_balanced_accuracy", explanation="The mean of the classes’ "
                           "recalls, so that a rare class counts as much as a common one. The "
-                          "recall of a class is the share of its test items that were put into "
-                          "it. The reference is that of the same linear classifier."))
+                          "recall of a class is the share of its test items that are classified "
+                          "correctly. The reference is that of the same linear classifier."))
     notes = (
-        "There is one training, on four fifths of the data; with --folds K and --repeats R there "
-        "are K × R, and the figures are those of all their test images together.",
-        "The loss is the cross-entropy with smoothed labels, in which an image of a rare class "
-        "weighs more; it does not go to zero even for perfect answers.",
+        "By default there is one training, on four fifths of the data. With --folds K and "
+        "--repeats R there are K × R trainings, and the figures cover all their test images.",
+        "The loss is the cross-entropy with smoothed labels, in which images of rare classes have "
+        "more weight; it is not zero even for perfect predictions.",
         "The learning rate rises to the value given below and falls to zero again (one cycle).",
         "Training images are mirrored, rotated, scaled, shifted, relit, made noisy and partly "
-        "covered at random, anew in each epoch and alike on both sides.",
-        "Judged is a moving average of the network’s weights, by its mean logits for an image and "
-        "its mirror image; the curve of the test accuracy leaves out the mirror image.",
+        "covered at random, differently in each epoch, but equally for both "
+        "implementations.",
+        "The network that is evaluated has the moving average of the trained weights. Its output "
+        "is the mean of its logits for an image and for the mirror image. The curve of the test "
+        "accuracy leaves out the mirror image.",
         "The intervals hold the middle 95% of a bootstrap over persons: 2,000 resamples, with a "
-        "fixed seed, of whole persons, since images of one person are right or wrong together. "
-        "Where the data do not say who is shown, the interval is Wilson’s (1927), which treats "
-        "images as independent.",
+        "fixed seed, of whole persons, because images of one person tend to be right or wrong "
+        "together. If the data do not say who is shown, the interval is Wilson’s (1927), which "
+        "treats images as independent.",
         COMMONEST,
     )
 
@@ -123,21 +130,22 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
     def faces(self, options: DexpressionOptions) -> Data:
         size = options.size or SIZE
         if options.casts and (options.data is not None or options.frames):
-            raise Fault("--casts: is for the generated faces, so without --data and --frames")
+            raise Fault("--casts: applies to the generated faces only; give neither --data nor "
+                        "--frames")
         if options.embedded or options.casts:
             return generated(size, casts=options.casts or 1)
         frames = Frames.parse(options.frames) if options.frames else None
         data = load_faces(options.data, size, frames=frames)
         if data is None and frames is not None:
-            raise NotThereError("--frames: is for recordings; the generated faces are what they "
-                                "are")
+            raise NotThereError("--frames: selects frames of real recordings, but no real faces "
+                                "were found; the generated ones have three frames each")
         return data or generated(size)
 
     def splits(self, data: Data, options: DexpressionOptions) -> list[Split]:
         splits = []
         for title, train, test in rows_of_splits(data, options.protocol, options.folds,
                                                   options.repeats, options.seed):
-            # the rows come person by person: mixed, so that a shortened split has all classes
+            # the rows are sorted by person; shuffled, even a shortened split has all classes
             train, test = (np.random.default_rng(options.seed).permutation(rows)
                            for rows in (train, test))
             splits.append(Split(data.x[train], data.y[train], data.x[test], data.y[test],
@@ -148,15 +156,15 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
                      ) -> list[str]:
         lines = []
         if options.start is not None and trained_on(options.start).get("dataset") == data.name:
-            lines.append(f"{options.start}: was trained on {data.name} too, and may have seen "
-                         "those who are tested on here")
+            lines.append(f"{options.start}: was also trained on {data.name}, so it may have seen "
+                         "the persons in this test set")
         for split in splits:
             shares = [f"{share:.1%} share their {kind} with training"
                       for kind, share in overlaps(data, split).items()]
             lines.append(
-                f"{split.title}{': ' * bool(split.title)}{len(split.y):,} images to learn from, "
-                f"{len(split.y_test):,} to test on; "
-                f"{', '.join(shares) or 'whether they share persons is not known'}")
+                f"{split.title}{': ' * bool(split.title)}{len(split.y):,} training images, "
+                f"{len(split.y_test):,} test images; "
+                f"{', '.join(shares) or 'it is not known whether they share persons'}")
         return lines
 
     def transform(self) -> Transform | None:
@@ -187,7 +195,7 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
         return loss
 
     def outputs(self, implementation: Implementation, model: Any, x: Array) -> Array:
-        """The mean logits of each image and its mirror image: a face is read alike in both."""
+        """The mean logits of each image and its mirror image, which shows the same expression."""
         sides = x, np.ascontiguousarray(x[..., ::-1])
         mean: Array = np.mean([implementation.predict(model, side) for side in sides], 0)
         return mean
@@ -212,7 +220,7 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
         return metrics, details | {"splits": scores}
 
     def remarks(self, metrics: Metrics, details: Details) -> list[str]:
-        """Intervals, each split, each class, and what was taken for what."""
+        """The intervals, the accuracy of each split, and the table of `class_table`."""
         by = "bootstrap over persons" if "person_overlap" in metrics else "of independent images"
         lines = [f"95% interval {metrics['test_accuracy_low']:.1%} to "
                  f"{metrics['test_accuracy_high']:.1%} ({by}), macro F1 {metrics['macro_f1']:.3f}"]
@@ -225,7 +233,7 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
 
 
 def class_table(details: Details) -> list[str]:
-    """A line a class: recall, F1, and how often it was read as each."""
+    """One line for each class: recall, F1, and how often it was classified as each class."""
     classes, scores = details["classes"], details["per_class"]
     first = max(map(len, classes))
     lines = [f"{'':{first}}{'recall':>8}{'F1':>7}   read as {'  '.join(classes)}"]
@@ -238,16 +246,19 @@ def class_table(details: Details) -> list[str]:
 
 
 def trained_on(path: str) -> dict[str, Any]:
-    """What a checkpoint tells of its training; its options stand beside the rest."""
+    """A checkpoint's record of its training, with the options beside the other entries."""
     config = checkpoint.load(path).config or {}
     return config | dict(config.get("options", {}))
 
 
 def insist_on_fit(path: str, data: Data, options: DexpressionOptions) -> None:
-    """Raises Fault if a checkpoint is of another network than the one that is to start from it."""
+    """Check that a checkpoint's weights fit the network that is to start from them.
+
+    Raises: Fault naming the first property in which they differ.
+    """
     known = trained_on(path)
     for key, value in (("task", DexpressionTask.name), ("variant", options.variant),
                        ("shape", list(data.x.shape[1:])), ("classes", list(data.classes))):
         if known.get(key) != value:
-            raise Fault(f"{path}: cannot be started from: its {key} is {known.get(key)}, "
-                        f"not {value}")
+            raise Fault(f"{path}: training cannot start from it: its {key} is "
+                        f"{known.get(key)}, not {value}")

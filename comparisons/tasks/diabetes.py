@@ -1,7 +1,7 @@
 """Logistic regression on the Pima diabetes table, in 10-fold cross-validation.
 
-What was not measured is filled in with the median of the fold's training rows, never of its test
-rows. The problem is convex, so there is one exact answer, and training must find it.
+A missing measurement is replaced by the median of the fold's training rows; test rows do not
+contribute to it. The problem is convex, so there is one exact answer, and training must find it.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from comparisons.tasks.options import Options
 from comparisons.tasks.statistics import auc, auc_interval, calibration, wilson
 from comparisons.tasks.task import Details, Headline, Loss, Metrics, Recipe, Split, Task, Trained
 
-EPOCHS = 300            # steps: each epoch is one step on all the rows, to convergence
-LR = 2.0                # standardised columns: the curvature lies between about 0.05 and 0.5
+EPOCHS = 300            # an epoch is one step on all the rows; this many reach convergence
+LR = 2.0                # with standardised columns, the curvature is between about 0.05 and 0.5
 MOMENTUM = 0.8
 FOLDS = 10
 
 
 @dataclass(frozen=True)
 class DiabetesOptions(Options):
-    folds: int = FOLDS                  # the field's usual number, so there is no flag
+    folds: int = FOLDS                  # the usual number; it has no flag
 
 
 class DiabetesTask(Task[DiabetesOptions]):
@@ -50,13 +50,14 @@ class DiabetesTask(Task[DiabetesOptions]):
     shuffle = False
     headlines = (
         Headline(f"accuracy, {FOLDS}-fold", "test_accuracy", "IRLS", "test_accuracy_irls",
-                 explanation=f"The share of rows put into the right class in {FOLDS}-fold "
-                 "cross-validation: each row is judged once, by the model that was trained "
+                 explanation=f"The share of rows that are classified correctly in {FOLDS}-fold "
+                 "cross-validation: each row is predicted once, by the model that was trained "
                  "without its fold. The reference, iteratively reweighted least squares (IRLS), "
                  "is Newton’s method: it finds the exact solution of the same problems."),
         Headline("area under the ROC curve", "auc", "IRLS", "auc_irls", ".4f",
-                 "The chance that a row with diabetes is given a higher probability than a row "
-                 "without; 0.5 is guessing, 1 is perfect. The reference is that of IRLS."),
+                 "The chance that the model gives a higher probability to a row with diabetes "
+                 "than to a row without; 0.5 is guessing, 1 is perfect. The reference is that of "
+                 "IRLS."),
         COEFFICIENT_ERROR,
     )
     notes = (
@@ -68,23 +69,23 @@ class DiabetesTask(Task[DiabetesOptions]):
         "momentum on all training rows, in float64.",
         "A zero for glucose, blood pressure, skin fold, insulin or body mass index means “not "
         "measured”. It is replaced by the median of the training rows. Then each column is "
-        "standardised: its mean is taken off, and it is divided by its standard deviation. Test "
-        "rows are treated with the figures of the training rows and contribute nothing to them.",
+        "standardised: its mean is subtracted, and it is divided by its standard deviation. Test "
+        "rows are treated with the statistics of the training rows and do not contribute to them.",
         "A coefficient is the change of the log-odds, ln(p / (1 − p)) for a probability p, as its "
         "column grows by one standard deviation. The interval of an exact coefficient is ±1.96 "
         "standard errors, from the curvature of the likelihood.",
         "The interval of the accuracy is Wilson’s (1927), which treats the rows as independent. "
         "That of the area under the ROC curve, in results.json, holds the middle 95% of a "
         "bootstrap: 1,000 resamples of the rows, with a fixed seed.",
-        "“Always the commonest class” is the accuracy of answering, for every row, the class that "
-        "most training rows have.",
+        "“Always the commonest class” is the accuracy of predicting, for every row, the class "
+        "that most training rows have.",
     )
 
     def load(self, options: DiabetesOptions) -> Data:
         return load_diabetes()
 
     def splits(self, data: Data, options: DiabetesOptions) -> list[Split]:
-        """Stratified folds, then all rows: the coefficients that the report shows."""
+        """Stratified folds, and then all rows, for the coefficients that the report shows."""
         folds = [prepared(data, train, test, f"fold {k}/{options.folds}")
                  for k, (train, test) in enumerate(
                      stratified_folds(data.y, options.folds, seed=options.seed), 1)]
@@ -142,7 +143,7 @@ class DiabetesTask(Task[DiabetesOptions]):
 
 
 def prepared(data: Data, train: Array, test: Array, title: str) -> Split:
-    """A split with its gaps filled in and its columns standardised, from its training rows only."""
+    """A split with missing values replaced and columns standardised by its training rows alone."""
     x, x_test = impute_and_scale(data.x[train], data.x[test])
     y = data.y.astype(np.float64)
     return Split(x, y[train], x_test, y[test], train, test, title)

@@ -1,4 +1,4 @@
-"""The exact answers of the two linear systems, and a model's coefficients to hold beside them."""
+"""The exact solutions of the two linear systems, and the coefficients that a model learned."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ def coefficients(weights: dict[str, Array]) -> Array:
 
 @functools.lru_cache(maxsize=16)
 def least_squares(split: Split) -> Array:
-    """The coefficients of the least squared error on the split's training part: (F + 1, outputs).
-    """
+    """The coefficients with the least squared error on the training items: (F + 1, outputs)."""
     solution: Array = np.linalg.lstsq(with_ones(split.x), split.y)[0]
     return solution
 

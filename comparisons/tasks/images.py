@@ -1,4 +1,4 @@
-"""What tasks share that put images into classes: a verdict that shows images, too."""
+"""What tasks share that classify images: the optimiser, and test images for the report."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from comparisons.implementations import Implementation
 from comparisons.tasks.classification import ClassificationTask, readings
 from comparisons.tasks.task import Details, Metrics, OptionsT, Recipe, Trained
 
-SAMPLES = 12            # images shown of those read right, and of those read wrong
+SAMPLES = 12            # images shown of those classified correctly, and of the misclassified
 
 
 class ImageTask(ClassificationTask[OptionsT]):
-    """Grey images in, one of a few classes out; trained with AdamW over one cycle of the rate.
+    """A task that classifies grey images, trained with AdamW and a one-cycle learning rate.
 
     Source: Smith and Topin 2017, arXiv 1708.07120, for the cycle.
     """
@@ -44,14 +44,14 @@ class ImageTask(ClassificationTask[OptionsT]):
 
 
 def samples(truth: Array, guesses: Array, confidence: Array, groups: Array) -> list[int]:
-    """The images to show: of those right, one of each class in turn; of those wrong, the most
-    confident first.
+    """The images to show: correct ones from each class in turn, then wrong ones, the most confident
+    first.
 
-    groups: what belongs together, as the frames of a clip do, which are near copies of each other.
-    Of each group one image at most is shown among the right ones, and one among the wrong ones.
+    groups: the group of each image, such as its clip, whose frames are nearly equal. At most one
+    correct and one wrong image of a group is shown.
     """
     def apart(items: Array) -> Array:
-        """The first of each group, in the order they come in"""
+        """The first item of each group, in the given order."""
         kept: Array = items[np.sort(np.unique(groups[items], return_index=True)[1])]
         return kept
 

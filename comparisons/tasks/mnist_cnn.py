@@ -14,19 +14,19 @@ from minigrad.data import transforms
 EPOCHS = 4
 BATCH_SIZE = 100
 LR = 3e-3               # the peak of the cycle
-ROTATE, SCALE, SHIFT = 8, 0.1, 0.07     # degrees, and parts of the image: as far as hands differ
+ROTATE, SCALE, SHIFT = 8, 0.1, 0.07     # degrees and fractions of the image, as handwriting varies
 
 
 class MnistCnnTask(MnistMlpTask):
-    """The perceptron's task with another model, on digits moved a little at every epoch."""
+    """The perceptron's task with another model and with augmentation of the training images."""
 
     name = "mnist-cnn"
     title = "MNIST, convolutional network"
     epochs = EPOCHS
     batch_size = BATCH_SIZE
     lr = LR
-    notes = ("Training images are rotated, scaled and shifted a little at random, anew in each "
-             "epoch and alike on both sides.", *MnistMlpTask.notes)
+    notes = ("Training images are rotated, scaled and shifted a little at random, differently "
+             "in each epoch but equally for both implementations.", *MnistMlpTask.notes)
 
     def transform(self) -> Transform | None:
         return transforms.RandomAffine(ROTATE, (SHIFT, SHIFT), (1 - SCALE, 1 + SCALE))

@@ -1,4 +1,4 @@
-"""MNIST with a multi-layer perceptron, 784-500-10: the textbook network, plain pixels in."""
+"""MNIST with a multi-layer perceptron, 784-500-10, the network of the textbooks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from comparisons.implementations import Implementation
 from comparisons.tasks.images import ImageTask
 from comparisons.tasks.options import Options
 
-EPOCHS = 10             # enough for the one-cycle rate to come down to zero
+EPOCHS = 10             # one cycle of the learning rate
 BATCH_SIZE = 100
 LR = 2e-3               # the peak of the cycle
 
@@ -35,7 +35,7 @@ class MnistMlpTask(ImageTask[Options]):
              *ImageTask.notes)
 
     def load(self, options: Options) -> Data:
-        """What the user has; else a download where there is internet; else the embedded digits."""
+        """The user's MNIST, or else a download, or else, without internet, the embedded digits."""
         if options.embedded:
             return load_subset()
         data = load_mnist(options.data)

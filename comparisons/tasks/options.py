@@ -1,12 +1,12 @@
-"""What can be chosen about a run: a dataclass whose fields carry their own flags.
+"""The options of a run: a dataclass whose fields define the flags of the command line.
 
-A task with choices of its own extends `Options`. Whatever it adds becomes a flag of `run`, is kept
-in the checkpoint, compared when a run is resumed, and told in results.json: nothing else has to
-know of it.
+A task with options of its own extends `Options`. Each field that it adds becomes a flag of `run`,
+is saved in the checkpoint, is compared when a run is resumed, and is recorded in results.json. No
+other code needs to mention it.
 
     @dataclass(frozen=True)
     class SpiralOptions(Options):
-        arms: int = flag(3, at_least(2), "K", "how many arms the spiral has")
+        arms: int = flag(3, at_least(2), "K", "number of arms of the spiral")
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Flag:
-    """How the command line asks for an option.
+    """The flag of an option on the command line.
 
-    parse: makes the value of the word that was given; raises ValueError with what is wrong. None:
-    the flag stands alone and means True.
+    parse: converts the given word to a value, or raises ValueError with the reason. If it is None,
+    the flag takes no word, and giving it means True.
     alone: whether the flag is refused unless its task is the only one that runs.
     """
 
@@ -80,40 +80,46 @@ SEED = at_least(0, 2**63 - 1)
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen for every task; None leaves it to the task."""
+    """The options of every task; None means the task's own value."""
 
-    data: Path | None = flag(None, Path, "DIR", "the folder that holds the data to use")
-    epochs: int | None = flag(None, at_least(1), "N")
-    batch_size: int | None = flag(None, at_least(1), "N")
-    lr: float | None = flag(None, above_zero, "F", "the (peak) learning rate")
-    seed: int = flag(0, SEED, "N", "decides initial weights, order and splits (default: 0)")
+    data: Path | None = flag(None, Path, "DIR", "folder with the data to use (default: the data "
+                             "that `python -m comparisons data` lists)")
+    epochs: int | None = flag(None, at_least(1), "N", "number of epochs (default: the task's own)")
+    batch_size: int | None = flag(None, at_least(1), "N", "number of examples in a batch "
+                                  "(default: the task's own)")
+    lr: float | None = flag(None, above_zero, "F", "learning rate, or its peak if it changes "
+                             "during training (default: the task's own)")
+    seed: int = flag(0, SEED, "N", "seed of the initial weights, the order of the examples "
+                     "and the splits (default: 0)")
     device: str = choice("auto", ("auto", "cpu", "cuda", "mps"),
-                         "PyTorch's; minigrad runs on the CPU")
-    quick: bool = flag(False, None, help="a smoke run: one epoch, few images")
-    embedded: bool = False              # use only what ships with the project
+                         "device that PyTorch computes on (default: auto); minigrad uses the "
+                         "CPU")
+    quick: bool = flag(False, None, help="test quickly that everything works, with fewer "
+                       "epochs and images; the figures then mean nothing")
+    embedded: bool = False              # use only the data that come with the project
 
     @classmethod
     def flags(cls) -> dict[str, Flag]:
-        """The flags of the fields that have one, by the fields' names."""
+        """The flags, by the names of their fields."""
         return {f.name: f.metadata["flag"] for f in fields(cls) if "flag" in f.metadata}
 
     @classmethod
     def own_names(cls) -> tuple[str, ...]:
-        """The fields that the task added."""
+        """The names of the fields that the task adds."""
         common = {f.name for f in fields(Options)}
         return tuple(f.name for f in fields(cls) if f.name not in common)
 
     def own(self) -> dict[str, Any]:
-        """The values of the fields that the task added: results.json tells them of each run."""
+        """The values of the fields that the task adds, as results.json records them."""
         values = {name: getattr(self, name) for name in self.own_names()}
         return {name: str(value) if isinstance(value, Path) else value
                 for name, value in values.items()}
 
     def kept(self) -> dict[str, Any]:
-        """What a checkpoint keeps: a training may be resumed only with the same values."""
+        """The values that a checkpoint saves. A training can be resumed only with equal values."""
         return {"seed": self.seed, "quick": self.quick, **self.own()}
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Each field's default: what a checkpoint from before the option was there is taken for."""
+        """Each field's default, which is assumed for checkpoints that are older than the field."""
         return {f.name: f.default for f in fields(cls)}

@@ -1,4 +1,4 @@
-"""Who is trained on and who is tested on: the protocols by which recordings of people are split."""
+"""Protocols: the ways to split recordings of people into a training and a test set."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from comparisons.errors import Fault
 from comparisons.tasks.task import Split
 
 PROTOCOLS = ("random", "clip", "person", "given")
-"""What is kept apart: single images, recordings, persons; or the split that comes with the data."""
-HOLD_OUT = 5            # without folds, one part in five is the test set
+"""What is never divided: an image, a clip (recording), a person; or the split given in the data."""
+HOLD_OUT = 5            # without folds, one fifth of the data is the test set
 
 
 def rows_of_splits(data: Data, protocol: str, folds: int | None, repeats: int, seed: int
                    ) -> Iterator[tuple[str, Array, Array]]:
-    """Each split by the protocol: its title, and the rows trained and tested on.
+    """Yield the title, the training rows and the test rows of each split.
 
-    protocol: one of PROTOCOLS. folds: how many parts there are, each tested on in turn; None: one
-    part in five is tested on, once. repeats: how often the parts are made anew.
+    protocol: one of PROTOCOLS. folds: the number of parts, each of which is the test set once; None
+    for a single split that tests on one fifth. repeats: how often all this is done, with new parts.
 
-    Raises: Fault if the data do not tell what the protocol keeps apart, or cannot be shared out.
+    Raises: Fault if the data lack what the protocol needs to know, or have too few groups.
     """
     n = folds or HOLD_OUT
     if protocol == "given":
         if data.test_rows is None:
-            raise Fault(f"--protocol given: {data.name} has no test part of its own")
+            raise Fault(f"--protocol given: {data.name} has no test set of its own")
         if folds or repeats > 1:
-            raise Fault("--protocol given: there is one split, so neither --folds nor --repeats")
+            raise Fault("--protocol given: there is only one split; give neither --folds nor "
+                        "--repeats")
         yield "", np.setdiff1d(np.arange(len(data.y)), data.test_rows), data.test_rows
         return
     groups = {"random": np.arange(len(data.y)), "clip": data.clips,
@@ -41,8 +42,8 @@ def rows_of_splits(data: Data, protocol: str, folds: int | None, repeats: int, s
                     f"one {protocol}; only --protocol {others} can split it")
     if len(np.unique(groups)) < n:
         what = {"random": "images", "clip": "recordings", "person": "persons"}[protocol]
-        raise Fault(f"--folds {n}: {data.name} has only {len(np.unique(groups))} {what} to share "
-                    "out")
+        raise Fault(f"--folds {n}: {data.name} has only {len(np.unique(groups))} {what} to "
+                    "distribute")
     for repeat in range(repeats):
         for k in range(folds or 1):
             if protocol == "random":
@@ -58,12 +59,12 @@ def rows_of_splits(data: Data, protocol: str, folds: int | None, repeats: int, s
 
 
 def kinds(data: Data) -> dict[str, Array]:
-    """What images may have in common, as far as it is known: a label for each row."""
+    """The person and the clip of each row, as far as they are known."""
     return {kind: groups for kind, groups in (("person", data.subjects), ("clip", data.clips))
             if groups is not None}
 
 
 def overlaps(data: Data, split: Split) -> dict[str, float]:
-    """The share of test images whose person, and whose recording, training has seen."""
+    """The share of test images whose person, and whose clip, also occurs in training."""
     return {kind: overlap(groups, split.train_rows, split.test_rows)
             for kind, groups in kinds(data).items()}

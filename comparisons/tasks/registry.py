@@ -1,4 +1,4 @@
-"""Every task by its name: the five systems, and those that a user's files define."""
+"""Finds tasks: the five systems by their names, and tasks in the user's files by their paths."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ NEEDED = ("name", "title", "epochs", "batch_size", "lr", "headlines", "options")
 def find(word: str) -> Task[Any]:
     """The task of that name, or the one that the Python file at that path defines.
 
-    Raises: Fault, in one line, if there is none.
+    Raises: Fault if the file does not exist, fails to import, or does not define exactly one task.
     """
     return TASKS[word] if word in TASKS else task_in(Path(word).resolve(), word)
 
 
 @functools.cache
 def task_in(path: Path, word: str) -> Task[Any]:
-    """The one task that a Python file defines; the file is run once. word: what the user wrote."""
+    """The task that a Python file defines. The file is run once. word: the path as it was given."""
     name = f"task_in_{re.sub(r'[^A-Za-z0-9]', '_', path.stem)}"
     spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise Fault(f"{word}: {'not a Python file' if path.is_file() else 'no such file'}")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module          # dataclasses look their module up there
+    sys.modules[name] = module          # where dataclasses look up their module
     if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))       # as for a script: it may import its neighbours
+        sys.path.append(str(path.parent))       # like a script, it may import its neighbours
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
@@ -46,15 +46,15 @@ def task_in(path: Path, word: str) -> Task[Any]:
     if missing:
         raise Fault(f"{word}: {kind.__name__} lacks {', '.join(missing)}")
     if kind.name in (*NAMES, "all"):
-        raise Fault(f"{word}: the name {kind.name!r} of its task is taken")
+        raise Fault(f"{word}: the name {kind.name!r} of its task is already used")
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", kind.name):
-        raise Fault(f"{word}: the name {kind.name!r} of its task must be made of small letters, "
-                    "digits and single hyphens")
+        raise Fault(f"{word}: the name {kind.name!r} of its task must consist of lower-case "
+                    "letters, digits and single hyphens")
     return kind()
 
 
 def the_task_of(module: ModuleType, word: str) -> type[Task[Any]]:
-    """The one class of a module that is a task; one that another class extends is not."""
+    """The one task that a module defines; classes that others in the module extend do not count."""
     defined = dict.fromkeys(
         kind for kind in vars(module).values() if isinstance(kind, type)
         and issubclass(kind, Task) and kind.__module__ == module.__name__)
@@ -68,7 +68,7 @@ def the_task_of(module: ModuleType, word: str) -> type[Task[Any]]:
 
 
 def system(name: str) -> Task[Any]:
-    """One of the five: its module is named as it is, with underscores for hyphens."""
+    """One of the five systems. Its module has its name, with underscores in place of hyphens."""
     return the_task_of(import_module(f"comparisons.tasks.{name.replace('-', '_')}"), name)()
 
 

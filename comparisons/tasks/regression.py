@@ -1,4 +1,4 @@
-"""Linear regression, against the exact answer: least squares has one, and training must find it."""
+"""Linear regression. Least squares has one exact solution, and training must find it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from comparisons.tasks.exact import COEFFICIENT_ERROR, coefficients, least_squar
 from comparisons.tasks.options import Options
 from comparisons.tasks.task import Details, Headline, Loss, Metrics, Recipe, Split, Task, Trained
 
-EPOCHS = 300            # steps: each epoch is one step on all the data, as least squares sees it
-LR = 0.3                # the loss's curvature is about 2 in every direction: 2 / LR is ample
+EPOCHS = 300            # an epoch is one step on all the data
+LR = 0.3                # the curvature of the loss is about 2, so steps up to about 1 are stable
 MOMENTUM = 0.5
 
 
@@ -28,9 +28,9 @@ class RegressionTask(Task[Options]):
     quick_items = None
     batch_size = None
     lr = LR
-    dtype = np.float64                  # to agree with the exact answer beyond six digits
+    dtype = np.float64                  # to agree with the exact solution to more than six digits
     checkpoint_every = 100
-    shuffle = False                     # the order of a sum would show in the last digit
+    shuffle = False                     # another order of the sum would change the last digits
     headlines = (
         Headline("test RMSE", "test_rmse", "least squares", "test_rmse_exact", ".6f",
                  "The root of the mean squared error of the predictions on the test items. The "

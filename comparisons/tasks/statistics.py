@@ -1,4 +1,4 @@
-"""Small statistics that several tasks judge by."""
+"""Statistics that several tasks use in their evaluation."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
 
 
 def confusion_matrix(truth: Array, guesses: Array, classes: int) -> Array:
-    """How often each class (a row) was taken for each: (classes, classes) counts."""
+    """How often each true class (row) was predicted as each class (column): (classes, classes)."""
     table = np.zeros((classes, classes), np.int64)
     np.add.at(table, (truth, guesses), 1)
     return table
 
 
 def per_class(confusion: Array) -> dict[str, Array]:
-    """Of each class: how many there are, recall, precision and F1, their harmonic mean.
+    """For each class: its number of items, recall, precision, and F1, their harmonic mean.
 
-    0 where there is nothing to divide by, as in scikit-learn.
+    A quotient whose denominator is 0 is set to 0, as in scikit-learn.
     """
     right, there, guessed = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
     return {"count": there, "recall": right / np.maximum(there, 1),
@@ -41,7 +41,7 @@ def per_class(confusion: Array) -> dict[str, Array]:
 
 
 def balanced_accuracy(confusion: Array) -> float:
-    """The mean recall of the classes that are there: every class counts as much as any other."""
+    """The mean recall of the classes that occur, so that every class counts equally."""
     scores = per_class(confusion)
     return float(scores["recall"][scores["count"] > 0].mean())
 
@@ -50,12 +50,12 @@ def group_intervals(truth: Array, guesses: Array, groups: Array,
                     resamples: int = 2000) -> dict[str, tuple[float, float]]:
     """95% intervals of accuracy and balanced accuracy: percentiles of a seeded bootstrap.
 
-    Whole groups (persons) are drawn, not images: those of one person are right or wrong together,
-    and an interval that takes them for independent is too narrow.
+    Whole groups (persons) are drawn, not images. The images of one person tend to be right or wrong
+    together, so an interval that assumes independent images is too narrow.
     Source: Davison & Hinkley, Bootstrap Methods and their Application, 1997, 3.8.
     """
     names, group = np.unique(groups, return_inverse=True)
-    count = np.zeros((2, len(names), truth.max() + 1))      # all, and those right
+    count = np.zeros((2, len(names), truth.max() + 1))      # of all, and of the correct ones
     np.add.at(count[0], (group, truth), 1)
     np.add.at(count[1], (group, truth), guesses == truth)
     n = len(names)
@@ -79,7 +79,7 @@ def auc(truth: Array, score: Array) -> float:
 
 
 def auc_interval(truth: Array, score: Array, resamples: int = 1000) -> tuple[float, float]:
-    """Its 95% interval: the percentiles of a seeded bootstrap over the items."""
+    """The 95% interval of `auc`: percentiles of a seeded bootstrap over the items."""
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(truth), (resamples, len(truth)))
     low, high = np.percentile([auc(truth[i], score[i]) for i in draws], [2.5, 97.5])
@@ -87,7 +87,7 @@ def auc_interval(truth: Array, score: Array, resamples: int = 1000) -> tuple[flo
 
 
 def calibration(truth: Array, probability: Array, bins: int = 10) -> dict[str, list[float]]:
-    """Predicted against observed frequency, in `bins` groups of equal size."""
+    """The mean prediction and the observed frequency in `bins` groups of equal size."""
     groups = np.array_split(np.argsort(probability, kind="stable"), bins)
     intervals = [wilson(int(truth[i].sum()), len(i)) for i in groups]
     return {"predicted": [float(probability[i].mean()) for i in groups],

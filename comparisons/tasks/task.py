@@ -1,7 +1,7 @@
-"""What a task is: its data, model, recipe, metrics and references, for either implementation.
+"""What a task is: data, model, training settings, metrics and references, for both implementations.
 
-Each of the five systems fills in one `Task`, in a file of its own; a user's task is another such
-file, anywhere. A task never asks which implementation it runs with.
+Each of the five systems is a subclass of `Task` in a file of its own. A user's task is such a file,
+too, in any folder. A task does not know which implementation it runs with.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ OptionsT = TypeVar("OptionsT", bound=Options)
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how fast a task trains: its own settings, or the command line's."""
+    """The settings of a training: those of the command line, or else the task's own."""
 
     epochs: int
     batch_size: int
     lr: float
 
 
-@dataclass(frozen=True, eq=False)       # hashed by identity: an exact answer is cached by its split
+@dataclass(frozen=True, eq=False)       # hashed by identity: exact solutions are cached by split
 class Split:
-    """One training: what it learns from and what it is judged by."""
+    """The training items and the test items of one training."""
 
     x: Array
     y: Array
     x_test: Array
     y_test: Array
-    train_rows: Array               # where the items stand in the data's own order
+    train_rows: Array               # the row numbers of the items in the data
     test_rows: Array
-    title: str = ""                 # "fold 2/10"; empty for the only one
+    title: str = ""                 # "fold 2/10"; empty if there is only one
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What one training left behind."""
+    """The result of one training."""
 
     split: Split
     weights: dict[str, Array]
@@ -59,35 +59,35 @@ class Trained:
 
 @dataclass(frozen=True)
 class Headline:
-    """One line of the final table: a metric, the baseline beside it, and how both are printed."""
+    """One line of the final table: a metric, its reference, and how both are printed."""
 
     label: str
     metric: str
-    reference: str                  # what the baseline is, in words
-    baseline: str                   # its key
+    reference: str                  # the name of the baseline, for people
+    baseline: str                   # the baseline's key
     format: str = ".2%"
     explanation: str = ""           # what the metric and its reference are, for the report
 
 
 class Task(ABC, Generic[OptionsT]):
-    """One system: everything about it that does not depend on the implementation."""
+    """One system: everything that does not depend on the implementation."""
 
-    name: str                       # for files and the command line: small letters, digits, hyphens
+    name: str                       # in files and commands: lower-case letters, digits, hyphens
     title: str                      # for people
     epochs: int
     batch_size: int | None          # None: all the data at once
     lr: float
     headlines: tuple[Headline, ...]
-    options: type[OptionsT]         # `Options`, or what extends them: its own flags
-    reads: str = ""                 # what --data may hold for it, in a few words; empty: nothing
-    subject: Subject | None = None  # what `predict` looks for in pictures, if it reads pictures
+    options: type[OptionsT]         # `Options`, or a subclass with the task's own flags
+    reads: str = ""                 # what --data may hold, in a few words; empty if it is not used
+    subject: Subject | None = None  # what `predict` looks for in a picture
     quick_epochs = 1
-    quick_items: int | None = 256   # --quick trains and tests on so many; None: on all
+    quick_items: int | None = 256   # number of items used with --quick; None for all
     dtype: Any = np.float32
     checkpoint_every = 1            # epochs
-    averaging: float | None = None  # decay of a moving average of the weights, which is judged
+    averaging: float | None = None  # decay of the moving average of the weights that is evaluated
     shuffle = True
-    notes: tuple[str, ...] = ()     # for the report: how its figures are made, by the sentence
+    notes: tuple[str, ...] = ()     # sentences for the report on how its figures are made
 
     def recipe(self, options: OptionsT, n_train: int) -> Recipe:
         """The settings of a training on `n_train` items."""
@@ -96,15 +96,15 @@ class Task(ABC, Generic[OptionsT]):
                       options.lr or self.lr)
 
     def settled(self, options: OptionsT, on_gpu: Callable[[], bool]) -> OptionsT:
-        """The options with nothing left open that the machine decides.
+        """The options with a value for each one whose default depends on the machine.
 
-        on_gpu: whether PyTorch takes part and trains on a GPU; to ask loads PyTorch.
+        on_gpu: returns whether PyTorch is used and trains on a GPU; calling it imports PyTorch.
         """
         return options
 
     @property
     def variants(self) -> tuple[OptionsT, ...]:
-        """Options for each network that the task can be asked for, its usual one first."""
+        """The options that select each of the task's networks, with the default first."""
         flag = self.options.flags().get("variant")
         usual = self.options()
         if flag is None:
@@ -118,69 +118,69 @@ class Task(ABC, Generic[OptionsT]):
         """The data. Raises: NotThereError if --data holds none of this task."""
 
     def splits(self, data: Data, options: OptionsT) -> list[Split]:
-        """One training a split; by default the data's own training and test set."""
+        """The splits, each for one training; by default the data's own training and test set."""
         if data.x_test is None or data.y_test is None:
-            raise Fault(f"{self.name}: its data have no test part, and the task does not say how "
-                        "to split them")
+            raise Fault(f"{self.name}: its data have no test set, and the task does not define "
+                        "`splits`")
         split = Split(data.x, data.y, data.x_test, data.y_test, np.arange(len(data.x)),
                       np.arange(len(data.x_test)))
         return [self.quickened(split) if options.quick else split]
 
     def quickened(self, split: Split) -> Split:
-        """The first `quick_items` of either side, for a smoke run."""
+        """The split with only its first `quick_items` training and test items, for --quick."""
         n = self.quick_items
         return Split(split.x[:n], split.y[:n], split.x_test[:n], split.y_test[:n],
                      split.train_rows[:n], split.test_rows[:n], split.title)
 
     def introduction(self, data: Data, splits: Sequence[Split], options: OptionsT) -> list[str]:
-        """What is told of the splits before any training, line by line."""
+        """Lines to print about the splits before training."""
         return []
 
     def transform(self) -> Transform | None:
-        """What is done to each training batch."""
+        """The augmentation of each training batch, if any."""
         return None
 
     @abstractmethod
     def model(self, implementation: Implementation, data: Data, options: OptionsT) -> Any:
-        """A new network, of `implementation.models` or of `implementation.nn`'s layers."""
+        """A new network: one of `implementation.models`, or layers of `implementation.nn`."""
 
     def start(self, options: OptionsT) -> str | None:
-        """A checkpoint whose weights the training begins with, in place of new ones."""
+        """A checkpoint whose weights the training starts from, or None for new weights."""
         return None
 
     @abstractmethod
     def optimizer(self, implementation: Implementation, parameters: Any, recipe: Recipe) -> Any:
-        """An optimiser of `implementation.optim`."""
+        """An optimiser from `implementation.optim`."""
 
     def scheduler(self, implementation: Implementation, optimizer: Any, recipe: Recipe, steps: int
                   ) -> Any:
-        """Steps after each batch, `steps` times in all."""
+        """A learning-rate scheduler, which advances after each of `steps` batches, or None."""
         return None
 
     @abstractmethod
     def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
-        """The loss of a training whose targets are y."""
+        """The loss function. y: the training targets, for class weights."""
 
     def outputs(self, implementation: Implementation, model: Any, x: Array) -> Array:
-        """What a trained model says of x; for classes, logits."""
+        """The outputs of a trained model for x; for classification, logits."""
         return implementation.predict(model, x)
 
     def watch(self, implementation: Implementation, model: Any, split: Split) -> Metrics:
-        """What the learning curve shows beside the loss, after each epoch."""
+        """Further quantities to record after each epoch, for learning curves."""
         return {}
 
     @abstractmethod
     def baselines(self, data: Data, splits: Sequence[Split]) -> Metrics:
-        """The references, from the same data and splits."""
+        """The metrics of the references, on the same data and splits."""
 
     @abstractmethod
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
-        """Metrics for results.json, and details (as JSON) for the report.
+        """Evaluate the trainings: metrics for results.json, and details (as JSON) for the report.
 
-        `<metric>_low` and `<metric>_high`, if they are given, are the ends of its 95% interval.
-        comparisons/report/section.py says which details are drawn.
+        The entries `<metric>_low` and `<metric>_high` are the ends of a metric's 95% interval.
+        comparisons/report/section.py lists the details that the report draws.
         """
 
     def remarks(self, metrics: Metrics, details: Details) -> list[str]:
-        """What is told of a finished run beneath its headlines, line by line."""
+        """Lines to print about a finished run, below its headlines."""
         return []

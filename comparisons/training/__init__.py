@@ -1,1 +1,1 @@
-"""Training, and what it leaves behind: checkpoints, results, and the machine they came from."""
+"""Training, its checkpoints and results, and a description of the machine."""

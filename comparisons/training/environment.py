@@ -1,4 +1,4 @@
-"""What the figures were measured on: the machine, its threads, the versions, the memory in use."""
+"""Describes the environment of a run: machine, threads, versions, and memory in use."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 VARIABLES = ("OPENBLAS_", "MKL_", "OMP_", "GOMP_", "KMP_BLOCKTIME", "NUMBA_NUM",
-             "NUMBA_THREADING", "MINIGRAD_KERNELS")     # the environment's, that change speed
+             "NUMBA_THREADING", "MINIGRAD_KERNELS")     # environment variables that affect speed
 PACKAGES = ("minigrad", "numpy", "numba", "torch", "scikit-learn", "safetensors")
 
 
 def describe() -> dict[str, Any]:
     """The environment block of results.json."""
-    torch = sys.modules.get("torch")    # not imported only to be described: it would take memory
+    torch = sys.modules.get("torch")    # never imported here, since that would add to the memory
     blas = numpy_blas()
     return {
         "cpu": cpu_model(), "cores": len(os.sched_getaffinity(0))
@@ -37,7 +37,7 @@ def describe() -> dict[str, Any]:
 
 
 def version(package: str) -> str:
-    """The installed version; of minigrad, which a checkout runs without being, the checkout's."""
+    """The installed version of a package. If minigrad is not installed, the checkout's version."""
     with contextlib.suppress(metadata.PackageNotFoundError):
         return metadata.version(package)
     project = Path(__file__).resolve().parents[2] / "pyproject.toml"
@@ -48,15 +48,15 @@ def version(package: str) -> str:
 
 
 def numpy_blas() -> dict[str, Any]:
-    """What threadpoolctl knows of NumPy's BLAS, if anything."""
+    """threadpoolctl's entry for NumPy's BLAS; empty if there is none."""
     from threadpoolctl import threadpool_info
     blas: list[dict[str, Any]] = [lib for lib in threadpool_info() if lib["user_api"] == "blas"]
-    # NumPy's BLAS is the one in NumPy's own folder: SciPy brings another
+    # SciPy has a BLAS of its own; NumPy's is in NumPy's folder
     return min(blas, key=lambda lib: "numpy" not in str(lib["filepath"]), default={})
 
 
 def threads() -> dict[str, int | None]:
-    """How many each library computes with; None where it is not loaded or does not say."""
+    """The number of threads of each library; None if it is not loaded or does not report it."""
     from minigrad.kernels import load_numba
     torch = sys.modules.get("torch")
     return {"blas": numpy_blas().get("num_threads"), "numba": load_numba().get_num_threads(),
@@ -64,7 +64,7 @@ def threads() -> dict[str, int | None]:
 
 
 def threading_layer() -> str | None:
-    """Whose threads Numba's are (omp, tbb or workqueue); None before the first parallel loop."""
+    """Numba's threading layer (omp, tbb or workqueue); None before the first parallel loop."""
     from minigrad.kernels import load_numba
     with contextlib.suppress(ValueError):
         layer: str = load_numba().threading_layer()
@@ -84,30 +84,29 @@ def cpu_model() -> str:
 
 _status, _clear = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 PEAK_RSS = "The most physical memory (RSS) that the whole process held " + (
-    "during a run, from the warm-up until the model was judged" if os.access(_clear, os.W_OK) else
-    "from its beginning to the end of a run, as this system cannot set the peak back") + (
-    ", in MB of 10⁶ bytes. The runs of a command share one process, one after the other. So what "
-    "it held before the run is given, too: Python, the data, every library loaded by then "
-    "(PyTorch from the moment it is first needed) and what earlier runs have not given back. The "
-    "difference is what the run added, with the libraries that it was the first to load; memory "
-    "that was free already and is used again does not show in it.")
-"""What `peak_rss_mb` and `rss_before_mb` are, for people."""
+    "during a run, from the warm-up to the end of the evaluation" if os.access(_clear, os.W_OK) else
+    "from its start to the end of a run, because this system cannot reset the peak") + (
+    ", in MB of 10⁶ bytes. The runs of a command take place one after the other in the same "
+    "process. For this reason, the memory held before the run is also shown: Python, the data, "
+    "every library loaded by then (PyTorch is loaded when it is first needed), and memory that "
+    "earlier runs have not returned to the system. The difference is what the run added, "
+    "including libraries that it was the first to load, but not memory that it reused.")
+"""The meaning of `peak_rss_mb` and `rss_before_mb`, for the report."""
 
 
 def reset_peak_rss() -> None:
-    """Forget the peak so far, where the system can (Linux)."""
+    """Reset the peak, if the system allows it (Linux does)."""
     with contextlib.suppress(OSError):
         _clear.write_text("5")
 
 
 def rss_mb() -> float:
-    """The physical memory the process holds, in MB (10⁶ bytes); its peak where only that is told.
-    """
+    """The physical memory of the process in MB (10⁶ bytes); without /proc, its peak."""
     return status_mb("VmRSS")
 
 
 def peak_rss_mb() -> float:
-    """The most physical memory the process has held since the reset, in MB."""
+    """The peak of the physical memory of the process since the reset, in MB."""
     return status_mb("VmHWM")
 
 

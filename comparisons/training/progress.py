@@ -1,4 +1,4 @@
-"""A bar on a terminal, plain lines elsewhere."""
+"""Progress of training: a bar on a terminal, lines of text elsewhere."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-LINES = 6               # at most about so many a training, where there is no bar
+LINES = 6               # about the number of lines for each training, if there is no bar
 
 
 class Progress:
-    """Tells how one run gets on, over all its trainings."""
+    """Shows the progress of one run over all its trainings."""
 
     def __init__(self, title: str, epochs: int, batches: int) -> None:
         self.title, self.epochs = title, epochs
@@ -25,7 +25,7 @@ class Progress:
             self.bar.update(batches)
 
     def epoch(self, split: str, entry: dict[str, Any]) -> None:
-        """One epoch is over; `entry` is its line of the history."""
+        """Show a finished epoch. entry: its entry in the history."""
         shown = {k: v for k, v in entry.items() if k not in ("fold", "epoch", "seconds")}
         figures = {k.replace("_", " "): f"{v:.2%}" if k.endswith("accuracy") else f"{v:.3g}"
                    for k, v in shown.items()}
@@ -43,7 +43,7 @@ class Progress:
 
 
 class Watched:
-    """A DataLoader that moves the bar on."""
+    """A DataLoader that advances the bar after each batch."""
 
     def __init__(self, loader: Any, progress: Progress) -> None:
         self.loader, self.progress = loader, progress

@@ -1,8 +1,9 @@
-"""The results folder: `results.json` and, a run, its checkpoint and the details for the report.
+"""The results folder: `results.json`, and a folder for each run.
 
-A run's folder is `DIR/<task>-<implementation>/`: `last.safetensors` (the training under way or the
-last one done), `fold-<k>.safetensors` (the trainings before it, where there are several) and
-`details.json`. Files are written beside their place and renamed, so that none is ever half there.
+The folder of a run is `DIR/<task>-<implementation>/`. It holds `last.safetensors` (the checkpoint
+of the current or the last training), `fold-<k>.safetensors` (those of earlier trainings, if
+there are any) and `details.json` (for the report). Each file is written under a temporary name and
+then renamed, so that it is never incomplete.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ SCHEMA = 1
 
 
 class Results:
-    """The runs of one folder, by (task, implementation); a new run replaces only its like."""
+    """The runs of one folder. A new run replaces the run of the same task and implementation."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / "results.json"
@@ -34,7 +35,7 @@ class Results:
             schema = content["schema"]
             for run in content["runs"]:
                 run["task"], run["impl"], run["metrics"], run["baselines"]
-                task = TASKS.get(run["task"])           # for what earlier versions did not record
+                task = TASKS.get(run["task"])           # earlier versions did not record these
                 run.setdefault("title", task.title if task else run["task"])
                 run.setdefault("headlines", [asdict(h) for h in task.headlines] if task else [])
                 run.setdefault("notes", list(task.notes) if task else [])
@@ -43,10 +44,10 @@ class Results:
         except OSError as error:
             raise Fault(f"{self.path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):
-            raise Fault(f"{self.path}: damaged; it is left as it is, choose another folder with "
+            raise Fault(f"{self.path}: damaged; it was not changed; choose another folder with "
                         "--out") from None
         if schema != SCHEMA:
-            raise Fault(f"{self.path}: has schema {schema}; this program reads {SCHEMA}")
+            raise Fault(f"{self.path}: has schema {schema}; this program reads schema {SCHEMA}")
         return content
 
     @property
@@ -59,7 +60,7 @@ class Results:
 
     def add(self, run: dict[str, Any], details: dict[str, Any],
             environment: dict[str, Any]) -> None:
-        """Put a finished run in the place of an earlier one of its kind, or at the end."""
+        """Add a finished run; it replaces an earlier one of the same task and implementation."""
         write_json(self.run_folder(run["task"], run["impl"]) / "details.json", details)
         self.content = self._read()             # another process may have finished a run since
         kind = (run["task"], run["impl"])

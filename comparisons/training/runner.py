@@ -1,4 +1,4 @@
-"""Training: every task with every implementation, checkpointed, judged and put in the results."""
+"""Runs tasks with each implementation: trains, saves checkpoints, evaluates, records results."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Explain = Callable[[Task[Any], Data, Sequence[Trained], Any], Details]
 def run_jobs(jobs: Sequence[Job], impls: Sequence[str], results: Results, *, resume: bool = False,
              command: str = "", say: Say = print, explain: Explain | None = None
              ) -> list[dict[str, Any]]:
-    """Run each task with each implementation; every finished run is in the results at once.
+    """Run each task with each implementation. A finished run is recorded at once.
 
-    command: the command line, for the record. explain: makes further details of a finished run
-    for its report, such as pictures.
+    command: the command line, to be recorded. explain: returns further details of a finished run
+    for the report, such as pictures.
     """
-    # all data before any training: what is missing should show at once
+    # load all data before any training, so that missing data are reported at once
     loaded = load(jobs)
     make_folder(results.folder)
     done = []
@@ -53,7 +53,7 @@ def run_jobs(jobs: Sequence[Job], impls: Sequence[str], results: Results, *, res
         for name in impls:
             run = Run(task, implementation_for(task, name, options.device), data, splits, options,
                       results.run_folder(task.name, name), resume)
-            # a rate that is too high overflows, and ends in one line: NumPy need not warn as well
+            # too high a learning rate leads to an overflow, which `insist_on_finite` reports
             with np.errstate(over="ignore", invalid="ignore"):
                 record, details, trained = run()
             record |= {"baselines": baselines, "command": command}
@@ -69,14 +69,14 @@ def run_jobs(jobs: Sequence[Job], impls: Sequence[str], results: Results, *, res
 
 
 def source_of(task: Task[Any], options: Options) -> tuple[Any, Options]:
-    """What decides which data are loaded: the two MNIST tasks share theirs."""
+    """What determines the data of a job. It is equal for the two MNIST tasks."""
     return type(task).load, options
 
 
 def load(jobs: Sequence[Job]) -> dict[Any, Data]:
-    """The jobs' data by their source.
+    """The data of the jobs, by `source_of`.
 
-    --data must hold something for one of the tasks; the others then do as without it.
+    --data must contain data for at least one of the tasks; the others are run without it.
     """
     loaded: dict[Any, Data] = {}
     lacking: dict[Any, tuple[Job, NotThereError]] = {}
@@ -96,12 +96,12 @@ def load(jobs: Sequence[Job]) -> dict[Any, Data]:
 
 
 def implementation_for(task: Task[Any], name: str, device: str) -> Implementation:
-    # the float64 tasks are tiny and want exactness, and not every device has float64
+    # tasks in float64 are small, and not every device supports float64
     return implementations.get(name, "cpu" if task.dtype == np.float64 else device)
 
 
 def told(task: Task[Any], record: dict[str, Any]) -> str:
-    """The headlines of a run, and what its test images share with training, on one line."""
+    """The metrics of a run, and what its test images share with training, in one line."""
     figures = [f"{h.label} {record['metrics'][h.metric]:{h.format}}" for h in task.headlines]
     figures += [f"{kind} overlap {record['metrics'][f'{kind}_overlap']:.1%}"
                 for kind in ("person", "clip") if f"{kind}_overlap" in record["metrics"]]
@@ -110,7 +110,7 @@ def told(task: Task[Any], record: dict[str, Any]) -> str:
 
 @dataclass
 class Run:
-    """One task with one implementation: its trainings, one a split, and their verdict."""
+    """One task with one implementation: a training for each split, and their evaluation."""
 
     task: Task[Any]
     impl: Implementation
@@ -122,11 +122,11 @@ class Run:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def __call__(self) -> tuple[dict[str, Any], Details, list[Trained]]:
-        """The record for results.json, the details for the report, and what was trained."""
+        """Train; return the record for results.json, the report's details, and the trainings."""
         recipe = self.recipe(self.splits[0])
-        for path in self.folder.glob(".*.safetensors.*.tmp"):   # of a run killed as it wrote
+        for path in self.folder.glob(".*.safetensors.*.tmp"):   # of a run that was killed
             path.unlink()
-        if not self.resume:             # what an earlier run left is not this one's
+        if not self.resume:             # remove what an earlier run has left
             for path in self.folder.glob("fold-*.safetensors"):
                 path.unlink()
         environment.reset_peak_rss()
@@ -149,7 +149,7 @@ class Run:
         return record, details | {"history": self.history}, trained
 
     def record(self, recipe: Recipe, metrics: Metrics) -> dict[str, Any]:
-        """What results.json says of the run: what it was, and what came of it."""
+        """The entry of the run in results.json: its settings and its results."""
         task, options = self.task, self.options
         return {
             "task": task.name, "title": task.title, "impl": self.impl.name,
@@ -169,7 +169,7 @@ class Run:
         return self.task.recipe(self.options, len(split.x))
 
     def train(self, k: int, split: Split, progress: Progress) -> Trained:
-        """Train on one split, or go on where a checkpoint was left; save after each epoch."""
+        """Train on one split, from its checkpoint if there is one, and save checkpoints."""
         training = prepare(self.task, self.impl, self.data, split, self.options,
                            self.options.seed + k)
         config = self.config(k, split)
@@ -210,15 +210,15 @@ class Run:
 
     @property
     def last(self) -> Path:
-        """The checkpoint of the training under way, or of the last one."""
+        """The checkpoint of the current or the last training."""
         return self.folder / "last.safetensors"
 
     def finished(self, k: int) -> Path:
-        """The checkpoint of a training that others follow."""
+        """The checkpoint of a finished training that is not the last one."""
         return self.folder / f"fold-{k + 1}.safetensors"
 
     def config(self, k: int, split: Split) -> dict[str, Any]:
-        """What a checkpoint says of its training: enough to use it, and to resume nothing else."""
+        """The description of a training in its checkpoint: enough to use or resume it."""
         return {"task": self.task.name, "dataset": self.data.name, "n_train": len(split.x),
                 "shape": list(split.x.shape[1:]), "classes": list(self.data.classes),
                 "training": k, **asdict(self.recipe(split)), "data": digest(split),
@@ -226,7 +226,7 @@ class Run:
 
     def restored(self, k: int, training: Training, config: dict[str, Any],
                  history: list[dict[str, Any]]) -> int:
-        """How many epochs are done already; with --resume, the state after them is put back."""
+        """The number of finished epochs; with --resume, the state after them is restored."""
         if not self.resume:
             return 0
         for path in (self.finished(k), self.last):
@@ -239,14 +239,14 @@ class Run:
                 history.clear()
                 continue                # another training of this run
             if differs := difference(known, config, self.options.defaults()):
-                raise Fault(f"{path}: cannot be resumed, it was trained with {differs}")
+                raise Fault(f"{path}: cannot be resumed, because it was trained with {differs}")
             self.impl.checkpoint.restore(kept, **training.states)
             return int(kept.epoch)
         return 0
 
 
 def digest(split: Split) -> str:
-    """What a split holds, in a word: other images or other folds are another training."""
+    """A hash of a split's contents: with other images or other folds, it is another training."""
     sha = hashlib.sha256()
     for array in (split.x, split.y, split.train_rows, split.test_rows):
         sha.update(np.ascontiguousarray(array).data)
@@ -254,9 +254,9 @@ def digest(split: Split) -> str:
 
 
 def difference(known: dict[str, Any], asked: dict[str, Any], defaults: dict[str, Any]) -> str:
-    """The first setting in which a checkpoint and what is asked for differ; empty if none does.
+    """The first setting that differs between a checkpoint and a new run; empty if none does.
 
-    defaults: of the options; one that a checkpoint does not name, or leaves open, had its default.
+    defaults: the defaults of the options, for those that the checkpoint does not contain.
     """
     known, asked = ({**c, **c.get("options", {})} for c in (known, asked))
     for key, value in asked.items():

@@ -1,4 +1,4 @@
-"""One training, put together as its task describes it. Whoever trains, trains with this."""
+"""One training, built as its task describes. All commands that train use this module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minigrad.data import ArrayDataset, DataLoader
 
 @dataclass(frozen=True)
 class Training:
-    """Everything that learns from one split, ready to begin."""
+    """Everything that is needed to train on one split."""
 
     task: Task[Any]
     implementation: Implementation
@@ -29,31 +29,31 @@ class Training:
 
     @property
     def judged(self) -> Any:
-        """The model that a finished training is judged by."""
+        """The model to evaluate: the average of the weights if there is one."""
         return self.model if self.averaged is None else self.averaged.module
 
     @property
     def states(self) -> dict[str, Any]:
-        """All that changes while it trains, as a checkpoint takes it."""
+        """Everything that changes during training, as arguments for a checkpoint."""
         return {"model": self.model, "optimizer": self.optimizer, "scheduler": self.scheduler,
                 "averaged": self.averaged}
 
     def fit(self, loader: Any = None, start_epoch: int = 0, on_epoch: OnEpoch | None = None
             ) -> None:
-        """Train all epochs of the recipe from `start_epoch` on. loader: in place of its own."""
+        """Train the epochs of the recipe from `start_epoch` on. loader: replaces the usual one."""
         self.implementation.fit(
             self.model, loader or self.loader, self.loss, self.optimizer,
             epochs=self.recipe.epochs, scheduler=self.scheduler, averaged=self.averaged,
             start_epoch=start_epoch, on_epoch=on_epoch)
 
     def outputs(self, x: Array) -> Array:
-        """What the judged model says of x."""
+        """The outputs for x of the model to evaluate."""
         return self.task.outputs(self.implementation, self.judged, x)
 
 
 def prepare(task: Task[OptionsT], implementation: Implementation, data: Data, split: Split,
             options: OptionsT, seed: int) -> Training:
-    """A training of a task on one split; equal seeds give either implementation equal weights."""
+    """A training of a task on one split. Equal seeds give equal weights in both implementations."""
     recipe = task.recipe(options, len(split.x))
     model = implementation.new_model(lambda impl: task.model(impl, data, options), seed, task.dtype)
     if (start := task.start(options)) is not None:
@@ -65,8 +65,8 @@ def prepare(task: Task[OptionsT], implementation: Implementation, data: Data, sp
     optimizer = task.optimizer(implementation, model.parameters(), recipe)
     averaged = None
     if task.averaging is not None:
-        # the average of a short training, too, has forgotten the first weights: it looks back
-        # over the last fifth at most
+        # the average spans at most the last fifth of the steps, so that even in a short training
+        # the first weights do not count
         decay = max(0.0, min(task.averaging, 1 - 5 / steps))
         swa = implementation.optim.swa_utils
         averaged = swa.AveragedModel(model, multi_avg_fn=swa.get_ema_multi_avg_fn(decay),
@@ -78,9 +78,9 @@ def prepare(task: Task[OptionsT], implementation: Implementation, data: Data, sp
 
 def first_step(task: Task[OptionsT], implementation: Implementation, data: Data, split: Split,
                options: OptionsT, seed: int) -> None:
-    """Take one step and predict one batch with a model that is thrown away.
+    """Take one step and predict one batch with a model that is then discarded.
 
-    Kernels are compiled and memory is claimed before the clock starts.
+    This compiles the kernels and allocates memory before the time is measured.
     """
     size = task.recipe(options, len(split.x)).batch_size
     batch = replace(split, x=split.x[:size], y=split.y[:size])

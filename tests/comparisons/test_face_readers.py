@@ -106,7 +106,7 @@ def test_a_stray_copy_does_not_hide_whose_faces_the_others_are(tmp_path):
     data = load_faces(tmp_path, SIDE)
     assert data.subjects.tolist() == ["S010", "S011", "S012"]
     line, = data.left_out
-    assert line.startswith(f"{stray}: not named as the others are")
+    assert line.startswith(f"{stray}: not named like the others")
 
 
 def test_folders_with_a_test_part_of_their_own(tmp_path):

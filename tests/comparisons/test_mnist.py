@@ -143,7 +143,7 @@ def test_the_subset():
     assert np.bincount(data.y).tolist() == [1000] * 10
     assert np.bincount(data.y_test).tolist() == [200] * 10
     assert data.source == ("the embedded subset (mnist-subset.npz): "
-                           "10,000 digits to learn from and 2,000 to test on")
+                           "10,000 training digits and 2,000 test digits")
 
 
 def test_a_download_that_fails_is_one_line_and_no_noise(tmp_path, monkeypatch, capfd):

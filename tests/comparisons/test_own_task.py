@@ -127,10 +127,10 @@ MODEL = "        return implementation.nn.Linear(2, len(data.classes))\n"
     (lambda code: code.replace("def load", "def loads"), "SpiralTask lacks load"),
     (lambda code: code.replace('    name = "spiral"\n', ""), "SpiralTask lacks name"),
     (lambda code: code.replace("    epochs = 40\n", ""), "SpiralTask lacks epochs"),
-    (lambda code: code.replace('"spiral"\n', '"diabetes"\n'), "the name 'diabetes' .* is taken"),
-    (lambda code: code.replace('"spiral"\n', '"all"\n'), "the name 'all' of its task is taken"),
-    (lambda code: code.replace('"spiral"\n', '"../x"\n'), "must be made of small letters, digits"),
-    (lambda code: code.replace("    arms: int", "    out: int"), "option named out, as `run` has"),
+    (lambda code: code.replace('"spiral"\n', '"diabetes"\n'), "'diabetes' .* is already used"),
+    (lambda code: code.replace('"spiral"\n', '"all"\n'), "'all' of its task is already used"),
+    (lambda code: code.replace('"spiral"\n', '"../x"\n'), "must consist of lower-case letters"),
+    (lambda code: code.replace("    arms: int", "    out: int"), "option named out, but `run`"),
 ])
 def test_a_file_that_cannot_serve_is_one_line_that_names_it(change, told, tmp_path, capsys):
     path = tmp_path / "mine.py"

@@ -76,7 +76,7 @@ def test_an_unknown_task_asks_for_its_file(halves: tuple[str, str], square: str,
     for command in (["predict", checkpoint, square], ["demo", checkpoint]):
         assert main(command) == 1
         line = one_line(capsys)
-        assert line.startswith(f"comparisons: {checkpoint}: its task halves is none of regression,")
+        assert line.startswith(f"comparisons: {checkpoint}: its task halves is not one of")
         assert "--task FILE" in line
 
 

@@ -78,7 +78,7 @@ def test_casts_are_of_generated_faces_only(tmp_path, capsys):
     for flags in (["--data", str(tmp_path)], ["--frames", "peak"]):
         assert main(["run", "dexpression", "--casts", "2", *flags, "--out",
                      str(tmp_path / "out")]) == 1
-        assert "--casts: is for the generated faces" in capsys.readouterr().err
+        assert "--casts: applies to the generated faces" in capsys.readouterr().err
 
 
 def test_training_starts_where_it_is_told_to(side, faces, tmp_path, capsys):
@@ -94,7 +94,7 @@ def test_training_starts_where_it_is_told_to(side, faces, tmp_path, capsys):
                 np.testing.assert_array_equal(value, kept.weights[key], err_msg=key)
     capsys.readouterr()
     assert main([*argv, str(tmp_path / "second"), "--start", str(first)]) == 0
-    assert f"{first}: was trained on faces-generated too" in capsys.readouterr().out
+    assert f"{first}: was also trained on faces-generated" in capsys.readouterr().out
     record, = Results(tmp_path / "second").runs
     assert record["start"] == str(first)
 
@@ -115,8 +115,8 @@ def test_an_average_forgets_the_first_weights_in_a_short_training_too(side, face
 
 @pytest.mark.parametrize(("start", "flags", "names"), [
     ("nowhere.safetensors", [], "no such file"),
-    ("digits.safetensors", [], "cannot be started from: its task is None, not dexpression"),
-    ("faces.safetensors", [], "cannot be started from: its variant is paper, not compact"),
+    ("digits.safetensors", [], "cannot start from it: its task is None, not dexpression"),
+    ("faces.safetensors", [], "cannot start from it: its variant is paper, not compact"),
     ("faces.safetensors", ["--variant", "paper"], "its shape is [1, 48, 48], not [1, 16, 16]"),
 ])
 def test_a_start_that_does_not_fit_is_one_line(start, flags, names, tmp_path, capsys):
@@ -208,11 +208,11 @@ def test_what_is_shared_is_told_of_each_split(faces):
         lines = TASK.introduction(faces, splits, Options())
         assert len(lines) == 2
         assert all(told in line for line in lines)
-        assert lines[0].startswith(f"fold 1/2: {len(splits[0].y)} images to learn from")
+        assert lines[0].startswith(f"fold 1/2: {len(splits[0].y)} training images")
     stranger = replace(faces, subjects=None, clips=None)
     line, = TASK.introduction(stranger, TASK.splits(stranger, Options(protocol="random")),
                               Options())
-    assert line.endswith("whether they share persons is not known")
+    assert line.endswith("it is not known whether they share persons")
 
 
 def test_a_person_on_both_sides_ends_it(faces, monkeypatch):
@@ -228,7 +228,7 @@ def test_the_split_that_comes_with_the_data(faces):
     assert sorted(split.test_rows) == list(range(10, 30))
     assert sorted([*split.train_rows, *split.test_rows]) == list(range(981))
     for data, options, told in (
-            (faces, Options(protocol="given"), "has no test part of its own"),
+            (faces, Options(protocol="given"), "has no test set of its own"),
             (own, Options(protocol="given", folds=2), "neither --folds nor --repeats"),
             (own, Options(protocol="given", repeats=2), "neither --folds nor --repeats"),
             (own, Options(protocol="person"), "only --protocol random or given can split it"),
@@ -302,7 +302,7 @@ def test_a_run_on_a_folder_of_faces(written, tmp_path, capsys):
     out = capsys.readouterr().out
     assert f"{written / 'cohn-kanade-images'}, CK+'s own tree: 326 images of 16 px, 326 " in out
     assert "1 recording without a label" in out
-    assert "fold 2/2: 64 images to learn from, 64 to test on; 0.0% share their person" in out
+    assert "fold 2/2: 64 training images, 64 test images; 0.0% share their person" in out
     assert "balanced accuracy" in out
     run, = Results(tmp_path).runs
     assert (run["dataset"], run["frames"], run["repeats"]) == ("faces-generated", "peak", 1)
@@ -318,7 +318,7 @@ def test_data_says_what_is_there_and_what_is_wrong(written, tmp_path, capsys):
     finally:
         bad.write_bytes(content)
     out = capsys.readouterr().out
-    assert f"here: {written / 'cohn-kanade-images'}, CK+'s own tree: 977 images" in out
+    assert f"found: {written / 'cohn-kanade-images'}, CK+'s own tree: 977 images" in out
     assert "1 recording without a label; 1 left out as faulty" in out
     assert f"left out: {bad}: not a picture" in out
     for words in ("cohn-kanade-images/S005/001", "ckextended.csv", "--frames", "CK+48"):

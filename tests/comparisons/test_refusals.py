@@ -43,7 +43,7 @@ from comparisons.training import runner
     (["run", "regression", "--protocol", "clip"], "--protocol is for dexpression only"),
     (["run", "mnist-mlp", "--folds", "3"], "--folds is for dexpression only"),
     (["run", "dexpression", "--folds", "1"], "--folds: must be at least 2"),
-    (["run", "all", "--start", "x"], "--start is for dexpression alone"),
+    (["run", "all", "--start", "x"], "--start requires that dexpression is the only task"),
     (["run", "dexpression", "--size", "8"], "--size: must be from 16 to 512"),
     (["run", "dexpression", "--variant", "big"], "--variant: .*'big'"),
     (["run", "regression", "--fast"], "--fast"),

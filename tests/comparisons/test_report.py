@@ -100,7 +100,7 @@ def test_a_task_of_ones_own_needs_only_a_history(tmp_path):
     for words in ("My task", "Data of my own.", "My score", "1.250", "3.500", "a guess",
                   "Training loss", "1, of 2 epochs"):
         assert words in text
-    assert "How these figures were made" not in text
+    assert "How these figures were obtained" not in text
     assert "None" not in text
 
 
@@ -182,8 +182,8 @@ def test_each_task_says_how_its_figures_are_made(name, tmp_path):
 
 def test_the_page_says_what_holds_for_every_run(tmp_path):
     text = text_of(tmp_path, RUN)
-    for words in ("the same initial weights", "judged after its last epoch", "is then thrown away",
-                  "compilation lies outside", "Every interval covers 95%"):
+    for words in ("the same initial weights", "evaluated after its last epoch", "is then discarded",
+                  "does not include compilation", "Every interval is a 95% interval"):
         assert words in text
 
 
@@ -265,7 +265,7 @@ def test_figures_say_what_their_axes_are():
         "count": [5, 5]}, "fit": {"truth": [1, 2], "predicted": [1.5, 2]},
         "coefficients": {"names": ["x"], "learned": [1], "exact": [1], "half_width": [0.1]},
         "splits": [{"accuracy": 0.5, "count": 3}, {"accuracy": 0.7, "count": 3}]}}
-    for draw, words in ((figures.calibration, ("predicted probability", "share that came true")),
+    for draw, words in ((figures.calibration, ("predicted probability", "observed share")),
                         (figures.predicted, ("true value", "predicted value")),
                         (figures.coefficients, ("coefficient", "95% interval", "exact")),
                         (figures.split_accuracies, ("split",))):

@@ -107,7 +107,7 @@ def test_ctrl_c_ends_in_one_line_and_keeps_what_was_finished(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert [line for line in err.splitlines() if line] == ["interrupted; what was finished is kept"]
+    assert [line for line in err.splitlines() if line] == ["interrupted; finished results are kept"]
     assert [r["task"] for r in results(tmp_path)["runs"]] == ["regression"]
     checkpoint.load(last)
 

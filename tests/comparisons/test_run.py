@@ -182,7 +182,7 @@ def test_data_says_what_is_there_and_how_to_get_the_rest(monkeypatch, tmp_path, 
     monkeypatch.delenv("MINIGRAD_DATA", raising=False)
     assert main(["data"]) == 0
     text = capsys.readouterr().out
-    for words in ("768 rows", "10,000 digits", "not here: the full 60,000", "--data", "generated"):
+    for words in ("768 rows", "10,000 training", "not found: the full", "--data", "generated"):
         assert words in text
 
 

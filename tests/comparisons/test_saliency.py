@@ -174,11 +174,11 @@ def test_a_run_shows_maps_of_either_implementation_and_says_whose_pictures_they_
     assert page.count('class="trio"') == len(details["examples"])
     assert page.count('<div class="strip">') == 7
     assert "What PyTorch looked at" in page
-    assert "may not be passed" not in page
+    assert "must not be passed" not in page
     own = gallery.contact_sheet(details, "ck+")
     assert own is not None
     assert own.private
-    assert "may not be passed on" in MACROS.contact_sheet(own)
+    assert "must not be passed on" in MACROS.contact_sheet(own)
 
 
 def test_each_class_and_each_split_has_its_figure(finished):

@@ -1,4 +1,4 @@
-"""The generated faces as a dataset. They stand in for CK+, which may not be redistributed."""
+"""The generated faces as a dataset. They replace CK+, which may not be redistributed."""
 
 from __future__ import annotations
 

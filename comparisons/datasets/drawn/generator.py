@@ -1,4 +1,4 @@
-"""People who do not exist, and their expressions: a stand-in for CK+ that may be redistributed.
+"""People who do not exist, and their expressions: a substitute for CK+ that may be redistributed.
 
 The design follows CK+ (Lucey et al. 2010): 118 persons and 327 recordings, each from a neutral face
 to the apex of an expression, of which the last three frames are used. Each class has as many
@@ -6,7 +6,7 @@ recordings as in CK+.
 
 FACS, the Facial Action Coding System (Ekman and Friesen), describes a face by action units: the
 movements that its muscles can make. An expression is a set of action units, chosen by CK+'s own
-criteria. They act with random strength on a face that has a shape of its own, and habits at rest.
+criteria. They act with random strength on a face that has its own shape and its own habits at rest.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ RECIPES: dict[str, Recipe] = {
 LIPS_AND_JAW = (12, 15, 16, 17, 20, 23, 24, 25, 26, 27)
 LIPS_STRENGTH = (0.15, 0.9)
 """FACS scores a unit from a trace to its maximum, and CK+'s criteria ask only that it takes part,
-not how strongly: some people smile mostly with their eyes. So the mouth alone does not tell the
-expression, and neither do the brows, which several expressions share."""
+not how strongly: some people smile mostly with their eyes. So the mouth alone does not reveal
+the expression, and neither do the brows, which several expressions share."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def generate(size: int = 48, seed: int = 0, frames: Sequence[float] = FRAMES) ->
 
 
 def nuisances(seed: int = 0) -> tuple[Array, Array, Array]:
-    """The nuisances: all that differs between recordings but must not tell their expression.
+    """The nuisances: everything that differs between recordings but must not reveal the expression.
 
     These are the person, the light and the pose.
     Shapes: the numbers that `generate` draws them from (327, factors), label and person (327,).

@@ -1,6 +1,6 @@
 """Draws grey faces from numbers: a textured ellipsoid with features as curves, lit from one side.
 
-Face coordinates: x points right and y down, the origin lies between eyes and nose, and 1 is about
+Face coordinates: x points right and y down, the origin is between eyes and nose, and 1 is about
 half a face. A feature is a signed distance or a soft stroke in these coordinates; `e` is the size
 of a pixel, over which edges are smoothed. Every array is (n, H, W), every parameter (n, 1, 1).
 """
@@ -19,7 +19,7 @@ CHUNK = 2**15   # pixels drawn at once: their arrays stay in the processor's cac
 
 @dataclass
 class Canvas:
-    """The pictures of n faces while they are drawn, and where in the face each pixel lies."""
+    """The pictures of n faces while they are drawn, and the position of each pixel in the face."""
 
     x: Array
     y: Array
@@ -37,7 +37,7 @@ class Canvas:
         self.tone *= 1 - alpha
 
     def fill(self, distance: Array) -> Array:
-        """How much of each pixel lies inside a shape, which is where `distance` is negative."""
+        """The share of each pixel that is inside a shape, where `distance` is negative."""
         inside: Array = np.clip(0.5 - distance / self.e, 0, 1)
         return inside
 
@@ -146,7 +146,7 @@ def _skin(c: Canvas) -> None:
 def _nose(c: Canvas) -> None:
     f, au = c.f, c.au
     wrinkle = au[9]
-    x = c.x - 0.16 * np.sin(f.yaw)                  # it stands out, and shifts as the head turns
+    x = c.x - 0.16 * np.sin(f.yaw)                  # the nose shifts when the head turns
     mirror = np.abs(x)
     tip = f.nose_y - 0.05 * wrinkle - 0.03 * au[10]
     wing = f.nose_w * (1 + 0.15 * wrinkle + 0.10 * au[12] + 0.06 * au[10])
@@ -169,7 +169,7 @@ def _nose(c: Canvas) -> None:
 
 
 def _folds(c: Canvas) -> None:
-    """Furrows in the skin, which action units make, and age."""
+    """Furrows in the skin, caused by action units and by age."""
     f, au = c.f, c.au
     corner_x, corner_y = _corner(c)
     start_x, start_y = f.nose_w + 0.05, f.nose_y - 0.05 - 0.03 * au[9]
@@ -358,7 +358,7 @@ def _hair_over(c: Canvas) -> None:
 
 
 def _behind(c: Canvas, f: SimpleNamespace, u: Array, v: Array, p: Array, q: Array) -> Array:
-    """What lies behind the face: a wall, shoulders and neck, hair, ears."""
+    """Everything behind the face: a wall, shoulders and neck, hair, ears."""
     tone: Array = f.wall * (1 + 0.12 * (u * f.light_x - v * 0.3)) + np.zeros_like(p)
     neck = c.fill(np.abs(u - f.shift_x) - 0.62 * f.width * f.zoom) * (v > 0)
     tone += neck * (f.skin * 0.42 - tone)

@@ -1,4 +1,4 @@
-"""Generated faces as files arranged like CK+'s, to look at and to try the readers of CK+ on."""
+"""Writes generated faces to files arranged like CK+'s, to look at them or to test the readers."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from PIL import Image
 from comparisons.datasets.crops import Box, Crop, Size, crop
 from comparisons.errors import Fault
 
-DETECTED_AT = 1024      # pixels of the longer side of the picture in which faces are looked for
-SMALLEST_FACE = 1 / 24  # of that picture's shorter side, but at least 24 pixels
+DETECTED_AT = 1024      # pixels of the longer side of the picture that is searched for faces
+SMALLEST_FACE = 1 / 24  # as a share of that picture's shorter side; at least 24 pixels
 INSTALL = 'pip install -e ".[faces]"'
 
 
@@ -53,4 +53,4 @@ def _cascade() -> Any:
         return cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_alt2.xml")
     except (ImportError, AttributeError):       # OpenCV 5 has no cascades
         raise Fault(f"finding faces needs OpenCV 4 ({INSTALL}); "
-                    "with --whole, the picture itself is the face") from None
+                    "with --whole, the picture itself is used as the face") from None

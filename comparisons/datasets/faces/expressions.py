@@ -1,4 +1,4 @@
-"""Expressions by name. Each source has numbers of its own, so no number leaves its reader."""
+"""Expressions by name. Sources number them differently, so readers convert numbers to names."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ALSO = {"angry": "anger", "contemptuous": "contempt", "disgusted": "disgust", "f
 
 
 def expression(word: str) -> str | None:
-    """The expression that a word in a table or the name of a folder stands for, or None.
+    """The expression that a word in a table or the name of a folder means, or None.
 
-    "Happiness" and "03_happy" stand for happy; a number alone stands for nothing.
+    "Happiness" and "03_happy" mean happy; a number alone has no meaning.
     """
     letters = re.sub(r"[^a-z]", "", word.lower())
     name = ALSO.get(letters, letters)

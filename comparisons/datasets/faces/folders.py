@@ -26,13 +26,13 @@ def has_classes(folder: Path) -> bool:
 
 
 def list_folders(folder: Path, frames: Frames | None = None) -> Listing:
-    """The pictures in folders named after expressions, which may lie under train/ and test/.
+    """The pictures in folders named after expressions, which may be inside train/ and test/.
 
-    Pictures that are named like frames of CK+ (S005_001_00000011.png) keep their person and their
-    recording, and `frames` selects among them. If most are, those that are not are left out,
-    because the person is not known. A picture that is not square is cut to the square in its
-    middle.
-    Raises: NotThereError if `frames` is given but the names do not tell the recordings.
+    Pictures that are named like frames of CK+ (S005_001_00000011.png) have a known person and
+    recording, and `frames` selects among them. If most pictures are named so, the others are left
+    out, because their person is not known. A picture that is not square is cropped to the square in
+    its middle.
+    Raises: NotThereError if `frames` is given but the names do not state the recordings.
     """
     parts = _folders(folder)
     test = next((name for name in TESTS if name in dict(parts)), None)
@@ -45,7 +45,7 @@ def list_folders(folder: Path, frames: Frames | None = None) -> Listing:
             nameless += _list_class(place, part in tests, listing)
     if 0 < len(nameless) < len(listing.items) / 2:
         listing.items = [item for item in listing.items if item.clip]
-        listing.left_out += [f"{path}: not named as the others are (S005_001_00000011.png), so "
+        listing.left_out += [f"{path}: not named like the others (S005_001_00000011.png), so "
                              "the person is not known" for path in nameless]
     clips = all(item.clip for item in listing.items)
     listing.name = name_of(folder, "ck+48" if clips else folder.resolve().name.lower())

@@ -1,4 +1,4 @@
-"""Which frames of a recording stand for its expression."""
+"""The choice of the frames of a recording that show its expression."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Frames:
-    """The last frames of a recording and, if asked for, its first as a neutral face."""
+    """The last frames of a recording and, optionally, its first frame as a neutral face."""
 
     last: int = 3
     neutral: bool = False

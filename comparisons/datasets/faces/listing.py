@@ -13,7 +13,7 @@ from comparisons.datasets.base import Data, images
 from comparisons.datasets.faces.expressions import NAMES
 from comparisons.errors import DataError
 
-GENERATED = "GENERATED.txt"     # lies beside faces that `python -m comparisons faces` wrote
+GENERATED = "GENERATED.txt"     # a file that `python -m comparisons faces` writes beside its faces
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,6 @@ def visible(folder: Path) -> list[Path]:
 
 
 def name_of(folder: Path, usual: str) -> str:
-    """The name of the dataset in a folder; drawn faces must not pass for CK+'s."""
+    """The name of the dataset in a folder; drawn faces must not be mistaken for CK+."""
     drawn = any((place / GENERATED).exists() for place in (folder, folder.parent))
     return "faces-generated" if drawn else usual

@@ -19,7 +19,7 @@ def load_faces(data_dir: Path | None = None, size: int = 48, frames: Frames | No
                ) -> Data | None:
     """Faces in `data_dir`, else in $MINIGRAD_DATA, else in the cache folder.
 
-    The kind of a source is recognised by what it holds: CK+'s own tree, folders named after
+    The kind of a source is recognised by its content: CK+'s own tree, folders named after
     expressions, or a table. The result is None if no folder was named and the usual ones hold no
     faces.
 
@@ -57,12 +57,12 @@ def found(root: Path) -> list[Path]:
 def listed(path: Path, frames: Frames | None = None) -> Listing:
     """The items of a source that `found` returned, read according to its kind.
 
-    Raises: NotThereError if `frames` is given but the source does not tell recordings apart;
+    Raises: NotThereError if `frames` is given but the source does not identify recordings;
     DataError if it cannot be used.
     """
     if path.is_file():
         if frames is not None:
-            raise NotThereError(f"{path}: a table does not tell recordings apart, as --frames "
+            raise NotThereError(f"{path}: a table does not identify recordings, which --frames "
                                 "requires")
         return list_table(path)
     return list_tree(path, frames) if is_tree(path) else list_folders(path, frames)

@@ -31,7 +31,7 @@ def list_table(path: Path) -> Listing:
     """The rows of a table: an expression's code or name, and the pixels of a square picture.
 
     If there is a column `Usage`, the rows that say PrivateTest are the table's own test set. A
-    table does not tell persons or recordings apart.
+    table does not identify persons or recordings.
     Raises: DataError if the file is not CSV in UTF-8.
     """
     listing = Listing(path.stem.lower(), str(path))

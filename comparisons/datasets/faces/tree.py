@@ -23,7 +23,7 @@ from comparisons.datasets.pictures import middle, read_grey, read_landmarks, upr
 from comparisons.errors import DataError, Fault
 
 IMAGES, EMOTION, LANDMARKS = "cohn-kanade-images", "Emotion", "Landmarks"
-PLACES = ("{}", "{}_labels/{}", "{0}/{0}")              # where the archives unpack to
+PLACES = ("{}", "{}_labels/{}", "{0}/{0}")              # folders that the archives contain
 FRAME = re.compile(r"S\d{3}_\d{3}_\d{8}\.\w+")
 
 
