@@ -18,13 +18,14 @@ from comparisons.datasets.splits import stratified_folds
 from comparisons.implementations import Implementation
 from comparisons.tasks.exact import (
     COEFFICIENT_ERROR,
+    LinearTask,
     coefficients,
     maximum_likelihood,
     with_ones,
 )
 from comparisons.tasks.options import Options
 from comparisons.tasks.statistics import auc, auc_interval, calibration, wilson
-from comparisons.tasks.task import Details, Headline, Loss, Metrics, Recipe, Split, Task, Trained
+from comparisons.tasks.task import Details, Headline, Loss, Metrics, Split, Trained
 
 EPOCHS = 300            # an epoch is one step on all the rows; this many reach convergence
 LR = 2.0                # with standardised columns, the curvature is between about 0.05 and 0.5
@@ -37,17 +38,15 @@ class DiabetesOptions(Options):
     folds: int = FOLDS                  # the usual number; it has no flag
 
 
-class DiabetesTask(Task[DiabetesOptions]):
+class DiabetesTask(LinearTask[DiabetesOptions]):
     name = "diabetes"
     title = "Diabetes, logistic regression"
     options = DiabetesOptions
     epochs = EPOCHS
     quick_epochs = EPOCHS
-    batch_size = None
     lr = LR
-    dtype = np.float64
+    momentum = MOMENTUM
     checkpoint_every = EPOCHS
-    shuffle = False
     headlines = (
         Headline(f"accuracy, {FOLDS}-fold", "test_accuracy", "IRLS", "test_accuracy_irls",
                  explanation=f"The share of rows that are classified correctly in {FOLDS}-fold "
@@ -95,19 +94,16 @@ class DiabetesTask(Task[DiabetesOptions]):
     def model(self, implementation: Implementation, data: Data, options: DiabetesOptions) -> Any:
         return implementation.models.LogisticRegression(data.x.shape[1])
 
-    def optimizer(self, implementation: Implementation, parameters: Any, recipe: Recipe) -> Any:
-        return implementation.optim.SGD(parameters, lr=recipe.lr, momentum=MOMENTUM)
-
     def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
         loss: Loss = implementation.functional.binary_cross_entropy_with_logits
         return loss
 
-    def watch(self, implementation: Implementation, model: Any, split: Split) -> Metrics:
-        return {"coefficient_error": error_of(implementation.weights(model), split)}
+    def exact(self, split: Split) -> Array:
+        return maximum_likelihood(split)[0]
 
     def baselines(self, data: Data, splits: Sequence[Split]) -> Metrics:
         folds = splits[:-1]
-        logits = np.concatenate([(with_ones(s.x_test) @ maximum_likelihood(s)[0])[:, 0]
+        logits = np.concatenate([(with_ones(s.x_test) @ self.exact(s))[:, 0]
                                  for s in folds])
         truth = np.concatenate([s.y_test for s in folds])
         majority = np.concatenate([s.y_test == (s.y.mean() > 0.5) for s in folds])
@@ -133,7 +129,7 @@ class DiabetesTask(Task[DiabetesOptions]):
             "calibration_error": float(np.average(
                 np.abs(np.subtract(table["predicted"], table["observed"])),
                 weights=table["count"])),
-            "coefficient_error": max(error_of(t.weights, t.split) for t in trained)}
+            "coefficient_error": max(self.error(t.weights, t.split) for t in trained)}
         return metrics, {
             "classes": list(data.classes), "calibration": table,
             "targets": truth.astype(int).tolist(), "guesses": (logits > 0).astype(int).tolist(),
@@ -147,8 +143,3 @@ def prepared(data: Data, train: Array, test: Array, title: str) -> Split:
     x, x_test = impute_and_scale(data.x[train], data.x[test])
     y = data.y.astype(np.float64)
     return Split(x, y[train], x_test, y[test], train, test, title)
-
-
-def error_of(weights: dict[str, Array], split: Split) -> float:
-    """The largest distance of a coefficient from the exact one."""
-    return float(np.abs(coefficients(weights) - maximum_likelihood(split)[0]).max())

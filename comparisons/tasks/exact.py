@@ -1,19 +1,49 @@
-"""The exact solutions of the two linear systems, and the coefficients that a model learned."""
+"""What the two linear systems share: an exact solution, which training must find.
+
+Training takes whole steps of gradient descent with momentum, on all rows at once and in float64, so
+that the coefficients can agree with the exact ones to more than six digits.
+"""
 
 from __future__ import annotations
 
 import functools
+from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 
 from comparisons.datasets.base import Array
-from comparisons.tasks.task import Headline, Split
+from comparisons.implementations import Implementation
+from comparisons.tasks.task import Headline, Metrics, OptionsT, Recipe, Split, Task
 
 COEFFICIENT_ERROR = Headline(
     "largest coefficient error", "coefficient_error", "exact", "coefficient_error", ".1e",
     "The largest absolute difference between a learned coefficient, the bias included, and the "
     "exact one, over all trainings of the task. The exact coefficients solve the same training "
     "problem by linear algebra, so the reference is 0.")
+
+
+class LinearTask(Task[OptionsT]):
+    """A linear model. Every epoch is one step on all training rows."""
+
+    batch_size = None
+    dtype = np.float64
+    shuffle = False                     # another order of the sum would change the last digits
+    momentum: float
+
+    @abstractmethod
+    def exact(self, split: Split) -> Array:
+        """The exact coefficients of a split, the bias last: (F + 1, outputs)."""
+
+    def optimizer(self, implementation: Implementation, parameters: Any, recipe: Recipe) -> Any:
+        return implementation.optim.SGD(parameters, lr=recipe.lr, momentum=self.momentum)
+
+    def watch(self, implementation: Implementation, model: Any, split: Split) -> Metrics:
+        return {"coefficient_error": self.error(implementation.weights(model), split)}
+
+    def error(self, weights: dict[str, Array], split: Split) -> float:
+        """The largest absolute difference of a learned coefficient from the exact one."""
+        return float(np.abs(coefficients(weights) - self.exact(split)).max())
 
 
 def with_ones(x: Array) -> Array:

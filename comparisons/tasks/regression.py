@@ -10,27 +10,31 @@ import numpy as np
 from comparisons.datasets.base import Array, Data
 from comparisons.datasets.regression import load_regression
 from comparisons.implementations import Implementation
-from comparisons.tasks.exact import COEFFICIENT_ERROR, coefficients, least_squares, with_ones
+from comparisons.tasks.exact import (
+    COEFFICIENT_ERROR,
+    LinearTask,
+    coefficients,
+    least_squares,
+    with_ones,
+)
 from comparisons.tasks.options import Options
-from comparisons.tasks.task import Details, Headline, Loss, Metrics, Recipe, Split, Task, Trained
+from comparisons.tasks.task import Details, Headline, Loss, Metrics, Split, Trained
 
 EPOCHS = 300            # an epoch is one step on all the data
 LR = 0.3                # the curvature of the loss is about 2, so steps up to about 1 are stable
 MOMENTUM = 0.5
 
 
-class RegressionTask(Task[Options]):
+class RegressionTask(LinearTask[Options]):
     name = "regression"
     title = "Linear regression"
     options = Options
     epochs = EPOCHS
     quick_epochs = EPOCHS
     quick_items = None
-    batch_size = None
     lr = LR
-    dtype = np.float64                  # to agree with the exact solution to more than six digits
+    momentum = MOMENTUM
     checkpoint_every = 100
-    shuffle = False                     # another order of the sum would change the last digits
     headlines = (
         Headline("test RMSE", "test_rmse", "least squares", "test_rmse_exact", ".6f",
                  "The root of the mean squared error of the predictions on the test items. The "
@@ -51,16 +55,12 @@ class RegressionTask(Task[Options]):
     def model(self, implementation: Implementation, data: Data, options: Options) -> Any:
         return implementation.models.LinearRegression(data.x.shape[1], data.y.shape[1])
 
-    def optimizer(self, implementation: Implementation, parameters: Any, recipe: Recipe) -> Any:
-        return implementation.optim.SGD(parameters, lr=recipe.lr, momentum=MOMENTUM)
-
     def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
         loss: Loss = implementation.functional.mse_loss
         return loss
 
-    def watch(self, implementation: Implementation, model: Any, split: Split) -> Metrics:
-        learned = coefficients(implementation.weights(model))
-        return {"coefficient_error": float(np.abs(learned - least_squares(split)).max())}
+    def exact(self, split: Split) -> Array:
+        return least_squares(split)
 
     def baselines(self, data: Data, splits: Sequence[Split]) -> Metrics:
         split = splits[0]
@@ -72,7 +72,7 @@ class RegressionTask(Task[Options]):
         (run,) = trained
         learned, best = coefficients(run.weights), least_squares(run.split)
         metrics = {"test_rmse": rmse(run.outputs, run.split.y_test),
-                   "coefficient_error": float(np.abs(learned - best).max())}
+                   "coefficient_error": self.error(run.weights, run.split)}
         names = [f"x{i + 1}" for i in range(len(best) - 1)] + ["bias"]
         return metrics, {"coefficients": {"names": names, "learned": learned[:, 0].tolist(),
                                           "exact": best[:, 0].tolist()},
