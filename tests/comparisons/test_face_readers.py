@@ -176,7 +176,7 @@ def test_frames_need_recordings(tmp_path):
         picture(tmp_path / folder / "a.png")
     assert "do not say which recording" in refusal(NotThereError, tmp_path, frames=Frames(1))
     assert load_faces(frames=Frames(1)) is None
-    with pytest.raises(NotThereError, match="--frames: is for recordings"):
+    with pytest.raises(NotThereError, match="--frames: selects frames of real recordings"):
         DexpressionTask().load(DexpressionOptions(frames="peak"))
 
 
@@ -198,7 +198,7 @@ def test_a_table_and_its_faulty_rows(tmp_path):
     assert data.test_rows.tolist() == [2]
     assert sorted(line.split(": ")[0] for line in data.left_out) == \
         sorted(f"{table}, line {n}" for n in range(5, 11))
-    assert "recordings apart" in refusal(NotThereError, tmp_path, frames=Frames(1))
+    assert "does not identify recordings" in refusal(NotThereError, tmp_path, frames=Frames(1))
 
 
 def test_a_table_of_large_pictures_from_a_spreadsheet(tmp_path):

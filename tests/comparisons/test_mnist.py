@@ -46,7 +46,7 @@ def test_mnist_reads_idx_plain_and_packed(tmp_path, packed, inside):
     arrays = write_mnist(tmp_path / inside, packed)
     data = load_mnist(tmp_path)
     assert data.name == "mnist"
-    assert data.source.startswith(f"MNIST in {tmp_path / inside}: 6 digits")
+    assert data.source.startswith(f"MNIST in {tmp_path / inside}: 6 training digits")
     for x, y, part in ((data.x, data.y, "train"), (data.x_test, data.y_test, "t10k")):
         assert (x.dtype, y.dtype) == (np.float32, np.int64)
         np.testing.assert_array_equal(x[:, 0], np.float32(arrays[f"{part}-images-idx3-ubyte"])
@@ -114,13 +114,13 @@ def test_a_named_folder_must_hold_mnist(tmp_path):
 def test_where_mnist_is_looked_for(tmp_path, monkeypatch):
     assert load_mnist().name == "mnist-subset"
     write_mnist(cache_folder() / "MNIST/raw", n=(3, 2))
-    assert "3 digits" in load_mnist().source
+    assert "3 training digits" in load_mnist().source
     monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path))
-    assert "3 digits" in load_mnist().source                    # the folder holds no MNIST
+    assert "3 training digits" in load_mnist().source                    # the folder holds no MNIST
     write_mnist(tmp_path / "mnist", n=(5, 2))
-    assert "5 digits" in load_mnist().source
+    assert "5 training digits" in load_mnist().source
     write_mnist(tmp_path / "named", n=(7, 2))
-    assert "7 digits" in load_mnist(tmp_path / "named").source
+    assert "7 training digits" in load_mnist(tmp_path / "named").source
     monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "gone"))
     with pytest.raises(DataError) as info:
         load_mnist()
@@ -182,7 +182,7 @@ def test_a_download_that_succeeds_is_found(server, monkeypatch, capfd):
     monkeypatch.setattr(MNIST, "resources", [
         (path.name, hashlib.md5(path.read_bytes()).hexdigest()) for path in files])
     assert download_mnist() == cache_folder()
-    assert "6 digits" in load_mnist().source
+    assert "6 training digits" in load_mnist().source
     assert capfd.readouterr() == ("", "")
     shutil.rmtree(cache_folder())
     monkeypatch.setattr(MNIST, "resources", [(path.name, "0" * 32) for path in files])

@@ -97,7 +97,7 @@ def test_parity_and_help_know_it(file, capsys):
     assert main(["parity", str(file)]) == 0
     assert "spiral: batch of 16" in capsys.readouterr().out
     assert main(["run", str(file), "--help"]) == 0
-    assert re.search(r"--arms K\s+spiral: how many arms", capsys.readouterr().out)
+    assert re.search(r"--arms K\s+spiral: number of arms", capsys.readouterr().out)
     assert main(["run", "--help"]) == 0
     assert "--arms" not in capsys.readouterr().out
 
@@ -176,8 +176,8 @@ def test_the_value_of_a_flag_is_no_task(tmp_path, monkeypatch):
 def test_two_tasks_may_share_the_name_of_a_flag(tmp_path, capsys):
     """Each parses the word by its own rule, and the help tells of both."""
     path = tmp_path / "sized.py"
-    path.write_text(spiral().replace("arms: int = flag(3, at_least(2), \"K\", \"how",
-                                     "size: int = flag(3, at_least(2), \"K\", \"how")
+    path.write_text(spiral().replace("arms: int = flag(3, at_least(2), \"K\", \"number",
+                                     "size: int = flag(3, at_least(2), \"K\", \"number")
                     .replace("options.arms", "options.size"))
     assert main(["run", str(path), "--size", "3", "--quick", "--impl", "minigrad", "--out",
                  str(tmp_path / "out")]) == 0
@@ -186,4 +186,4 @@ def test_two_tasks_may_share_the_name_of_a_flag(tmp_path, capsys):
     assert main(["run", str(path), "--help"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "dexpression: height and width of the images" in told
-    assert "; spiral: how many arms" in told
+    assert "; spiral: number of arms" in told

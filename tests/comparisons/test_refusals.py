@@ -151,7 +151,7 @@ def test_data_for_one_task_leave_the_others_to_theirs(tmp_path, capsys):
             "--size", "16", "--impl", "minigrad", "--out", str(tmp_path / "out")]
     assert main(argv) == 0
     told = capsys.readouterr().out
-    assert f"MNIST in {tmp_path}: 40 digits" in told
+    assert f"MNIST in {tmp_path}: 40 training digits" in told
     assert "faces generated" in told
     assert main([*argv[:1], *argv[2:]]) == 1                    # nothing uses that folder
     assert str(tmp_path) in one_line(capsys)
