@@ -12,6 +12,7 @@ import io
 import os
 import pkgutil
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -32,7 +33,8 @@ class Parser(argparse.ArgumentParser):
 
 def command_names() -> list[str]:
     """The names of the commands: one for each module in `commands/`."""
-    return [module.name for module in pkgutil.iter_modules(commands.__path__)]
+    names = [module.name for module in pkgutil.iter_modules(commands.__path__)]
+    return sorted(names, key=lambda name: name != "run")        # `run` first
 
 
 def parser(words: Sequence[str]) -> Parser:
@@ -89,4 +91,13 @@ def one_line(error: Exception) -> str:
     message = " ".join(str(error).split())
     if isinstance(error, Fault | CheckpointError):
         return message
-    return f"{type(error).__name__}: {message}"
+    return f"{where_in_a_task(error)}{type(error).__name__}: {message}"
+
+
+def where_in_a_task(error: Exception) -> str:
+    """The line of a user's own task file that an error came through, if it did."""
+    steps = traceback.extract_tb(error.__traceback__)
+    own = [step for step, (frame, _) in zip(steps, traceback.walk_tb(error.__traceback__),
+                                            strict=True)
+           if frame.f_globals.get("__name__", "").startswith("task_in_")]
+    return f"{own[-1].filename}, line {own[-1].lineno}: " if own else ""

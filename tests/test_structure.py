@@ -114,7 +114,11 @@ def test_a_circle_is_found():
     assert circles({"a": {"b", "c"}, "b": {"d"}, "c": {"d"}, "d": set()}) == []
 
 
-@pytest.mark.parametrize("file", sources(*PACKAGES, "tests"), ids=name)
+LAID_OUT = sorted(path for ending in ("html", "css")
+                  for path in (ROOT / "comparisons").rglob(f"*.{ending}"))
+
+
+@pytest.mark.parametrize("file", [*sources(*PACKAGES, "tests"), *LAID_OUT], ids=name)
 def test_no_file_is_longer_than_can_be_read_at_once(file):
     assert len(file.read_text("utf-8").splitlines()) <= LINES
 
@@ -138,6 +142,25 @@ def test_imports_point_one_way(package, layers):
 def room_of(file: str, package: str) -> str | None:
     parts = file.split("/")
     return parts[1].removesuffix(".py") if parts[0] == package and len(parts) > 1 else None
+
+
+def test_the_layers_of_minigrad_use_nothing_above_them():
+    """What no layer is named after (checkpoint, train, testing …) stands above all layers."""
+    wrong = [f"{file} imports {target}" for file, targets in arrows().items()
+             if room_of(file, "minigrad") in MINIGRAD
+             for target in targets if room_of(target, "minigrad") not in MINIGRAD]
+    assert wrong == []
+
+
+def test_types_point_the_same_way_in_the_comparisons():
+    graph = arrows(types=True)
+    assert {file: targets for file, targets in graph.items() if file.startswith("comparisons")
+            and targets != arrows()[file]} == {}
+
+
+def test_pytorchs_side_does_not_know_the_comparisons():
+    assert not [file for file in sources("torch_impl")
+                if any(module.startswith("comparisons") for module in imported(file))]
 
 
 def test_every_room_of_the_comparisons_has_its_place():

@@ -34,10 +34,12 @@ def known_task(given: str) -> str:
 
     Raises: ValueError or Fault if it does not.
     """
-    if given.endswith(".py"):
+    if given in (*NAMES, "all"):
+        return given
+    if given.endswith(".py") or Path(given).exists():
         from comparisons.tasks.registry import find
         find(given)
-    elif given not in (*NAMES, "all"):
+    else:
         raise ValueError(f"unknown task {given!r}; choose from {', '.join(NAMES)}, all, or the "
                          "path of a Python file that defines one")
     return given

@@ -17,6 +17,6 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
 def main(arguments: argparse.Namespace) -> int:
     from comparisons import implementations
     from comparisons.audits import parity
-    from comparisons.tasks.registry import find
+    from comparisons.tasks.registry import find_all
     implementations.set_threads(arguments.threads)
-    return parity.main([find(word) for word in chosen(arguments.tasks)], arguments.seed)
+    return parity.main(find_all(chosen(arguments.tasks)), arguments.seed)

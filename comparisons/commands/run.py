@@ -14,12 +14,11 @@ from comparisons.errors import Fault
 from comparisons.tasks.options import Flag, Options
 
 OWN = ("--impl", "--out", "--threads")          # the flags of `run` itself that take a value
-TAKEN = ("help", "command", "tasks", "impl", "out", "resume", "threads", "main", "parser", "argv")
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """Add the command's own flags, those of every task, and those of tasks in the user's files."""
-    from comparisons.tasks.registry import TASKS, find
+    from comparisons.tasks.registry import TASKS
     add_tasks(parser, "+")
     parser.add_argument("--impl", choices=("minigrad", "torch", "both"), default="both",
                         help="implementation to use (default: both)")
@@ -30,13 +29,9 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
                         help="continue from the checkpoints in --out")
     add_threads(parser)
     try:
-        tasks = [*TASKS.values(), *map(find, files_named(words))]
+        tasks = list(dict.fromkeys([*TASKS.values(), *files_named(words)]))
     except Fault as fault:
         parser.error(str(fault))
-    for task in tasks:
-        if taken := [name for name in own_flags(task.options) if name in TAKEN]:
-            parser.error(f"the task {task.name} has an option named {taken[0]}, but `run` "
-                         "itself uses that name")
     for name in Options.flags():
         add_flag(parser, name, [("", Options)])
     for name in dict.fromkeys(n for task in tasks for n in own_flags(task.options)):
@@ -44,11 +39,20 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
                                 if name in own_flags(task.options)])
 
 
-def files_named(words: Sequence[str]) -> list[str]:
-    """The words that are Python files, except those that are the value of a flag."""
-    valued = {*OWN, *(spelled(name) for name, flag in Options.flags().items() if flag.parse)}
-    return [word for before, word in zip(["", *words], words, strict=False)
-            if word.endswith(".py") and before not in valued | {"--start"}]
+def files_named(words: Sequence[str]) -> list[Any]:
+    """The tasks in the Python files among the words. The value of a flag is none of them."""
+    from comparisons.tasks.registry import TASKS, find
+
+    def valued(options: type[Options]) -> set[str]:
+        return {spelled(name) for name, flag in options.flags().items() if flag.parse}
+    before, flags = "", {*OWN, *(name for task in TASKS.values() for name in valued(task.options))}
+    tasks = []
+    for word in words:
+        if word.endswith(".py") and not word.startswith("-") and before not in flags:
+            tasks.append(find(word))
+            flags |= valued(tasks[-1].options)
+        before = word
+    return tasks
 
 
 def own_flags(options: type[Options]) -> dict[str, Flag]:
@@ -65,7 +69,12 @@ def add_flag(parser: argparse.ArgumentParser, name: str,
     """Add a flag of one or several tasks. Its word is parsed later, when the tasks are known."""
     told = [(task, options.flags()[name]) for task, options in owners]
     flag = told[0][1]
+    for task, other in told:
+        if (other.parse is None) != (flag.parse is None):
+            parser.error(f"{spelled(name)}: takes a value for one of {told[0][0]} and {task}, and "
+                         "none for the other; rename the option of one")
     help = "; ".join(f"{task}: {flag.help}" if task else flag.help for task, flag in told)
+    help = help.replace("%", "%%")      # argparse fills in what follows a single one
     if flag.parse is None:
         parser.add_argument(spelled(name), action="store_true", default=None, help=help)
     else:
@@ -107,8 +116,11 @@ def refuse_idle_flags(tasks: Sequence[Any], arguments: argparse.Namespace) -> No
 
 
 def main(arguments: argparse.Namespace) -> int:
-    from comparisons.tasks.registry import find
-    tasks = [find(word) for word in chosen(arguments.tasks)]
+    from comparisons.tasks.registry import find_all
+    try:
+        tasks = find_all(chosen(arguments.tasks))
+    except Fault as fault:
+        arguments.parser.error(str(fault))
     refuse_idle_flags(tasks, arguments)
     jobs = [(task, options_of(task, arguments)) for task in tasks]
     common = jobs[0][1]

@@ -64,9 +64,10 @@ class Predictor:
         if "classes" not in config:
             raise Fault(f"{path}: does not name its classes; train the network again")
         classes, shape = config["classes"], config["shape"]
-        told = config["options"]
-        options = task.options(**{key: told[key] for key in task.options.own_names()
-                                  if key in told})
+        if len(shape) != 3 or shape[0] != 1:
+            raise Fault(f"{path}: its network takes inputs of shape {tuple(shape)}, but pictures "
+                        "are read as grey images, (1, height, width)")
+        options = task.options.restored(config["options"])
         like = Data(config["dataset"], "", np.empty((0, *shape), np.float32),
                     np.empty(0, np.int64), classes=classes)
         implementation = implementations.get("minigrad")

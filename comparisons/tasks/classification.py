@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from comparisons.datasets.base import Array, Data
+from comparisons.errors import Fault
 from comparisons.implementations import Implementation
 from comparisons.tasks.statistics import (
     balanced_accuracy,
@@ -49,6 +50,9 @@ class ClassificationTask(Task[OptionsT]):
 
     def baselines(self, data: Data, splits: Sequence[Split]) -> Metrics:
         """The accuracy of the commonest class, and that of a linear classifier."""
+        if len(data.classes) < 2:
+            raise Fault(f"{self.name}: {data.name} has {len(data.classes)} class; at least two "
+                        "are needed")
         truth = np.concatenate([s.y_test for s in splits])
         majority = np.concatenate([np.full(len(s.y_test), np.bincount(s.y).argmax())
                                    for s in splits])

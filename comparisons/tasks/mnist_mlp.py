@@ -24,6 +24,7 @@ class MnistMlpTask(ImageTask[Options]):
     title = "MNIST, perceptron 784-500-10"
     options = Options
     reads = "digits in MNIST's IDX files"
+    shares_data = "digits"
     subject = Subject("digit", digits, whole_digit)
     epochs = EPOCHS
     batch_size = BATCH_SIZE

@@ -11,11 +11,23 @@ other code needs to mention it.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from comparisons.errors import Fault
+
+RESERVED = (
+    "task", "title", "impl", "dataset", "source", "seed", "n_train", "n_test", "trainings",
+    "metrics", "baselines", "headlines", "notes", "train_seconds", "warm_up_seconds",
+    "rss_before_mb", "peak_rss_mb", "checkpoint", "date", "command",        # in results.json
+    "flags", "own_names", "own", "kept", "defaults", "restored",            # in Options
+    "help", "tasks", "out", "resume", "threads", "main", "parser", "argv")  # in `run`
+"""Names that an option cannot have. `folds`, `repeats` and `protocol` mean what they mean for
+dexpression: the table shows them."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +123,7 @@ class Options:
 
     def own(self) -> dict[str, Any]:
         """The values of the fields that the task adds, as results.json records them."""
-        values = {name: getattr(self, name) for name in self.own_names()}
-        return {name: str(value) if isinstance(value, Path) else value
-                for name, value in values.items()}
+        return {name: as_json(name, getattr(self, name)) for name in self.own_names()}
 
     def kept(self) -> dict[str, Any]:
         """The values that a checkpoint saves. A training can be resumed only with equal values."""
@@ -122,4 +132,33 @@ class Options:
     @classmethod
     def defaults(cls) -> dict[str, Any]:
         """Each field's default, which is assumed for checkpoints that are older than the field."""
-        return {f.name: f.default for f in fields(cls)}
+        return {f.name: as_json(f.name, f.default) for f in fields(cls)}
+
+    @classmethod
+    def restored(cls, kept: dict[str, Any]) -> Self:
+        """Options with the values of the task's own fields that a checkpoint kept."""
+        flags, values = cls.flags(), {}
+        for f in fields(cls):
+            if f.name not in cls.own_names() or f.name not in kept:
+                continue
+            value, flag = kept[f.name], flags.get(f.name)
+            if value == as_json(f.name, f.default):
+                value = f.default
+            elif isinstance(value, str) and flag is not None and flag.parse is not None:
+                value = flag.parse(value)
+            elif isinstance(value, list):
+                value = tuple(value)
+            values[f.name] = value
+        return cls(**values)
+
+
+def as_json(name: str, value: Any) -> Any:
+    """An option's value as JSON holds it: a path as text, a tuple as a list.
+
+    Raises: Fault if JSON cannot hold it.
+    """
+    try:
+        return json.loads(json.dumps(str(value) if isinstance(value, Path) else value))
+    except (TypeError, ValueError):
+        raise Fault(f"the option {name} has the value {value!r}, which a checkpoint cannot keep; "
+                    "expected a number, a text, a path, or a tuple of these") from None

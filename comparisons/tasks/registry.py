@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import re
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -13,30 +13,58 @@ from typing import Any
 
 from comparisons.errors import Fault
 from comparisons.tasks.names import NAMES
-from comparisons.tasks.task import Task
+from comparisons.tasks.options import RESERVED, Options
+from comparisons.tasks.task import Headline, Task
 
-NEEDED = ("name", "title", "epochs", "batch_size", "lr", "headlines", "options")
+NEEDED: dict[str, Any] = {
+    "name": lambda v: isinstance(v, str), "title": lambda v: isinstance(v, str),
+    "epochs": lambda v: isinstance(v, int) and v > 0,
+    "batch_size": lambda v: v is None or (isinstance(v, int) and v > 0),
+    "lr": lambda v: isinstance(v, int | float) and v > 0,
+    "headlines": lambda v: len(v) > 0 and all(isinstance(h, Headline) for h in v),
+    "options": lambda v: isinstance(v, type) and issubclass(v, Options)}
+"""What every task defines, and whether a value of it can be right."""
+
+_found: dict[Path, Task[Any]] = {}
 
 
 def find(word: str) -> Task[Any]:
     """The task of that name, or the one that the Python file at that path defines.
 
-    Raises: Fault if the file does not exist, fails to import, or does not define exactly one task.
+    Raises: Fault, in one line, if there is none.
     """
-    return TASKS[word] if word in TASKS else task_in(Path(word).resolve(), word)
+    if word in NAMES:
+        return TASKS[word]
+    path = Path(word).resolve()
+    if path not in _found:              # a file is run once
+        _found[path] = task_in(path, word)
+    return _found[path]
 
 
-@functools.cache
+def find_all(words: Sequence[str]) -> list[Task[Any]]:
+    """The tasks of several words, each once. Raises: Fault if two of them have one name."""
+    tasks = {find(word): word for word in words}
+    named: dict[str, str] = {}
+    for task, word in tasks.items():
+        if task.name in named:
+            raise Fault(f"{word}: its task is named {task.name}, as that of {named[task.name]} is")
+        named[task.name] = word
+    return list(tasks)
+
+
 def task_in(path: Path, word: str) -> Task[Any]:
-    """The task that a Python file defines. The file is run once. word: the path as it was given."""
-    name = f"task_in_{re.sub(r'[^A-Za-z0-9]', '_', path.stem)}"
+    """The one task that a Python file defines. word: the path as the user wrote it."""
+    if not path.is_file() or path.suffix != ".py":
+        raise Fault(f"{word}: " + ("no such file" if not path.exists() else
+                                   "not a Python file, whose name ends in .py"))
+    name = f"task_in_{re.sub(r'[^A-Za-z0-9]', '_', path.stem)}_{len(_found)}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise Fault(f"{word}: {'not a Python file' if path.is_file() else 'no such file'}")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module          # where dataclasses look up their module
+    sys.modules[name] = module          # dataclasses look their module up there
     if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))       # like a script, it may import its neighbours
+        sys.path.append(str(path.parent))       # a script, too, may import its neighbours
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
@@ -45,12 +73,28 @@ def task_in(path: Path, word: str) -> Task[Any]:
     missing = [*sorted(kind.__abstractmethods__), *(n for n in NEEDED if not hasattr(kind, n))]
     if missing:
         raise Fault(f"{word}: {kind.__name__} lacks {', '.join(missing)}")
+    for attribute, fits in NEEDED.items():
+        if not fits(getattr(kind, attribute)):
+            raise Fault(f"{word}: {kind.__name__}.{attribute} is {getattr(kind, attribute)!r}, "
+                        "which is not a possible value")
+    insist_on_names(kind, word)
+    try:
+        return kind()
+    except Exception as error:
+        raise Fault(f"{word}: {kind.__name__}() fails: {type(error).__name__}: {error}") from error
+
+
+def insist_on_names(kind: type[Task[Any]], word: str) -> None:
+    """Raises: Fault if a task's name, or the name of one of its options, cannot be used."""
     if kind.name in (*NAMES, "all"):
         raise Fault(f"{word}: the name {kind.name!r} of its task is already used")
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", kind.name):
         raise Fault(f"{word}: the name {kind.name!r} of its task must consist of lower-case "
                     "letters, digits and single hyphens")
-    return kind()
+    for option in kind.options.own_names():
+        if option in RESERVED:
+            raise Fault(f"{word}: the name {option!r} of an option is already used")
+    kind.options().own()                # a default that a checkpoint cannot keep
 
 
 def the_task_of(module: ModuleType, word: str) -> type[Task[Any]]:

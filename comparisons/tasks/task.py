@@ -80,6 +80,7 @@ class Task(ABC, Generic[OptionsT]):
     headlines: tuple[Headline, ...]
     options: type[OptionsT]         # `Options`, or a subclass with the task's own flags
     reads: str = ""                 # what --data may hold, in a few words; empty if it is not used
+    shares_data: str = ""           # tasks with the same word here load the same data, once
     subject: Subject | None = None  # what `predict` looks for in a picture
     quick_epochs = 1
     quick_items: int | None = 256   # number of items used with --quick; None for all
@@ -107,7 +108,7 @@ class Task(ABC, Generic[OptionsT]):
         """The options that select each of the task's networks, with the default first."""
         flag = self.options.flags().get("variant")
         usual = self.options()
-        if flag is None:
+        if flag is None or not flag.choices:
             return (usual,)
         words = sorted(flag.choices, key=lambda word: word != usual.own()["variant"])
         chosen: list[dict[str, Any]] = [{"variant": word} for word in words]

@@ -20,6 +20,7 @@ from comparisons.implementations import Implementation
 from comparisons.tasks.options import Options
 from comparisons.tasks.task import Details, Metrics, Recipe, Split, Task, Trained
 from comparisons.training import environment
+from comparisons.training.checks import HISTORY, finite, insist_on, numbers, plain
 from comparisons.training.progress import Progress, Watched
 from comparisons.training.results import Results
 from comparisons.training.training import Training, first_step, prepare
@@ -49,7 +50,9 @@ def run_jobs(jobs: Sequence[Job], impls: Sequence[str], results: Results, *, res
         splits = task.splits(data, options)
         for line in task.introduction(data, splits, options):
             say(f"  {line}")
-        baselines = task.baselines(data, splits)
+        baselines = numbers(task, "baselines", task.baselines(data, splits))
+        insist_on(task, "baselines", finite(task, "baselines", baselines),
+                  [headline.baseline for headline in task.headlines])
         for name in impls:
             run = Run(task, implementation_for(task, name, options.device), data, splits, options,
                       results.run_folder(task.name, name), resume)
@@ -68,9 +71,9 @@ def run_jobs(jobs: Sequence[Job], impls: Sequence[str], results: Results, *, res
     return done
 
 
-def source_of(task: Task[Any], options: Options) -> tuple[Any, Options]:
+def source_of(task: Task[Any], options: Options) -> tuple[Any, ...]:
     """What determines the data of a job. It is equal for the two MNIST tasks."""
-    return type(task).load, options
+    return task.shares_data or task.name, type(task).load, repr(options)
 
 
 def load(jobs: Sequence[Job]) -> dict[Any, Data]:
@@ -142,7 +145,9 @@ class Run:
         finally:
             progress.close()
         metrics, details = self.task.judge(self.data, trained)
-        self.insist_on_finite(metrics, recipe.epochs - 1)
+        metrics, details = numbers(self.task, "judge", metrics), plain(self.task, details)
+        insist_on(self.task, "judge", metrics, [h.metric for h in self.task.headlines])
+        self.insist_on_finite(metrics, "after the last epoch")
         record = self.record(recipe, metrics) | {
             "warm_up_seconds": round(warm_up, 3), "rss_before_mb": round(before, 1),
             "peak_rss_mb": round(environment.peak_rss_mb(), 1)}
@@ -178,10 +183,13 @@ class Run:
         progress.skip(start * len(training.loader))
 
         def on_epoch(epoch: int, mean_loss: float, seconds: float) -> None:
-            self.insist_on_finite({"loss": mean_loss}, epoch)
+            when = f"in epoch {epoch + 1}"
+            self.insist_on_finite({"loss": mean_loss}, when)
+            watched = numbers(self.task, "watch",
+                              self.task.watch(self.impl, training.judged, split), HISTORY)
+            self.insist_on_finite(watched, when)
             entry = {"fold": k, "epoch": epoch, "loss": float(mean_loss), "seconds": seconds,
-                     **self.task.watch(self.impl, training.judged, split)}
-            self.insist_on_finite(entry, epoch)
+                     **watched}
             history.append(entry)
             progress.epoch(split.title, entry)
             done = epoch + 1
@@ -198,13 +206,13 @@ class Run:
         self.history += history
         return Trained(split, self.impl.weights(training.judged), training.outputs(split.x_test))
 
-    def insist_on_finite(self, figures: Metrics, epoch: int) -> None:
+    def insist_on_finite(self, figures: Metrics, when: str) -> None:
         """Raises: Fault if a loss or a metric has become infinite or NaN."""
         for name, value in figures.items():
             if not math.isfinite(value):
                 lr = self.recipe(self.splits[0]).lr
                 raise Fault(f"{self.task.name} ({self.impl.title}): the {name.replace('_', ' ')} "
-                            f"became {value} in epoch {epoch + 1}; try a smaller --lr than {lr:g}")
+                            f"became {value} {when}; try a smaller --lr than {lr:g}")
 
     # ---- checkpoints -----------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +50,11 @@ def idx_folder(folder: Path) -> Path:
             body = rng.integers(0, top, shape, dtype=np.uint8).tobytes()
             (folder / f"{name}.gz").write_bytes(gzip.compress(head + body))
     return folder
+
+
+def spiral() -> str:
+    """The task file that CONTRIBUTING shows in its section "Add a task in one file"."""
+    section = (ROOT / "CONTRIBUTING.md").read_text().partition("## Add a task in one file\n")[2]
+    code = re.search(r"```python\n(.*?)```", section, re.S)
+    assert code is not None
+    return code[1]

@@ -10,21 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from running import ROOT, one_line, results, run_of
+from running import one_line, results, run_of, spiral
 
 from comparisons.cli import main
 from comparisons.commands import run
-from comparisons.tasks.registry import find
+from comparisons.tasks.registry import find, find_all
 from comparisons.training import progress
 from minigrad import checkpoint
-
-
-def spiral() -> str:
-    """The file of the section "Add a task in one file"."""
-    section = (ROOT / "CONTRIBUTING.md").read_text().partition("## Add a task in one file\n")[2]
-    code = re.search(r"```python\n(.*?)```", section, re.S)
-    assert code is not None
-    return code[1]
 
 
 @pytest.fixture(scope="module")
@@ -111,43 +103,6 @@ def test_its_flags_are_refused_where_it_does_not_run(file, capsys):
     assert "--folds is for dexpression only" in one_line(capsys)
 
 
-# ---- files that define no usable task ------------------------------------------------------------
-
-MODEL = "        return implementation.nn.Linear(2, len(data.classes))\n"
-
-
-@pytest.mark.parametrize(("change", "told"), [
-    (lambda code: "x = 1\n", "defines no task; expected one class that extends Task"),
-    (lambda code: code + "\n\nclass Other(ClassificationTask):\n    name = 'other'\n",
-     r"defines several tasks \(SpiralTask, Other\)"),
-    (lambda code: "import nothing_of_this_name\n" + code,
-     "cannot be imported: ModuleNotFoundError: No module named 'nothing_of_this_name'"),
-    (lambda code: code + "\n)", "cannot be imported: SyntaxError"),
-    (lambda code: code + "\nraise SystemExit(3)", "cannot be imported: SystemExit: 3"),
-    (lambda code: code.replace("def load", "def loads"), "SpiralTask lacks load"),
-    (lambda code: code.replace('    name = "spiral"\n', ""), "SpiralTask lacks name"),
-    (lambda code: code.replace("    epochs = 40\n", ""), "SpiralTask lacks epochs"),
-    (lambda code: code.replace('"spiral"\n', '"diabetes"\n'), "'diabetes' .* is already used"),
-    (lambda code: code.replace('"spiral"\n', '"all"\n'), "'all' of its task is already used"),
-    (lambda code: code.replace('"spiral"\n', '"../x"\n'), "must consist of lower-case letters"),
-    (lambda code: code.replace("    arms: int", "    out: int"), "option named out, but `run`"),
-])
-def test_a_file_that_cannot_serve_is_one_line_that_names_it(change, told, tmp_path, capsys):
-    path = tmp_path / "mine.py"
-    path.write_text(change(spiral()))
-    assert main(["run", str(path), "--out", str(tmp_path / "out")]) == 2
-    line = one_line(capsys)
-    assert re.search(told, line)
-    assert "mine.py" in line or "option named" in line
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_file_that_is_not_there(tmp_path, capsys):
-    for command in ("run", "parity", "speed"):
-        assert main([command, str(tmp_path / "none.py")]) == 2
-        assert f"{tmp_path / 'none.py'}: no such file" in one_line(capsys)
-
-
 def test_a_foundation_in_the_same_file_is_no_task(tmp_path):
     path = tmp_path / "two.py"
     path.write_text(spiral() + textwrap.dedent("""
@@ -166,9 +121,28 @@ def test_it_may_import_what_lies_beside_it(tmp_path):
     assert find(str(path)).epochs == 7
 
 
-def test_the_value_of_a_flag_is_no_task(tmp_path, monkeypatch):
-    assert run.files_named(["spiral.py", "--out", "results.py", "--resume", "b.py", "--data",
-                            "c.py"]) == ["spiral.py", "b.py"]
+def test_the_value_of_a_flag_is_no_task(file, tmp_path):
+    """Not of `run`'s own flags, not of a task's, not behind an equals sign."""
+    table = tmp_path / "table.py"
+    table.write_text(spiral().replace(
+        "    arms: int", "    table: str = flag('', str, 'FILE', 'any')\n    arms: int"))
+    words = [str(table), "--out", "results.py", "--table", "a.py", "--data=c.py", "--resume",
+             str(file)]
+    assert run.files_named(words) == [find(str(table)), find(str(file))]
+
+
+def test_a_file_is_one_task_however_it_is_spelled(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    (tmp_path / "link.py").symlink_to(file)
+    words = ["spiral.py", str(file), str(tmp_path / "link.py")]
+    assert find_all(words) == [find("spiral.py")]
+
+
+def test_two_tasks_of_one_name_are_refused(file, tmp_path, capsys):
+    other = tmp_path / "other.py"
+    other.write_text(spiral())
+    assert main(["run", str(file), str(other)]) == 2
+    assert "its task is named spiral, as that of" in one_line(capsys)
 
 
 # ---- what a task may be asked for ----------------------------------------------------------------
