@@ -145,9 +145,12 @@ def room_of(file: str, package: str) -> str | None:
 
 
 def test_the_layers_of_minigrad_use_nothing_above_them():
-    """What no layer is named after (checkpoint, train, testing …) stands above all layers."""
+    """What no layer is named after (checkpoint, train, testing …) stands above all layers.
+
+    Only the models are written as users write theirs, with minigrad's public names.
+    """
     wrong = [f"{file} imports {target}" for file, targets in arrows().items()
-             if room_of(file, "minigrad") in MINIGRAD
+             if room_of(file, "minigrad") in MINIGRAD[:-1]
              for target in targets if room_of(target, "minigrad") not in MINIGRAD]
     assert wrong == []
 

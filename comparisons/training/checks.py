@@ -25,7 +25,8 @@ def numbers(task: Task[Any], method: str, figures: Mapping[str, Any],
     checked: Metrics = {}
     for name, value in figures.items():
         if name in taken:
-            raise Fault(f"{task.name}: {method} returned a figure named {name}, which is already used")
+            raise Fault(f"{task.name}: {method} returned a figure named {name}, which is already "
+                        "used")
         if not isinstance(value, int | float | np.integer | np.floating):
             raise Fault(f"{task.name}: {method} returned {value!r} as {name}; expected a number")
         checked[name] = value if isinstance(value, int) else float(value)

@@ -32,7 +32,7 @@ MODEL = "        return implementation.nn.Linear(2, len(data.classes))\n"
     (lambda code: code.replace('"spiral"\n', '"all"\n'), "'all' of its task is already used"),
     (lambda code: code.replace('"spiral"\n', '"../x"\n'), "must consist of lower-case letters"),
     (lambda code: code.replace("    arms: int", "    out: int"), "the name 'out' of an option"),
-    (lambda code: code.replace("    arms: int", "    metrics: int"), "the name 'metrics' of an opt"),
+    (lambda code: code.replace("    arms: int", "    metrics: int"), "the name 'metrics' of"),
     (lambda code: code.replace("    arms: int", "    own: int"), "the name 'own' of an option"),
     (lambda code: code.replace("    lr = 1e-2", "    lr = '1e-2'"), r"SpiralTask.lr is '1e-2'"),
     (lambda code: code.replace("options = SpiralOptions", "options = dict"), "SpiralTask.options"),
