@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,6 +66,7 @@ def file_of(module: str) -> str | None:
     raise AssertionError(f"{module}: no such module")
 
 
+@functools.cache
 def arrows(types: bool = False) -> dict[str, set[str]]:
     """Which files each file imports."""
     return {name(file): {found for module in imported(file, types) if (found := file_of(module))}
@@ -156,9 +158,9 @@ def test_the_layers_of_minigrad_use_nothing_above_them():
 
 
 def test_types_point_the_same_way_in_the_comparisons():
-    graph = arrows(types=True)
-    assert {file: targets for file, targets in graph.items() if file.startswith("comparisons")
-            and targets != arrows()[file]} == {}
+    when_it_runs = arrows()
+    assert {file: targets for file, targets in arrows(types=True).items()
+            if file.startswith("comparisons") and targets != when_it_runs[file]} == {}
 
 
 def test_pytorchs_side_does_not_know_the_comparisons():
