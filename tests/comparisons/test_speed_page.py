@@ -1,8 +1,8 @@
 """docs/speed.md quotes the code that runs, every step of it computes the convolution, and its
 tables are whole.
 
-`python tests/test_speed_page.py WALK.json LAYERS.json` writes the tables anew, from what
-`python -m comparisons speed --walk` and `--layers` were asked to write with `--json`.
+`python tests/comparisons/test_speed_page.py WALK.json LAYERS.json` writes the tables anew, from the
+files that `python -m comparisons speed --walk --json` and `--layers --json` write.
 """
 
 from __future__ import annotations
