@@ -89,7 +89,8 @@ def record(task: Task[Any], impl: Implementation, data: Data, split: Split, opti
             if teacher is not None and key in teacher:
                 # written into the tensor's memory, where the backward pass of ReLU reads it
                 output.data.copy_(impl.tensor(teacher[key]))
-            output.register_hook(lambda g: backward(f"∂ {key}", g))
+            if output.requires_grad:    # what stands before the first parameter has no gradient
+                output.register_hook(lambda g: backward(f"∂ {key}", g))
         return forward
 
     def backward(key: str, g: Any) -> Any:

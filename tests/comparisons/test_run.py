@@ -166,8 +166,10 @@ def test_a_bar_on_a_terminal(tmp_path, monkeypatch, capsys):
 
 
 def test_parity_agrees_and_notices(monkeypatch, capsys):
-    assert main(["parity", "diabetes", "mnist-mlp"]) == 0
+    assert main(["parity", "diabetes", "mnist-mlp", "dexpression"]) == 0
     table = capsys.readouterr().out
+    assert "dexpression, compact: batch of" in table
+    assert "dexpression, paper: batch of" in table
     assert "∂ " in table
     assert "(Linear)" in table
     forward = minigrad.nn.ReLU.forward
