@@ -125,7 +125,13 @@ def works(training: Training, batch: Data) -> list[Work]:
 
 
 def layer(grad: Grad, module: Any, x: Any, output: Any) -> Work:
-    """A layer applied to x, with the gradient that will reach its `output`."""
+    """A layer applied to x, with the gradient that will reach its `output`.
+
+    A layer before the first parameter has no backward pass.
+    """
+    if not output.requires_grad:
+        return Work(describe(module), tuple(x.shape), ("forward",), repeated(lambda: module(x)),
+                    (0,), (FLOAT * numel(x, output),))
     received: list[Any] = []
     output.register_hook(lambda g: received.append(g.detach()))
     parameters = list(module.parameters())

@@ -122,6 +122,16 @@ def test_layers_are_the_models_with_torchs_shapes_and_known_operations():
     assert ours["relu", (2, 208, 8, 8)].flops == (0, 0)
 
 
+def test_a_layer_before_the_first_parameter_has_no_backward_pass():
+    case = Case("dexpression", 2, 32, "compact")
+    data = models.batch_of(case, 0)
+    for name in implementations.NAMES:
+        first, second, *_ = layers.works(models.build(case, data, name, 0), data)
+        assert (first.title.split()[0], first.passes) == ("avgpool2d", ("forward",))
+        assert second.passes == ("forward", "backward")
+        assert len(first.repeat(1)) == 1
+
+
 def test_a_limit_is_the_slower_of_products_and_copies():
     machine = limits.Limits(gemm_gflops=100, copy_gbs=10)
     assert machine.share(50e9, 1e9, 1.0) == pytest.approx(0.5)
