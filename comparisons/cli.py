@@ -71,7 +71,8 @@ def main(argv: Sequence[str]) -> int:
         print("\ninterrupted; finished results are kept", file=sys.stderr)
         return 130
     except BrokenPipeError:             # `| head`, for example, stops reading
-        sys.stdout = open(os.devnull, "w")      # noqa: SIM115  or the flush at exit fails
+        # what is still unwritten goes nowhere; otherwise the flush at exit would fail
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print("comparisons: standard output was closed; finished results are kept",
               file=sys.stderr)
         return 1

@@ -41,7 +41,7 @@ def convolution(rng: Any, draw: Any, dtype: str) -> dict[str, Any]:
 
 
 def threads(draw: Any) -> int:
-    return draw(st.integers(1, 3))      # type: ignore[no-any-return]
+    return draw(st.integers(1, 3))
 
 
 def conv(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:

@@ -56,7 +56,7 @@ class StandInFinder:
 
     def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
         known = name.partition(".")[0] in self.packages
-        return ModuleSpec(name, self, is_package=True) if known else None   # type: ignore[arg-type]
+        return ModuleSpec(name, self, is_package=True) if known else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return StandIn(spec.name)
@@ -73,11 +73,11 @@ def modules_of_minigrad() -> list[str]:
 def tables(*names: str) -> list[ModuleType]:
     """The modules of tests with these names, imported with stand-ins."""
     finder = StandInFinder("torch", "torchvision", "hypothesis", "pytest", "scipy", "numba")
-    sys.meta_path.insert(0, finder)                                     # type: ignore[arg-type]
+    sys.meta_path.insert(0, finder)
     try:
         return [importlib.import_module(name) for name in names]
     finally:
-        sys.meta_path.remove(finder)                                    # type: ignore[arg-type]
+        sys.meta_path.remove(finder)
         for name in [name for name, module in sys.modules.items() if isinstance(module, StandIn)]:
             del sys.modules[name]
 

@@ -46,6 +46,7 @@ registry: dict[str, Kernel] = {}
 _lock = threading.RLock()
 _running = threading.Lock()     # one loop runs at a time, and has all the threads
 _said: set[str] = set()
+_inlined: set[Callable[..., Any]] = set()
 _forked = False
 
 
@@ -92,7 +93,7 @@ class Kernel:
                 for name, value in list(names.items()):
                     if value is range:
                         names[name] = numba.prange
-                    elif type(value) is FunctionType and hasattr(value, "is_inline"):
+                    elif type(value) is FunctionType and value in _inlined:
                         names[name] = numba.njit(value)
                 self._run = _jit(numba, self.loop)
             return self._run
@@ -140,7 +141,7 @@ def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple
 
 def inline(function: F) -> F:
     """Mark a function that loops of the same file call, so that it is compiled with them."""
-    function.is_inline = True       # type: ignore[attr-defined]
+    _inlined.add(function)
     return function
 
 
@@ -180,10 +181,11 @@ def thread_count() -> int:
     return 1 if TWINS_ONLY or _forked else int(load_numba().get_num_threads())
 
 
-# Numba has no type information, so mypy takes it at its word.
 def _jit(numba: Any, loop: Callable[..., None]) -> Callable[..., None]:
+    run: Callable[..., None]
     if _forked:
-        return numba.njit(nogil=True)(loop)                     # type: ignore[no-any-return]
+        run = numba.njit(nogil=True)(loop)
+        return run
     options = {"parallel": True, "nogil": True}
     try:
         run = numba.njit(cache=True, **options)(loop)
@@ -192,11 +194,12 @@ def _jit(numba: Any, loop: Callable[..., None]) -> Callable[..., None]:
     else:
         folder = getattr(getattr(run, "_cache", None), "cache_path", None)
         if folder is None or _only_ours(Path(folder)):
-            return run                                          # type: ignore[no-any-return]
+            return run
         reason = f"others may write to the cache folder {folder}"
     _say_once(f"{reason}: kernels are compiled anew in each process; "
               "NUMBA_CACHE_DIR may name a folder of your own")
-    return numba.njit(**options)(loop)                          # type: ignore[no-any-return]
+    run = numba.njit(**options)(loop)
+    return run
 
 
 def _only_ours(folder: Path) -> bool:

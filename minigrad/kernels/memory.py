@@ -58,7 +58,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
 
 
 def _from_system(size: int) -> memoryview:
-    return memoryview(np.empty(size, np.uint8))     # type: ignore[arg-type]
+    return np.empty(size, np.uint8).data
 
 
 def _sort_in(memory: memoryview) -> None:
