@@ -16,9 +16,8 @@ from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from minigrad.kernels.memory import Array as Array, memory_owner as memory_owner
 
 tick = itertools.count(1).__next__      # the time: each call gives a later one, in any thread
 latest = 0          # when the latest change was
@@ -77,9 +76,3 @@ def _held_by(function: Callable[..., Any]) -> list[Any]:
     if isinstance(function, MethodType):
         return [function.__func__, *getattr(function.__self__, "__dict__", {}).values()]
     return [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-
-
-def memory_owner(array: Array) -> Array:
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array

@@ -18,6 +18,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from minigrad.kernels import tape
 from minigrad.kernels.blas import one_blas_thread
 
 Array = NDArray[Any]
@@ -66,6 +67,8 @@ class Kernel:
         self._run: Callable[..., None] | None = None
 
     def __call__(self, *args: Any) -> None:
+        if tape.running:
+            args = tape.run_kernel(self, args)
         if args[0].size < self.small or args[0].dtype not in FLOATS:
             self.twin(*args)
             return

@@ -95,11 +95,19 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+def memory_owner(array: Array) -> Array:
+    """The array whose memory this one is a view of; itself, if it is none."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
 # ---- the order of dims in memory -----------------------------------------------------------------
 
 def batch_last(x: Array) -> Array:
     """(N, …) → (…, N), contiguous: a view if x lies in memory batch last, else a copy."""
-    return np.ascontiguousarray(x.transpose(*range(1, x.ndim), 0))
+    y = x.transpose(*range(1, x.ndim), 0)
+    return y if y.flags.c_contiguous else y.copy()
 
 
 def batch_first(x: Array) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 from minigrad.autograd import Array, enable_grad, quietly
 from minigrad.inplace import mark_changed, memory_owner
 from minigrad.kernels import SMALL
+from minigrad.kernels.tape import again
 from minigrad.nn.module import clear_grad
 from minigrad.optim.joined import Joined, State as State
 from minigrad.tensor import Tensor
@@ -107,6 +108,7 @@ class Optimizer:
                             f"dicts; got {type(params).__name__}")
         return list(params)
 
+    @again
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
 
