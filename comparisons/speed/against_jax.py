@@ -39,6 +39,7 @@ class JaxSide:
     def __init__(self, network: Callable[..., Any], loss: Callable[..., Any], optimizer: Any,
                  model: Any, x: Array, y: Array, seed: int) -> None:
         import jax
+
         from comparisons.speed import jax_models
         weights = jax_models.weights_of(implementations.get("minigrad").weights(model))
         trained = dict(model.named_parameters())
@@ -97,6 +98,7 @@ Sides = tuple[Callable[[], float], Callable[[], float], Callable[[], None]]
 def of_case(case: Case, seed: int) -> Sides:
     """One of the five systems."""
     import optax
+
     from comparisons.speed import jax_models
     data = models.batch_of(case, seed)
     if case.variant is None:
@@ -114,6 +116,7 @@ def of_case(case: Case, seed: int) -> Sides:
 def of_network(network: Network, seed: int) -> Sides:
     """One of the zoo's perceptrons."""
     import optax
+
     from comparisons.speed import jax_models
     ours = Contestant(network, "minigrad", seed)
     theirs = JaxSide(jax_models.PERCEPTRONS[network.title], jax_models.cross_entropy,
@@ -154,7 +157,8 @@ def run(cases: Sequence[Case], perceptrons: bool, seed: int) -> Iterator[dict[st
     from comparisons.speed import jax_models
     networks = [network for network in ZOO if network.title in jax_models.PERCEPTRONS]
     print(HEADER)
-    for one in [*cases, *(networks if perceptrons else [])]:
+    each: list[Case | Network] = [*cases, *(networks if perceptrons else [])]
+    for one in each:
         print(f"{one.title:27}{one.batch:6}", end="", flush=True)
         row = measure(one, seed)
         print(f"{time_of(row, 'minigrad'):>25}{time_of(row, 'jax'):>25}{ratio_to(row, 'jax'):>8}"

@@ -174,8 +174,7 @@ REDUCTIONS = [
     *of_torch("max min any all", rows(real), 1),
     *of_torch("sum mean var amax", rows(real), 0, variant="of columns"),
     *of_torch("sum mean var max", flat(real), variant="of all"),
-    Function("max_of_two", lambda t, F, x, y: t.max(x, y), flat(real, real)),
-    Function("min_of_two", lambda t, F, x, y: t.min(x, y), flat(real, real)),
+    *of_torch("max min", flat(real, real), variant="of two"),
 ]
 PRODUCTS = [
     *of_torch("matmul mm", matrices), *of_torch("bmm", stacks(2)),

@@ -2,8 +2,8 @@
 
 A network takes the weights `p` by the names that they have in minigrad's state_dict, the input, a
 key for dropout (None: dropout is off), and a dictionary to which batch norm writes its new running
-statistics. It returns its output. Images lie channels last, (N, H, W, C), which XLA computes fastest
-on a CPU; `weights_of` brings minigrad's weights into the matching order.
+statistics. It returns its output. Images lie channels last, (N, H, W, C), which XLA computes
+fastest on a CPU; `weights_of` brings minigrad's weights into the matching order.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def linear(p: Weights, name: str, x: Any) -> Any:
 
 
 def conv(p: Weights, name: str, x: Any, stride: int = 1, padding: int = 0) -> Any:
-    y = lax.conv_general_dilated(x, p[f"{name}.weight"], (stride, stride), ((padding, padding),) * 2,
+    y = lax.conv_general_dilated(x, p[f"{name}.weight"], (stride, stride), [(padding, padding)] * 2,
                                  dimension_numbers=("NHWC", "HWIO", "NHWC"))
     return y + p[f"{name}.bias"] if f"{name}.bias" in p else y
 

@@ -25,12 +25,12 @@ SIZES = {"L1": 2**12, "L2": 2**17, "memory": 2**22}     # values: 16 KiB, 512 Ki
 PASSES = ("forward", "backward")
 
 
-def run(seed: int, functions: Sequence[Function] = FUNCTIONS) -> Iterator[dict[str, Any]]:
+def run(seed: int) -> Iterator[dict[str, Any]]:
     """Measure and yield each row, then print all of them, the worst ones first."""
     rows = []
-    print(f"{len(functions)} functions, each at {len(SIZES)} sizes; the table follows at the end",
+    print(f"{len(FUNCTIONS)} functions, each at {len(SIZES)} sizes; the table follows at the end",
           flush=True)
-    for function in functions:
+    for function in FUNCTIONS:
         for size in SIZES:
             for row in measure(function, size, seed):
                 rows.append(row)
