@@ -105,7 +105,7 @@ def finish(figure: Figure, axes: Sequence[Axes]) -> None:
         ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}" if v >= 1 else f"1/{1 / v:g}")
         ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
         ax.axvspan(1, axes[0].get_xlim()[1], color=TINT, lw=0, zorder=0)
-        ax.set_ylim(ax.get_ylim()[0], -0.7)
+        ax.set_ylim(len(ax.get_yticks()) - 0.4, -0.6)
         ax.spines["left"].set_visible(False)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))

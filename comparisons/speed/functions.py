@@ -183,7 +183,8 @@ PRODUCTS = [
     Function("einsum", lambda t, F, x, y: t.einsum("bij,bkj->bik", x, y), stacks(2)),
 ]
 MOVES = [
-    *of_torch("flip", rows(real), (1,)), *of_torch("roll", flat(real), 3),
+    Function("flip", lambda t, F, x: t.flip(x, (1,)).contiguous(), rows(real), "copied"),
+    *of_torch("roll", flat(real), 3),
     *of_torch("tril triu", stacks(1)),
     Function("cat", lambda t, F, x, y: t.cat([x, y], 1), rows(real, real)),
     Function("stack", lambda t, F, x, y: t.stack([x, y], 1), rows(real, real)),

@@ -62,9 +62,8 @@ def timed(implementation: Implementation, function: Function, arrays: Sequence[A
     y = forward()
     if not y.requires_grad:
         return repeated(forward)
-    g = np.random.default_rng(0).standard_normal(tuple(y.shape)).astype(np.float32)
-    cotangent = implementation.tensor(g).to(y.dtype).reshape(tuple(y.shape))
-    return both_ways(forward, lambda y: implementation.grad(y, wanted, cotangent))
+    g = gradient_of(implementation, y)
+    return both_ways(forward, lambda y: implementation.grad(y, wanted, g))
 
 
 def prepared(implementation: Implementation, function: Function, arrays: Sequence[Array]
@@ -79,6 +78,13 @@ def prepared(implementation: Implementation, function: Function, arrays: Sequenc
         y = function.call(package, functional, *inputs)
         return y[0] if isinstance(y, tuple) else y
     return forward, wanted
+
+
+def gradient_of(implementation: Implementation, y: Any) -> Any:
+    """A random gradient of the output y, the same in both implementations."""
+    shape = tuple(y.shape)
+    g = np.random.default_rng(0).standard_normal(shape or 1)
+    return implementation.tensor(g).to(y.dtype).reshape(shape)
 
 
 # ---- the table -----------------------------------------------------------------------------------

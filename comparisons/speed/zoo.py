@@ -30,7 +30,7 @@ from comparisons.speed.models import (
 from comparisons.speed.networks import Network
 from comparisons.training import environment
 
-SECONDS = 1.5                           # to spend on each kind of each network
+SECONDS = 1.0                           # to spend on each kind of each network
 OUTPUT_BOUND = 1e-4                     # of the outputs' largest difference, over the largest one
 KINDS = {"step": "AdamW step", "batch": "prediction of a batch", "four": "prediction of 4",
          "single": "prediction of 1"}

@@ -154,6 +154,17 @@ def test_models_are_printed_written_and_drawn(tmp_path, monkeypatch, capsys):
     assert is_picture(files[1])
 
 
+def test_models_are_measured_without_the_compiler(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(models, "CASES", (SMALL,))
+    files = [tmp_path / name for name in ("speed.json", "speed.png")]
+    assert main(["speed", "regression", "--eager", "--json", str(files[0]),
+                 "--plot", str(files[1])]) == 0
+    (row,) = json.loads(files[0].read_text())["rows"]
+    assert not {"compiled", "ratio_compiled"} & row.keys()
+    assert "failed" not in capsys.readouterr().out
+    assert is_picture(files[1])
+
+
 @pytest.mark.parametrize("what", ["layers", "scaling"])
 def test_layers_and_scaling_are_printed_written_and_drawn(what, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(layers, "CASES", (SMALL,))
