@@ -52,8 +52,9 @@ def zoo_dots(rows: Rows) -> Figure:
                                    [*values, zoo.geometric_mean(known)], ring))
         draw(ax, series)
         ax.axhline(len(found) - 0.5, color=RULE, lw=1)
-        ax.text(0.98, len(found), f"{series[0].values[-1]:.2f}", va="center", ha="right",
-                fontsize=8, color=INK, transform=ax.get_yaxis_transform())
+        means = " · ".join(f"{each.values[-1]:.2f}" for each in series)
+        ax.text(0.98, len(found), means, va="center", ha="right", fontsize=8, color=INK,
+                transform=ax.get_yaxis_transform())
         ax.set_title(title, fontsize=9.5, loc="left", color=INK)
         name_rows(ax, [*found, "geometric mean"] if ax is axes[0] else [""] * (len(found) + 1))
     finish(figure, axes)
@@ -69,7 +70,7 @@ def ops_dots(rows: Rows) -> Figure:
     figure = Figure(figsize=(9, 1.7 + 0.17 * len(names)), layout="constrained")
     axes = figure.subplots(1, len(ops.PASSES), sharex=True, squeeze=False)[0]
     for ax, passing in zip(axes, ops.PASSES, strict=True):
-        draw(ax, [Dots(f"{size}, {4 * ops.SIZES[size] >> 10:,} KiB", color,
+        draw(ax, [Dots(f"{size}, {ops.BYTES[size]}", color,
                        [found[name].get((passing, size)) for name in names])
                   for size, color in SIZE_COLORS.items()])
         ax.set_title(passing, fontsize=9.5, loc="left", color=INK)

@@ -21,7 +21,8 @@ from comparisons.speed.layers import both_ways
 from comparisons.training import environment
 
 SECONDS = 0.2                           # to spend on each function at each size
-SIZES = {"L1": 2**12, "L2": 2**17, "memory": 2**22}     # values: 16 KiB, 512 KiB and 16 MiB
+SIZES = {"L1": 2**12, "L2": 2**17, "memory": 2**22}     # float32 values in an array
+BYTES = {"L1": "16 KiB", "L2": "512 KiB", "memory": "16 MiB"}
 PASSES = ("forward", "backward")
 
 
@@ -94,7 +95,7 @@ HEADER = (f"{'function':36}{'pass':>10}"
 NOTES = """\
 µs: medians. ratio: PyTorch's time over minigrad's; above 1, minigrad is faster. The rows with the
 smallest ratio at any of the sizes come first. Sizes of an array: """ + ", ".join(
-    f"{size} {n * 4 >> 10:,} KiB" for size, n in SIZES.items()) + """.
+    f"{size} {text}" for size, text in BYTES.items()) + """.
 Matrices are at most 1024×1024."""
 
 
