@@ -232,8 +232,23 @@ def relu_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     return y, real(rng, len(y), dtype), dx
 
 
+def arithmetic(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    """Operands of which some dims are repeated; the loop never sees two rows with a step of 0."""
+    sizes = tuple(draw(st.integers(1, 4)) for _ in range(3))
+    kept = [[draw(st.booleans()) for _ in sizes] for _ in range(2)]
+    kept[0][2] |= not kept[1][2]
+    operands, steps = [], []
+    for own in kept:
+        shape = [n if keep else 1 for n, keep in zip(sizes, own, strict=True)]
+        operands.append(real(rng, int(np.prod(shape)), dtype))
+        steps.append(tuple(int(np.prod(shape[i + 1:])) * keep for i, keep in enumerate(own)))
+    kind = draw(st.integers(0, 3))
+    return (*operands, kind, sizes, *steps, junk(int(np.prod(sizes)), dtype))
+
+
 ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
     conv, conv_weight_grad, conv_input_grad, conv_direct, conv_direct_weight_grad, winograd,
     winograd_weight_grad, matmul,
     max_pool, max_pool_grad, gather, avg_pool, avg_pool_grad, channel_sums, batch_norm,
-    batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, erf, relu_grad)}
+    batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, erf, relu_grad,
+    arithmetic)}

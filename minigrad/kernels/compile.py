@@ -9,8 +9,7 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
@@ -39,6 +38,8 @@ FLOATS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})    # loops are 
 SMALL = 2**14               # with fewer values, NumPy is done before a loop has its threads
 TWINS_ONLY = os.environ.get("MINIGRAD_KERNELS") == "numpy"
 COMPILING = "compiling kernels, once on this machine; the first calls take some seconds"
+
+ARITHMETIC = {"error_model": "numpy"}   # x / 0 is infinite; it raises no ZeroDivisionError
 
 prange = range              # becomes numba.prange in a kernel's module when the kernel is compiled
 
@@ -69,20 +70,27 @@ class Kernel:
             self.twin(*args)
             return
         run = self._run or self.compiled()
-        with _running, one_blas_thread() if self.multiplies else nullcontext():
-            run(*self._prepared(args))
+        for value in args:
+            if isinstance(value, np.ndarray) and not value.flags.carray:
+                args = self._contiguous(args)
+                break
+        if self.multiplies:
+            with _running, one_blas_thread():
+                run(*args)
+        else:
+            with _running:
+                run(*args)
 
-    def _prepared(self, args: tuple[Any, ...]) -> Iterator[Any]:
+    def _contiguous(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arrays in the layout compiled for. For any other, Numba would silently compile anew.
         """
-        for value, written, name in zip(args, self.writes, self.parameters, strict=True):
-            if isinstance(value, np.ndarray):
-                flags = value.flags
-                if not (flags.c_contiguous and flags.writeable):
-                    if written:
-                        raise ValueError(f"{self.name}: {name} must be contiguous and writeable")
-                    value = np.array(value, order="C")
-            yield value
+        def contiguous(value: Any, written: bool, name: str) -> Any:
+            if not isinstance(value, np.ndarray) or value.flags.carray:
+                return value
+            if written:
+                raise ValueError(f"{self.name}: {name} must be contiguous and writeable")
+            return np.array(value, order="C")
+        return tuple(map(contiguous, args, self.writes, self.parameters))
 
     def compiled(self) -> Callable[..., None]:
         """The loop as Numba runs it. Its machine code is made, or loaded, on the first call."""
@@ -94,7 +102,7 @@ class Kernel:
                     if value is range:
                         names[name] = numba.prange
                     elif type(value) is FunctionType and value in _inlined:
-                        names[name] = numba.njit(value)
+                        names[name] = numba.njit(value, **ARITHMETIC)
                 self._run = _jit(numba, self.loop)
             return self._run
 
@@ -184,9 +192,9 @@ def thread_count() -> int:
 def _jit(numba: Any, loop: Callable[..., None]) -> Callable[..., None]:
     run: Callable[..., None]
     if _forked:
-        run = numba.njit(nogil=True)(loop)
+        run = numba.njit(nogil=True, **ARITHMETIC)(loop)
         return run
-    options = {"parallel": True, "nogil": True}
+    options = {"parallel": True, "nogil": True, **ARITHMETIC}
     try:
         run = numba.njit(cache=True, **options)(loop)
     except RuntimeError:                        # Numba found no folder that it may write to

@@ -24,7 +24,8 @@ SPARE = 2**26               # or to this many bytes
 
 _free: list[tuple[int, int, memoryview]] = []       # sorted: (bytes, -time of return, memory)
 _bytes = {"in use": 0, "most in use": 0, "unused": 0}
-_returned: deque[memoryview] = deque()      # given back, which may happen at any time; not sorted
+_loans: dict[int, _Loan] = {}
+_returned: deque[memoryview] = deque()      # given back, but not yet sorted in
 _now = itertools.count(1)
 _lock = threading.RLock()
 
@@ -37,7 +38,8 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     The operating system hands out fresh memory page by page, each on its first use, which can take
     longer than computing the values; and a training step asks for the same sizes again and again.
     """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
+    count, kind = math.prod(shape), np.dtype(dtype)
+    size = count * kind.itemsize
     if size < RECYCLED_BYTES:
         return np.empty(shape, dtype)
     with _lock:
@@ -51,10 +53,23 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
             memory = _from_system(size)
         _bytes["in use"] += memory.nbytes
         _bytes["most in use"] = max(_bytes["most in use"], _bytes["in use"])
-        array: Array = np.frombuffer(memory, np.uint8, size)
-        # the array dies after its last view, since each view keeps it alive
-        weakref.finalize(array, _returned.append, memory).atexit = False
-    return array.view(dtype).reshape(shape)
+        array: Array = np.frombuffer(memory, kind, count)
+        loan = _Loan(array, _give_back)
+        loan.memory = memory
+        _loans[id(loan)] = loan
+    return array.reshape(shape)
+
+
+class _Loan(weakref.ref[Array]):
+    """Tells when an array has died, which is after its last view: each view keeps it alive."""
+
+    __slots__ = ("memory",)
+    memory: memoryview
+
+
+def _give_back(loan: weakref.ref[Array]) -> None:
+    """This may happen at any time, also while another thread, or this one, holds the lock."""
+    _returned.append(_loans.pop(id(loan)).memory)
 
 
 def _from_system(size: int) -> memoryview:
