@@ -53,7 +53,7 @@ def zoo_dots(rows: Rows) -> Figure:
         draw(ax, series)
         ax.axhline(len(found) - 0.5, color=RULE, lw=1)
         means = " · ".join(f"{each.values[-1]:.2f}" for each in series)
-        ax.text(0.98, len(found), means, va="center", ha="right", fontsize=8, color=INK,
+        ax.text(0.02, len(found), means, va="center", ha="left", fontsize=8, color=INK,
                 transform=ax.get_yaxis_transform())
         ax.set_title(title, fontsize=9.5, loc="left", color=INK)
         name_rows(ax, [*found, "geometric mean"] if ax is axes[0] else [""] * (len(found) + 1))
