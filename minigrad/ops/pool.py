@@ -98,15 +98,16 @@ def max_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
     With return_indices the result is (values, indices), an index being the place h·W + w.
     Raises: RuntimeError where sizes do not fit, ValueError for arguments out of range.
     """
-    name = "max_pool2d"
-    x, batched = _images(name, input)
-    require_bool(name, ceil_mode=ceil_mode, return_indices=return_indices)
-    kernel, steps, before, holes = _arguments(name, kernel_size, stride, padding, dilation)
-    inside = []
-    for n, k, s, p, d in zip(x.shape[2:], kernel, steps, before, holes, strict=True):
-        start, stop = _windows(name, n, k, s, p, d, ceil_mode)
-        inside += [np.where(start < 0, start % d, start), np.minimum(stop, n)]
-    return _max(x, Windows(*inside), (holes[0], holes[1]), return_indices, batched)
+    return _max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode,
+                     return_indices)
+
+
+def max_pool1d(input: Any, kernel_size: Size, stride: Size | None = None,
+               padding: Size = 0, dilation: Size = 1, ceil_mode: bool = False,
+               return_indices: bool = False) -> Any:
+    """max_pool2d of one row: x (N, C, L) or (C, L) → y (N, C, OL)."""
+    return _max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode,
+                     return_indices)
 
 
 def avg_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
@@ -117,14 +118,39 @@ def avg_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
 
     Shapes, stride, ceil_mode and errors as max_pool2d.
     """
-    name = "avg_pool2d"
-    x, batched = _images(name, input)
+    return _avg_pool("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode,
+                     count_include_pad, divisor_override)
+
+
+def avg_pool1d(input: Any, kernel_size: Size, stride: Size | None = None,
+               padding: Size = 0, ceil_mode: bool = False, count_include_pad: bool = True
+               ) -> Tensor:
+    """avg_pool2d of one row: x (N, C, L) or (C, L) → y (N, C, OL)."""
+    return _avg_pool("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode,
+                     count_include_pad, None)
+
+
+def _max_pool(name: str, dims: int, input: Any, kernel_size: Any, stride: Any, padding: Any,
+              dilation: Any, ceil_mode: bool, return_indices: bool) -> Any:
+    x, batched = _images(name, dims, input)
+    require_bool(name, ceil_mode=ceil_mode, return_indices=return_indices)
+    kernel, steps, before, holes = _arguments(name, dims, kernel_size, stride, padding, dilation)
+    inside = []
+    for n, k, s, p, d in zip(x.shape[2:], kernel, steps, before, holes, strict=True):
+        start, stop = _windows(name, n, k, s, p, d, ceil_mode)
+        inside += [np.where(start < 0, start % d, start), np.minimum(stop, n)]
+    return _max(x, dims, Windows(*inside), (holes[0], holes[1]), return_indices, batched)
+
+
+def _avg_pool(name: str, dims: int, input: Any, kernel_size: Any, stride: Any, padding: Any,
+              ceil_mode: bool, count_include_pad: bool, divisor_override: int | None) -> Tensor:
+    x, batched = _images(name, dims, input)
     if x.dtype != np.int64:
         require_float(name, x)
     require_bool(name, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
     if divisor_override is not None and to_int(name, "divisor_override", divisor_override) == 0:
         raise RuntimeError(f"{name}: divisor_override must not be 0")
-    kernel, steps, before, _ = _arguments(name, kernel_size, stride, padding, 1)
+    kernel, steps, before, _ = _arguments(name, dims, kernel_size, stride, padding, 1)
     inside, counts = [], []
     for n, k, s, p in zip(x.shape[2:], kernel, steps, before, strict=True):
         start, stop = _windows(name, n, k, s, p, 1, ceil_mode)
@@ -134,7 +160,7 @@ def avg_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
     divisor = np.multiply.outer(*counts).astype(np.float64)
     if divisor_override is not None:
         divisor[:] = divisor_override
-    return _as_given(_window_mean(x, windows=Windows(*inside), divisor=divisor), batched)
+    return _as_given(_window_mean(x, windows=Windows(*inside), divisor=divisor), dims, batched)
 
 
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
@@ -145,47 +171,69 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     x).
     Raises: ValueError for other sizes.
     """
-    name = "adaptive_max_pool2d"
-    x, batched = _images(name, input)
-    require_float(name, x)
-    require_bool(name, return_indices=return_indices)
-    return _max(x, _even_windows(name, x, output_size), (1, 1), return_indices, batched)
+    return _adaptive_max_pool("adaptive_max_pool2d", 2, input, output_size, return_indices)
+
+
+def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """adaptive_max_pool2d of one row: x (N, C, L) or (C, L) → y (N, C, OL); output_size an int."""
+    return _adaptive_max_pool("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
     """The mean of each of OH × OW windows that cover x evenly; see adaptive_max_pool2d."""
-    name = "adaptive_avg_pool2d"
-    x, batched = _images(name, input, no_channels=True)
+    return _adaptive_avg_pool("adaptive_avg_pool2d", 2, input, output_size)
+
+
+def adaptive_avg_pool1d(input: Any, output_size: Any) -> Tensor:
+    """adaptive_avg_pool2d of one row: x (N, C, L) or (C, L) → y (N, C, OL); output_size an int."""
+    return _adaptive_avg_pool("adaptive_avg_pool1d", 1, input, output_size)
+
+
+def _adaptive_max_pool(name: str, dims: int, input: Any, output_size: Any, return_indices: bool
+                       ) -> Any:
+    x, batched = _images(name, dims, input)
     require_float(name, x)
-    windows = _even_windows(name, x, output_size)
+    require_bool(name, return_indices=return_indices)
+    windows = _even_windows(name, dims, x, output_size)
+    return _max(x, dims, windows, (1, 1), return_indices, batched)
+
+
+def _adaptive_avg_pool(name: str, dims: int, input: Any, output_size: Any) -> Tensor:
+    x, batched = _images(name, dims, input, no_channels=True)
+    require_float(name, x)
+    windows = _even_windows(name, dims, x, output_size)
     divisor = np.multiply.outer(windows.h_stop - windows.h_start,
                                 windows.w_stop - windows.w_start).astype(np.float64)
-    return _as_given(_window_mean(x, windows=windows, divisor=divisor), batched)
+    return _as_given(_window_mean(x, windows=windows, divisor=divisor), dims, batched)
 
 
 # ---- windows -------------------------------------------------------------------------------------
 
-def _images(name: str, input: Any, *, no_channels: bool = False) -> tuple[Tensor, bool]:
-    """x as (N, C, H, W), and whether it was; N may be 0, and C with `no_channels`"""
+def _images(name: str, dims: int, input: Any, *, no_channels: bool = False) -> tuple[Tensor, bool]:
+    """x as (N, C, H, W), and whether it had a batch dim; N may be 0, and C with `no_channels`"""
     x = as_tensor(name, input)
-    batched = x.ndim == 4
-    if x.ndim not in (3, 4) or 0 in x.shape[-2 if no_channels else -3:]:
-        raise RuntimeError(f"{name}: x must be (N, C, H, W) or (C, H, W), no size but N being 0; "
+    batched = x.ndim == dims + 2
+    if x.ndim not in (dims + 1, dims + 2) or 0 in x.shape[-dims - (not no_channels):]:
+        one = "C, H, W" if dims == 2 else "C, L"
+        raise RuntimeError(f"{name}: x must be (N, {one}) or ({one}), no size but N being 0; "
                            f"got {x.shape}")
     if x.dtype in (bool, np.float16):
         raise RuntimeError(f"{name}: needs numbers, float32 or float64; got {x.dtype}")
-    return (x, True) if batched else (x.unsqueeze(0), False)
+    x = x if batched else x.unsqueeze(0)
+    return x.unsqueeze(2) if dims == 1 else x, batched
 
 
-def _arguments(name: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any
+def _arguments(name: str, dims: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any
                ) -> tuple[list[int], list[int], list[int], list[int]]:
-    kernel = sizes_of(name, "kernel_size", kernel_size, 2, 1)
-    steps = kernel if stride in (None, (), []) else sizes_of(name, "stride", stride, 2, 1)
-    before = sizes_of(name, "padding", padding, 2, 0)
-    holes = sizes_of(name, "dilation", dilation, 2, 1)
+    kernel = sizes_of(name, "kernel_size", kernel_size, dims, 1)
+    steps = kernel if stride in (None, (), []) else sizes_of(name, "stride", stride, dims, 1)
+    before = sizes_of(name, "padding", padding, dims, 0)
+    holes = sizes_of(name, "dilation", dilation, dims, 1)
     if any(2 * p > k for p, k in zip(before, kernel, strict=True)):
         raise RuntimeError(f"{name}: padding must be at most half the window; got padding {padding}"
                            f", kernel_size {kernel_size}")
+    if dims == 1:                                       # one row, which the window covers
+        return [1, *kernel], [1, *steps], [0, *before], [1, *holes]
     return kernel, steps, before, holes
 
 
@@ -203,28 +251,32 @@ def _windows(name: str, n: int, kernel: int, stride: int, padding: int, dilation
     return start, start + span
 
 
-def _even_windows(name: str, x: Tensor, output_size: Any) -> Windows:
-    wanted = output_size if isinstance(output_size, tuple | list) else [output_size] * 2
-    if output_size is None or len(wanted) != 2:
-        raise TypeError(f"{name}: output_size must be an int or two; got {output_size!r}")
-    wanted = [n if m is None else m for m, n in zip(wanted, x.shape[2:], strict=True)]
-    out = sizes_of(name, "output_size", wanted, 2, 0)
+def _even_windows(name: str, dims: int, x: Tensor, output_size: Any) -> Windows:
+    given = x.shape[-dims:]
+    wanted = output_size if isinstance(output_size, tuple | list) else [output_size] * dims
+    if output_size is None or len(wanted) != dims:
+        raise TypeError(f"{name}: output_size must be an int{' or two' * (dims > 1)}; "
+                        f"got {output_size!r}")
+    wanted = [n if m is None else m for m, n in zip(wanted, given, strict=True)]
+    out = sizes_of(name, "output_size", wanted, dims, 0)
     bounds = []
-    for n, m in zip(x.shape[2:], out, strict=True):
+    for n, m in zip(x.shape[2:], [1] * (2 - dims) + out, strict=True):
         i = np.arange(m)
         bounds += [i * n // max(m, 1), -((i + 1) * -n // max(m, 1))]
     return Windows(*bounds)
 
 
-def _max(x: Tensor, windows: Windows, step: Pair, return_indices: bool, batched: bool) -> Any:
+def _max(x: Tensor, dims: int, windows: Windows, step: Pair, return_indices: bool, batched: bool
+         ) -> Any:
     if math.prod(x.shape[2:]) > np.iinfo(np.int32).max:
         raise ValueError(f"max pool: a plane of {x.shape[2:]} has too many places to number")
     indices = empty((x.shape[1], *windows.size, x.shape[0]), np.int32)
-    y = _as_given(_window_max(x, windows=windows, step=step, indices=indices), batched)
+    y = _as_given(_window_max(x, windows=windows, step=step, indices=indices), dims, batched)
     if not return_indices:
         return y
-    return y, _as_given(autograd.Tensor(batch_first(indices).astype(np.int64)), batched)
+    return y, _as_given(autograd.Tensor(batch_first(indices).astype(np.int64)), dims, batched)
 
 
-def _as_given(y: Tensor, batched: bool) -> Tensor:
+def _as_given(y: Tensor, dims: int, batched: bool) -> Tensor:
+    y = y.squeeze(2) if dims == 1 else y
     return y if batched else y.squeeze(0)
