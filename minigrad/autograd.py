@@ -119,9 +119,8 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
             args = (*args, given.pop(keyword, parameter.default))
             if args[-1] is parameter.empty:
                 raise TypeError(f"{name}: missing input {parameter.name!r}")
-        if len(args) > n_inputs + len(static_names):
-            raise TypeError(f"{name}: takes at most {n_inputs + len(static_names)} arguments; got "
-                            f"{len(args)}")
+        if len(args) > (most := n_inputs + len(static_names)):
+            raise TypeError(f"{name}: takes at most {most} arguments; got {len(args)}")
         static = dict(zip(static_names, args[n_inputs:], strict=False))
         if given and (twice := static.keys() & given.keys()):
             raise TypeError(f"{name}: got {', '.join(sorted(twice))} by position and by name")
