@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from minigrad.kernels.blas import one_blas_thread
+from minigrad.kernels.blas import one_blas_thread, teach_gemm
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
@@ -172,6 +172,7 @@ def load_numba() -> Any:
     numba.get_num_threads()             # starts the threads, which read the variable now
     if ours:
         del os.environ["GOMP_SPINCOUNT"]
+    teach_gemm(numba)
     _announce_compilation()
     return numba
 
