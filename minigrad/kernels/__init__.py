@@ -38,6 +38,7 @@ from minigrad.kernels.compile import (
     Int1 as Int1,
     Kernel as Kernel,
     Pair as Pair,
+    Strided4 as Strided4,
     inline as inline,
     kernel as kernel,
     load_all as load_all,

@@ -9,8 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -62,21 +61,29 @@ def _lies_in_rows(rows: int, columns: int, down: int, right: int, size: int) -> 
 def teach_gemm(numba: Any) -> None:
     """Tell Numba what a call of `gemm` compiles to.
 
-    Numba's own np.dot ends in the same function, `numba_xxgemm`, which calls SciPy's BLAS. The BLAS
+    Numba's own np.dot ends in the same functions, `numba_xxgemm` and `numba_xxgemv`, which call
+    SciPy's BLAS. The BLAS
     was written for Fortran, where columns lie side by side, so to it our matrices look transposed:
     it is asked for yᵀ = bᵀ @ aᵀ.
 
     Machine code that is kept on disk contains what is compiled here, and Numba does not notice an
     edit of this file: after one, touch the files of the kernels that call `gemm`.
     """
-    externals = import_module("numba.np.linalg")
+    types = numba.types
+    ensure_blas = import_module("numba.np.linalg").ensure_blas
 
     def compiled(a: Any, b: Any, y: Any, adds: Any) -> Callable[..., None]:
+        ensure_blas()                           # SciPy is there, and its integers are Numba's
         dtype = np.dtype(a.dtype.name)
         size, kind = dtype.itemsize, ord("s" if dtype.itemsize == 4 else "d")
         as_it_is, transposed = ord("n"), ord("t")
         zero_one = np.array([0, 1], dtype)
-        blas = externals._BLAS().numba_xxgemm(a.dtype)
+        size_t, values = types.intp, types.CPointer(a.dtype)
+        by_matrix = types.ExternalFunction("numba_xxgemm", types.intc(
+            types.char, types.char, types.char, size_t, size_t, size_t, values, values, size_t,
+            values, size_t, values, values, size_t))
+        by_vector = types.ExternalFunction("numba_xxgemv", types.intc(
+            types.char, types.char, size_t, size_t, values, values, size_t, values, values, values))
 
         def call(a: Any, b: Any, y: Any, adds: Any) -> None:
             (m, n), k = y.shape, a.shape[1]
@@ -90,9 +97,18 @@ def teach_gemm(numba: Any) -> None:
             else:
                 b_order, b_leading = as_it_is, max(b.strides[0] // size, n)
             scale_y = zero_one[1:] if adds else zero_one
-            blas(kind, b_order, a_order, n, m, k, zero_one[1:].ctypes, b.ctypes, max(b_leading, 1),
-                 a.ctypes, max(a_leading, 1), scale_y.ctypes, y.ctypes,
-                 max(y.strides[0] // size, n, 1))
+            if m == 1 and k > 0 and n > 0 and a_order == as_it_is:
+                # a matrix times a vector: nothing is used twice, so nothing is rearranged
+                if b_order == as_it_is:
+                    by_vector(kind, as_it_is, n, k, zero_one[1:].ctypes, b.ctypes, b_leading,
+                              a.ctypes, scale_y.ctypes, y.ctypes)
+                else:
+                    by_vector(kind, transposed, k, n, zero_one[1:].ctypes, b.ctypes, b_leading,
+                              a.ctypes, scale_y.ctypes, y.ctypes)
+            else:
+                by_matrix(kind, b_order, a_order, n, m, k, zero_one[1:].ctypes, b.ctypes,
+                          max(b_leading, 1), a.ctypes, max(a_leading, 1), scale_y.ctypes, y.ctypes,
+                          max(y.strides[0] // size, n, 1))
         return call
 
     numba.extending.overload(gemm)(compiled)
@@ -100,17 +116,19 @@ def teach_gemm(numba: Any) -> None:
 
 # ---- its threads ---------------------------------------------------------------------------------
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Limit the BLAS to the thread that calls it; afterwards it has as many as before."""
-    before = [(set_threads, get_threads()) for get_threads, set_threads in blas_threads()]
-    for set_threads, _ in before:
-        set_threads(1)
-    try:
-        yield
-    finally:
-        for set_threads, count in before:
-            set_threads(count)
+class one_blas_thread:
+    """Limits the BLAS to the thread that calls it; afterwards it has as many as before."""
+
+    def __enter__(self) -> None:
+        self.before = [(set_threads, get_threads()) for get_threads, set_threads in blas_threads()]
+        for set_threads, count in self.before:
+            if count != 1:
+                set_threads(1)
+
+    def __exit__(self, *_: Any) -> None:
+        for set_threads, count in self.before:
+            if count != 1:
+                set_threads(count)
 
 
 @functools.cache

@@ -26,11 +26,13 @@ Pair = tuple[int, int]
 F = TypeVar("F", bound=Callable[..., Any])
 
 # The arguments of a kernel: C-contiguous arrays, annotated with their number of dims and their
-# dtype (None: the kernel's float dtype); bool, int and float; and tuples of these.
+# dtype (None: the kernel's float dtype), or with "A" arrays of any strides; bool, int and float;
+# and tuples of these.
 Float1 = Annotated[Array, 1, None]
 Float2 = Annotated[Array, 2, None]
 Float3 = Annotated[Array, 3, None]
 Float4 = Annotated[Array, 4, None]
+Strided4 = Annotated[Array, 4, None, "A"]
 Double2 = Annotated[Array, 2, np.float64]
 Int1 = Annotated[Array, 1, np.int64]
 Index4 = Annotated[Array, 4, np.int32]
@@ -62,6 +64,9 @@ class Kernel:
         self.__doc__ = loop.__doc__
         self.parameters = tuple(inspect.signature(loop).parameters)
         self.writes = tuple(name in writes + scratch for name in self.parameters)
+        hints = get_type_hints(loop, include_extras=True)
+        self.strided = tuple("A" in getattr(hints[name], "__metadata__", ())
+                             for name in self.parameters)
         self._run: Callable[..., None] | None = None
 
     def __call__(self, *args: Any) -> None:
@@ -75,10 +80,11 @@ class Kernel:
     def _prepared(self, args: tuple[Any, ...]) -> Iterator[Any]:
         """The arrays in the layout compiled for. For any other, Numba would silently compile anew.
         """
-        for value, written, name in zip(args, self.writes, self.parameters, strict=True):
+        for value, written, strided, name in zip(args, self.writes, self.strided, self.parameters,
+                                                 strict=True):
             if isinstance(value, np.ndarray):
                 flags = value.flags
-                if not (flags.c_contiguous and flags.writeable):
+                if not ((strided or flags.c_contiguous) and flags.writeable):
                     if written:
                         raise ValueError(f"{self.name}: {name} must be contiguous and writeable")
                     value = np.array(value, order="C")
@@ -95,14 +101,21 @@ class Kernel:
                         names[name] = numba.prange
                     elif type(value) is FunctionType and value in _inlined:
                         names[name] = numba.njit(value)
-                self._run = _jit(numba, self.loop)
+                run = _jit(numba, self.loop)
+                if any(self.strided) and hasattr(run, "compile"):
+                    # else Numba would compile anew for arrays that happen to be contiguous
+                    for dtype in FLOATS:
+                        run.compile(self.signature(dtype))
+                    run.disable_compile()
+                self._run = run
             return self._run
 
     def warmup(self, dtype: DTypeLike) -> None:
         """Compile for one float dtype, or load what was compiled before, without running."""
         if not TWINS_ONLY:
             run = self.compiled()
-            if hasattr(run, "compile"):         # with NUMBA_DISABLE_JIT it is the loop itself
+            # with NUMBA_DISABLE_JIT it is the loop itself
+            if hasattr(run, "compile") and not any(self.strided):
                 run.compile(self.signature(dtype))
 
     def signature(self, dtype: DTypeLike) -> tuple[Any, ...]:
@@ -111,8 +124,8 @@ class Kernel:
 
         def numba_type(hint: Any) -> Any:
             if hasattr(hint, "__metadata__"):
-                ndim, kind = hint.__metadata__
-                return numba.types.Array(numba.from_dtype(np.dtype(kind or dtype)), ndim, "C")
+                ndim, kind, layout = (*hint.__metadata__, "C")[:3]
+                return numba.types.Array(numba.from_dtype(np.dtype(kind or dtype)), ndim, layout)
             if hint in (bool, int, float):
                 return numba.typeof(hint())
             return numba.types.UniTuple(numba_type(hint.__args__[0]), len(hint.__args__))
@@ -182,11 +195,9 @@ def thread_count() -> int:
     return 1 if TWINS_ONLY or _forked else int(load_numba().get_num_threads())
 
 
-def _jit(numba: Any, loop: Callable[..., None]) -> Callable[..., None]:
-    run: Callable[..., None]
+def _jit(numba: Any, loop: Callable[..., None]) -> Any:
     if _forked:
-        run = numba.njit(nogil=True)(loop)
-        return run
+        return numba.njit(nogil=True)(loop)
     options = {"parallel": True, "nogil": True}
     try:
         run = numba.njit(cache=True, **options)(loop)
@@ -199,8 +210,7 @@ def _jit(numba: Any, loop: Callable[..., None]) -> Callable[..., None]:
         reason = f"others may write to the cache folder {folder}"
     _say_once(f"{reason}: kernels are compiled anew in each process; "
               "NUMBA_CACHE_DIR may name a folder of your own")
-    run = numba.njit(**options)(loop)
-    return run
+    return numba.njit(**options)(loop)
 
 
 def _only_ours(folder: Path) -> bool:
