@@ -37,7 +37,8 @@ Double2 = Annotated[Array, 2, np.float64]
 Int1 = Annotated[Array, 1, np.int64]
 Index4 = Annotated[Array, 4, np.int32]
 
-FLOATS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})    # loops are compiled for these
+# loops are compiled for these
+FLOATS: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 SMALL = 2**14               # with fewer values, NumPy is done before a loop has its threads
 TWINS_ONLY = os.environ.get("MINIGRAD_KERNELS") == "numpy"
 COMPILING = "compiling kernels, once on this machine; the first calls take some seconds"
@@ -143,8 +144,8 @@ def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple
     compiled for.
     writes, scratch: the names of the arguments that are its outputs, and of those that it uses as
     working memory, whose contents mean nothing before and after.
-    multiplies: whether the loop calls the BLAS (np.dot, for which Numba uses SciPy's). Meanwhile
-    the BLAS starts no threads.
+    multiplies: whether the loop calls the BLAS (`gemm`, or np.dot). Meanwhile the BLAS starts no
+    threads.
     """
     def decorate(loop: Callable[..., None]) -> Kernel:
         registry[loop.__name__] = Kernel(loop, twin, writes, scratch, small, multiplies)

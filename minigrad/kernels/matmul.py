@@ -25,9 +25,10 @@ from minigrad.kernels import (
 
 LARGE = 2**18           # multiplications; with fewer, NumPy's OpenBLAS keeps to one thread, too,
 LARGE_VECTOR = 9216     # and with fewer than this where one of the matrices is a vector
+TINY = 2**12            # products of a stack, each with so few, are done sooner by NumPy alone
 LONG = 256              # rows or columns of a block, or more, since for each block the BLAS
 BLOCKS = 8              # rearranges the whole of the other matrix; and blocks, at most
-FEW_ROWS = 4            # so few are multiplied one by one, by a block of b that stays in the
+FEW_ROWS = 8            # so few are multiplied one by one, by a block of b that stays in the
 CACHED = 2**17          # core's cache meanwhile, with so many values
 
 
@@ -77,7 +78,7 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
         matmul(_taken(a)[None, None], _taken(b)[None, None], _given(bias, a), parts_of(m, k, n, 1),
                y[None, None])
         return y
-    y = a.dot(b)                                # faster than np.matmul for small ones
+    y: Array = a.dot(b)                         # faster than np.matmul for small ones
     if bias is not None:
         y += bias
     return y
@@ -87,8 +88,12 @@ def _stack_of_products(a: Array, b: Array, bias: Array | None) -> Array:
     (m, k), n = a.shape[-2:], b.shape[-1]
     if b.ndim == 2 and a.flags.c_contiguous:    # all rows times one matrix
         return product(a.reshape(math.prod(a.shape[:-1]), k), b, bias).reshape(*a.shape[:-1], n)
-    lead = np.broadcast(np.empty(a.shape[:-2]), np.empty(b.shape[:-2])).shape
-    if math.prod(lead) * m * k * n <= LARGE or a.dtype not in FLOATS:
+    try:
+        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise ValueError("leading dims could not be broadcast") from None
+    small = m * k * n <= TINY or math.prod(lead) * m * k * n <= LARGE
+    if small or a.dtype not in FLOATS:
         y = np.asarray(np.matmul(a, b))
         if bias is not None:
             y += bias
