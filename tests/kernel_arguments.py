@@ -102,12 +102,16 @@ def winograd_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 def matmul(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    m, k, n = (draw(st.integers(1, 5)) for _ in range(3))
-    a_turned, b_turned, y_turned = (draw(st.booleans()) for _ in range(3))
-    scratch = junk((threads(draw), m * (k + n)), dtype)
-    return (real(rng, (k, m) if a_turned else (m, k), dtype),
-            real(rng, (n, k) if b_turned else (k, n), dtype), a_turned, b_turned, y_turned,
-            draw(st.integers(1, m)), scratch, junk((n, m) if y_turned else (m, n), dtype))
+    outer, inner, m, k, n = (draw(st.integers(1, 5)) for _ in range(5))
+    a, b = (real(rng, (draw(st.sampled_from([1, outer])), draw(st.sampled_from([1, inner])),
+                       *shape), dtype) for shape in ((m, k), (k, n)))
+    if draw(st.booleans()):
+        a = np.ascontiguousarray(a.swapaxes(2, 3)).swapaxes(2, 3)
+    if draw(st.booleans()):                     # side by side
+        b = np.ascontiguousarray(b.swapaxes(1, 2)).swapaxes(1, 2)
+    parts = (draw(st.integers(1, m)), draw(st.integers(1, n)))
+    y = junk((outer, inner, m, n), dtype)
+    return a, b, real(rng, (draw(st.sampled_from([0, n])),), dtype), parts, y
 
 
 def bounds(rng: Any, draw: Any, *, empty: bool) -> tuple[Any, Any]:

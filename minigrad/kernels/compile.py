@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import os
 import stat
 import sys
@@ -19,24 +18,27 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from minigrad.kernels import tape
-from minigrad.kernels.blas import one_blas_thread
+from minigrad.kernels.blas import one_blas_thread, teach_gemm
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
 F = TypeVar("F", bound=Callable[..., Any])
 
 # The arguments of a kernel: C-contiguous arrays, annotated with their number of dims and their
-# dtype (None: the kernel's float dtype); bool, int and float; and tuples of these.
+# dtype (None: the kernel's float dtype), or with "A" arrays of any strides; bool, int and float;
+# and tuples of these.
 Float1 = Annotated[Array, 1, None]
 Float2 = Annotated[Array, 2, None]
 Float3 = Annotated[Array, 3, None]
 Float4 = Annotated[Array, 4, None]
+Strided4 = Annotated[Array, 4, None, "A"]
 Double2 = Annotated[Array, 2, np.float64]
 Int1 = Annotated[Array, 1, np.int64]
 Index4 = Annotated[Array, 4, np.int32]
 
-FLOATS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})    # loops are compiled for these
-SMALL = 2**14               # with fewer values, NumPy is done before a loop has its threads
+# loops are compiled for these
+FLOATS: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
+SMALL = 2**14               # with fewer values, one thread is done before others are awake
 TWINS_ONLY = os.environ.get("MINIGRAD_KERNELS") == "numpy"
 COMPILING = "compiling kernels, once on this machine; the first calls take some seconds"
 
@@ -60,22 +62,31 @@ class Kernel:
                  ) -> None:
         self.name, self.loop, self.twin = loop.__name__, loop, twin
         self.scratch, self.multiplies = scratch, multiplies
-        self.small = math.inf if TWINS_ONLY else small
+        self.small = small
         self.__doc__ = loop.__doc__
         self.parameters = tuple(inspect.signature(loop).parameters)
         self.writes = tuple(name in writes + scratch for name in self.parameters)
-        self._run: Callable[..., None] | None = None
+        hints = get_type_hints(loop, include_extras=True)
+        self.strided = tuple("A" in getattr(hints[name], "__metadata__", ())
+                             for name in self.parameters)
+        self._alone: Callable[..., None] | None = None
+        self._together: Callable[..., None] | None = None
 
     def __call__(self, *args: Any) -> None:
         if tape.running:
             args = tape.run_kernel(self, args)
-        if args[0].size < self.small or args[0].dtype not in FLOATS:
+        x = args[0]
+        if TWINS_ONLY or x.dtype not in FLOATS:
             self.twin(*args)
             return
-        run = self._run or self.compiled()
-        for value in args:
-            if isinstance(value, np.ndarray) and not value.flags.carray:
-                args = self._contiguous(args)
+        if x.size < self.small:
+            run = self._alone or self.compiled(alone=True)
+        else:
+            run = self._together or self.compiled()
+        for value, strided in zip(args, self.strided):     # noqa: B905  # strict costs time
+            if isinstance(value, np.ndarray) and not (
+                    value.flags.writeable if strided else value.flags.carray):
+                args = self._in_layout(args)
                 break
         if self.multiplies:
             with _running, one_blas_thread():
@@ -84,21 +95,25 @@ class Kernel:
             with _running:
                 run(*args)
 
-    def _contiguous(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _in_layout(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arrays in the layout compiled for. For any other, Numba would silently compile anew.
         """
-        def contiguous(value: Any, written: bool, name: str) -> Any:
-            if not isinstance(value, np.ndarray) or value.flags.carray:
+        def in_layout(value: Any, written: bool, strided: bool, name: str) -> Any:
+            if not isinstance(value, np.ndarray) or (
+                    value.flags.writeable if strided else value.flags.carray):
                 return value
             if written:
                 raise ValueError(f"{self.name}: {name} must be contiguous and writeable")
             return np.array(value, order="C")
-        return tuple(map(contiguous, args, self.writes, self.parameters))
+        return tuple(map(in_layout, args, self.writes, self.strided, self.parameters))
 
-    def compiled(self) -> Callable[..., None]:
-        """The loop as Numba runs it. Its machine code is made, or loaded, on the first call."""
+    def compiled(self, alone: bool = False) -> Callable[..., None]:
+        """The loop as Numba runs it. Its machine code is made, or loaded, on the first call.
+
+        alone: for one thread, which needs no others to be woken.
+        """
         with _lock:
-            if self._run is None:
+            if (self._alone if alone else self._together) is None:
                 numba = load_numba()
                 names = self.loop.__globals__
                 for name, value in list(names.items()):
@@ -106,15 +121,25 @@ class Kernel:
                         names[name] = numba.prange
                     elif type(value) is FunctionType and value in _inlined:
                         names[name] = numba.njit(value, **ARITHMETIC)
-                self._run = _jit(numba, self.loop)
-            return self._run
+                run = _jit(numba, self.loop, not alone)
+                if any(self.strided) and hasattr(run, "compile"):
+                    # else Numba would compile anew for arrays that happen to be contiguous
+                    for dtype in FLOATS:
+                        run.compile(self.signature(dtype))
+                    run.disable_compile()
+                if alone:
+                    self._alone = run
+                else:
+                    self._together = run
+            return self._alone if alone else self._together     # type: ignore[return-value]
 
     def warmup(self, dtype: DTypeLike) -> None:
         """Compile for one float dtype, or load what was compiled before, without running."""
         if not TWINS_ONLY:
-            run = self.compiled()
-            if hasattr(run, "compile"):         # with NUMBA_DISABLE_JIT it is the loop itself
-                run.compile(self.signature(dtype))
+            for run in [self.compiled(alone) for alone in {False, self.small > 0}]:
+                # with NUMBA_DISABLE_JIT it is the loop itself
+                if hasattr(run, "compile") and not any(self.strided):
+                    run.compile(self.signature(dtype))
 
     def signature(self, dtype: DTypeLike) -> tuple[Any, ...]:
         """Numba's types of the arguments, from the loop's annotations."""
@@ -122,8 +147,8 @@ class Kernel:
 
         def numba_type(hint: Any) -> Any:
             if hasattr(hint, "__metadata__"):
-                ndim, kind = hint.__metadata__
-                return numba.types.Array(numba.from_dtype(np.dtype(kind or dtype)), ndim, "C")
+                ndim, kind, layout = (*hint.__metadata__, "C")[:3]
+                return numba.types.Array(numba.from_dtype(np.dtype(kind or dtype)), ndim, layout)
             if hint in (bool, int, float):
                 return numba.typeof(hint())
             return numba.types.UniTuple(numba_type(hint.__args__[0]), len(hint.__args__))
@@ -137,12 +162,13 @@ def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple
     """Make a kernel of a loop. Its first argument is an array of the float dtype it works in.
 
     twin: computes the same with NumPy. It runs instead of the loop, whose results it equals up to
-    rounding, where the first argument has fewer than `small` values, or a dtype that loops are not
-    compiled for.
+    rounding, where the first argument has a dtype that loops are not compiled for.
+    small: if the first argument has fewer values, one thread computes all of the loop: it is done
+    before others are awake.
     writes, scratch: the names of the arguments that are its outputs, and of those that it uses as
     working memory, whose contents mean nothing before and after.
-    multiplies: whether the loop calls the BLAS (np.dot, for which Numba uses SciPy's). Meanwhile
-    the BLAS starts no threads.
+    multiplies: whether the loop calls the BLAS (`gemm`, or np.dot). Meanwhile the BLAS starts no
+    threads.
     """
     def decorate(loop: Callable[..., None]) -> Kernel:
         registry[loop.__name__] = Kernel(loop, twin, writes, scratch, small, multiplies)
@@ -183,6 +209,7 @@ def load_numba() -> Any:
     numba.get_num_threads()             # starts the threads, which read the variable now
     if ours:
         del os.environ["GOMP_SPINCOUNT"]
+    teach_gemm(numba)
     _announce_compilation()
     return numba
 
@@ -192,12 +219,14 @@ def thread_count() -> int:
     return 1 if TWINS_ONLY or _forked else int(load_numba().get_num_threads())
 
 
-def _jit(numba: Any, loop: Callable[..., None]) -> Callable[..., None]:
-    run: Callable[..., None]
+def _jit(numba: Any, loop: Callable[..., None], parallel: bool) -> Any:
+    options = {"parallel": parallel, "nogil": True, **ARITHMETIC}
     if _forked:
-        run = numba.njit(nogil=True, **ARITHMETIC)(loop)
-        return run
-    options = {"parallel": True, "nogil": True, **ARITHMETIC}
+        return numba.njit(**options | {"parallel": False})(loop)
+    if not parallel:                            # Numba's cache tells functions apart by their name
+        loop = FunctionType(loop.__code__, loop.__globals__, loop.__name__)
+        loop.__qualname__ = f"{loop.__name__}_alone"
+        loop.__module__ = loop.__globals__["__name__"]
     try:
         run = numba.njit(cache=True, **options)(loop)
     except RuntimeError:                        # Numba found no folder that it may write to
@@ -209,8 +238,7 @@ def _jit(numba: Any, loop: Callable[..., None]) -> Callable[..., None]:
         reason = f"others may write to the cache folder {folder}"
     _say_once(f"{reason}: kernels are compiled anew in each process; "
               "NUMBA_CACHE_DIR may name a folder of your own")
-    run = numba.njit(**options)(loop)
-    return run
+    return numba.njit(**options)(loop)
 
 
 def _only_ours(folder: Path) -> bool:
@@ -252,7 +280,7 @@ def _after_fork() -> None:
     _forked = True
     _said.discard(COMPILING)
     for each in registry.values():
-        each._run = None
+        each._alone = each._together = None
 
 
 if hasattr(os, "register_at_fork"):
