@@ -74,11 +74,11 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
     (m, k), n = a.shape, b.shape[1]
     large = m * k * n > (LARGE if m > 1 < n else LARGE_VECTOR)
     if large and a.dtype in FLOATS:
-        y = empty((m, n), a.dtype)
+        y: Array = empty((m, n), a.dtype)
         matmul(_taken(a)[None, None], _taken(b)[None, None], _given(bias, a), parts_of(m, k, n, 1),
                y[None, None])
         return y
-    y: Array = a.dot(b)                         # faster than np.matmul for small ones
+    y = a.dot(b)                                # faster than np.matmul for small ones
     if bias is not None:
         y += bias
     return y
