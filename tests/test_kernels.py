@@ -19,8 +19,8 @@ seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def loops_run_at_any_size() -> Iterator[None]:
-    """What is tested here is the loop, also on arrays for which a call would choose the twin."""
+def threads_run_at_any_size() -> Iterator[None]:
+    """What is tested here is the parallel loop, also on arrays that a call would not divide."""
     small = {kernel: kernel.small for kernel in EVERY.values()}
     for kernel in small:
         kernel.small = 0

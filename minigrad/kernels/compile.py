@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import os
 import stat
 import sys
@@ -38,6 +37,8 @@ Index4 = Annotated[Array, 4, np.int32]
 FLOATS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})    # loops are compiled for these
 SMALL = 2**14               # with fewer values, NumPy is done before a loop has its threads
 TWINS_ONLY = os.environ.get("MINIGRAD_KERNELS") == "numpy"
+OPTIONS = {"error_model": "numpy",          # a division by 0 is ∞ or NaN, and no exception
+           "fastmath": {"contract"}}        # a·b + c may be one instruction, which rounds once
 COMPILING = "compiling kernels, once on this machine; the first calls take some seconds"
 
 prange = range              # becomes numba.prange in a kernel's module when the kernel is compiled
@@ -54,23 +55,31 @@ class Kernel:
     """A loop and its twin. A call runs the loop as Numba has compiled it, or else the twin."""
 
     def __init__(self, loop: Callable[..., None], twin: Callable[..., None],
-                 writes: tuple[str, ...], scratch: tuple[str, ...], small: float, multiplies: bool
+                 writes: tuple[str, ...], scratch: tuple[str, ...], small: int, multiplies: bool
                  ) -> None:
         self.name, self.loop, self.twin = loop.__name__, loop, twin
-        self.scratch, self.multiplies = scratch, multiplies
-        self.small = math.inf if TWINS_ONLY else small
+        self.scratch, self.small, self.multiplies = scratch, small, multiplies
         self.__doc__ = loop.__doc__
         self.parameters = tuple(inspect.signature(loop).parameters)
         self.writes = tuple(name in writes + scratch for name in self.parameters)
-        self._run: Callable[..., None] | None = None
+        self._runs: dict[bool, Callable[..., None]] = {}        # with all threads, with one
 
     def __call__(self, *args: Any) -> None:
-        if args[0].size < self.small or args[0].dtype not in FLOATS:
+        x = args[0]
+        if TWINS_ONLY or x.dtype not in FLOATS:
             self.twin(*args)
             return
-        run = self._run or self.compiled()
-        with _running, one_blas_thread() if self.multiplies else nullcontext():
-            run(*self._prepared(args))
+        parallel = x.size >= self.small
+        run = self._runs.get(parallel) or self.compiled(parallel)
+        for value in args:
+            if type(value) is np.ndarray and not value.flags.carray:
+                args = tuple(self._prepared(args))
+                break
+        if parallel:
+            with _running, one_blas_thread() if self.multiplies else nullcontext():
+                run(*args)
+        else:
+            run(*args)
 
     def _prepared(self, args: tuple[Any, ...]) -> Iterator[Any]:
         """The arrays in the layout compiled for. For any other, Numba would silently compile anew.
@@ -84,26 +93,23 @@ class Kernel:
                     value = np.array(value, order="C")
             yield value
 
-    def compiled(self) -> Callable[..., None]:
-        """The loop as Numba runs it. Its machine code is made, or loaded, on the first call."""
+    def compiled(self, parallel: bool = True) -> Callable[..., None]:
+        """The loop as Numba runs it, with all threads or with the caller's alone. Its machine code
+        is made, or loaded, on the first call."""
         with _lock:
-            if self._run is None:
+            if parallel not in self._runs:
                 numba = load_numba()
-                names = self.loop.__globals__
-                for name, value in list(names.items()):
-                    if value is range:
-                        names[name] = numba.prange
-                    elif type(value) is FunctionType and value in _inlined:
-                        names[name] = numba.njit(value)
-                self._run = _jit(numba, self.loop)
-            return self._run
+                files = _with_functions_compiled(numba, self.loop.__globals__)
+                self._runs[parallel] = _jit(numba, self.loop, files, parallel)
+            return self._runs[parallel]
 
     def warmup(self, dtype: DTypeLike) -> None:
         """Compile for one float dtype, or load what was compiled before, without running."""
         if not TWINS_ONLY:
-            run = self.compiled()
-            if hasattr(run, "compile"):         # with NUMBA_DISABLE_JIT it is the loop itself
-                run.compile(self.signature(dtype))
+            for parallel in (True, False) if self.small else (True,):
+                run = self.compiled(parallel)
+                if hasattr(run, "compile"):     # with NUMBA_DISABLE_JIT it is the loop itself
+                    run.compile(self.signature(dtype))
 
     def signature(self, dtype: DTypeLike) -> tuple[Any, ...]:
         """Numba's types of the arguments, from the loop's annotations."""
@@ -126,8 +132,9 @@ def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple
     """Make a kernel of a loop. Its first argument is an array of the float dtype it works in.
 
     twin: computes the same with NumPy. It runs instead of the loop, whose results it equals up to
-    rounding, where the first argument has fewer than `small` values, or a dtype that loops are not
-    compiled for.
+    rounding, where the first argument has a dtype that loops are not compiled for.
+    small: where the first argument has fewer values than this, the loop runs in the caller's thread
+    alone, because it would be done before other threads had started.
     writes, scratch: the names of the arguments that are its outputs, and of those that it uses as
     working memory, whose contents mean nothing before and after.
     multiplies: whether the loop calls the BLAS (np.dot, for which Numba uses SciPy's). Meanwhile
@@ -140,7 +147,7 @@ def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple
 
 
 def inline(function: F) -> F:
-    """Mark a function that loops of the same file call, so that it is compiled with them."""
+    """Mark a function that loops call, so that it is compiled with them."""
     _inlined.add(function)
     return function
 
@@ -164,6 +171,11 @@ def load_numba() -> Any:
     it is shortened here, unless the user has set it.
     """
     numba = import_module("numba")
+    features = import_module("numba.core.codegen").get_host_cpu_features()
+    if numba.config.CPU_FEATURES is None and "+avx512f" in features:
+        # LLVM would take vectors of half the width, for processors whose clock slows down for wide
+        # ones; those made since 2019 hardly do
+        numba.config.CPU_FEATURES = features + ",-prefer-256-bit"
     if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
         numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
     ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
@@ -181,21 +193,45 @@ def thread_count() -> int:
     return 1 if TWINS_ONLY or _forked else int(load_numba().get_num_threads())
 
 
-def _jit(numba: Any, loop: Callable[..., None]) -> Callable[..., None]:
+def _with_functions_compiled(numba: Any, names: dict[str, Any]) -> set[str]:
+    """Prepare the names that a kernel's module uses: prange is Numba's, and marked functions are
+    compiled. Returns the files in which those are, theirs included."""
+    files = {names["__file__"]}
+    for name, value in list(names.items()):
+        function = getattr(value, "py_func", value)
+        if value is range:
+            names[name] = numba.prange
+        elif type(function) is FunctionType and function in _inlined:
+            if function.__globals__ is not names:
+                files |= _with_functions_compiled(numba, function.__globals__)
+            if value is function:
+                names[name] = numba.njit(**OPTIONS)(function)
+    return files
+
+
+def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool
+         ) -> Callable[..., None]:
     run: Callable[..., None]
+    options = {"parallel": parallel and not _forked, "nogil": True, **OPTIONS}
     if _forked:
-        run = numba.njit(nogil=True)(loop)
+        run = numba.njit(**options)(loop)
         return run
-    options = {"parallel": True, "nogil": True}
+    if not parallel:                            # its machine code has a file of its own
+        loop = FunctionType(loop.__code__, loop.__globals__, f"{loop.__name__}_small")
     try:
         run = numba.njit(cache=True, **options)(loop)
     except RuntimeError:                        # Numba found no folder that it may write to
         reason = "no folder for compiled kernels is writable"
     else:
-        folder = getattr(getattr(run, "_cache", None), "cache_path", None)
-        if folder is None or _only_ours(Path(folder)):
+        cache = getattr(run, "_cache", None)
+        if cache is None:                       # with NUMBA_DISABLE_JIT
             return run
-        reason = f"others may write to the cache folder {folder}"
+        if _only_ours(Path(cache.cache_path)):
+            # Numba compiles anew when the file of the loop has changed; here, when any of them has
+            cache._cache_file._source_stamp = [
+                (status.st_mtime, status.st_size) for status in map(os.stat, sorted(files))]
+            return run
+        reason = f"others may write to the cache folder {cache.cache_path}"
     _say_once(f"{reason}: kernels are compiled anew in each process; "
               "NUMBA_CACHE_DIR may name a folder of your own")
     run = numba.njit(**options)(loop)
@@ -241,7 +277,7 @@ def _after_fork() -> None:
     _forked = True
     _said.discard(COMPILING)
     for each in registry.values():
-        each._run = None
+        each._runs.clear()
 
 
 if hasattr(os, "register_at_fork"):
