@@ -266,3 +266,44 @@ ARGUMENTS |= {"log": of_positive, "elu": with_options(NUMBERS), "elu_grad": grad
               "leaky_relu": with_options(SLOPES), "leaky_relu_grad": gradient(SLOPES),
               "softplus": with_options(NUMBERS, [2.0, 20.0]),
               "softplus_grad": gradient(NUMBERS, [2.0, 20.0])}
+
+
+# ---- along one dim -------------------------------------------------------------------------------
+
+def distributions(draw: Any) -> tuple[int, int, int]:
+    return (draw(st.integers(0, 3)), draw(st.sampled_from([1, 5, 16, 70])),
+            draw(st.sampled_from([1, 2, 150])))
+
+
+def softmax(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    shape = distributions(draw)
+    return 3 * real(rng, shape, dtype), junk(shape, dtype)
+
+
+def softmax_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, y = softmax(rng, draw, dtype)
+    EVERY["softmax"].twin(x, y)
+    return y, real(rng, x.shape, dtype), junk(x.shape, dtype)
+
+
+def log_softmax_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    y, g, dx = softmax_grad(rng, draw, dtype)
+    return np.log(y), g, dx
+
+
+def cross_entropy(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, _ = softmax(rng, draw, dtype)
+    items = (x.shape[0], x.shape[2])
+    return (x, rng.integers(-1, x.shape[1], items), real(rng, items, dtype), junk(items, dtype),
+            junk(items, dtype))
+
+
+def cross_entropy_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, target, weight, normalizer, loss = cross_entropy(rng, draw, dtype)
+    EVERY["cross_entropy"].twin(x, target, weight, normalizer, loss)
+    return x, target, weight, normalizer, junk(x.shape, dtype)
+
+
+ARGUMENTS |= {"softmax": softmax, "log_softmax": softmax, "softmax_grad": softmax_grad,
+              "log_softmax_grad": log_softmax_grad, "cross_entropy": cross_entropy,
+              "cross_entropy_grad": cross_entropy_grad}

@@ -30,15 +30,16 @@ Float1 = Annotated[Array, 1, None]
 Float2 = Annotated[Array, 2, None]
 Float3 = Annotated[Array, 3, None]
 Float4 = Annotated[Array, 4, None]
+Double1 = Annotated[Array, 1, np.float64]
 Double2 = Annotated[Array, 2, np.float64]
 Int1 = Annotated[Array, 1, np.int64]
+Int2 = Annotated[Array, 2, np.int64]
 Index4 = Annotated[Array, 4, np.int32]
 
 FLOATS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})    # loops are compiled for these
 SMALL = 2**14               # with fewer values, NumPy is done before a loop has its threads
 TWINS_ONLY = os.environ.get("MINIGRAD_KERNELS") == "numpy"
-OPTIONS = {"error_model": "numpy",          # a division by 0 is ∞ or NaN, and no exception
-           "fastmath": {"contract"}}        # a·b + c may be one instruction, which rounds once
+FUSED = {"contract"}        # a·b + c may be one instruction, which rounds once instead of twice
 COMPILING = "compiling kernels, once on this machine; the first calls take some seconds"
 
 prange = range              # becomes numba.prange in a kernel's module when the kernel is compiled
@@ -47,7 +48,7 @@ registry: dict[str, Kernel] = {}
 _lock = threading.RLock()
 _running = threading.Lock()     # one loop runs at a time, and has all the threads
 _said: set[str] = set()
-_inlined: set[Callable[..., Any]] = set()
+_inlined: dict[Callable[..., Any], set[str]] = {}           # with their fastmath flags
 _forked = False
 
 
@@ -148,7 +149,17 @@ def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple
 
 def inline(function: F) -> F:
     """Mark a function that loops call, so that it is compiled with them."""
-    _inlined.add(function)
+    _inlined[function] = FUSED
+    return function
+
+
+def inline_sum(function: F) -> F:
+    """Mark a function as `inline` does, and let the compiler choose the order of its sums.
+
+    In the order in which it is written, a sum of floats could not use vector instructions. The
+    compiler's order depends on the number of summands alone.
+    """
+    _inlined[function] = FUSED | {"reassoc"}
     return function
 
 
@@ -205,19 +216,22 @@ def _with_functions_compiled(numba: Any, names: dict[str, Any]) -> set[str]:
             if function.__globals__ is not names:
                 files |= _with_functions_compiled(numba, function.__globals__)
             if value is function:
-                names[name] = numba.njit(**OPTIONS)(function)
+                names[name] = numba.njit(error_model="numpy", fastmath=_inlined[function])(
+                    function)
     return files
 
 
 def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool
          ) -> Callable[..., None]:
     run: Callable[..., None]
-    options = {"parallel": parallel and not _forked, "nogil": True, **OPTIONS}
+    options = {"parallel": parallel and not _forked, "nogil": True, "fastmath": FUSED,
+               "error_model": "numpy"}          # a division by 0 is ∞ or NaN, and no exception
     if _forked:
         run = numba.njit(**options)(loop)
         return run
     if not parallel:                            # its machine code has a file of its own
-        loop = FunctionType(loop.__code__, loop.__globals__, f"{loop.__name__}_small")
+        loop = FunctionType(loop.__code__, loop.__globals__)
+        loop.__qualname__ += "_small"
     try:
         run = numba.njit(cache=True, **options)(loop)
     except RuntimeError:                        # Numba found no folder that it may write to

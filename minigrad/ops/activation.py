@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minigrad.autograd import Array, Recorded, as_tensor, op
-from minigrad.kernels import activation as kernels, elementwise
+from minigrad.autograd import Recorded, as_tensor, op
+from minigrad.kernels import activation as kernels, elementwise, softmax as rows
 from minigrad.kernels.elementwise import apply
+from minigrad.kernels.softmax import apply_along
 from minigrad.ops.arguments import (
     normalize_dim,
     refuse_bools,
@@ -241,31 +242,32 @@ def _times_sigmoid_curvature(x: Tensor, s: Tensor, z1: Any, z2: Any) -> Tensor:
 @op
 def softmax(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
     """y = e^x / Σ e^x.   vjp: y·(g - Σ g·y)"""
-    axes, shifted = _below_max("softmax", x, dim, dtype)
-    e = np.exp(shifted)
-    return (e / e.sum(axes, keepdims=True),
-            lambda g, y: y * (g - (g * y).sum(axes, keepdim=True)))
+    x = to_floats("softmax", x, dtype)
+    axis = normalize_dim("softmax", dim, x.ndim)
+    return apply_along(rows.softmax, axis, x.data), lambda g, y: _softmax_grad(g, y, axis=axis)
+
+
+@op
+def _softmax_grad(g: Tensor, y: Tensor, *, axis: int) -> Recorded:
+    """dx = y·(g - Σ g·y)"""
+    return (apply_along(rows.softmax_grad, axis, y.data, g.data),
+            lambda c: _softmax_grad(c, y, axis=axis),
+            lambda c: (c * (g - (g * y).sum(axis, keepdim=True))
+                       - g * (c * y).sum(axis, keepdim=True)))
 
 
 @op
 def log_softmax(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
     """y = x - log Σ e^x.   vjp: g - softmax(x)·Σ g"""
-    axes, shifted = _below_max("log_softmax", x, dim, dtype)
-    return (shifted - np.log(np.exp(shifted).sum(axes, keepdims=True)),
-            lambda g, y: _log_softmax_grad(g, y, axes=axes))
+    x = to_floats("log_softmax", x, dtype)
+    axis = normalize_dim("log_softmax", dim, x.ndim)
+    return (apply_along(rows.log_softmax, axis, x.data),
+            lambda g, y: _log_softmax_grad(g, y, axis=axis))
 
 
 @op
-def _log_softmax_grad(g: Tensor, y: Tensor, *, axes: tuple[int, ...]) -> Recorded:
+def _log_softmax_grad(g: Tensor, y: Tensor, *, axis: int) -> Recorded:
     """dx = g - e^y·Σ g"""
-    return (g.data - np.exp(y.data) * g.data.sum(axes, keepdims=True),
-            lambda c: c - (c * y.exp()).sum(axes, keepdim=True),
-            lambda c: -c * y.exp() * g.sum(axes, keepdim=True))
-
-
-def _below_max(name: str, x: Tensor, dim: int,
-               dtype: DTypeLike | None) -> tuple[tuple[int, ...], Array]:
-    """The axes to sum over, and x - max x, whose exponential cannot overflow."""
-    x = to_floats(name, x, dtype)
-    axes = (normalize_dim(name, dim, x.ndim),)[:x.ndim]
-    return axes, x.data - x.data.max(axes, keepdims=True, initial=-np.inf)
+    return (apply_along(rows.log_softmax_grad, axis, y.data, g.data),
+            lambda c: c - (c * y.exp()).sum(axis, keepdim=True),
+            lambda c: -c * y.exp() * g.sum(axis, keepdim=True))
