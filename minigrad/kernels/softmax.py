@@ -2,7 +2,7 @@
 
 Arrays are (outer, n, inner), with the dim in the middle: `along` gives this view of an array. Where
 inner is 1, the n values of a distribution are a row in memory. Elsewhere they lie `inner` apart,
-and the loops treat up to TILE neighbouring distributions at once.
+and the loops treat many neighbouring distributions at once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from minigrad.kernels import (
 )
 from minigrad.kernels.maths import fast_exp
 
-TILE = 128          # distributions side by side: their values stay in cache
+TILED = 2**16       # values of the distributions that are treated side by side; they stay in cache
 BLOCK = 4096        # values in the rows of a block, which one thread treats in turn
 LANES = 16
 
@@ -68,7 +68,8 @@ def largest(x: Float1, lanes: Float1) -> float:
         for k in range(0, whole, LANES):
             part = x[k:k + LANES]
             for i in range(LANES):
-                lanes[i] = part[i] if part[i] > lanes[i] else lanes[i]
+                value, most = part[i], lanes[i]
+                lanes[i] = value if value > most else most
         for i in range(LANES):
             best = lanes[i] if lanes[i] > best else best
     for i in range(whole, x.shape[0]):
@@ -106,23 +107,20 @@ def exp_sum(x: Float1, shift: float) -> float:
 # ---- distributions side by side ------------------------------------------------------------------
 
 @inline
+def tile_of(n: int) -> int:
+    """How many distributions of n values are treated side by side."""
+    return max(64, min(1024, TILED // n))
+
+
+@inline
 def largest_of_each(x: Float2, start: int, stop: int, m: Float1) -> None:
     """m = the largest x of each column from start to stop, not counting NaN."""
     m[:] = -np.inf
     for j in range(x.shape[0]):
         row = x[j, start:stop]
         for i in range(stop - start):
-            m[i] = row[i] if row[i] > m[i] else m[i]
-
-
-@inline
-def exp_sum_of_each(x: Float2, start: int, stop: int, m: Float1, s: Float1) -> None:
-    """s = Σ e^(x - m) of each column from start to stop."""
-    s[:] = 0
-    for j in range(x.shape[0]):
-        row = x[j, start:stop]
-        for i in range(stop - start):
-            s[i] += fast_exp(row[i] - m[i])
+            value, most = row[i], m[i]
+            m[i] = value if value > most else most
 
 
 # ---- softmax -------------------------------------------------------------------------------------
@@ -151,10 +149,11 @@ def softmax(x: Float3, y: Float3) -> None:
                 for i in range(n):
                     target[i] *= factor
     else:
-        tiles = (inner + TILE - 1) // TILE
+        tile = tile_of(n)
+        tiles = (inner + tile - 1) // tile
         for block in prange(outer * tiles):
-            o, start = block // tiles, block % tiles * TILE
-            stop = min(start + TILE, inner)
+            o, start = block // tiles, block % tiles * tile
+            stop = min(start + tile, inner)
             m, s = np.empty((2, stop - start), x.dtype)
             largest_of_each(x[o], start, stop, m)
             s[:] = 0
@@ -189,10 +188,11 @@ def softmax_grad(y: Float3, g: Float3, dx: Float3) -> None:
                 for i in range(n):
                     target[i] = value[i] * (slope[i] - s)
     else:
-        tiles = (inner + TILE - 1) // TILE
+        tile = tile_of(n)
+        tiles = (inner + tile - 1) // tile
         for block in prange(outer * tiles):
-            o, start = block // tiles, block % tiles * TILE
-            stop = min(start + TILE, inner)
+            o, start = block // tiles, block % tiles * tile
+            stop = min(start + tile, inner)
             s = np.zeros(stop - start, y.dtype)
             for j in range(n):
                 value, slope = y[o, j, start:stop], g[o, j, start:stop]
@@ -228,13 +228,18 @@ def log_softmax(x: Float3, y: Float3) -> None:
                 for i in range(n):
                     target[i] = source[i] - m - s
     else:
-        tiles = (inner + TILE - 1) // TILE
+        tile = tile_of(n)
+        tiles = (inner + tile - 1) // tile
         for block in prange(outer * tiles):
-            o, start = block // tiles, block % tiles * TILE
-            stop = min(start + TILE, inner)
+            o, start = block // tiles, block % tiles * tile
+            stop = min(start + tile, inner)
             m, s = np.empty((2, stop - start), x.dtype)
             largest_of_each(x[o], start, stop, m)
-            exp_sum_of_each(x[o], start, stop, m, s)
+            s[:] = 0
+            for j in range(n):
+                source = x[o, j, start:stop]
+                for i in range(stop - start):
+                    s[i] += fast_exp(source[i] - m[i])
             for i in range(stop - start):
                 s[i] = np.log(s[i])
             for j in range(n):
@@ -261,10 +266,11 @@ def log_softmax_grad(y: Float3, g: Float3, dx: Float3) -> None:
                 for i in range(n):
                     target[i] = slope[i] - fast_exp(value[i]) * s
     else:
-        tiles = (inner + TILE - 1) // TILE
+        tile = tile_of(n)
+        tiles = (inner + tile - 1) // tile
         for block in prange(outer * tiles):
-            o, start = block // tiles, block % tiles * TILE
-            stop = min(start + TILE, inner)
+            o, start = block // tiles, block % tiles * tile
+            stop = min(start + tile, inner)
             s = np.zeros(stop - start, y.dtype)
             for j in range(n):
                 slope = g[o, j, start:stop]
@@ -305,13 +311,18 @@ def cross_entropy(x: Float3, target: Int2, weight: Float2, normalizer: Float2, l
                 normalizer[row, 0] = m + s
                 loss[row, 0] = zero if t < 0 else (m - source[max(t, 0)] + s) * weight[row, 0]
     else:
-        tiles = (inner + TILE - 1) // TILE
+        tile = tile_of(n)
+        tiles = (inner + tile - 1) // tile
         for block in prange(outer * tiles):
-            o, start = block // tiles, block % tiles * TILE
-            stop = min(start + TILE, inner)
+            o, start = block // tiles, block % tiles * tile
+            stop = min(start + tile, inner)
             m, s = np.empty((2, stop - start), x.dtype)
             largest_of_each(x[o], start, stop, m)
-            exp_sum_of_each(x[o], start, stop, m, s)
+            s[:] = 0
+            for j in range(n):
+                source = x[o, j, start:stop]
+                for i in range(stop - start):
+                    s[i] += fast_exp(source[i] - m[i])
             for i in range(stop - start):
                 t, s[i] = target[o, start + i], np.log(s[i])
                 normalizer[o, start + i] = m[i] + s[i]
@@ -346,10 +357,11 @@ def cross_entropy_grad(x: Float3, target: Int2, share: Float2, normalizer: Float
                         slope[i] = fast_exp(source[i] - shift) * factor
                     slope[t] -= factor
     else:
-        tiles = (inner + TILE - 1) // TILE
+        tile = tile_of(n)
+        tiles = (inner + tile - 1) // tile
         for block in prange(outer * tiles):
-            o, start = block // tiles, block % tiles * TILE
-            stop = min(start + TILE, inner)
+            o, start = block // tiles, block % tiles * tile
+            stop = min(start + tile, inner)
             classes, factor = target[o, start:stop], share[o, start:stop]
             shift = normalizer[o, start:stop]
             for j in range(n):
