@@ -221,9 +221,30 @@ def warp_affine(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
             draw(st.sampled_from([0, 1])), junk(shape, dtype))
 
 
-def erf(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+def of_one(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     n = draw(st.integers(0, 40))
     return 3 * real(rng, n, dtype), junk(n, dtype)
+
+
+def of_positive(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, y = of_one(rng, draw, dtype)
+    return np.abs(x), y
+
+
+def gradient(*options: Any) -> Any:
+    """Arguments (x, g, options …, dx)."""
+    def arguments(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+        x, dx = of_one(rng, draw, dtype)
+        return x, real(rng, len(x), dtype), *(draw(st.sampled_from(o)) for o in options), dx
+    return arguments
+
+
+def with_options(*options: Any) -> Any:
+    """Arguments (x, options …, y)."""
+    def arguments(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+        x, y = of_one(rng, draw, dtype)
+        return x, *(draw(st.sampled_from(o)) for o in options), y
+    return arguments
 
 
 def relu(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
@@ -254,5 +275,53 @@ ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
     conv, conv_weight_grad, conv_input_grad, conv_direct, conv_direct_weight_grad, winograd,
     winograd_weight_grad, matmul,
     max_pool, max_pool_grad, gather, avg_pool, avg_pool_grad, channel_sums, batch_norm,
-    batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, erf, relu_grad,
-    arithmetic)}
+    batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, relu_grad, arithmetic)}
+ARGUMENTS |= dict.fromkeys(("erf", "exp", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu"), of_one)
+ARGUMENTS |= dict.fromkeys(("tanh_grad", "sigmoid_grad", "gelu_grad", "gelu_tanh_grad",
+                            "silu_grad"), gradient())
+NUMBERS, SLOPES = [0.5, 1.0, -2.0], [0.1, 0.0, -1.0]
+ARGUMENTS |= {"log": of_positive, "elu": with_options(NUMBERS), "elu_grad": gradient(NUMBERS),
+              "leaky_relu": with_options(SLOPES), "leaky_relu_grad": gradient(SLOPES),
+              "softplus": with_options(NUMBERS, [2.0, 20.0]),
+              "softplus_grad": gradient(NUMBERS, [2.0, 20.0])}
+
+
+# ---- along one dim -------------------------------------------------------------------------------
+
+def distributions(draw: Any) -> tuple[int, int, int]:
+    return (draw(st.integers(0, 3)), draw(st.sampled_from([1, 5, 16, 70])),
+            draw(st.sampled_from([1, 2, 150])))
+
+
+def softmax(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    shape = distributions(draw)
+    return 3 * real(rng, shape, dtype), junk(shape, dtype)
+
+
+def softmax_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, y = softmax(rng, draw, dtype)
+    EVERY["softmax"].twin(x, y)
+    return y, real(rng, x.shape, dtype), junk(x.shape, dtype)
+
+
+def log_softmax_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    y, g, dx = softmax_grad(rng, draw, dtype)
+    return np.log(y), g, dx
+
+
+def cross_entropy(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, _ = softmax(rng, draw, dtype)
+    items = (x.shape[0], x.shape[2])
+    return (x, rng.integers(-1, x.shape[1], items), real(rng, items, dtype), junk(items, dtype),
+            junk(items, dtype))
+
+
+def cross_entropy_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, target, weight, normalizer, loss = cross_entropy(rng, draw, dtype)
+    EVERY["cross_entropy"].twin(x, target, weight, normalizer, loss)
+    return x, target, weight, normalizer, junk(x.shape, dtype)
+
+
+ARGUMENTS |= {"softmax": softmax, "log_softmax": softmax, "softmax_grad": softmax_grad,
+              "log_softmax_grad": log_softmax_grad, "cross_entropy": cross_entropy,
+              "cross_entropy_grad": cross_entropy_grad}

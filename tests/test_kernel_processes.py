@@ -18,13 +18,14 @@ from minigrad.kernels import SMALL, blas, elementwise
 
 
 @pytest.mark.parametrize(("size", "dtype", "run"), [
-    (SMALL, np.float32, "loop"), (SMALL, np.float64, "loop"), (SMALL - 1, np.float32, "twin"),
+    (SMALL, np.float32, "threads"), (SMALL, np.float64, "threads"), (SMALL - 1, np.float32, "one"),
     (SMALL, np.int64, "twin"), (SMALL, np.float16, "twin"), (SMALL, np.dtype(">f4"), "twin")])
-def test_small_arrays_and_dtypes_not_compiled_for_take_the_twin(
+def test_small_arrays_take_one_thread_and_dtypes_not_compiled_for_the_twin(
         size: int, dtype: Any, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
     monkeypatch.setattr(elementwise.relu, "twin", lambda x, y: ran.append("twin"))
-    monkeypatch.setattr(elementwise.relu, "_run", lambda x, y: ran.append("loop"))
+    monkeypatch.setattr(elementwise.relu, "_runs", {True: lambda x, y: ran.append("threads"),
+                                                    False: lambda x, y: ran.append("one")})
     elementwise.relu(np.ones(size, dtype), np.empty(size, dtype))
     assert ran == [run]
 

@@ -23,8 +23,8 @@ SMALL = {kernel: kernel.small for kernel in EVERY.values()}
 
 
 @pytest.fixture(autouse=True, scope="module")
-def loops_run_at_any_size() -> Iterator[None]:
-    """What is tested here is the loop for all threads, also on arrays that one would do."""
+def threads_run_at_any_size() -> Iterator[None]:
+    """What is tested here is the parallel loop, also on arrays that a call would not divide."""
     for kernel in SMALL:
         kernel.small = 0
     yield

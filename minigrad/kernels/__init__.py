@@ -12,8 +12,8 @@ A kernel is ordinary Python over arrays. It knows neither Tensor nor ops:
 
 The loop is compiled on its first call, once for float32 and once for float64, and the machine code
 is kept on disk. Each iteration of a `prange` owns what it writes, so the results are the same, to
-the bit, for any number of threads. A kernel's file holds everything that its loop calls, because
-Numba's cache does not notice an edit in another file.
+the bit, for any number of threads. A loop may call functions that are marked `@inline`, also those
+of another kernel file: when one of them is edited, the loop is compiled anew.
 
 Batches of images lie in memory batch last, as (C, H, W, N), whatever the shape of their Tensor
 says. Then the values of all images at one place lie side by side: every inner loop runs over a long
@@ -29,6 +29,7 @@ from minigrad.kernels.compile import (
     FLOATS as FLOATS,
     SMALL as SMALL,
     Array as Array,
+    Double1 as Double1,
     Double2 as Double2,
     Float1 as Float1,
     Float2 as Float2,
@@ -36,10 +37,12 @@ from minigrad.kernels.compile import (
     Float4 as Float4,
     Index4 as Index4,
     Int1 as Int1,
+    Int2 as Int2,
     Kernel as Kernel,
     Pair as Pair,
     Strided4 as Strided4,
     inline as inline,
+    inline_sum as inline_sum,
     kernel as kernel,
     load_all as load_all,
     load_numba as load_numba,

@@ -62,12 +62,8 @@ def teach_gemm(numba: Any) -> None:
     """Tell Numba what a call of `gemm` compiles to.
 
     Numba's own np.dot ends in the same functions, `numba_xxgemm` and `numba_xxgemv`, which call
-    SciPy's BLAS. The BLAS
-    was written for Fortran, where columns lie side by side, so to it our matrices look transposed:
-    it is asked for yᵀ = bᵀ @ aᵀ.
-
-    Machine code that is kept on disk contains what is compiled here, and Numba does not notice an
-    edit of this file: after one, touch the files of the kernels that call `gemm`.
+    SciPy's BLAS. The BLAS was written for Fortran, where columns lie side by side, so to it our
+    matrices look transposed: it is asked for yᵀ = bᵀ @ aᵀ.
     """
     types = numba.types
     ensure_blas = import_module("numba.np.linalg").ensure_blas

@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
@@ -32,17 +32,18 @@ Float2 = Annotated[Array, 2, None]
 Float3 = Annotated[Array, 3, None]
 Float4 = Annotated[Array, 4, None]
 Strided4 = Annotated[Array, 4, None, "A"]
+Double1 = Annotated[Array, 1, np.float64]
 Double2 = Annotated[Array, 2, np.float64]
 Int1 = Annotated[Array, 1, np.int64]
+Int2 = Annotated[Array, 2, np.int64]
 Index4 = Annotated[Array, 4, np.int32]
 
 # loops are compiled for these
 FLOATS: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 SMALL = 2**14               # with fewer values, one thread is done before others are awake
 TWINS_ONLY = os.environ.get("MINIGRAD_KERNELS") == "numpy"
+FUSED = {"contract"}        # a·b + c may be one instruction, which rounds once instead of twice
 COMPILING = "compiling kernels, once on this machine; the first calls take some seconds"
-
-ARITHMETIC = {"error_model": "numpy"}   # x / 0 is infinite; it raises no ZeroDivisionError
 
 prange = range              # becomes numba.prange in a kernel's module when the kernel is compiled
 
@@ -50,7 +51,7 @@ registry: dict[str, Kernel] = {}
 _lock = threading.RLock()
 _running = threading.Lock()     # one loop runs at a time, and has all the threads
 _said: set[str] = set()
-_inlined: set[Callable[..., Any]] = set()
+_inlined: dict[Callable[..., Any], set[str]] = {}           # with their fastmath flags
 _forked = False
 
 
@@ -58,19 +59,17 @@ class Kernel:
     """A loop and its twin. A call runs the loop as Numba has compiled it, or else the twin."""
 
     def __init__(self, loop: Callable[..., None], twin: Callable[..., None],
-                 writes: tuple[str, ...], scratch: tuple[str, ...], small: float, multiplies: bool
+                 writes: tuple[str, ...], scratch: tuple[str, ...], small: int, multiplies: bool
                  ) -> None:
         self.name, self.loop, self.twin = loop.__name__, loop, twin
-        self.scratch, self.multiplies = scratch, multiplies
-        self.small = small
+        self.scratch, self.small, self.multiplies = scratch, small, multiplies
         self.__doc__ = loop.__doc__
         self.parameters = tuple(inspect.signature(loop).parameters)
         self.writes = tuple(name in writes + scratch for name in self.parameters)
         hints = get_type_hints(loop, include_extras=True)
         self.strided = tuple("A" in getattr(hints[name], "__metadata__", ())
                              for name in self.parameters)
-        self._alone: Callable[..., None] | None = None
-        self._together: Callable[..., None] | None = None
+        self._runs: dict[bool, Callable[..., None]] = {}        # with all threads, with one
 
     def __call__(self, *args: Any) -> None:
         if tape.running:
@@ -79,64 +78,56 @@ class Kernel:
         if TWINS_ONLY or x.dtype not in FLOATS:
             self.twin(*args)
             return
-        if x.size < self.small:
-            run = self._alone or self.compiled(alone=True)
-        else:
-            run = self._together or self.compiled()
-        for value, strided in zip(args, self.strided):     # noqa: B905  # strict costs time
-            if isinstance(value, np.ndarray) and not (
+        parallel = x.size >= self.small
+        run = self._runs.get(parallel) or self.compiled(parallel)
+        for value, strided in zip(args, self.strided):      # noqa: B905  # strict costs time
+            if type(value) is np.ndarray and not (
                     value.flags.writeable if strided else value.flags.carray):
-                args = self._in_layout(args)
+                args = tuple(self._in_layout(args))
                 break
         if self.multiplies:
             with _running, one_blas_thread():
                 run(*args)
-        else:
+        elif parallel:
             with _running:
                 run(*args)
+        else:
+            run(*args)
 
-    def _in_layout(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _in_layout(self, args: tuple[Any, ...]) -> Iterator[Any]:
         """The arrays in the layout compiled for. For any other, Numba would silently compile anew.
         """
-        def in_layout(value: Any, written: bool, strided: bool, name: str) -> Any:
-            if not isinstance(value, np.ndarray) or (
-                    value.flags.writeable if strided else value.flags.carray):
-                return value
-            if written:
+        for value, written, strided, name in zip(args, self.writes, self.strided, self.parameters,
+                                                 strict=True):
+            fits = type(value) is not np.ndarray or (
+                value.flags.writeable if strided else value.flags.carray)
+            if written and not fits:
                 raise ValueError(f"{self.name}: {name} must be contiguous and writeable")
-            return np.array(value, order="C")
-        return tuple(map(in_layout, args, self.writes, self.strided, self.parameters))
+            yield value if fits else np.array(value, order="C")
 
-    def compiled(self, alone: bool = False) -> Callable[..., None]:
-        """The loop as Numba runs it. Its machine code is made, or loaded, on the first call.
-
-        alone: for one thread, which needs no others to be woken.
-        """
+    def compiled(self, parallel: bool = True) -> Callable[..., None]:
+        """The loop as Numba runs it, with all threads or with the caller's alone. Its machine code
+        is made, or loaded, on the first call."""
         with _lock:
-            if (self._alone if alone else self._together) is None:
+            if parallel not in self._runs:
                 numba = load_numba()
-                names = self.loop.__globals__
-                for name, value in list(names.items()):
-                    if value is range:
-                        names[name] = numba.prange
-                    elif type(value) is FunctionType and value in _inlined:
-                        names[name] = numba.njit(value, **ARITHMETIC)
-                run = _jit(numba, self.loop, not alone)
+                files = _with_functions_compiled(numba, self.loop.__globals__)
+                if self.multiplies:
+                    files.add(teach_gemm.__globals__["__file__"])
+                run = _jit(numba, self.loop, files, parallel)
                 if any(self.strided) and hasattr(run, "compile"):
                     # else Numba would compile anew for arrays that happen to be contiguous
                     for dtype in FLOATS:
                         run.compile(self.signature(dtype))
                     run.disable_compile()
-                if alone:
-                    self._alone = run
-                else:
-                    self._together = run
-            return self._alone if alone else self._together     # type: ignore[return-value]
+                self._runs[parallel] = run
+            return self._runs[parallel]
 
     def warmup(self, dtype: DTypeLike) -> None:
         """Compile for one float dtype, or load what was compiled before, without running."""
         if not TWINS_ONLY:
-            for run in [self.compiled(alone) for alone in {False, self.small > 0}]:
+            for parallel in (True, False) if self.small else (True,):
+                run = self.compiled(parallel)
                 # with NUMBA_DISABLE_JIT it is the loop itself
                 if hasattr(run, "compile") and not any(self.strided):
                     run.compile(self.signature(dtype))
@@ -163,8 +154,8 @@ def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple
 
     twin: computes the same with NumPy. It runs instead of the loop, whose results it equals up to
     rounding, where the first argument has a dtype that loops are not compiled for.
-    small: if the first argument has fewer values, one thread computes all of the loop: it is done
-    before others are awake.
+    small: where the first argument has fewer values than this, the loop runs in the caller's thread
+    alone, because it would be done before other threads had started.
     writes, scratch: the names of the arguments that are its outputs, and of those that it uses as
     working memory, whose contents mean nothing before and after.
     multiplies: whether the loop calls the BLAS (`gemm`, or np.dot). Meanwhile the BLAS starts no
@@ -177,8 +168,18 @@ def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple
 
 
 def inline(function: F) -> F:
-    """Mark a function that loops of the same file call, so that it is compiled with them."""
-    _inlined.add(function)
+    """Mark a function that loops call, so that it is compiled with them."""
+    _inlined[function] = FUSED
+    return function
+
+
+def inline_sum(function: F) -> F:
+    """Mark a function as `inline` does, and let the compiler choose the order of its sums.
+
+    In the order in which it is written, a sum of floats could not use vector instructions. The
+    compiler's order depends on the number of summands alone.
+    """
+    _inlined[function] = FUSED | {"reassoc"}
     return function
 
 
@@ -201,6 +202,11 @@ def load_numba() -> Any:
     it is shortened here, unless the user has set it.
     """
     numba = import_module("numba")
+    features = import_module("numba.core.codegen").get_host_cpu_features()
+    if numba.config.CPU_FEATURES is None and "+avx512f" in features:
+        # LLVM would take vectors of half the width, for processors whose clock slows down for wide
+        # ones; those made since 2019 hardly do
+        numba.config.CPU_FEATURES = features + ",-prefer-256-bit"
     if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
         numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
     ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
@@ -219,23 +225,48 @@ def thread_count() -> int:
     return 1 if TWINS_ONLY or _forked else int(load_numba().get_num_threads())
 
 
-def _jit(numba: Any, loop: Callable[..., None], parallel: bool) -> Any:
-    options = {"parallel": parallel, "nogil": True, **ARITHMETIC}
+def _with_functions_compiled(numba: Any, names: dict[str, Any]) -> set[str]:
+    """Prepare the names that a kernel's module uses: prange is Numba's, and marked functions are
+    compiled. Returns the files in which those are, theirs included."""
+    files = {names["__file__"]}
+    for name, value in list(names.items()):
+        function = getattr(value, "py_func", value)
+        if value is range:
+            names[name] = numba.prange
+        elif type(function) is FunctionType and function in _inlined:
+            if function.__globals__ is not names:
+                files |= _with_functions_compiled(numba, function.__globals__)
+            if value is function:
+                names[name] = numba.njit(error_model="numpy", fastmath=_inlined[function])(
+                    function)
+    return files
+
+
+def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool
+         ) -> Callable[..., None]:
+    run: Callable[..., None]
+    options = {"parallel": parallel and not _forked, "nogil": True, "fastmath": FUSED,
+               "error_model": "numpy"}          # a division by 0 is ∞ or NaN, and no exception
     if _forked:
-        return numba.njit(**options | {"parallel": False})(loop)
-    if not parallel:                            # Numba's cache tells functions apart by their name
-        loop = FunctionType(loop.__code__, loop.__globals__, loop.__name__)
-        loop.__qualname__ = f"{loop.__name__}_alone"
-        loop.__module__ = loop.__globals__["__name__"]
+        run = numba.njit(**options)(loop)
+        return run
+    if not parallel:                            # its machine code has a file of its own
+        loop = FunctionType(loop.__code__, loop.__globals__)
+        loop.__qualname__ += "_small"
     try:
         run = numba.njit(cache=True, **options)(loop)
     except RuntimeError:                        # Numba found no folder that it may write to
         reason = "no folder for compiled kernels is writable"
     else:
-        folder = getattr(getattr(run, "_cache", None), "cache_path", None)
-        if folder is None or _only_ours(Path(folder)):
+        cache = getattr(run, "_cache", None)
+        if cache is None:                       # with NUMBA_DISABLE_JIT
             return run
-        reason = f"others may write to the cache folder {folder}"
+        if _only_ours(Path(cache.cache_path)):
+            # Numba compiles anew when the file of the loop has changed; here, when any of them has
+            cache._cache_file._source_stamp = [
+                (status.st_mtime, status.st_size) for status in map(os.stat, sorted(files))]
+            return run
+        reason = f"others may write to the cache folder {cache.cache_path}"
     _say_once(f"{reason}: kernels are compiled anew in each process; "
               "NUMBA_CACHE_DIR may name a folder of your own")
     return numba.njit(**options)(loop)
@@ -280,7 +311,7 @@ def _after_fork() -> None:
     _forked = True
     _said.discard(COMPILING)
     for each in registry.values():
-        each._alone = each._together = None
+        each._runs.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,8 +1,9 @@
-"""Functions that NumPy lacks, or computes in several passes over memory."""
+"""Functions of one number, each in one pass over memory."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -11,24 +12,52 @@ from minigrad.kernels import (
     Array,
     Float1,
     Kernel,
+    empty,
     empty_in_order,
     flat,
     kernel,
     memory_order,
     prange,
 )
+from minigrad.kernels.maths import fast_erf, fast_log, fast_sigmoid, fast_tanh, whole_exp
 
 
-def apply(run: Kernel, *inputs: Array) -> Array:
-    """The output y of a kernel that is called as `run(*inputs, y)`.
+def apply(run: Kernel, *inputs: Array, options: tuple[Any, ...] = ()) -> Array:
+    """The output y of a kernel that is called as `run(*inputs, *options, y)`.
 
     The inputs have one shape. It is that of y, too, whose memory has the order of the first input.
     """
     x = inputs[0]
-    order = memory_order(x)
-    y = empty_in_order(x.shape, x.dtype, order)
-    run(*(flat(array, order) for array in inputs), flat(y, order))
+    if x.flags.c_contiguous:
+        y = empty(x.shape, x.dtype)
+        run(*[array.reshape(-1) for array in inputs], *options, y.reshape(-1))
+    else:
+        order = memory_order(x)
+        y = empty_in_order(x.shape, x.dtype, order)
+        run(*(flat(array, order) for array in inputs), *options, flat(y, order))
     return y
+
+
+def exp_numpy(x: Float1, y: Float1) -> None:
+    """y = e^x."""
+    y[:] = np.exp(x)
+
+
+@kernel(exp_numpy, writes=("y",), small=SMALL)
+def exp(x: Float1, y: Float1) -> None:
+    for i in prange(x.shape[0]):
+        y[i] = whole_exp(x[i])
+
+
+def log_numpy(x: Float1, y: Float1) -> None:
+    """y = log x."""
+    y[:] = np.log(x)
+
+
+@kernel(log_numpy, writes=("y",), small=SMALL)
+def log(x: Float1, y: Float1) -> None:
+    for i in prange(x.shape[0]):
+        y[i] = fast_log(x[i])
 
 
 def erf_numpy(x: Float1, y: Float1) -> None:
@@ -36,10 +65,57 @@ def erf_numpy(x: Float1, y: Float1) -> None:
     y[:] = [math.erf(value) for value in x]
 
 
-@kernel(erf_numpy, writes=("y",))
+@kernel(erf_numpy, writes=("y",), small=SMALL)
 def erf(x: Float1, y: Float1) -> None:
     for i in prange(x.shape[0]):
-        y[i] = math.erf(x[i])
+        y[i] = fast_erf(x[i])
+
+
+def tanh_numpy(x: Float1, y: Float1) -> None:
+    """y = tanh x."""
+    y[:] = np.tanh(x)
+
+
+@kernel(tanh_numpy, writes=("y",), small=SMALL)
+def tanh(x: Float1, y: Float1) -> None:
+    for i in prange(x.shape[0]):
+        y[i] = fast_tanh(x[i])
+
+
+def tanh_grad_numpy(y: Float1, g: Float1, dx: Float1) -> None:
+    """dx = g·(1 - y²)."""
+    dx[:] = g * (1 - y * y)
+
+
+@kernel(tanh_grad_numpy, writes=("dx",), small=SMALL)
+def tanh_grad(y: Float1, g: Float1, dx: Float1) -> None:
+    one = y.dtype.type(1)
+    for i in prange(y.shape[0]):
+        dx[i] = g[i] * (one - y[i] * y[i])
+
+
+def sigmoid_numpy(x: Float1, y: Float1) -> None:
+    """y = 1 / (1 + e^-x), where e^-|x| is never too large."""
+    e = np.exp(-np.abs(x))
+    y[:] = np.where(x >= 0, 1, e) / (1 + e)
+
+
+@kernel(sigmoid_numpy, writes=("y",), small=SMALL)
+def sigmoid(x: Float1, y: Float1) -> None:
+    for i in prange(x.shape[0]):
+        y[i] = fast_sigmoid(x[i])
+
+
+def sigmoid_grad_numpy(y: Float1, g: Float1, dx: Float1) -> None:
+    """dx = g·y·(1 - y)."""
+    dx[:] = g * y * (1 - y)
+
+
+@kernel(sigmoid_grad_numpy, writes=("dx",), small=SMALL)
+def sigmoid_grad(y: Float1, g: Float1, dx: Float1) -> None:
+    one = y.dtype.type(1)
+    for i in prange(y.shape[0]):
+        dx[i] = g[i] * y[i] * (one - y[i])
 
 
 def relu_numpy(x: Float1, y: Float1) -> None:

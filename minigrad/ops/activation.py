@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
-from minigrad.autograd import Array, Recorded, as_tensor, op
-from minigrad.kernels import elementwise as kernels
+from minigrad.autograd import Recorded, as_tensor, op
+from minigrad.kernels import activation as kernels, elementwise, softmax as rows
+from minigrad.kernels.elementwise import apply
+from minigrad.kernels.softmax import apply_along
 from minigrad.ops.arguments import (
     normalize_dim,
     refuse_bools,
@@ -22,7 +23,7 @@ from minigrad.ops.arguments import (
     require_number,
     to_floats,
 )
-from minigrad.ops.elementwise import erf, exp, where
+from minigrad.ops.elementwise import exp, where
 from minigrad.ops.promotion import float_op
 
 if TYPE_CHECKING:
@@ -35,23 +36,30 @@ if TYPE_CHECKING:
 def relu(input: Tensor, *, inplace: bool = False) -> Recorded:
     """y = max(x, 0); gradient 0 at 0"""
     refuse_bools("relu", input)
-    return kernels.apply(kernels.relu, input.data), lambda g, y: _relu_grad(g, y)
+    return apply(elementwise.relu, input.data), lambda g, y: _relu_grad(g, y)
 
 
 @op
 def _relu_grad(g: Tensor, y: Tensor) -> Recorded:
     """dx of y = relu(x): g where y > 0 or NaN, 0 elsewhere"""
-    return kernels.apply(kernels.relu_grad, y.data, g.data), lambda c: _relu_grad(c, y), None
+    return apply(elementwise.relu_grad, y.data, g.data), lambda c: _relu_grad(c, y), None
 
 
 @op
 def leaky_relu(input: Tensor, *, negative_slope: float = 0.01, inplace: bool = False) -> Recorded:
     """y = x for x > 0, negative_slope · x elsewhere"""
-    require_float("leaky_relu", input)
-    require_number("leaky_relu", negative_slope=negative_slope)
-    x, right = input.data, input.data > 0
-    return (np.where(right, x, x * x.dtype.type(negative_slope)),
-            lambda g: where(right, g, g * negative_slope))
+    x, slope = input, negative_slope
+    require_float("leaky_relu", x)
+    require_number("leaky_relu", negative_slope=slope)
+    return (apply(kernels.leaky_relu, x.data, options=(float(slope),)),
+            lambda g: _leaky_relu_grad(g, x, slope=slope))
+
+
+@op
+def _leaky_relu_grad(g: Tensor, x: Tensor, *, slope: float) -> Recorded:
+    """dx = g for x > 0, slope · g elsewhere"""
+    return (apply(kernels.leaky_relu_grad, x.data, g.data, options=(float(slope),)),
+            lambda c: _leaky_relu_grad(c, x, slope=slope), None)
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
@@ -76,25 +84,41 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
 
 # ---- smooth ones ---------------------------------------------------------------------------------
 
+#
+# The gradient of each is an op, dx = g · y'(x), with two gradients of its own: by g it is
+# c · y'(x), the same op of c, and by x it is c · g · y''(x).
+
 @float_op
 def sigmoid(input: Tensor) -> Recorded:
     """y = σ(x) = 1 / (1 + e^-x)"""
-    e = np.exp(-np.abs(input.data))                             # ≤ 1: never overflows
-    y = (np.where(input.data >= 0, 1, e) / (1 + e)).astype(input.dtype)
-    return y, lambda g, y: g * y * (1 - y)
+    return apply(elementwise.sigmoid, input.data), lambda g, y: _sigmoid_grad(g, y)
+
+
+@op
+def _sigmoid_grad(g: Tensor, y: Tensor) -> Recorded:
+    """dx = g·y·(1 - y)"""
+    return (apply(elementwise.sigmoid_grad, y.data, g.data),
+            lambda c: _sigmoid_grad(c, y), lambda c: c * g * (1 - y * 2))
 
 
 def logsigmoid(input: Any) -> Tensor:
     """y = log σ(x) = -log(1 + e^-x)"""
     x = as_tensor("logsigmoid", input)
     require_float("logsigmoid", x)
-    return -softplus(-x, threshold=math.inf)
+    return softplus(x, beta=-1.0, threshold=math.inf)
 
 
 @float_op
 def tanh(input: Tensor) -> Recorded:
     """y = tanh x"""
-    return np.tanh(input.data), lambda g, y: g * (1 - y * y)
+    return apply(elementwise.tanh, input.data), lambda g, y: _tanh_grad(g, y)
+
+
+@op
+def _tanh_grad(g: Tensor, y: Tensor) -> Recorded:
+    """dx = g·(1 - y²)"""
+    return (apply(elementwise.tanh_grad, y.data, g.data),
+            lambda c: _tanh_grad(c, y), lambda c: c * g * y * -2)
 
 
 @op
@@ -103,10 +127,22 @@ def softplus(input: Tensor, *, beta: float = 1.0, threshold: float = 20.0) -> Re
     x = input
     require_float("softplus", x)
     require_number("softplus", beta=beta, threshold=threshold)
-    z = x.data * beta
-    linear = z > threshold
-    y = np.where(linear, x.data, np.logaddexp(0, z) / beta).astype(x.dtype)
-    return y, lambda g: where(linear, g, g * sigmoid(x * beta))
+    options = float(beta), float(threshold)
+    return (apply(kernels.softplus, x.data, options=options),
+            lambda g: _softplus_grad(g, x, options=options))
+
+
+@op
+def _softplus_grad(g: Tensor, x: Tensor, *, options: tuple[float, float]) -> Recorded:
+    """dx = g·σ(β·x), or g where β·x > threshold"""
+    beta, threshold = options
+
+    def by_x(c: Tensor) -> Tensor:
+        s = sigmoid(x * beta)
+        return where(x * beta > threshold, 0.0, c * g * s * (1 - s) * beta)
+
+    return (apply(kernels.softplus_grad, x.data, g.data, options=options),
+            lambda c: _softplus_grad(c, x, options=options), by_x)
 
 
 @op
@@ -115,11 +151,17 @@ def elu(input: Tensor, *, alpha: float = 1.0, inplace: bool = False) -> Recorded
     x = input
     require_float("elu", x)
     require_number("elu", alpha=alpha)
+    return (apply(kernels.elu, x.data, options=(float(alpha),)),
+            lambda g: _elu_grad(g, x, alpha=alpha))
 
-    def vjp(g: Tensor) -> Tensor:
-        below = where(x < 0, x, 0.0)            # at 0 itself the slope is α and does not change
-        return g * where(x <= 0, exp(below) * alpha, 1.0)
-    return np.where(x.data < 0, np.expm1(x.data) * x.dtype.type(alpha), x.data), vjp
+
+@op
+def _elu_grad(g: Tensor, x: Tensor, *, alpha: float) -> Recorded:
+    """dx = g for x > 0, g·α·e^x elsewhere"""
+    return (apply(kernels.elu_grad, x.data, g.data, options=(float(alpha),)),
+            lambda c: _elu_grad(c, x, alpha=alpha),
+            # at 0 itself the slope is α and does not change
+            lambda c: where(x < 0, c * g * exp(where(x < 0, x, 0.0)) * alpha, 0.0))
 
 
 def gelu(input: Any, approximate: str = "none") -> Tensor:
@@ -132,17 +174,66 @@ def gelu(input: Any, approximate: str = "none") -> Tensor:
     x = as_tensor("gelu", input)
     require_float("gelu", x)
     if approximate == "none":
-        return x * 0.5 * (erf(x * math.sqrt(0.5)) + 1)
+        return _gelu(x)
     if approximate == "tanh":
-        return x * 0.5 * (tanh((x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)) + 1)
+        return _gelu_tanh(x)
     raise RuntimeError(f"gelu: approximate must be 'none' or 'tanh'; got {approximate!r}")
+
+
+@op
+def _gelu(x: Tensor) -> Recorded:
+    """y = x·Φ(x)"""
+    return apply(kernels.gelu, x.data), lambda g: _gelu_grad(g, x)
+
+
+@op
+def _gelu_grad(g: Tensor, x: Tensor) -> Recorded:
+    """dx = g·(Φ(x) + x·φ(x)), with Φ' = φ and φ' = -x·φ"""
+    return (apply(kernels.gelu_grad, x.data, g.data), lambda c: _gelu_grad(c, x),
+            lambda c: c * g * exp(x * x * -0.5) * (2 - x * x) * kernels.DENSITY)
+
+
+@op
+def _gelu_tanh(x: Tensor) -> Recorded:
+    """y = x·σ(z) with z = √(8/π)·(x + 0.044715·x³)"""
+    return apply(kernels.gelu_tanh, x.data), lambda g: _gelu_tanh_grad(g, x)
+
+
+@op
+def _gelu_tanh_grad(g: Tensor, x: Tensor) -> Recorded:
+    """dx = g·(σ + x·σ'·z'), where z' = √(8/π)·(1 + 3·0.044715·x²)"""
+    def by_x(c: Tensor) -> Tensor:
+        squared = x * x * kernels.CUBE
+        z, z1, z2 = (x * (squared + 1) * kernels.SLOPE, (squared * 3 + 1) * kernels.SLOPE,
+                     x * (6 * kernels.CUBE * kernels.SLOPE))
+        return c * g * _times_sigmoid_curvature(x, sigmoid(z), z1, z2)
+
+    return (apply(kernels.gelu_tanh_grad, x.data, g.data), lambda c: _gelu_tanh_grad(c, x), by_x)
 
 
 def silu(input: Any, inplace: bool = False) -> Tensor:
     """y = x · σ(x)"""
     x = as_tensor("silu", input)
     require_float("silu", x)
-    return x * sigmoid(x)
+    return _silu(x)
+
+
+@op
+def _silu(x: Tensor) -> Recorded:
+    """y = x·σ(x)"""
+    return apply(kernels.silu, x.data), lambda g: _silu_grad(g, x)
+
+
+@op
+def _silu_grad(g: Tensor, x: Tensor) -> Recorded:
+    """dx = g·σ·(1 + x·(1 - σ))"""
+    return (apply(kernels.silu_grad, x.data, g.data), lambda c: _silu_grad(c, x),
+            lambda c: c * g * _times_sigmoid_curvature(x, sigmoid(x), 1.0, 0.0))
+
+
+def _times_sigmoid_curvature(x: Tensor, s: Tensor, z1: Any, z2: Any) -> Tensor:
+    """y'' of y = x·σ(z(x)), which is σ·(1 - σ)·(2z' + x·((1 - 2σ)·z'² + z'')), from s = σ(z)"""
+    return s * (1 - s) * (x * ((1 - s * 2) * z1 * z1 + z2) + z1 * 2)
 
 
 # ---- softmax: a distribution along a dim ---------------------------------------------------------
@@ -150,31 +241,32 @@ def silu(input: Any, inplace: bool = False) -> Tensor:
 @op
 def softmax(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
     """y = e^x / Σ e^x.   vjp: y·(g - Σ g·y)"""
-    axes, shifted = _below_max("softmax", x, dim, dtype)
-    e = np.exp(shifted)
-    return (e / e.sum(axes, keepdims=True),
-            lambda g, y: y * (g - (g * y).sum(axes, keepdim=True)))
+    x = to_floats("softmax", x, dtype)
+    axis = normalize_dim("softmax", dim, x.ndim)
+    return apply_along(rows.softmax, axis, x.data), lambda g, y: _softmax_grad(g, y, axis=axis)
+
+
+@op
+def _softmax_grad(g: Tensor, y: Tensor, *, axis: int) -> Recorded:
+    """dx = y·(g - Σ g·y)"""
+    return (apply_along(rows.softmax_grad, axis, y.data, g.data),
+            lambda c: _softmax_grad(c, y, axis=axis),
+            lambda c: (c * (g - (g * y).sum(axis, keepdim=True))
+                       - g * (c * y).sum(axis, keepdim=True)))
 
 
 @op
 def log_softmax(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
     """y = x - log Σ e^x.   vjp: g - softmax(x)·Σ g"""
-    axes, shifted = _below_max("log_softmax", x, dim, dtype)
-    return (shifted - np.log(np.exp(shifted).sum(axes, keepdims=True)),
-            lambda g, y: _log_softmax_grad(g, y, axes=axes))
+    x = to_floats("log_softmax", x, dtype)
+    axis = normalize_dim("log_softmax", dim, x.ndim)
+    return (apply_along(rows.log_softmax, axis, x.data),
+            lambda g, y: _log_softmax_grad(g, y, axis=axis))
 
 
 @op
-def _log_softmax_grad(g: Tensor, y: Tensor, *, axes: tuple[int, ...]) -> Recorded:
+def _log_softmax_grad(g: Tensor, y: Tensor, *, axis: int) -> Recorded:
     """dx = g - e^y·Σ g"""
-    return (g.data - np.exp(y.data) * g.data.sum(axes, keepdims=True),
-            lambda c: c - (c * y.exp()).sum(axes, keepdim=True),
-            lambda c: -c * y.exp() * g.sum(axes, keepdim=True))
-
-
-def _below_max(name: str, x: Tensor, dim: int,
-               dtype: DTypeLike | None) -> tuple[tuple[int, ...], Array]:
-    """The axes to sum over, and x - max x, whose exponential cannot overflow."""
-    x = to_floats(name, x, dtype)
-    axes = (normalize_dim(name, dim, x.ndim),)[:x.ndim]
-    return axes, x.data - x.data.max(axes, keepdims=True, initial=-np.inf)
+    return (apply_along(rows.log_softmax_grad, axis, y.data, g.data),
+            lambda c: c - (c * y.exp()).sum(axis, keepdim=True),
+            lambda c: -c * y.exp() * g.sum(axis, keepdim=True))

@@ -9,12 +9,49 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
+from minigrad.kernels import empty_in_order, memory_order, softmax as kernels
 from minigrad.ops.arguments import require_float, require_number, require_reduction, to_int
 from minigrad.ops.elementwise import div, where
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
+
+
+@op
+def _cross_entropy(x: Tensor, *, target: Array, each: Array, total: float | None) -> Recorded:
+    """y[n, …] = -each·log softmax(x)[n, target[n, …], …], 0 where target is -1; or their sum over
+    total.   vjp: each·(softmax(x) - 1 at the target)·g / total"""
+    order = memory_order(x.data)
+    outer, n, inner = (columns := kernels.along(x.data, 1, order)).shape
+    items = [d - (d > 1) for d in order if d != 1]
+
+    def arranged(of_items: Array) -> Array:
+        return of_items.transpose(items).reshape(outer, inner)
+
+    losses, normalizer = np.empty((2, outer, inner), x.dtype)
+    kernels.cross_entropy(columns, classes := arranged(target), arranged(each), normalizer, losses)
+    if total is None:
+        y = losses.reshape([target.shape[i] for i in items]).transpose(np.argsort(items))
+    else:
+        y = np.add.reduce(losses, None) / total
+
+    def vjp(g: Tensor) -> Tensor:
+        share = g.data * each if total is None else each * (g.data / x.dtype.type(total))
+        if autograd.is_grad_enabled():
+            chosen = (np.expand_dims(target, 1)
+                      == np.arange(n).reshape(-1, *[1] * (x.ndim - 2)))
+            factor = np.where(target < 0, 0, each / (total or 1)).astype(x.dtype)
+            factors = autograd.Tensor(np.expand_dims(factor, 1))
+            g = g.unsqueeze(1) if total is None else g
+            return where(np.expand_dims(target < 0, 1), 0.0,
+                         (x.softmax(1) - autograd.Tensor(chosen.astype(x.dtype))) * factors * g)
+        dx = empty_in_order(x.shape, x.dtype, order)
+        kernels.cross_entropy_grad(columns, classes, arranged(share), normalizer,
+                                   kernels.along(dx, 1, order))
+        return autograd.Tensor(dx)
+    return y, vjp
 
 
 @op
@@ -56,17 +93,32 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: None = N
 
 def _nll(name: str, x: Tensor, given: Tensor, weight: Any, ignore_index: int, reduction: str
          ) -> Tensor:
-    batch, t = _by_item(name, x, given)
-    counts = t.data != ignore_index
-    chosen = np.where(counts, t.data, 0)
-    if chosen.size and (chosen.min() < 0 or chosen.max() >= batch.shape[1]):
-        raise IndexError(f"{name}: target must lie in [0, {batch.shape[1] - 1}] or be "
-                         f"ignore_index {ignore_index}; got {chosen.min()} to {chosen.max()}")
-    w = _class_weights(name, weight, batch)
-    each = np.where(counts, 1 if w is None else w.data[chosen], 0).astype(batch.dtype)
-    total = {"mean": np.add.reduce(each, None), "sum": 1.0}.get(reduction)
-    losses = _class_losses(batch, target=chosen, each=each, counts=counts, total=total)
+    batch, target, each, total = _choice(name, x, given, weight, ignore_index, reduction)
+    losses = _class_losses(batch, target=np.maximum(target, 0), each=each, counts=target >= 0,
+                           total=total)
     return losses if total is not None else losses.reshape(given.shape if x.ndim > 1 else ())
+
+
+def _choice(name: str, x: Tensor, given: Tensor, weight: Any, ignore_index: int, reduction: str
+            ) -> tuple[Tensor, Array, Array, float | None]:
+    """x as (N, C, …), the class of each item (-1 where it does not count), its weight, and what the
+    sum of the losses is divided by (None: they are not summed)."""
+    batch, t = _by_item(name, x, given)
+    target, classes = t.data, batch.shape[1]
+    w = _class_weights(name, weight, batch)
+    # a negative number is a very large one without its sign
+    if w is None and ignore_index < 0 and target.dtype == np.int64 and target.size \
+            and target.view(np.uint64).max() < classes:
+        return (batch, target, np.ones(target.shape, batch.dtype),
+                {"mean": float(target.size), "sum": 1.0}.get(reduction))
+    counts = target != ignore_index
+    chosen = np.where(counts, target, 0).astype(np.int64, copy=False)
+    if chosen.size and (chosen.min() < 0 or chosen.max() >= classes):
+        raise IndexError(f"{name}: target must lie in [0, {classes - 1}] or be "
+                         f"ignore_index {ignore_index}; got {chosen.min()} to {chosen.max()}")
+    each = np.where(counts, 1 if w is None else w.data[chosen], 0).astype(batch.dtype)
+    return (batch, np.where(counts, chosen, -1), each,
+            {"mean": np.add.reduce(each, None), "sum": 1.0}.get(reduction))
 
 
 def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: None = None,
@@ -91,6 +143,10 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Non
         raise RuntimeError(f"{name}: label_smoothing must lie in [0, 1]; got {label_smoothing}")
     if x.ndim == 0:
         raise ValueError(f"{name}: x must be (C,), (N, C) or (N, C, d1, …); got ()")
+    if t.dtype.kind != "f" and label_smoothing == 0 and x.numel():
+        batch, classes, each, total = _choice(name, x, t, weight, ignore_index, reduction)
+        loss = _cross_entropy(batch, target=classes, each=each, total=total)
+        return loss if total is not None or x.ndim > 1 else loss.reshape(t.shape)
     log_p = x.log_softmax(1 if x.ndim > 1 else 0)
     if t.dtype.kind == "f":
         if ignore_index >= 0:

@@ -187,7 +187,7 @@ def square(x: Tensor) -> Recorded:
 @float_op
 def exp(x: Tensor) -> Recorded:
     """y = e^x"""
-    return np.exp(x.data), lambda g, y: g * y
+    return kernels.apply(kernels.exp, x.data), lambda g, y: g * y
 
 
 @float_op
@@ -199,7 +199,7 @@ def expm1(x: Tensor) -> Recorded:
 @float_op
 def log(x: Tensor) -> Recorded:
     """y = log x, the natural logarithm"""
-    return np.log(x.data), lambda g: g / x
+    return kernels.apply(kernels.log, x.data), lambda g: g / x
 
 
 @float_op
@@ -223,9 +223,7 @@ def rsqrt(x: Tensor) -> Recorded:
 @float_op
 def erf(x: Tensor) -> Recorded:
     """y = 2/√π · ∫ e^-t² dt from 0 to x"""
-    y = np.empty(x.shape, x.dtype)
-    kernels.erf(x.data.reshape(-1), y.reshape(-1))
-    return y, lambda g: g * exp(-x * x) * (2 / math.sqrt(math.pi))
+    return kernels.apply(kernels.erf, x.data), lambda g: g * exp(-x * x) * (2 / math.sqrt(math.pi))
 
 
 # ---- trigonometry -------------------------------------------------------------------------------

@@ -1,0 +1,372 @@
+"""Softmax, its logarithm and cross-entropy along one dim, each in one pass over memory.
+
+Arrays are (outer, n, inner), with the dim in the middle: `along` gives this view of an array. Where
+inner is 1, the n values of a distribution are a row in memory. Elsewhere they lie `inner` apart,
+and the loops treat many neighbouring distributions at once.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minigrad.kernels import (
+    SMALL,
+    Array,
+    Float1,
+    Float2,
+    Float3,
+    Int2,
+    Kernel,
+    empty_in_order,
+    inline,
+    inline_sum,
+    kernel,
+    memory_order,
+    prange,
+)
+from minigrad.kernels.maths import fast_exp
+
+TILED = 2**16       # values of the distributions that are treated side by side; they stay in cache
+BLOCK = 4096        # values in the rows of a block, which one thread treats in turn
+LANES = 16
+
+
+def along(x: Array, dim: int, order: tuple[int, ...]) -> Array:
+    """x as (outer, n, inner), where `order` is the order of its dims in memory and n the size of
+    `dim`; a view if x lies in memory so, else a copy."""
+    shape = [x.shape[d] for d in order]
+    at = order.index(dim)
+    return x.transpose(order).reshape(math.prod(shape[:at]), shape[at], math.prod(shape[at + 1:]))
+
+
+def apply_along(run: Kernel, dim: int, *inputs: Array) -> Array:
+    """The output y of a kernel that is called as `run(*inputs, y)`, all of them `along` dim.
+
+    The inputs have one shape. It is that of y, too, whose memory has the order of the first input.
+    """
+    x = inputs[0]
+    if x.ndim == 0:
+        return apply_along(run, 0, *(array.reshape(1) for array in inputs)).reshape(())
+    order = memory_order(x)
+    y = empty_in_order(x.shape, x.dtype, order)
+    if y.size:
+        run(*(along(array, dim, order) for array in inputs), along(y, dim, order))
+    return y
+
+
+# ---- a row ---------------------------------------------------------------------------------------
+
+@inline
+def largest(x: Float1, lanes: Float1) -> float:
+    """The largest x, not counting NaN. LANES values side by side are compared at once."""
+    whole = x.shape[0] // LANES * LANES
+    best = x.dtype.type(-np.inf)
+    if whole:
+        lanes[:] = best
+        for k in range(0, whole, LANES):
+            part = x[k:k + LANES]
+            for i in range(LANES):
+                value, most = part[i], lanes[i]
+                lanes[i] = value if value > most else most
+        for i in range(LANES):
+            best = lanes[i] if lanes[i] > best else best
+    for i in range(whole, x.shape[0]):
+        best = x[i] if x[i] > best else best
+    return best
+
+
+@inline_sum
+def row_sum(x: Float1) -> float:
+    """Σ x."""
+    result = x.dtype.type(0)
+    for i in range(x.shape[0]):
+        result += x[i]
+    return result
+
+
+@inline_sum
+def row_product(x: Float1, y: Float1) -> float:
+    """Σ x·y."""
+    result = x.dtype.type(0)
+    for i in range(x.shape[0]):
+        result += x[i] * y[i]
+    return result
+
+
+@inline_sum
+def exp_sum(x: Float1, shift: float) -> float:
+    """Σ e^(x - shift)."""
+    result = x.dtype.type(0)
+    for i in range(x.shape[0]):
+        result += fast_exp(x[i] - shift)
+    return result
+
+
+# ---- distributions side by side ------------------------------------------------------------------
+
+@inline
+def tile_of(n: int) -> int:
+    """How many distributions of n values are treated side by side."""
+    return max(64, min(1024, TILED // n))
+
+
+@inline
+def largest_of_each(x: Float2, start: int, stop: int, m: Float1) -> None:
+    """m = the largest x of each column from start to stop, not counting NaN."""
+    m[:] = -np.inf
+    for j in range(x.shape[0]):
+        row = x[j, start:stop]
+        for i in range(stop - start):
+            value, most = row[i], m[i]
+            m[i] = value if value > most else most
+
+
+# ---- softmax -------------------------------------------------------------------------------------
+
+def softmax_numpy(x: Float3, y: Float3) -> None:
+    """y = e^(x - m) / Σ e^(x - m), with m = max x, so that no e^x is too large."""
+    e = np.exp(x - x.max(1, keepdims=True))
+    y[:] = e / e.sum(1, keepdims=True)
+
+
+@kernel(softmax_numpy, writes=("y",), small=SMALL)
+def softmax(x: Float3, y: Float3) -> None:
+    outer, n, inner = x.shape
+    one = x.dtype.type(1)
+    if inner == 1:
+        x_rows, y_rows = x.reshape(outer, n), y.reshape(outer, n)
+        step = max(1, BLOCK // n)
+        for block in prange((outer + step - 1) // step):
+            lanes = np.empty(LANES, x.dtype)
+            for row in range(block * step, min(block * step + step, outer)):
+                source, target = x_rows[row], y_rows[row]
+                m = largest(source, lanes)
+                for i in range(n):
+                    target[i] = fast_exp(source[i] - m)
+                factor = one / row_sum(target)
+                for i in range(n):
+                    target[i] *= factor
+    else:
+        tile = tile_of(n)
+        tiles = (inner + tile - 1) // tile
+        for block in prange(outer * tiles):
+            o, start = block // tiles, block % tiles * tile
+            stop = min(start + tile, inner)
+            m, s = np.empty((2, stop - start), x.dtype)
+            largest_of_each(x[o], start, stop, m)
+            s[:] = 0
+            for j in range(n):
+                source, target = x[o, j, start:stop], y[o, j, start:stop]
+                for i in range(stop - start):
+                    target[i] = fast_exp(source[i] - m[i])
+                    s[i] += target[i]
+            for i in range(stop - start):
+                s[i] = one / s[i]
+            for j in range(n):
+                target = y[o, j, start:stop]
+                for i in range(stop - start):
+                    target[i] *= s[i]
+
+
+def softmax_grad_numpy(y: Float3, g: Float3, dx: Float3) -> None:
+    """dx = y·(g - Σ g·y)."""
+    dx[:] = y * (g - (g * y).sum(1, keepdims=True))
+
+
+@kernel(softmax_grad_numpy, writes=("dx",), small=SMALL)
+def softmax_grad(y: Float3, g: Float3, dx: Float3) -> None:
+    outer, n, inner = y.shape
+    if inner == 1:
+        y_rows, g_rows, dx_rows = y.reshape(outer, n), g.reshape(outer, n), dx.reshape(outer, n)
+        step = max(1, BLOCK // n)
+        for block in prange((outer + step - 1) // step):
+            for row in range(block * step, min(block * step + step, outer)):
+                value, slope, target = y_rows[row], g_rows[row], dx_rows[row]
+                s = row_product(value, slope)
+                for i in range(n):
+                    target[i] = value[i] * (slope[i] - s)
+    else:
+        tile = tile_of(n)
+        tiles = (inner + tile - 1) // tile
+        for block in prange(outer * tiles):
+            o, start = block // tiles, block % tiles * tile
+            stop = min(start + tile, inner)
+            s = np.zeros(stop - start, y.dtype)
+            for j in range(n):
+                value, slope = y[o, j, start:stop], g[o, j, start:stop]
+                for i in range(stop - start):
+                    s[i] += value[i] * slope[i]
+            for j in range(n):
+                value, slope, target = (y[o, j, start:stop], g[o, j, start:stop],
+                                        dx[o, j, start:stop])
+                for i in range(stop - start):
+                    target[i] = value[i] * (slope[i] - s[i])
+
+
+# ---- its logarithm -------------------------------------------------------------------------------
+
+def log_softmax_numpy(x: Float3, y: Float3) -> None:
+    """y = x - m - log Σ e^(x - m), with m = max x."""
+    below = x - x.max(1, keepdims=True)
+    y[:] = below - np.log(np.exp(below).sum(1, keepdims=True))
+
+
+@kernel(log_softmax_numpy, writes=("y",), small=SMALL)
+def log_softmax(x: Float3, y: Float3) -> None:
+    outer, n, inner = x.shape
+    if inner == 1:
+        x_rows, y_rows = x.reshape(outer, n), y.reshape(outer, n)
+        step = max(1, BLOCK // n)
+        for block in prange((outer + step - 1) // step):
+            lanes = np.empty(LANES, x.dtype)
+            for row in range(block * step, min(block * step + step, outer)):
+                source, target = x_rows[row], y_rows[row]
+                m = largest(source, lanes)
+                s = np.log(exp_sum(source, m))
+                for i in range(n):
+                    target[i] = source[i] - m - s
+    else:
+        tile = tile_of(n)
+        tiles = (inner + tile - 1) // tile
+        for block in prange(outer * tiles):
+            o, start = block // tiles, block % tiles * tile
+            stop = min(start + tile, inner)
+            m, s = np.empty((2, stop - start), x.dtype)
+            largest_of_each(x[o], start, stop, m)
+            s[:] = 0
+            for j in range(n):
+                source = x[o, j, start:stop]
+                for i in range(stop - start):
+                    s[i] += fast_exp(source[i] - m[i])
+            for i in range(stop - start):
+                s[i] = np.log(s[i])
+            for j in range(n):
+                source, target = x[o, j, start:stop], y[o, j, start:stop]
+                for i in range(stop - start):
+                    target[i] = source[i] - m[i] - s[i]
+
+
+def log_softmax_grad_numpy(y: Float3, g: Float3, dx: Float3) -> None:
+    """dx = g - e^y·Σ g."""
+    dx[:] = g - np.exp(y) * g.sum(1, keepdims=True)
+
+
+@kernel(log_softmax_grad_numpy, writes=("dx",), small=SMALL)
+def log_softmax_grad(y: Float3, g: Float3, dx: Float3) -> None:
+    outer, n, inner = y.shape
+    if inner == 1:
+        y_rows, g_rows, dx_rows = y.reshape(outer, n), g.reshape(outer, n), dx.reshape(outer, n)
+        step = max(1, BLOCK // n)
+        for block in prange((outer + step - 1) // step):
+            for row in range(block * step, min(block * step + step, outer)):
+                value, slope, target = y_rows[row], g_rows[row], dx_rows[row]
+                s = row_sum(slope)
+                for i in range(n):
+                    target[i] = slope[i] - fast_exp(value[i]) * s
+    else:
+        tile = tile_of(n)
+        tiles = (inner + tile - 1) // tile
+        for block in prange(outer * tiles):
+            o, start = block // tiles, block % tiles * tile
+            stop = min(start + tile, inner)
+            s = np.zeros(stop - start, y.dtype)
+            for j in range(n):
+                slope = g[o, j, start:stop]
+                for i in range(stop - start):
+                    s[i] += slope[i]
+            for j in range(n):
+                value, slope, target = (y[o, j, start:stop], g[o, j, start:stop],
+                                        dx[o, j, start:stop])
+                for i in range(stop - start):
+                    target[i] = slope[i] - fast_exp(value[i]) * s[i]
+
+
+# ---- cross-entropy -------------------------------------------------------------------------------
+
+def cross_entropy_numpy(x: Float3, target: Int2, weight: Float2, normalizer: Float2,
+                        loss: Float2) -> None:
+    """loss = -weight·log softmax(x)_t for the class t, 0 where it is -1; normalizer = log Σ e^x."""
+    m = x.max(1, keepdims=True)
+    normalizer[:] = (m + np.log(np.exp(x - m).sum(1, keepdims=True)))[:, 0]
+    chosen = np.take_along_axis(x, np.maximum(target, 0)[:, None], 1)[:, 0]
+    loss[:] = np.where(target < 0, 0, (normalizer - chosen) * weight)
+
+
+@kernel(cross_entropy_numpy, writes=("normalizer", "loss"), small=SMALL)
+def cross_entropy(x: Float3, target: Int2, weight: Float2, normalizer: Float2, loss: Float2
+                  ) -> None:
+    outer, n, inner = x.shape
+    zero = x.dtype.type(0)
+    if inner == 1:
+        x_rows = x.reshape(outer, n)
+        step = max(1, BLOCK // n)
+        for block in prange((outer + step - 1) // step):
+            lanes = np.empty(LANES, x.dtype)
+            for row in range(block * step, min(block * step + step, outer)):
+                source, t = x_rows[row], target[row, 0]
+                m = largest(source, lanes)
+                s = np.log(exp_sum(source, m))
+                normalizer[row, 0] = m + s
+                loss[row, 0] = zero if t < 0 else (m - source[max(t, 0)] + s) * weight[row, 0]
+    else:
+        tile = tile_of(n)
+        tiles = (inner + tile - 1) // tile
+        for block in prange(outer * tiles):
+            o, start = block // tiles, block % tiles * tile
+            stop = min(start + tile, inner)
+            m, s = np.empty((2, stop - start), x.dtype)
+            largest_of_each(x[o], start, stop, m)
+            s[:] = 0
+            for j in range(n):
+                source = x[o, j, start:stop]
+                for i in range(stop - start):
+                    s[i] += fast_exp(source[i] - m[i])
+            for i in range(stop - start):
+                t, s[i] = target[o, start + i], np.log(s[i])
+                normalizer[o, start + i] = m[i] + s[i]
+                loss[o, start + i] = zero if t < 0 else (
+                    (m[i] - x[o, max(t, 0), start + i] + s[i]) * weight[o, start + i])
+
+
+def cross_entropy_grad_numpy(x: Float3, target: Int2, share: Float2, normalizer: Float2,
+                             dx: Float3) -> None:
+    """dx = share·(softmax(x) - 1 at the class t), 0 where it is -1."""
+    chosen = np.arange(x.shape[1])[:, None] == target[:, None]
+    dx[:] = np.where(target[:, None] < 0, 0,
+                     (np.exp(x - normalizer[:, None]) - chosen) * share[:, None])
+
+
+@kernel(cross_entropy_grad_numpy, writes=("dx",), small=SMALL)
+def cross_entropy_grad(x: Float3, target: Int2, share: Float2, normalizer: Float2, dx: Float3
+                       ) -> None:
+    outer, n, inner = x.shape
+    zero = x.dtype.type(0)
+    if inner == 1:
+        x_rows, dx_rows = x.reshape(outer, n), dx.reshape(outer, n)
+        step = max(1, BLOCK // n)
+        for block in prange((outer + step - 1) // step):
+            for row in range(block * step, min(block * step + step, outer)):
+                source, slope, t = x_rows[row], dx_rows[row], target[row, 0]
+                factor, shift = share[row, 0], normalizer[row, 0]
+                if t < 0:
+                    slope[:] = 0
+                else:
+                    for i in range(n):
+                        slope[i] = fast_exp(source[i] - shift) * factor
+                    slope[t] -= factor
+    else:
+        tile = tile_of(n)
+        tiles = (inner + tile - 1) // tile
+        for block in prange(outer * tiles):
+            o, start = block // tiles, block % tiles * tile
+            stop = min(start + tile, inner)
+            classes, factor = target[o, start:stop], share[o, start:stop]
+            shift = normalizer[o, start:stop]
+            for j in range(n):
+                source, slope = x[o, j, start:stop], dx[o, j, start:stop]
+                for i in range(stop - start):
+                    value = fast_exp(source[i] - shift[i])
+                    value = value - x.dtype.type(1) if classes[i] == j else value
+                    slope[i] = zero if classes[i] < 0 else value * factor[i]
