@@ -36,6 +36,7 @@ from minigrad.kernels.compile import (
     Float4 as Float4,
     Index4 as Index4,
     Int1 as Int1,
+    Int2 as Int2,
     Kernel as Kernel,
     Pair as Pair,
     inline as inline,

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from minigrad.kernels.blas import one_blas_thread, teach_gemm
+from minigrad.kernels.vectors import teach_vectors
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
@@ -33,6 +34,7 @@ Float3 = Annotated[Array, 3, None]
 Float4 = Annotated[Array, 4, None]
 Double2 = Annotated[Array, 2, np.float64]
 Int1 = Annotated[Array, 1, np.int64]
+Int2 = Annotated[Array, 2, np.int64]
 Index4 = Annotated[Array, 4, np.int32]
 
 FLOATS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})    # loops are compiled for these
@@ -173,6 +175,7 @@ def load_numba() -> Any:
     if ours:
         del os.environ["GOMP_SPINCOUNT"]
     teach_gemm(numba)
+    teach_vectors(numba)
     _announce_compilation()
     return numba
 

@@ -42,10 +42,8 @@ def _conv2d_input_grad(g: Tensor, w: Tensor, b: Tensor | None = None, *,
                        shape: tuple[int, ...], geometry: Geometry) -> Recorded:
     """dx of y = conv2d(x, w), x of `shape`; with b on each channel: conv_transpose2d"""
     w_shape = w.shape
-    x = kernels.conv2d_input_grad(g.data, w.data, shape, geometry)
-    if b is not None:
-        x += b.data[:, None, None]
-    return (x,
+    return (kernels.conv2d_input_grad(g.data, w.data, None if b is None else b.data, shape,
+                                      geometry),
             lambda gx: _conv2d(gx, w, None, geometry=geometry),
             lambda gx: _conv2d_weight_grad(gx, g, shape=w_shape, geometry=geometry),
             _bias_grad)
