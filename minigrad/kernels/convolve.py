@@ -30,7 +30,8 @@ from minigrad.kernels.winograd import scratch_size, winograd, winograd_weight_gr
 
 CACHED_BYTES = 2**20        # of a block of tiles: a core's second-level cache holds about that
 PARTIAL_SUMS = 4            # at most, for a gradient of weights by Winograd's way
-WINOGRAD_POSITIONS = 32     # tiles · images; with fewer, Winograd's way is slower
+WINOGRAD_POSITIONS = 32     # tiles · images; with fewer, Winograd's way is slower,
+WINOGRAD_CHANNELS = 24      # and with fewer channels; this is for C·O / (C + O)
 
 
 def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
@@ -146,7 +147,8 @@ def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:
     the weights does.
     """
     return (geometry.kernel == (3, 3) and geometry.stride == geometry.dilation == (1, 1)
-            and geometry.groups == 1 and x.dtype == np.float32 and min(len(x), outs) >= 16
+            and geometry.groups == 1 and x.dtype == np.float32
+            and len(x) * outs >= WINOGRAD_CHANNELS * (len(x) + outs)
             and x.shape[-1] >= 8 and _tiles(geometry) * x.shape[-1] >= WINOGRAD_POSITIONS)
 
 

@@ -255,8 +255,9 @@ class Emitter:
 
     def mask(self, count: Any) -> Any:
         """Which lanes of a vector of `count` values are used."""
-        lanes = self.ir.Constant(self.ir.VectorType(self.long, self.lanes), list(range(self.lanes)))
-        return self.builder.icmp_signed("<", lanes, self.spread(count))
+        short = self.ir.IntType(32)
+        lanes = self.ir.Constant(self.ir.VectorType(short, self.lanes), list(range(self.lanes)))
+        return self.builder.icmp_signed("<", lanes, self.spread(self.builder.trunc(count, short)))
 
     def load_vector(self, array: Any, at: Any, mask: Any) -> Any:
         place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
