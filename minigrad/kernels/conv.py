@@ -12,7 +12,8 @@ read the same x, so they are computed one after the other, while it is in cache.
 
 All arrays lie batch last: x (C, H, W, N), y and g (O, OH, OW, N), so lines are long. `sizes` are
 (SH, SW, DH, DW, PH, PW, groups); `pads`, `taps`, `phases` and `steps` are those of a Plan.
-`at_once`: the channels, or channels and taps, of a tile. Every value is the sum of the same terms
+`at_once`: the channels, or channels and taps, of a tile. `scratch` has room for what `parts_of`
+names. Every value is the sum of the same terms
 in the same order, whichever thread computes it.
 """
 
@@ -78,6 +79,21 @@ def fold_places(values: Callable[[int, int], Array], kernel: Pair, sizes: Sizes,
     x[:] = canvas[:, top:top + height, left:left + width]
 
 # ---- the parts of the loops ----------------------------------------------------------------------
+
+@inline
+def parts_of(scratch: Float1, shape: tuple[int, int, int, int], outs: int, groups: int, pads: Pads,
+             taps: int, phases: int, steps: Steps, at_once: int) -> tuple[Array, Array, Array]:
+    """Room for the padded channels of an input of this shape, if there are any; for blocks of
+    weights; and for the lines of each output channel that are moved afterwards, if there are any.
+    """
+    blocks = groups * -(-outs // groups // at_once)
+    channel, block = pads[2] * pads[3] * pads[4] * shape[3], (taps + phases) * at_once
+    padded = shape[0] if channel > 0 else 0
+    moved = outs if steps[8] > 0 else 0
+    first, second = padded * channel, padded * channel + blocks * block
+    return (scratch[:first].reshape(padded, channel), scratch[first:second].reshape(blocks, block),
+            scratch[second:second + moved * steps[8]].reshape(moved, steps[8]))
+
 
 @inline
 def pad_channel(x: Float3, pads: Pads, room: Float1) -> None:
@@ -202,8 +218,7 @@ def collect(lines: Float1, phases: Int2, steps: Steps, y: Float3) -> None:
 # ---- the kernels ---------------------------------------------------------------------------------
 
 def conv_numpy(x: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: Int2, phases: Int2,
-               steps: Steps, at_once: int, threads: int, room: Float2, packed: Float2,
-               lines: Float2, y: Float4) -> None:
+               steps: Steps, at_once: int, threads: int, scratch: Float1, y: Float4) -> None:
     """y[o, oh, ow, n] = b[o] + Σ_cij w[o, c, i, j] · x[c, oh·SH + i·DH - PH, ow·SW + j·DW - PW, n]
     """
     kernel, out_size, groups = w.shape[2:], y.shape[1:3], sizes[6]
@@ -214,30 +229,29 @@ def conv_numpy(x: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: 
         y += np.matmul(by_group[..., i, j], channels).reshape(y.shape)
 
 
-@kernel(conv_numpy, writes=("y",), scratch=("room", "packed", "lines"))
+@kernel(conv_numpy, writes=("y",), scratch=("scratch",))
 def conv(x: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: Int2, phases: Int2,
-         steps: Steps, at_once: int, threads: int, room: Float2, packed: Float2, lines: Float2,
-         y: Float4) -> None:
-    groups, outs = sizes[6], y.shape[0] // sizes[6]
-    for i in prange(max(x.shape[0], packed.shape[0])):
-        if i < x.shape[0] and pads[2] > 0:
+         steps: Steps, at_once: int, threads: int, scratch: Float1, y: Float4) -> None:
+    outs, flat = y.shape[0] // sizes[6], y.reshape(-1)
+    room, packed, lines = parts_of(scratch, x.shape, y.shape[0], sizes[6], pads, taps.shape[1],
+                                   phases.shape[0], steps, at_once)
+    for i in prange(max(room.shape[0], packed.shape[0])):
+        if i < room.shape[0]:
             pad_channel(x[i], pads, room[i])
         if i < packed.shape[0]:
             pack_block(w.reshape(-1), b, i, outs, at_once, taps, phases, steps, packed[i])
-    source = room.reshape(-1) if pads[2] > 0 else x.reshape(-1)
-    target = lines.reshape(-1) if lines.shape[1] > 0 else y.reshape(-1)
-    plane = lines.shape[1] if lines.shape[1] > 0 else y.shape[1] * y.shape[2] * y.shape[3]
+    source = room.reshape(-1) if room.shape[0] > 0 else x.reshape(-1)
+    target = lines.reshape(-1) if lines.shape[0] > 0 else flat
     for thread in prange(threads):
-        add_up(thread, threads, source, groups, outs, plane, at_once, taps, phases, steps,
-               packed.reshape(-1), target)
-    if lines.shape[1] > 0:
-        for o in prange(y.shape[0]):
-            collect(lines[o], phases, steps, y[o])
+        add_up(thread, threads, source, sizes[6], outs, target.shape[0] // y.shape[0], at_once, taps,
+               phases, steps, packed.reshape(-1), target)
+    for o in prange(lines.shape[0]):
+        collect(lines[o], phases, steps, y[o])
 
 
 def conv_input_grad_numpy(g: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: Int2,
-                          phases: Int2, steps: Steps, at_once: int, threads: int, room: Float2,
-                          packed: Float2, lines: Float2, dx: Float4) -> None:
+                          phases: Int2, steps: Steps, at_once: int, threads: int, scratch: Float1,
+                          dx: Float4) -> None:
     """dx[c, oh·SH + i·DH - PH, ow·SW + j·DW - PW, n] += Σ_o w[o, c, i, j] · g[o, oh, ow, n]
 
     for all (oh, ow, i, j), starting from dx[c] = b[c].
@@ -251,29 +265,29 @@ def conv_input_grad_numpy(g: Float4, w: Float4, b: Float1, sizes: Sizes, pads: P
         dx += b[:, None, None, None]
 
 
-@kernel(conv_input_grad_numpy, writes=("dx",), scratch=("room", "packed", "lines"))
+@kernel(conv_input_grad_numpy, writes=("dx",), scratch=("scratch",))
 def conv_input_grad(g: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: Int2,
-                    phases: Int2, steps: Steps, at_once: int, threads: int, room: Float2,
-                    packed: Float2, lines: Float2, dx: Float4) -> None:
-    groups, outs = sizes[6], dx.shape[0] // sizes[6]
-    for i in prange(max(g.shape[0], packed.shape[0])):
-        if i < g.shape[0] and pads[2] > 0:
+                    phases: Int2, steps: Steps, at_once: int, threads: int, scratch: Float1,
+                    dx: Float4) -> None:
+    outs, flat = dx.shape[0] // sizes[6], dx.reshape(-1)
+    room, packed, lines = parts_of(scratch, g.shape, dx.shape[0], sizes[6], pads, taps.shape[1],
+                                   phases.shape[0], steps, at_once)
+    for i in prange(max(room.shape[0], packed.shape[0])):
+        if i < room.shape[0]:
             pad_channel(g[i], pads, room[i])
         if i < packed.shape[0]:
             pack_block(w.reshape(-1), b, i, outs, at_once, taps, phases, steps, packed[i])
-    source = room.reshape(-1) if pads[2] > 0 else g.reshape(-1)
-    target = lines.reshape(-1) if lines.shape[1] > 0 else dx.reshape(-1)
-    plane = lines.shape[1] if lines.shape[1] > 0 else dx.shape[1] * dx.shape[2] * dx.shape[3]
+    source = room.reshape(-1) if room.shape[0] > 0 else g.reshape(-1)
+    target = lines.reshape(-1) if lines.shape[0] > 0 else flat
     for thread in prange(threads):
-        add_up(thread, threads, source, groups, outs, plane, at_once, taps, phases, steps,
-               packed.reshape(-1), target)
-    if lines.shape[1] > 0:
-        for c in prange(dx.shape[0]):
-            collect(lines[c], phases, steps, dx[c])
+        add_up(thread, threads, source, sizes[6], outs, target.shape[0] // dx.shape[0], at_once,
+               taps, phases, steps, packed.reshape(-1), target)
+    for c in prange(lines.shape[0]):
+        collect(lines[c], phases, steps, dx[c])
 
 
 def conv_weight_grad_numpy(x: Float4, g: Float4, sizes: Sizes, pads: Pads, taps: Int2, phases: Int2,
-                           steps: Steps, at_once: Pair, threads: int, room: Float2, dw: Float4
+                           steps: Steps, at_once: Pair, threads: int, scratch: Float1, dw: Float4
                            ) -> None:
     """dw[o, c, i, j] = Σ_hwn g[o, h, w, n] · x[c, h·SH + i·DH - PH, w·SW + j·DW - PW, n]"""
     kernel, out_size, groups = dw.shape[2:], g.shape[1:3], sizes[6]
@@ -284,18 +298,19 @@ def conv_weight_grad_numpy(x: Float4, g: Float4, sizes: Sizes, pads: Pads, taps:
         sums[..., i, j] = np.matmul(by_group, channels.swapaxes(1, 2))
 
 
-@kernel(conv_weight_grad_numpy, writes=("dw",), scratch=("room",))
+@kernel(conv_weight_grad_numpy, writes=("dw",), scratch=("scratch",))
 def conv_weight_grad(x: Float4, g: Float4, sizes: Sizes, pads: Pads, taps: Int2, phases: Int2,
-                     steps: Steps, at_once: Pair, threads: int, room: Float2, dw: Float4) -> None:
+                     steps: Steps, at_once: Pair, threads: int, scratch: Float1, dw: Float4) -> None:
     # A thread owns tiles of dw. It adds to each, chunk after chunk of positions, while a chunk is
     # in its cache.
     groups, outs = sizes[6], dw.shape[0] // sizes[6]
-    for i in prange(max(x.shape[0], dw.shape[0])):
-        if i < x.shape[0] and pads[2] > 0:
+    room, _, _ = parts_of(scratch, x.shape, 0, 1, pads, 0, 0, steps, 1)
+    for i in prange(max(room.shape[0], dw.shape[0])):
+        if i < room.shape[0]:
             pad_channel(x[i], pads, room[i])
         if i < dw.shape[0]:
             dw[i] = 0
-    source = room.reshape(-1) if pads[2] > 0 else x.reshape(-1)
+    source = room.reshape(-1) if room.shape[0] > 0 else x.reshape(-1)
     slopes, target = g.reshape(-1), dw.reshape(-1)
     plane, k = g.shape[1] * g.shape[2] * g.shape[3], taps.shape[1]
     rows, segments, length, g_row = phases[0, 2], phases[0, 3], phases[0, 4], phases[0, 6]

@@ -33,7 +33,7 @@ LANES = 64                  # bytes of a vector
 
 Sizes = tuple[int, int, int, int, int, int, int]
 Pads = tuple[int, int, int, int, int]
-Steps = tuple[int, int, int, int, int, int, int, int]
+Steps = tuple[int, int, int, int, int, int, int, int, int]
 
 
 class Geometry(NamedTuple):
@@ -75,21 +75,21 @@ class Plan(NamedTuple):
     of values in a segment; in the output, where the first row starts, and how far apart rows lie;
     the first row and column of the output.
     steps: how far apart lie rows, segments and groups in the input, segments in the output, and
-    groups and output channels in w; and from a row and column of a phase to the next in the output.
-    room: how many values of each channel are first written to another place than the output, from
-    where they are moved to it; 0 if none.
+    groups and output channels in w; and rows and columns of a phase in the output's plane. The last
+    one is the number of values of a channel that are first written to another place, from where
+    they are moved to the output; 0 if none.
     """
 
     pads: Pads
     taps: Array
     phases: Array
     steps: Steps
-    room: int = 0
 
-    @property
-    def padded(self) -> int:
-        """The number of values in a padded channel, for each image."""
-        return prod(self.pads[2:])
+    def scratch(self, channels: int, outs: int, images: int, groups: int, at_once: int) -> int:
+        """How many values of scratch memory the loops need; channels and outs of all groups."""
+        blocks = groups * -(-outs // groups // at_once)
+        return (channels * prod(self.pads[2:]) * images + outs * self.steps[-1]
+                + blocks * (self.taps.shape[1] + len(self.phases)) * at_once)
 
 
 @lru_cache(maxsize=1024)
@@ -112,8 +112,8 @@ def output_plan(geometry: Geometry, channels: int, outs: int, images: int, items
     row, segment = sh * split * pads[3] * images, sw // split * images
     phase = [0, k, rows, columns, 0, 0, columns * images, 0, 0]
     phases, room = _lines([phase], images, itemsize, (row, segment, images), whole_planes)
-    steps = (row, segment, channels * plane * images, images, outs * k, k, 1, 1)
-    return Plan(pads if copied else (0, 0, 0, 0, 1), taps, phases, steps, room)
+    steps = (row, segment, channels * plane * images, images, outs * k, k, 1, 1, room)
+    return Plan(pads if copied else (0, 0, 0, 0, 1), taps, phases, steps)
 
 
 @lru_cache(maxsize=1024)
@@ -143,9 +143,9 @@ def input_grad_plan(geometry: Geometry, channels: int, outs: int, images: int, i
     row = pads[3] * images
     lines, room = _lines(phases, images, itemsize, (row, images, sw * images), True)
     steps = (row, images, outs * plane * images, sw * images, outs * channels * kh * kw, kh * kw,
-             sh, sw)
+             sh, sw, room)
     return Plan(pads if copied else (0, 0, 0, 0, 1),
-                np.array(taps, np.int64).reshape(-1, 2).T.copy(), lines, steps, room)
+                np.array(taps, np.int64).reshape(-1, 2).T.copy(), lines, steps)
 
 
 def _taps_of(first: int, kernel: int, stride: int, dilation: int, padding: int

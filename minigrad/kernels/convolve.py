@@ -5,7 +5,6 @@ There are two: sums of shifted lines (conv.py) and Winograd's way (winograd.py).
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -21,7 +20,6 @@ from minigrad.kernels.conv import (
 )
 from minigrad.kernels.conv_plan import (
     Geometry as Geometry,
-    Plan,
     Sizes,
     input_grad_plan,
     output_plan,
@@ -37,50 +35,68 @@ WINOGRAD_CHANNELS = 24      # and with fewer channels; this is for C·O / (C + O
 def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
     """x (N, C, H, W), w (O, C/groups, KH, KW), b (O,) → y (N, O, OH, OW)."""
     x, images = batch_last(x), len(x)
-    b = np.empty(0, x.dtype) if b is None else b
     y = empty((len(w), *geometry.out_size, images), x.dtype)
     if _winograd_pays(x, len(w), geometry):
-        _winograd(x, w, b, geometry, y)
+        in_tiles(x, w, b, geometry, y)
     elif y.size:
-        outs = len(w) // geometry.groups
-        plan = output_plan(geometry, w.shape[1], outs, images, x.itemsize, True)
-        conv(x, w, b, geometry.sizes, *plan[:4], *_scratch(plan, x, outs, y), y)
+        in_lines(x, w, b, geometry, y)
     return batch_first(y)
+
+
+def in_lines(x: Array, w: Array, b: Array | None, geometry: Geometry, y: Array) -> None:
+    """y = conv2d(x, w, b) as a sum of shifted lines, for x and y batch last."""
+    outs, images = len(w) // geometry.groups, x.shape[-1]
+    plan = output_plan(geometry, w.shape[1], outs, images, x.itemsize, True)
+    at_once = _channels_at_once(outs)
+    scratch = empty((plan.scratch(len(x), len(w), images, geometry.groups, at_once),), x.dtype)
+    conv(x, w, np.empty(0, x.dtype) if b is None else b, geometry.sizes, *plan, at_once,
+         thread_count(), scratch, y)
+
+
+def in_tiles(x: Array, w: Array, b: Array | None, geometry: Geometry, y: Array) -> None:
+    """y = conv2d(x, w, b) by Winograd's way, for x and y batch last."""
+    images = x.shape[-1]
+    count = _tiles_at_a_time(CACHED_BYTES, x, len(w), geometry)
+    size = scratch_size(len(x), len(w), count, images)
+    winograd(x, w, np.zeros(len(w), x.dtype) if b is None else b, geometry.padding, count,
+             empty((36, *w.shape[:2]), w.dtype), empty((thread_count(), size), x.dtype), y)
 
 
 def conv2d_input_grad(g: Array, w: Array, b: Array | None, x_shape: tuple[int, ...],
                       geometry: Geometry) -> Array:
-    """dx of y = conv2d(x, w): g (N, O, OH, OW), w (O, C/groups, KH, KW) → (N, C, H, W); plus b
-    (C,)."""
-    g, groups = batch_last(g), geometry.groups
+    """dx of y = conv2d(x, w), plus b (C,): g (N, O, OH, OW), w (O, C/groups, KH, KW) →
+    (N, C, H, W)."""
+    g, groups, channels = batch_last(g), geometry.groups, w.shape[1]
     dx = empty((*x_shape[1:], x_shape[0]), g.dtype)
-    b = np.empty(0, g.dtype) if b is None else b
     if geometry.stride == (1, 1) and _winograd_pays(g, len(dx), geometry):
         flipped = np.ascontiguousarray(w.swapaxes(0, 1)[..., ::-1, ::-1])
-        _winograd(g, flipped, b, geometry.transposed(), dx)
+        in_tiles(g, flipped, b, geometry.transposed(), dx)
     elif dx.size:
-        plan = input_grad_plan(geometry, w.shape[1], len(w) // groups, x_shape[0], g.itemsize)
-        conv_input_grad(g, w, b, geometry.sizes, *plan[:4], *_scratch(plan, g, w.shape[1], dx), dx)
+        plan = input_grad_plan(geometry, channels, len(w) // groups, x_shape[0], g.itemsize)
+        at_once = _channels_at_once(channels)
+        scratch = empty((plan.scratch(len(g), len(dx), x_shape[0], groups, at_once),), g.dtype)
+        conv_input_grad(g, w, np.empty(0, g.dtype) if b is None else b, geometry.sizes, *plan,
+                        at_once, thread_count(), scratch, dx)
     return batch_first(dx)
 
 
 def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: Geometry) -> Array:
     """dw of y = conv2d(x, w): x (N, C, H, W), g (N, O, OH, OW) → (O, C/groups, KH, KW)."""
-    x, g, dw = batch_last(x), batch_last(g), np.zeros(w_shape, x.dtype)
+    images, dw = len(x), np.zeros(w_shape, x.dtype)
+    x, g = batch_last(x), batch_last(g)
     if _winograd_pays(x, len(g), geometry):
         # larger blocks than for y, because after each all of dw is added to a partial sum
         count = _tiles_at_a_time(3 * CACHED_BYTES, x, len(g), geometry)
         blocks = -(-_tiles(geometry) // count)
-        size = scratch_size(len(x), len(g), count, x.shape[-1]) + len(g) * len(x)
+        size = scratch_size(len(x), len(g), count, images) + len(g) * len(x)
         winograd_weight_grad(x, g, geometry.padding, count,
                              empty((thread_count(), size), x.dtype),
                              empty((min(PARTIAL_SUMS, blocks), 36, len(g), len(x)), x.dtype), dw)
     elif g.size:
         outs = len(g) // geometry.groups
-        plan = output_plan(geometry, w_shape[1], outs, x.shape[-1], x.itemsize, False)
-        at_once = (4, 6) if outs > 1 else (1, 12)
-        conv_weight_grad(x, g, geometry.sizes, *plan[:4], at_once, thread_count(),
-                         empty((len(x), plan.padded * x.shape[-1]), x.dtype), dw)
+        plan = output_plan(geometry, w_shape[1], outs, images, x.itemsize, False)
+        conv_weight_grad(x, g, geometry.sizes, *plan, (4, 6) if outs > 1 else (1, 12),
+                         thread_count(), empty((plan.scratch(len(x), 0, images, 1, 1),), x.dtype), dw)
     return dw
 
 
@@ -116,28 +132,11 @@ def _of(geometry: Geometry) -> tuple[Pair, Sizes, Pair]:
     return geometry.kernel, geometry.sizes, geometry.out_size
 
 
-def _scratch(plan: Plan, x: Array, outs: int, y: Array) -> tuple[int, int, Array, Array, Array]:
-    """What the loops of conv.py need to write y: output channels at once, threads, and memory."""
-    at_once = _channels_at_once(outs)
-    blocks = len(y) // outs * -(-outs // at_once)
-    of_block = (plan.taps.shape[1] + len(plan.phases)) * at_once
-    return (at_once, thread_count(), empty((len(x), plan.padded * x.shape[-1]), x.dtype),
-            empty((blocks, of_block), x.dtype), empty((len(y), plan.room), x.dtype))
-
-
 def _channels_at_once(outs: int) -> int:
     """8 where a tile of 8 channels wastes no more than its better speed gains over one of 4."""
     if outs == 1:
         return 1
     return 8 if -(-outs // 8) * 2 <= 1.15 * -(-outs // 4) else 4
-
-
-def _winograd(x: Array, w: Array, b: Array, geometry: Geometry, y: Array) -> None:
-    images = x.shape[-1]
-    count = _tiles_at_a_time(CACHED_BYTES, x, len(w), geometry)
-    size = scratch_size(len(x), len(w), count, images)
-    winograd(x, w, b if len(b) else np.zeros(len(w), x.dtype), geometry.padding, count,
-             empty((36, *w.shape[:2]), w.dtype), empty((thread_count(), size), x.dtype), y)
 
 
 def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:
