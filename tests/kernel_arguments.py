@@ -43,10 +43,10 @@ def threads(draw: Any) -> int:
     return draw(st.integers(1, 3))
 
 
-def in_lines(rng: Any, draw: Any, plan: Any, x: Any, y: Any, groups: int) -> tuple[Any, ...]:
+def in_lines(rng: Any, draw: Any, plan: Any, x: Any, y: Any) -> tuple[Any, ...]:
     """From the plan on, the arguments of a kernel that writes an output like y."""
     at_once, dtype = draw(st.sampled_from([1, 4, 8])), x.dtype
-    scratch = junk(plan.scratch(len(x), len(y), x.shape[3], groups, at_once), dtype)
+    scratch = junk(plan.scratch(len(x), len(y), x.shape[3]), dtype)
     return *plan, at_once, threads(draw), scratch, junk(y.shape, dtype)
 
 
@@ -55,7 +55,7 @@ def conv(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     plan, geometry = output_plan(c["geometry"], *c["sizes"], draw(st.booleans())), c["geometry"]
     b = real(rng, draw(st.sampled_from([0, len(c["w"])])), dtype)
     return (c["x"], c["w"], b, geometry.sizes,
-            *in_lines(rng, draw, plan, c["x"], c["g"], geometry.groups))
+            *in_lines(rng, draw, plan, c["x"], c["g"]))
 
 
 def conv_input_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
@@ -63,13 +63,13 @@ def conv_input_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     plan, geometry = input_grad_plan(c["geometry"], *c["sizes"]), c["geometry"]
     b = real(rng, draw(st.sampled_from([0, len(c["x"])])), dtype)
     return (c["g"], c["w"], b, geometry.sizes,
-            *in_lines(rng, draw, plan, c["g"], c["x"], geometry.groups))
+            *in_lines(rng, draw, plan, c["g"], c["x"]))
 
 
 def conv_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     c = convolution(rng, draw, dtype)
     x, plan = c["x"], output_plan(c["geometry"], *c["sizes"], False)
-    scratch = junk(plan.scratch(len(x), 0, x.shape[3], 1, 1), dtype)
+    scratch = junk(plan.scratch(len(x), 0, x.shape[3]), dtype)
     return (x, c["g"], c["geometry"].sizes, *plan, draw(st.sampled_from([(4, 6), (1, 12)])),
             threads(draw), scratch, junk(c["w"].shape, dtype))
 

@@ -26,7 +26,6 @@ import numpy as np
 from minigrad.kernels import (
     Array,
     Float1,
-    Float2,
     Float3,
     Float4,
     Int1,
@@ -81,18 +80,15 @@ def fold_places(values: Callable[[int, int], Array], kernel: Pair, sizes: Sizes,
 # ---- the parts of the loops ----------------------------------------------------------------------
 
 @inline
-def parts_of(scratch: Float1, shape: tuple[int, int, int, int], outs: int, groups: int, pads: Pads,
-             taps: int, phases: int, steps: Steps, at_once: int) -> tuple[Array, Array, Array]:
-    """Room for the padded channels of an input of this shape, if there are any; for blocks of
-    weights; and for the lines of each output channel that are moved afterwards, if there are any.
-    """
-    blocks = groups * -(-outs // groups // at_once)
-    channel, block = pads[2] * pads[3] * pads[4] * shape[3], (taps + phases) * at_once
-    padded = shape[0] if channel > 0 else 0
-    moved = outs if steps[8] > 0 else 0
-    first, second = padded * channel, padded * channel + blocks * block
-    return (scratch[:first].reshape(padded, channel), scratch[first:second].reshape(blocks, block),
-            scratch[second:second + moved * steps[8]].reshape(moved, steps[8]))
+def parts_of(scratch: Float1, shape: tuple[int, int, int, int], outs: int, pads: Pads, steps: Steps
+             ) -> tuple[Array, Array]:
+    """Room for the padded channels of an input of this shape, if there are any, and for the lines
+    of each output channel that are moved afterwards, if there are any."""
+    channel = pads[2] * pads[3] * pads[4] * shape[3]
+    padded, moved = shape[0] if channel > 0 else 0, outs if steps[8] > 0 else 0
+    first = padded * channel
+    return (scratch[:first].reshape(padded, channel),
+            scratch[first:first + moved * steps[8]].reshape(moved, steps[8]))
 
 
 @inline
@@ -100,48 +96,25 @@ def pad_channel(x: Float3, pads: Pads, room: Float1) -> None:
     """room (height, split, width, N) = x (H, W, N) with zeros around it; see conv_plan.Plan."""
     in_height, in_width, images = x.shape
     top, left, height, width, split = pads
-    line = width * images
+    line, before, flat = width * images, min(left, width) * images, x.reshape(-1)
     for h in range(height):
+        inside = h >= top and h - top < in_height
+        source = flat[(h - top) * in_width * images:] if inside else flat[:0]
         for s in range(split):
             target = room[(h * split + s) * line:(h * split + s + 1) * line]
-            if h < top or h - top >= in_height:
-                target[:] = 0
-                continue
-            source = x[h - top].reshape(-1)
             columns = max(0, (in_width - s + split - 1) // split)       # of the input, in part s
-            stop = min(width, left + columns)
-            target[:min(left, width) * images] = 0
-            target[max(stop, 0) * images:] = 0
+            stop = min(width, left + columns) * images if inside else before
+            for p in range(before):
+                target[p] = 0
+            for p in range(stop, line):
+                target[p] = 0
             if split == 1:
-                for p in range(left * images, stop * images):
-                    target[p] = source[p - left * images]
+                for p in range(stop - before):
+                    target[before + p] = source[p]
             else:
-                for w in range(left, stop):
-                    at = ((w - left) * split + s) * images
+                for w in range(stop // images - left):
                     for n in range(images):
-                        target[w * images + n] = source[at + n]
-
-
-@inline
-def pack_block(w: Float1, b: Float1, block: int, outs: int, at_once: int, taps: Int2, phases: Int2,
-               steps: Steps, packed: Float1) -> None:
-    """The weights of `at_once` output channels side by side, those of a tap after those of another,
-    and before each phase's first tap the biases; b may be empty."""
-    blocks = (outs + at_once - 1) // at_once
-    group, first = block // blocks, block % blocks * at_once
-    count = min(at_once, outs - first)
-    start, apart = group * steps[4] + first * steps[5], steps[5]
-    to = 0
-    for p in range(phases.shape[0]):
-        for o in range(at_once):
-            given = o < count and b.shape[0] > 0
-            packed[to + o] = b[group * outs + first + o] if given else packed.dtype.type(0)
-        to += at_once
-        for k in range(phases[p, 0], phases[p, 1]):
-            at = start + taps[1, k]
-            for o in range(at_once):
-                packed[to + o] = w[at + o * apart] if o < count else packed.dtype.type(0)
-            to += at_once
+                        target[(left + w) * images + n] = source[(w * split + s) * images + n]
 
 
 @inline
@@ -163,19 +136,18 @@ def next_vectors(starts: Int2, at: Int1, phase: Int1, steps: Steps, lanes: int) 
 
 
 @inline
-def add_up(thread: int, threads: int, x: Float1, groups: int, outs: int, plane: int, at_once: int,
-           taps: Int2, phases: Int2, steps: Steps, packed: Float1, y: Float1) -> None:
-    """A thread's share of the tiles of y, which is (groups·outs, plane)."""
-    blocks = (outs + at_once - 1) // at_once
+def add_up(thread: int, threads: int, x: Float1, w: Float1, b: Float1, groups: int, outs: int,
+           at_once: int, taps: Int2, phases: Int2, steps: Steps, y: Float1) -> None:
+    """A thread's share of the tiles of y, which has groups·outs channels; b may be empty."""
+    blocks, plane = (outs + at_once - 1) // at_once, y.shape[0] // (groups * outs)
     lanes, at = 64 // x.itemsize, np.empty(3, np.int64)
     starts = np.empty((3, 24 // at_once if at_once > 1 else 12), np.int64)
     vectors = starts.shape[1]
-    of_block = (taps.shape[1] + phases.shape[0]) * at_once
     for p in range(phases.shape[0]):
         phase = phases[p]
         per_segment = (phase[4] + lanes - 1) // lanes
         tiles = (phase[2] * phase[3] * per_segment + vectors - 1) // vectors
-        seen = taps[0, phase[0]:phase[1]]
+        seen, weights = taps[0, phase[0]:phase[1]], taps[1, phase[0]:phase[1]]
         units = groups * tiles * blocks
         first, last = units * thread // threads, units * (thread + 1) // threads
         for unit in range(first, last):
@@ -186,15 +158,15 @@ def add_up(thread: int, threads: int, x: Float1, groups: int, outs: int, plane: 
                     at[0], at[1] = segment // phase[3], segment % phase[3]
                     at[2] = tile * vectors % per_segment * lanes
                 next_vectors(starts, at, phase, steps, lanes)
-            weights = packed[(group * blocks + block) * of_block + (phase[0] + p) * at_once:]
-            target = y[(group * outs + block * at_once) * plane:]
-            count = min(at_once, outs - block * at_once)
+            o, source = block * at_once, x[group * steps[2]:]
+            matrix, target = w[group * steps[4] + o * steps[5]:], y[(group * outs + o) * plane:]
+            biases, count = b[group * outs + o:], min(at_once, outs - o)
             if at_once == 8:
-                sums_8(weights, x[group * steps[2]:], seen, starts, target, plane, count)
+                sums_8(matrix, biases, steps[5], source, weights, seen, starts, target, plane, count)
             elif at_once == 4:
-                sums_4(weights, x[group * steps[2]:], seen, starts, target, plane, count)
+                sums_4(matrix, biases, steps[5], source, weights, seen, starts, target, plane, count)
             else:
-                sums_1(weights, x[group * steps[2]:], seen, starts, target, plane, count)
+                sums_1(matrix, biases, steps[5], source, weights, seen, starts, target, plane, count)
 
 
 @inline
@@ -232,19 +204,14 @@ def conv_numpy(x: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: 
 @kernel(conv_numpy, writes=("y",), scratch=("scratch",))
 def conv(x: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: Int2, phases: Int2,
          steps: Steps, at_once: int, threads: int, scratch: Float1, y: Float4) -> None:
-    outs, flat = y.shape[0] // sizes[6], y.reshape(-1)
-    room, packed, lines = parts_of(scratch, x.shape, y.shape[0], sizes[6], pads, taps.shape[1],
-                                   phases.shape[0], steps, at_once)
-    for i in prange(max(room.shape[0], packed.shape[0])):
-        if i < room.shape[0]:
-            pad_channel(x[i], pads, room[i])
-        if i < packed.shape[0]:
-            pack_block(w.reshape(-1), b, i, outs, at_once, taps, phases, steps, packed[i])
+    room, lines = parts_of(scratch, x.shape, y.shape[0], pads, steps)
+    for c in prange(room.shape[0]):
+        pad_channel(x[c], pads, room[c])
     source = room.reshape(-1) if room.shape[0] > 0 else x.reshape(-1)
-    target = lines.reshape(-1) if lines.shape[0] > 0 else flat
+    target = lines.reshape(-1) if lines.shape[0] > 0 else y.reshape(-1)
     for thread in prange(threads):
-        add_up(thread, threads, source, sizes[6], outs, target.shape[0] // y.shape[0], at_once, taps,
-               phases, steps, packed.reshape(-1), target)
+        add_up(thread, threads, source, w.reshape(-1), b, sizes[6], y.shape[0] // sizes[6], at_once,
+               taps, phases, steps, target)
     for o in prange(lines.shape[0]):
         collect(lines[o], phases, steps, y[o])
 
@@ -269,19 +236,14 @@ def conv_input_grad_numpy(g: Float4, w: Float4, b: Float1, sizes: Sizes, pads: P
 def conv_input_grad(g: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: Int2,
                     phases: Int2, steps: Steps, at_once: int, threads: int, scratch: Float1,
                     dx: Float4) -> None:
-    outs, flat = dx.shape[0] // sizes[6], dx.reshape(-1)
-    room, packed, lines = parts_of(scratch, g.shape, dx.shape[0], sizes[6], pads, taps.shape[1],
-                                   phases.shape[0], steps, at_once)
-    for i in prange(max(room.shape[0], packed.shape[0])):
-        if i < room.shape[0]:
-            pad_channel(g[i], pads, room[i])
-        if i < packed.shape[0]:
-            pack_block(w.reshape(-1), b, i, outs, at_once, taps, phases, steps, packed[i])
+    room, lines = parts_of(scratch, g.shape, dx.shape[0], pads, steps)
+    for c in prange(room.shape[0]):
+        pad_channel(g[c], pads, room[c])
     source = room.reshape(-1) if room.shape[0] > 0 else g.reshape(-1)
-    target = lines.reshape(-1) if lines.shape[0] > 0 else flat
+    target = lines.reshape(-1) if lines.shape[0] > 0 else dx.reshape(-1)
     for thread in prange(threads):
-        add_up(thread, threads, source, sizes[6], outs, target.shape[0] // dx.shape[0], at_once,
-               taps, phases, steps, packed.reshape(-1), target)
+        add_up(thread, threads, source, w.reshape(-1), b, sizes[6], dx.shape[0] // sizes[6], at_once,
+               taps, phases, steps, target)
     for c in prange(lines.shape[0]):
         collect(lines[c], phases, steps, dx[c])
 
@@ -304,7 +266,7 @@ def conv_weight_grad(x: Float4, g: Float4, sizes: Sizes, pads: Pads, taps: Int2,
     # A thread owns tiles of dw. It adds to each, chunk after chunk of positions, while a chunk is
     # in its cache.
     groups, outs = sizes[6], dw.shape[0] // sizes[6]
-    room, _, _ = parts_of(scratch, x.shape, 0, 1, pads, 0, 0, steps, 1)
+    room, _ = parts_of(scratch, x.shape, 0, pads, steps)
     for i in prange(max(room.shape[0], dw.shape[0])):
         if i < room.shape[0]:
             pad_channel(x[i], pads, room[i])

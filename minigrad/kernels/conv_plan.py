@@ -85,11 +85,9 @@ class Plan(NamedTuple):
     phases: Array
     steps: Steps
 
-    def scratch(self, channels: int, outs: int, images: int, groups: int, at_once: int) -> int:
+    def scratch(self, channels: int, outs: int, images: int) -> int:
         """How many values of scratch memory the loops need; channels and outs of all groups."""
-        blocks = groups * -(-outs // groups // at_once)
-        return (channels * prod(self.pads[2:]) * images + outs * self.steps[-1]
-                + blocks * (self.taps.shape[1] + len(self.phases)) * at_once)
+        return channels * prod(self.pads[2:]) * images + outs * self.steps[-1]
 
 
 @lru_cache(maxsize=1024)

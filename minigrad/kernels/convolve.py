@@ -48,7 +48,7 @@ def in_lines(x: Array, w: Array, b: Array | None, geometry: Geometry, y: Array) 
     outs, images = len(w) // geometry.groups, x.shape[-1]
     plan = output_plan(geometry, w.shape[1], outs, images, x.itemsize, True)
     at_once = _channels_at_once(outs)
-    scratch = empty((plan.scratch(len(x), len(w), images, geometry.groups, at_once),), x.dtype)
+    scratch = empty((plan.scratch(len(x), len(w), images),), x.dtype)
     conv(x, w, np.empty(0, x.dtype) if b is None else b, geometry.sizes, *plan, at_once,
          thread_count(), scratch, y)
 
@@ -74,7 +74,7 @@ def conv2d_input_grad(g: Array, w: Array, b: Array | None, x_shape: tuple[int, .
     elif dx.size:
         plan = input_grad_plan(geometry, channels, len(w) // groups, x_shape[0], g.itemsize)
         at_once = _channels_at_once(channels)
-        scratch = empty((plan.scratch(len(g), len(dx), x_shape[0], groups, at_once),), g.dtype)
+        scratch = empty((plan.scratch(len(g), len(dx), x_shape[0]),), g.dtype)
         conv_input_grad(g, w, np.empty(0, g.dtype) if b is None else b, geometry.sizes, *plan,
                         at_once, thread_count(), scratch, dx)
     return batch_first(dx)
@@ -96,7 +96,7 @@ def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: G
         outs = len(g) // geometry.groups
         plan = output_plan(geometry, w_shape[1], outs, images, x.itemsize, False)
         conv_weight_grad(x, g, geometry.sizes, *plan, (4, 6) if outs > 1 else (1, 12),
-                         thread_count(), empty((plan.scratch(len(x), 0, images, 1, 1),), x.dtype), dw)
+                         thread_count(), empty((plan.scratch(len(x), 0, images),), x.dtype), dw)
     return dw
 
 

@@ -35,19 +35,19 @@ VECTOR_BYTES = 64
 
 
 def _sums(outs: int, vectors: int) -> Callable[..., None]:
-    def sums(w: Array, x: Array, taps: Array, starts: Array, y: Array, pitch: int, count: int
-             ) -> None:
-        """y[o, v] = w[0, o] + Σ_k w[1 + k, o] · x[taps[k] + v], for a tile of vectors v.
+    def sums(w: Array, b: Array, apart: int, x: Array, weights: Array, taps: Array, starts: Array,
+             y: Array, pitch: int, count: int) -> None:
+        """y[o, v] = b[o] + Σ_k w[weights[k] + o·apart] · x[taps[k] + v], for a tile of vectors v.
 
-        w: the biases, then the weights of each tap, (1 + taps, outs). starts (3, vectors): where
-        each vector starts in x, and in y, and how many values it has. pitch: how far apart channels
-        lie in y. count: how many of the `outs` channels there are.
+        b may be empty. starts (3, vectors): where each vector starts in x, and in y, and how many
+        values it has. pitch: how far apart channels lie in y. count: how many of the `outs`
+        channels there are.
         """
-        weights = w[:(1 + len(taps)) * outs].reshape(-1, outs)
         for at, to, lanes in starts.T:
             seen = x[at + taps[:, None] + np.arange(lanes)]
             for o in range(count):
-                y[to + o * pitch:to + o * pitch + lanes] = weights[0, o] + weights[1:, o] @ seen
+                bias = b[o] if len(b) else 0
+                y[to + o * pitch:to + o * pitch + lanes] = bias + w[weights + o * apart] @ seen
 
     return _remember(sums, outs, vectors)
 
@@ -96,14 +96,16 @@ def teach_vectors(numba: Any) -> None:
 
     def teach_sums(function: Any) -> None:
         @intrinsic
-        def emit(_: Any, w: Any, x: Any, taps: Any, starts: Any, y: Any, pitch: Any, count: Any
-                 ) -> Any:
-            return types.void(w, x, taps, starts, y, pitch, count), Emitter(*_sizes[function]).sums
+        def emit(_: Any, w: Any, b: Any, apart: Any, x: Any, weights: Any, taps: Any, starts: Any,
+                 y: Any, pitch: Any, count: Any) -> Any:
+            return (types.void(w, b, apart, x, weights, taps, starts, y, pitch, count),
+                    Emitter(*_sizes[function]).sums)
 
         @numba.extending.overload(function, strict=False)
-        def compiled(w: Any, x: Any, taps: Any, starts: Any, y: Any, pitch: Any, count: Any) -> Any:
-            return lambda w, x, taps, starts, y, pitch, count: emit(
-                w, x, taps, starts, y, pitch, count)
+        def compiled(w: Any, b: Any, apart: Any, x: Any, weights: Any, taps: Any, starts: Any,
+                     y: Any, pitch: Any, count: Any) -> Any:
+            return lambda w, b, apart, x, weights, taps, starts, y, pitch, count: emit(
+                w, b, apart, x, weights, taps, starts, y, pitch, count)
 
     def teach_products(function: Any) -> None:
         @intrinsic
@@ -135,24 +137,31 @@ class Emitter:
     # ---- the two loops
 
     def sums(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        w, x, taps, starts, y, pitch, count = self.begin(context, builder, signature, args)
+        w, b, apart, x, weights, taps, starts, y, pitch, count = self.begin(context, builder,
+                                                                            signature, args)
         bound = [[self.load(starts, self.number(row * self.others + v))
                   for v in range(self.others)] for row in range(3)]
+        last_out = builder.sub(count, self.number(1))
         for outs, vectors in self.parts(self.outs, self.others * self.pieces):
             whole = [(v // self.pieces, v % self.pieces * self.lanes) for v in vectors]
             at, to = ([builder.add(bound[row][v], self.number(first)) for v, first in whole]
                       for row in range(2))
             masks = [self.mask(builder.sub(bound[2][v], self.number(first))) for v, first in whole]
-            totals = [[self.variable(self.spread(self.load(w, self.number(o)))) for _ in vectors]
-                      for o in outs]
+            # what is beyond the last channel is computed from the last, and not stored
+            known = [self.smaller(self.number(o), last_out) for o in outs]
+            totals = [[self.variable(self.zero) for _ in vectors] for _ in outs]
+            with builder.if_then(builder.icmp_signed(">", self.length(b), self.number(0))):
+                for o, total in zip(known, totals, strict=True):
+                    for value in total:
+                        builder.store(self.spread(self.load(b, o)), value)
+            columns = [builder.gep(w, [builder.mul(apart, o)]) for o in known]
             with self.tools.for_range(builder, self.length(taps)) as loop:
-                tap = self.load(taps, loop.index)
+                tap, weight = self.load(taps, loop.index), self.load(weights, loop.index)
                 seen = [self.load_vector(x, builder.add(tap, start), mask)
                         for start, mask in zip(at, masks, strict=True)]
-                row = builder.mul(builder.add(loop.index, self.number(1)), self.number(self.outs))
-                for o, total in zip(outs, totals, strict=True):
-                    weight = self.spread(self.load(w, builder.add(row, self.number(o))))
-                    self.add_products([weight] * len(seen), seen, total)
+                for column, total in zip(columns, totals, strict=True):
+                    factor = self.spread(self.load(column, weight))
+                    self.add_products([factor] * len(seen), seen, total)
             for o, total in zip(outs, totals, strict=True):
                 with builder.if_then(builder.icmp_signed("<", self.number(o), count)):
                     for start, mask, value in zip(to, masks, total, strict=True):
