@@ -102,7 +102,7 @@ def pad_channel(x: Float3, pads: Pads, room: Float1) -> None:
         source = flat[(h - top) * in_width * images:] if inside else flat[:0]
         for s in range(split):
             target = room[(h * split + s) * line:(h * split + s + 1) * line]
-            columns = max(0, (in_width - s + split - 1) // split)       # of the input, in part s
+            columns = max(0, (in_width - s + split - 1) // split)   # of the input, in part s
             stop = min(width, left + columns) * images if inside else before
             for p in range(before):
                 target[p] = 0
@@ -111,15 +111,19 @@ def pad_channel(x: Float3, pads: Pads, room: Float1) -> None:
             if split == 1:
                 for p in range(stop - before):
                     target[before + p] = source[p]
+            elif images == 1:
+                for p in range(stop - before):
+                    target[before + p] = source[p * split + s]
             else:
-                for w in range(stop // images - left):
+                for w in range((stop - before) // images):
                     for n in range(images):
-                        target[(left + w) * images + n] = source[(w * split + s) * images + n]
+                        target[before + w * images + n] = source[(w * split + s) * images + n]
 
 
 @inline
 def next_vectors(starts: Int2, at: Int1, phase: Int1, steps: Steps, lanes: int) -> None:
-    """Fill `starts` with the vectors from row at[0], segment at[1], value at[2] on; move `at` on."""
+    """Fill `starts` with the vectors from row at[0], segment at[1], value at[2] on, and move `at`.
+    """
     rows, segments, length, to, to_row = phase[2], phase[3], phase[4], phase[5], phase[6]
     for v in range(starts.shape[1]):
         row, segment, value = at[0], at[1], at[2]
@@ -140,7 +144,7 @@ def add_up(thread: int, threads: int, x: Float1, w: Float1, b: Float1, groups: i
            at_once: int, taps: Int2, phases: Int2, steps: Steps, y: Float1) -> None:
     """A thread's share of the tiles of y, which has groups·outs channels; b may be empty."""
     blocks, plane = (outs + at_once - 1) // at_once, y.shape[0] // (groups * outs)
-    lanes, at = 64 // x.itemsize, np.empty(3, np.int64)
+    lanes, at, apart = 64 // x.itemsize, np.empty(3, np.int64), steps[5]
     starts = np.empty((3, 24 // at_once if at_once > 1 else 12), np.int64)
     vectors = starts.shape[1]
     for p in range(phases.shape[0]):
@@ -159,14 +163,14 @@ def add_up(thread: int, threads: int, x: Float1, w: Float1, b: Float1, groups: i
                     at[2] = tile * vectors % per_segment * lanes
                 next_vectors(starts, at, phase, steps, lanes)
             o, source = block * at_once, x[group * steps[2]:]
-            matrix, target = w[group * steps[4] + o * steps[5]:], y[(group * outs + o) * plane:]
+            matrix, target = w[group * steps[4] + o * apart:], y[(group * outs + o) * plane:]
             biases, count = b[group * outs + o:], min(at_once, outs - o)
             if at_once == 8:
-                sums_8(matrix, biases, steps[5], source, weights, seen, starts, target, plane, count)
+                sums_8(matrix, biases, apart, source, weights, seen, starts, target, plane, count)
             elif at_once == 4:
-                sums_4(matrix, biases, steps[5], source, weights, seen, starts, target, plane, count)
+                sums_4(matrix, biases, apart, source, weights, seen, starts, target, plane, count)
             else:
-                sums_1(matrix, biases, steps[5], source, weights, seen, starts, target, plane, count)
+                sums_1(matrix, biases, apart, source, weights, seen, starts, target, plane, count)
 
 
 @inline
@@ -181,10 +185,13 @@ def collect(lines: Float1, phases: Int2, steps: Steps, y: Float3) -> None:
             if across == 1:
                 for q in range(width * images):
                     target[q] = source[q]
+            elif images == 1:
+                for q in range((width - first + across - 1) // across):
+                    target[first + q * across] = source[q]
             else:
-                for w in range(first, width, across):
+                for q in range((width - first + across - 1) // across):
                     for n in range(images):
-                        target[w * images + n] = source[w // across * images + n]
+                        target[(first + q * across) * images + n] = source[q * images + n]
 
 
 # ---- the kernels ---------------------------------------------------------------------------------
@@ -208,10 +215,10 @@ def conv(x: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: Int2, 
     for c in prange(room.shape[0]):
         pad_channel(x[c], pads, room[c])
     source = room.reshape(-1) if room.shape[0] > 0 else x.reshape(-1)
-    target = lines.reshape(-1) if lines.shape[0] > 0 else y.reshape(-1)
+    target, outs = lines.reshape(-1) if lines.shape[0] > 0 else y.reshape(-1), y.shape[0]
     for thread in prange(threads):
-        add_up(thread, threads, source, w.reshape(-1), b, sizes[6], y.shape[0] // sizes[6], at_once,
-               taps, phases, steps, target)
+        add_up(thread, threads, source, w.reshape(-1), b, sizes[6], outs // sizes[6],
+               at_once, taps, phases, steps, target)
     for o in prange(lines.shape[0]):
         collect(lines[o], phases, steps, y[o])
 
@@ -240,10 +247,10 @@ def conv_input_grad(g: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, t
     for c in prange(room.shape[0]):
         pad_channel(g[c], pads, room[c])
     source = room.reshape(-1) if room.shape[0] > 0 else g.reshape(-1)
-    target = lines.reshape(-1) if lines.shape[0] > 0 else dx.reshape(-1)
+    target, outs = lines.reshape(-1) if lines.shape[0] > 0 else dx.reshape(-1), dx.shape[0]
     for thread in prange(threads):
-        add_up(thread, threads, source, w.reshape(-1), b, sizes[6], dx.shape[0] // sizes[6], at_once,
-               taps, phases, steps, target)
+        add_up(thread, threads, source, w.reshape(-1), b, sizes[6], outs // sizes[6],
+               at_once, taps, phases, steps, target)
     for c in prange(lines.shape[0]):
         collect(lines[c], phases, steps, dx[c])
 
@@ -262,7 +269,8 @@ def conv_weight_grad_numpy(x: Float4, g: Float4, sizes: Sizes, pads: Pads, taps:
 
 @kernel(conv_weight_grad_numpy, writes=("dw",), scratch=("scratch",))
 def conv_weight_grad(x: Float4, g: Float4, sizes: Sizes, pads: Pads, taps: Int2, phases: Int2,
-                     steps: Steps, at_once: Pair, threads: int, scratch: Float1, dw: Float4) -> None:
+                     steps: Steps, at_once: Pair, threads: int, scratch: Float1, dw: Float4
+                     ) -> None:
     # A thread owns tiles of dw. It adds to each, chunk after chunk of positions, while a chunk is
     # in its cache.
     groups, outs = sizes[6], dw.shape[0] // sizes[6]

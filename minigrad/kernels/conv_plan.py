@@ -118,7 +118,7 @@ def output_plan(geometry: Geometry, channels: int, outs: int, images: int, items
 def input_grad_plan(geometry: Geometry, channels: int, outs: int, images: int, itemsize: int
                     ) -> Plan:
     """For dx of y = conv(x, w), which reads g. `channels` and `outs` are those of a group."""
-    (kh, kw), (sh, sw), (height, width) = geometry.kernel, geometry.stride, geometry.in_size
+    (kh, kw), (sh, sw), width = geometry.kernel, geometry.stride, geometry.in_size[1]
     down, across = ([_taps_of(first, k, s, d, p) for first in range(min(s, n))] for k, s, d, p, n
                     in zip(geometry.kernel, geometry.stride, geometry.dilation, geometry.padding,
                            geometry.in_size, strict=True))
@@ -160,7 +160,7 @@ def _pads(size: Pair, reads: tuple[list[int], list[int]], counts: list[Pair], sp
     Along each axis, a tap reads from places `reads` on, at `counts` = (how many places, step).
     """
     before, sizes = [], []
-    for n, starts, (count, step) in zip(size, reads, counts, strict=True):
+    for starts, (count, step) in zip(reads, counts, strict=True):
         last = max(starts) + (count - 1) * step
         before.append(max(0, -min(starts)))
         sizes.append(max(before[-1] + last + 1, 1))

@@ -92,33 +92,35 @@ def teach_vectors(numba: Any) -> None:
 
     As for `gemm`: after an edit of this file, touch the files of the kernels that call them.
     """
-    types, intrinsic = numba.types, numba.extending.intrinsic
+    types, intrinsic, overload = numba.types, numba.extending.intrinsic, numba.extending.overload
 
     def teach_sums(function: Any) -> None:
-        @intrinsic
-        def emit(_: Any, w: Any, b: Any, apart: Any, x: Any, weights: Any, taps: Any, starts: Any,
+        def typed(_: Any, w: Any, b: Any, apart: Any, x: Any, weights: Any, taps: Any, starts: Any,
                  y: Any, pitch: Any, count: Any) -> Any:
             return (types.void(w, b, apart, x, weights, taps, starts, y, pitch, count),
                     Emitter(*_sizes[function]).sums)
 
-        @numba.extending.overload(function, strict=False)
         def compiled(w: Any, b: Any, apart: Any, x: Any, weights: Any, taps: Any, starts: Any,
                      y: Any, pitch: Any, count: Any) -> Any:
             return lambda w, b, apart, x, weights, taps, starts, y, pitch, count: emit(
                 w, b, apart, x, weights, taps, starts, y, pitch, count)
 
+        emit = intrinsic(typed)
+        overload(function, strict=False)(compiled)
+
     def teach_products(function: Any) -> None:
-        @intrinsic
-        def emit(_: Any, g: Any, x: Any, taps: Any, lines: Any, dw: Any, g_pitch: Any,
+        def typed(_: Any, g: Any, x: Any, taps: Any, lines: Any, dw: Any, g_pitch: Any,
                  dw_pitch: Any, count: Any) -> Any:
             return (types.void(g, x, taps, lines, dw, g_pitch, dw_pitch, count),
                     Emitter(*_sizes[function]).products)
 
-        @numba.extending.overload(function, strict=False)
         def compiled(g: Any, x: Any, taps: Any, lines: Any, dw: Any, g_pitch: Any, dw_pitch: Any,
                      count: Any) -> Any:
             return lambda g, x, taps, lines, dw, g_pitch, dw_pitch, count: emit(
                 g, x, taps, lines, dw, g_pitch, dw_pitch, count)
+
+        emit = intrinsic(typed)
+        overload(function, strict=False)(compiled)
 
     for function in (sums_8, sums_4, sums_1):
         teach_sums(function)
