@@ -52,7 +52,7 @@ def in_lines(rng: Any, draw: Any, plan: Any, x: Any, y: Any) -> tuple[Any, ...]:
 
 def conv(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     c = convolution(rng, draw, dtype)
-    plan, geometry = output_plan(c["geometry"], *c["sizes"], draw(st.booleans())), c["geometry"]
+    plan, geometry = output_plan(c["geometry"], *c["sizes"]), c["geometry"]
     b = real(rng, draw(st.sampled_from([0, len(c["w"])])), dtype)
     return (c["x"], c["w"], b, geometry.sizes,
             *in_lines(rng, draw, plan, c["x"], c["g"]))
@@ -68,7 +68,7 @@ def conv_input_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 def conv_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     c = convolution(rng, draw, dtype)
-    x, plan = c["x"], output_plan(c["geometry"], *c["sizes"], False)
+    x, plan = c["x"], output_plan(c["geometry"], *c["sizes"], True)
     scratch = junk(plan.scratch(len(x), 0, x.shape[3]), dtype)
     return (x, c["g"], c["geometry"].sizes, *plan, draw(st.sampled_from([(4, 6), (1, 12)])),
             threads(draw), scratch, junk(c["w"].shape, dtype))

@@ -92,10 +92,14 @@ class Plan(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def output_plan(geometry: Geometry, channels: int, outs: int, images: int, itemsize: int,
-                whole_planes: bool) -> Plan:
-    """For y = conv(x, w). `channels` and `outs` are those of a group."""
+                weight_grad: bool = False) -> Plan:
+    """For y = conv(x, w), or for dw from x and g. `channels` and `outs` are those of a group.
+
+    For dw, sums run along the lines. So lines are long even if that takes a copy of x, and no line
+    has more values than g, because what is beyond might be NaN.
+    """
     (kh, kw), (sh, sw), (dh, dw) = geometry.kernel, geometry.stride, geometry.dilation
-    split = sw if images * itemsize < LANES else 1
+    split = sw if images * itemsize < LANES or (weight_grad and kw > 1) else 1
     down = [i * dh - geometry.padding[0] for i in range(kh)]
     across = [(j * dw - geometry.padding[1]) // split for j in range(kw)]
     part = [(j * dw - geometry.padding[1]) % split for j in range(kw)]
@@ -109,7 +113,7 @@ def output_plan(geometry: Geometry, channels: int, outs: int, images: int, items
                      np.arange(k)])
     row, segment = sh * split * pads[3] * images, sw // split * images
     phase = [0, k, rows, columns, 0, 0, columns * images, 0, 0]
-    phases, room = _lines([phase], images, itemsize, (row, segment, images), whole_planes)
+    phases, room = _lines([phase], images, itemsize, (row, segment, images), not weight_grad)
     steps = (row, segment, channels * plane * images, images, outs * k, k, 1, 1, room)
     return Plan(pads if copied else (0, 0, 0, 0, 1), taps, phases, steps)
 

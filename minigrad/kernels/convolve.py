@@ -46,7 +46,7 @@ def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
 def in_lines(x: Array, w: Array, b: Array | None, geometry: Geometry, y: Array) -> None:
     """y = conv2d(x, w, b) as a sum of shifted lines, for x and y batch last."""
     outs, images = len(w) // geometry.groups, x.shape[-1]
-    plan = output_plan(geometry, w.shape[1], outs, images, x.itemsize, True)
+    plan = output_plan(geometry, w.shape[1], outs, images, x.itemsize)
     at_once = _channels_at_once(outs)
     scratch = empty((plan.scratch(len(x), len(w), images),), x.dtype)
     conv(x, w, np.empty(0, x.dtype) if b is None else b, geometry.sizes, *plan, at_once,
@@ -94,7 +94,7 @@ def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: G
                              empty((min(PARTIAL_SUMS, blocks), 36, len(g), len(x)), x.dtype), dw)
     elif g.size:
         outs = len(g) // geometry.groups
-        plan = output_plan(geometry, w_shape[1], outs, images, x.itemsize, False)
+        plan = output_plan(geometry, w_shape[1], outs, images, x.itemsize, True)
         conv_weight_grad(x, g, geometry.sizes, *plan, (4, 6) if outs > 1 else (1, 12),
                          thread_count(), empty((plan.scratch(len(x), 0, images),), x.dtype), dw)
     return dw
