@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from minigrad.kernels import tape
 from minigrad.kernels.blas import one_blas_thread, teach_gemm
+from minigrad.kernels.vectors import teach_vectors
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
@@ -216,6 +217,7 @@ def load_numba() -> Any:
     if ours:
         del os.environ["GOMP_SPINCOUNT"]
     teach_gemm(numba)
+    teach_vectors(numba)
     _announce_compilation()
     return numba
 

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 Array = NDArray[Any]
 
 RECYCLED_BYTES = 2**16      # smaller arrays come from malloc, which recycles its memory itself
+CACHE_LINE = 64             # bytes
 WASTE = 1.5                 # a block serves an array that needs at least 1/WASTE of it
 UNUSED = 3                  # unused blocks may add up to this many times the most ever in use,
 SPARE = 2**26               # or to this many bytes
@@ -73,7 +74,10 @@ def _give_back(loan: weakref.ref[Array]) -> None:
 
 
 def _from_system(size: int) -> memoryview:
-    return np.empty(size, np.uint8).data
+    """Memory that starts where a cache line starts, so that no vector lies in two lines."""
+    memory = np.empty(size + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start:start + size].data
 
 
 def _sort_in(memory: memoryview) -> None:

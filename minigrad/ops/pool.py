@@ -7,6 +7,7 @@ Source: torch.nn.functional's functions of the same names.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
 
 
 class Windows(NamedTuple):
-    """Where the windows lie within the input: along an axis, window i covers start[i] … stop[i]."""
+    """Where the windows lie within the input: along an axis, window i covers start[i] … stop[i].
+
+    some_empty: whether start[i] = stop[i] for one of them.
+    """
 
     h_start: Array
     h_stop: Array
     w_start: Array
     w_stop: Array
+    some_empty: bool = False
 
     @property
     def size(self) -> Pair:
@@ -41,8 +46,8 @@ def _window_max(x: Tensor, *, windows: Windows, step: Pair, indices: Array) -> R
     """y = the maximum of each window; its places are written to `indices` (C, OH, OW, N)"""
     planes = batch_last(x.data)
     y = empty((len(planes), *windows.size, planes.shape[-1]), x.dtype)
-    kernels.max_pool(planes, *windows, step, y, indices)
-    if (windows.h_start >= windows.h_stop).any() or (windows.w_start >= windows.w_stop).any():
+    kernels.max_pool(planes, *windows[:4], step, y, indices)
+    if windows.some_empty:
         y[indices < 0] = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     size = planes.shape[1:3]
     return batch_first(y), lambda g: _put_back(g, windows=windows, step=step, indices=indices,
@@ -54,7 +59,7 @@ def _put_back(x: Tensor, *, windows: Windows, step: Pair, indices: Array, size: 
     """Zeros, to which each x is added at its place in the plane: the gradient of a max pool"""
     g = batch_last(x.data)
     y = empty((len(g), *size, g.shape[-1]), x.dtype)
-    kernels.max_pool_grad(g, *windows, step, indices, y)
+    kernels.max_pool_grad(g, *windows[:4], step, indices, y)
     return batch_first(y), lambda c: _pick(c, windows=windows, step=step, indices=indices)
 
 
@@ -72,7 +77,7 @@ def _window_mean(x: Tensor, *, windows: Windows, divisor: Array) -> Recorded:
     """y = Σ x over each window / divisor"""
     planes, size = batch_last(x.data), x.shape[2:]
     y = empty((len(planes), *windows.size, planes.shape[-1]), x.dtype)
-    kernels.avg_pool(planes, *windows, divisor.astype(x.dtype), y)
+    kernels.avg_pool(planes, *windows[:4], divisor.astype(x.dtype), y)
     return batch_first(y), lambda g: _window_spread(g, windows=windows, divisor=divisor, size=size)
 
 
@@ -81,7 +86,7 @@ def _window_spread(x: Tensor, *, windows: Windows, divisor: Array, size: Pair) -
     """y = Σ x / divisor over the windows that hold it: the gradient of an average pool"""
     g = batch_last(x.data)
     y = empty((len(g), *size, g.shape[-1]), x.dtype)
-    kernels.avg_pool_grad(g, *windows, divisor.astype(x.dtype), y)
+    kernels.avg_pool_grad(g, *windows[:4], divisor.astype(x.dtype), y)
     return batch_first(y), lambda c: _window_mean(c, windows=windows, divisor=divisor)
 
 
@@ -135,11 +140,9 @@ def _max_pool(name: str, dims: int, input: Any, kernel_size: Any, stride: Any, p
     x, batched = _images(name, dims, input)
     require_bool(name, ceil_mode=ceil_mode, return_indices=return_indices)
     kernel, steps, before, holes = _arguments(name, dims, kernel_size, stride, padding, dilation)
-    inside = []
-    for n, k, s, p, d in zip(x.shape[2:], kernel, steps, before, holes, strict=True):
-        start, stop = _windows(name, n, k, s, p, d, ceil_mode)
-        inside += [np.where(start < 0, start % d, start), np.minimum(stop, n)]
-    return _max(x, dims, Windows(*inside), (holes[0], holes[1]), return_indices, batched)
+    windows = _max_windows(name, x.shape[2:], tuple(kernel), tuple(steps), tuple(before),
+                           tuple(holes), ceil_mode)
+    return _max(x, dims, windows, (holes[0], holes[1]), return_indices, batched)
 
 
 def _avg_pool(name: str, dims: int, input: Any, kernel_size: Any, stride: Any, padding: Any,
@@ -151,16 +154,11 @@ def _avg_pool(name: str, dims: int, input: Any, kernel_size: Any, stride: Any, p
     if divisor_override is not None and to_int(name, "divisor_override", divisor_override) == 0:
         raise RuntimeError(f"{name}: divisor_override must not be 0")
     kernel, steps, before, _ = _arguments(name, dims, kernel_size, stride, padding, 1)
-    inside, counts = [], []
-    for n, k, s, p in zip(x.shape[2:], kernel, steps, before, strict=True):
-        start, stop = _windows(name, n, k, s, p, 1, ceil_mode)
-        low, high = np.maximum(start, 0), np.minimum(stop, n)
-        inside += [low, high]
-        counts.append(np.minimum(stop, n + p) - start if count_include_pad else high - low)
-    divisor = np.multiply.outer(*counts).astype(np.float64)
+    windows, divisor = _mean_windows(name, x.shape[2:], tuple(kernel), tuple(steps), tuple(before),
+                                     ceil_mode, count_include_pad)
     if divisor_override is not None:
-        divisor[:] = divisor_override
-    return _as_given(_window_mean(x, windows=Windows(*inside), divisor=divisor), dims, batched)
+        divisor = np.full(divisor.shape, divisor_override, np.float64)
+    return _as_given(_window_mean(x, windows=windows, divisor=divisor), dims, batched)
 
 
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
@@ -237,6 +235,31 @@ def _arguments(name: str, dims: int, kernel_size: Any, stride: Any, padding: Any
     return kernel, steps, before, holes
 
 
+@lru_cache(maxsize=1024)
+def _max_windows(name: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair,
+                 ceil_mode: bool) -> Windows:
+    bounds = []
+    for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
+        start, stop = _windows(name, n, k, s, p, d, ceil_mode)
+        bounds += [np.where(start < 0, start % d, start), np.minimum(stop, n)]
+    some_empty = (bounds[0] >= bounds[1]).any() or (bounds[2] >= bounds[3]).any()
+    return Windows(bounds[0], bounds[1], bounds[2], bounds[3], bool(some_empty))
+
+
+@lru_cache(maxsize=1024)
+def _mean_windows(name: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair,
+                  ceil_mode: bool, count_include_pad: bool) -> tuple[Windows, Array]:
+    """The windows, and by what the sum over each is divided"""
+    bounds, counts = [], []
+    for n, k, s, p in zip(size, kernel, stride, padding, strict=True):
+        start, stop = _windows(name, n, k, s, p, 1, ceil_mode)
+        low, high = np.maximum(start, 0), np.minimum(stop, n)
+        bounds += [low, high]
+        counts.append(np.minimum(stop, n + p) - start if count_include_pad else high - low)
+    windows = Windows(bounds[0], bounds[1], bounds[2], bounds[3])
+    return windows, np.multiply.outer(*counts).astype(np.float64)
+
+
 def _windows(name: str, n: int, kernel: int, stride: int, padding: int, dilation: int,
              ceil_mode: bool) -> tuple[Array, Array]:
     """start and stop of each window along an axis of n, before they are cut to it"""
@@ -263,7 +286,7 @@ def _even_windows(name: str, dims: int, x: Tensor, output_size: Any) -> Windows:
     for n, m in zip(x.shape[2:], [1] * (2 - dims) + out, strict=True):
         i = np.arange(m)
         bounds += [i * n // max(m, 1), -((i + 1) * -n // max(m, 1))]
-    return Windows(*bounds)
+    return Windows(bounds[0], bounds[1], bounds[2], bounds[3])
 
 
 def _max(x: Tensor, dims: int, windows: Windows, step: Pair, return_indices: bool, batched: bool
