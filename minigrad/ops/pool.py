@@ -147,7 +147,7 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     x, batched = _images(name, input)
     require_float(name, x)
     require_bool(name, return_indices=return_indices)
-    return _max(x, _even_windows(name, x, output_size), (1, 1), return_indices, batched)
+    return _max(x, _even_windows(name, x, output_size)[0], (1, 1), return_indices, batched)
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
@@ -155,9 +155,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
     name = "adaptive_avg_pool2d"
     x, batched = _images(name, input, no_channels=True)
     require_float(name, x)
-    windows = _even_windows(name, x, output_size)
-    divisor = np.multiply.outer(windows.h_stop - windows.h_start,
-                                windows.w_stop - windows.w_start).astype(np.float64)
+    windows, divisor = _even_windows(name, x, output_size)
     return _as_given(_window_mean(x, windows=windows, divisor=divisor), batched)
 
 
@@ -226,17 +224,24 @@ def _windows(name: str, n: int, kernel: int, stride: int, padding: int, dilation
     return start, start + span
 
 
-def _even_windows(name: str, x: Tensor, output_size: Any) -> Windows:
+def _even_windows(name: str, x: Tensor, output_size: Any) -> tuple[Windows, Array]:
+    """Windows that cover x evenly, and how many places each has"""
     wanted = output_size if isinstance(output_size, tuple | list) else [output_size] * 2
     if output_size is None or len(wanted) != 2:
         raise TypeError(f"{name}: output_size must be an int or two; got {output_size!r}")
     wanted = [n if m is None else m for m, n in zip(wanted, x.shape[2:], strict=True)]
-    out = sizes_of(name, "output_size", wanted, 2, 0)
+    return _even_parts(x.shape[2:], tuple(sizes_of(name, "output_size", wanted, 2, 0)))
+
+
+@lru_cache(maxsize=1024)
+def _even_parts(size: Pair, out: Pair) -> tuple[Windows, Array]:
     bounds = []
-    for n, m in zip(x.shape[2:], out, strict=True):
+    for n, m in zip(size, out, strict=True):
         i = np.arange(m)
         bounds += [i * n // max(m, 1), -((i + 1) * -n // max(m, 1))]
-    return Windows(bounds[0], bounds[1], bounds[2], bounds[3])
+    windows = Windows(bounds[0], bounds[1], bounds[2], bounds[3])
+    counts = np.multiply.outer(bounds[1] - bounds[0], bounds[3] - bounds[2])
+    return windows, counts.astype(np.float64)
 
 
 def _max(x: Tensor, windows: Windows, step: Pair, return_indices: bool, batched: bool) -> Any:
