@@ -192,16 +192,14 @@ def _adaptive_max_pool(name: str, dims: int, input: Any, output_size: Any, retur
     x, batched = _images(name, dims, input)
     require_float(name, x)
     require_bool(name, return_indices=return_indices)
-    windows = _even_windows(name, dims, x, output_size)
+    windows, _ = _even_windows(name, dims, x, output_size)
     return _max(x, dims, windows, (1, 1), return_indices, batched)
 
 
 def _adaptive_avg_pool(name: str, dims: int, input: Any, output_size: Any) -> Tensor:
     x, batched = _images(name, dims, input, no_channels=True)
     require_float(name, x)
-    windows = _even_windows(name, dims, x, output_size)
-    divisor = np.multiply.outer(windows.h_stop - windows.h_start,
-                                windows.w_stop - windows.w_start).astype(np.float64)
+    windows, divisor = _even_windows(name, dims, x, output_size)
     return _as_given(_window_mean(x, windows=windows, divisor=divisor), dims, batched)
 
 
@@ -274,19 +272,26 @@ def _windows(name: str, n: int, kernel: int, stride: int, padding: int, dilation
     return start, start + span
 
 
-def _even_windows(name: str, dims: int, x: Tensor, output_size: Any) -> Windows:
-    given = x.shape[-dims:]
+def _even_windows(name: str, dims: int, x: Tensor, output_size: Any) -> tuple[Windows, Array]:
+    """Windows that cover x evenly, and how many places each has"""
     wanted = output_size if isinstance(output_size, tuple | list) else [output_size] * dims
     if output_size is None or len(wanted) != dims:
         raise TypeError(f"{name}: output_size must be an int{' or two' * (dims > 1)}; "
                         f"got {output_size!r}")
-    wanted = [n if m is None else m for m, n in zip(wanted, given, strict=True)]
+    wanted = [n if m is None else m for m, n in zip(wanted, x.shape[-dims:], strict=True)]
     out = sizes_of(name, "output_size", wanted, dims, 0)
+    return _even_parts(x.shape[2:], (*[1] * (2 - dims), *out))      # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=1024)
+def _even_parts(size: Pair, out: Pair) -> tuple[Windows, Array]:
     bounds = []
-    for n, m in zip(x.shape[2:], [1] * (2 - dims) + out, strict=True):
+    for n, m in zip(size, out, strict=True):
         i = np.arange(m)
         bounds += [i * n // max(m, 1), -((i + 1) * -n // max(m, 1))]
-    return Windows(bounds[0], bounds[1], bounds[2], bounds[3])
+    windows = Windows(bounds[0], bounds[1], bounds[2], bounds[3])
+    counts = np.multiply.outer(bounds[1] - bounds[0], bounds[3] - bounds[2])
+    return windows, counts.astype(np.float64)
 
 
 def _max(x: Tensor, dims: int, windows: Windows, step: Pair, return_indices: bool, batched: bool
