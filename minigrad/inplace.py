@@ -24,15 +24,16 @@ latest = 0          # when the latest change was
 _stamps: dict[int, tuple[int, weakref.ref[Array]]] = {}     # by id of the memory's owner
 
 
-def mark_changed(array: Array) -> None:
-    """Note that the memory of `array` was written to."""
+def mark_changed(*arrays: Array) -> None:
+    """Note that the memory of arrays was written to."""
     global latest
     latest = tick()
-    owner = memory_owner(array)
-    key = id(owner)
-    known = _stamps.get(key)
-    _stamps[key] = (latest, known[1] if known
-                    else weakref.ref(owner, lambda _: _stamps.pop(key, None)))
+    for array in arrays:
+        owner = memory_owner(array)
+        key = id(owner)
+        known = _stamps.get(key)
+        _stamps[key] = (latest, known[1] if known
+                        else weakref.ref(owner, lambda _, key=key: _stamps.pop(key, None)))
 
 
 def changed_since(time: int, arrays: Iterable[Array]) -> Array | None:
