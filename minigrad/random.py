@@ -42,6 +42,10 @@ class Generator:
         self._twister.set_state(("MT19937", state[:624], int(state[624]), 0, 0.0))
         self._spare = float(state[625:].view(np.float64)[0]) if len(state) == 627 else math.nan
 
+    def words(self, n: int) -> tuple[int, ...]:
+        """n numbers of 32 bits."""
+        return tuple(map(int, self._bits(n)))
+
     def _bits(self, n: int) -> Array:
         return self._twister.randint(0, 2**32, n, dtype=np.uint32)
 

@@ -341,3 +341,17 @@ def group_norm_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 ARGUMENTS |= {f.__name__: f for f in (layer_norm, layer_norm_grad, group_norm, group_norm_grad)}
+
+
+def dropout(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, y = of_one(rng, draw, dtype)
+    first, second = map(int, rng.integers(0, 2**32, 2))
+    return x, first, second, draw(st.sampled_from([0.1, 0.5, 0.99])), y
+
+
+def scatter_rows(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    n, rows, columns = (draw(st.integers(1, 20)) for _ in range(3))
+    return (real(rng, (n, columns), dtype), rng.integers(0, rows, n), junk((rows, columns), dtype))
+
+
+ARGUMENTS |= {"dropout": dropout, "scatter_rows": scatter_rows}

@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.autograd import Recorded, as_tensor, op
-from minigrad.kernels import activation as kernels, elementwise, softmax as rows
+from minigrad.kernels import (
+    activation as kernels,
+    dropout,
+    elementwise,
+    empty_in_order,
+    flat,
+    memory_order,
+    softmax as rows,
+)
 from minigrad.kernels.elementwise import apply
 from minigrad.kernels.softmax import apply_along
 from minigrad.ops.arguments import (
@@ -271,3 +279,17 @@ def _log_softmax_grad(g: Tensor, y: Tensor, *, axis: int) -> Recorded:
     return (apply_along(rows.log_softmax_grad, axis, y.data, g.data),
             lambda c: c - (c * y.exp()).sum(axis, keepdim=True),
             lambda c: -c * y.exp() * g.sum(axis, keepdim=True))
+
+
+# ---- dropout -------------------------------------------------------------------------------------
+
+@op
+def dropped(x: Tensor, *, p: float, words: tuple[int, ...],
+            order: tuple[int, ...] | None = None) -> Recorded:
+    """y = x / (1 - p) or, with probability p, 0, as the hash of two random words and of a value's
+    place in memory says, where `order` is that of the dims. It is linear, and so its own gradient.
+    """
+    order = memory_order(x.data) if order is None else order
+    y = empty_in_order(x.shape, x.dtype, order)
+    dropout.dropout(flat(x.data, order), *words, p, flat(y, order))
+    return y, lambda g: dropped(g, p=p, words=words, order=order)
