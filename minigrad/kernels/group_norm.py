@@ -247,7 +247,7 @@ def group_norm_grad(g: Float3, x: Float3, w: Float1, groups: int, size: int, sta
             stop = min(start + TILE, inner)
             means, inverses = statistics[0, s, start:stop], statistics[1, s, start:stop]
             first = s % groups * channels
-            average, slant = np.zeros(stop - start), np.zeros(stop - start)
+            averages, slants = np.zeros(stop - start), np.zeros(stop - start)
             for c in range(channels):
                 by_weight, by_bias = sums[0, s, c, start:stop], sums[1, s, c, start:stop]
                 by_weight[:] = 0
@@ -259,14 +259,14 @@ def group_norm_grad(g: Float3, x: Float3, w: Float1, groups: int, size: int, sta
                         by_bias[i] += slope[i]
                 for i in range(stop - start):
                     by_weight[i] *= inverses[i]
-                    slant[i] += by_weight[i] * w[first + c] / n
-                    average[i] += by_bias[i] * w[first + c] / n
+                    slants[i] += by_weight[i] * w[first + c] / n
+                    averages[i] += by_bias[i] * w[first + c] / n
             for i in range(stop - start):
-                slant[i] *= inverses[i]
+                slants[i] *= inverses[i]
             for j in range(n):
                 slope, source = g[s, j, start:stop], x[s, j, start:stop]
                 target = dx[s, j, start:stop]
                 factor = np.float64(w[first + j // size])
                 for i in range(stop - start):
-                    target[i] = inverses[i] * (slope[i] * factor - average[i]
-                                               - slant[i] * (source[i] - means[i]))
+                    target[i] = inverses[i] * (slope[i] * factor - averages[i]
+                                               - slants[i] * (source[i] - means[i]))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.autograd import Recorded, as_tensor, op
@@ -94,8 +93,8 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
 # ---- smooth ones ---------------------------------------------------------------------------------
 
 #
-# The gradient of each is an op, dx = g · y'(x), with two gradients of its own: by g it is c · y'(x),
-# the same op of c, and by x it is c · g · y''(x).
+# The gradient of each is an op, dx = g · y'(x). It has two gradients of its own: by g it is
+# c · y'(x), the same op of c, and by x it is c · g · y''(x).
 
 @float_op
 def sigmoid(input: Tensor) -> Recorded:
@@ -242,7 +241,8 @@ def _silu_grad(g: Tensor, x: Tensor) -> Recorded:
 
 def _times_sigmoid_curvature(x: Tensor, s: Tensor, z1: Any, z2: Any) -> Tensor:
     """y'' of y = x·σ(z(x)), which is σ·(1 - σ)·(2z' + x·((1 - 2σ)·z'² + z'')), from s = σ(z)"""
-    return s * (1 - s) * (x * ((1 - s * 2) * z1 * z1 + z2) + z1 * 2)
+    bend: Tensor = x * ((1 - s * 2) * z1 * z1 + z2) + z1 * 2
+    return s * (1 - s) * bend
 
 
 # ---- softmax: a distribution along a dim ---------------------------------------------------------

@@ -172,7 +172,7 @@ def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded
     """Zeros of `shape`, to which x is added at [key], again for each time key names a place"""
     rows, *others = key or (None,)
     if isinstance(rows, np.ndarray) and rows.dtype.kind == "i" and shape[0] and x.numel() \
-            and all(k is ... or k == slice(None) for k in others):
+            and all(k is ... or (type(k) is slice and k == slice(None)) for k in others):
         y = empty(shape, x.dtype)
         places = np.where(rows < 0, rows + shape[0], rows).astype(np.int64, copy=False).reshape(-1)
         kernels.scatter_rows(x.data.reshape(len(places), -1), places, y.reshape(shape[0], -1))

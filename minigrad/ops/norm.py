@@ -14,13 +14,7 @@ import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op, together
-from minigrad.kernels import (
-    batch_first,
-    batch_last,
-    empty,
-    group_norm as group_norm_kernels,
-    norm as kernels,
-)
+from minigrad.kernels import batch_first, batch_last, empty, group_norm as grouped, norm as kernels
 from minigrad.ops.arguments import require_bool, require_float, require_number, to_int, to_ints
 from minigrad.ops.linalg import matmul
 from minigrad.ops.pool import avg_pool2d
@@ -103,21 +97,20 @@ def _layer_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *,
     scale = np.ones(n, x.dtype) if w is None else w.data.reshape(-1)
     shift = np.zeros(n, x.dtype) if b is None else b.data.reshape(-1)
     statistics, y = np.empty((2, len(rows))), empty(rows.shape, x.dtype)
-    group_norm_kernels.layer_norm(rows, scale, shift, eps, statistics, y)
+    grouped.layer_norm(rows, scale, shift, eps, statistics, y)
 
     def gradients(g: Tensor) -> tuple[Tensor, ...]:
         """dx, dw and db"""
         if autograd.is_grad_enabled():
             slope = g if w is None else g * w
             normal, inverse = _standard(x, dims, eps)
-            dx = _slope(slope, normal, inverse, dims)
-            return tuple(t.to(x.dtype) for t in (dx, autograd.unbroadcast(g * normal, over),
-                                                 autograd.unbroadcast(g, over)))
+            by_weight, by_bias = (autograd.unbroadcast(t, over) for t in (g * normal, g))
+            return tuple(t.to(x.dtype) for t in (_slope(slope, normal, inverse, dims), by_weight,
+                                                 by_bias))
         # as many partial sums of dw and db as there are blocks of rows, at most 16
         partials = np.empty((min(16, max(1, rows.size // 2**12)), 2, n))
         dx = empty(rows.shape, x.dtype)
-        group_norm_kernels.layer_norm_grad(g.data.reshape(-1, n), rows, scale, statistics, partials,
-                                           dx)
+        grouped.layer_norm_grad(g.data.reshape(-1, n), rows, scale, statistics, partials, dx)
         sums = np.add.reduce(partials, 0).astype(x.dtype)
         return tuple(map(autograd.Tensor, (dx.reshape(x.shape), *(s.reshape(over) for s in sums))))
 
@@ -147,27 +140,21 @@ def _group_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, 
     scale = np.ones(channels, x.dtype) if w is None else w.data
     shift = np.zeros(channels, x.dtype) if b is None else b.data
     statistics, y = np.empty((2, len(values), values.shape[2])), empty(values.shape, x.dtype)
-    group_norm_kernels.group_norm(values, scale, shift, groups, size, eps, statistics, y)
+    grouped.group_norm(values, scale, shift, groups, size, eps, statistics, y)
 
     def gradients(g: Tensor) -> tuple[Tensor, ...]:
         """dx, dw and db"""
         if autograd.is_grad_enabled():
-            return recorded(g)
+            shape, dims = (items, groups, -1), (0, *range(2, x.ndim))
+            normal, inverse = _standard(x.reshape(shape), (2,), eps)
+            slope = _slope(_affine(g, w, None).reshape(shape), normal, inverse, (2,))
+            by_weight = (g * normal.reshape(x.shape)).sum(dims)
+            return tuple(t.to(x.dtype) for t in (slope.reshape(x.shape), by_weight, g.sum(dims)))
         sums = np.empty((2, len(values), channels // groups, values.shape[2]))
         dx = empty(values.shape, x.dtype)
-        group_norm_kernels.group_norm_grad(sets(g.data), values, scale, groups, size, statistics,
-                                           sums, dx)
+        grouped.group_norm_grad(sets(g.data), values, scale, groups, size, statistics, sums, dx)
         sums = sums.reshape(2, -1, channels, values.shape[2]).sum((1, 3)).astype(x.dtype)
         return tuple(map(autograd.Tensor, (as_x(dx), *sums)))
-
-    def recorded(g: Tensor) -> tuple[Tensor, ...]:
-        """The same, made of ops"""
-        grouped, dims = (items, groups, -1), (0, *range(2, x.ndim))
-        normal, inverse = _standard(x.reshape(grouped), (2,), eps)
-        slope = _affine(g, w, None).reshape(grouped)
-        dx = _slope(slope, normal, inverse, (2,)).reshape(x.shape)
-        return tuple(t.to(x.dtype) for t in (dx, (g * normal.reshape(x.shape)).sum(dims),
-                                             g.sum(dims)))
 
     return as_x(y), *together(gradients, 3)
 
