@@ -107,7 +107,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     if p == 1:
         return x * 0
     require_float("dropout", x)
-    return activation.dropped(x, p=float(p), words=random.default_generator.words(2))
+    return activation.dropped(x, float(p), random.default_generator.words(2))
 
 
 # ---- shape ---------------------------------------------------------------------------------------

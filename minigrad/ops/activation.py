@@ -283,13 +283,15 @@ def _log_softmax_grad(g: Tensor, y: Tensor, *, axis: int) -> Recorded:
 
 # ---- dropout -------------------------------------------------------------------------------------
 
-@op
-def dropped(x: Tensor, *, p: float, words: tuple[int, ...],
-            order: tuple[int, ...] | None = None) -> Recorded:
+def dropped(x: Tensor, p: float, words: tuple[int, ...]) -> Tensor:
     """y = x / (1 - p) or, with probability p, 0, as the hash of two random words and of a value's
-    place in memory says, where `order` is that of the dims. It is linear, and so its own gradient.
-    """
-    order = memory_order(x.data) if order is None else order
+    place in memory says."""
+    return _dropped(x, p=p, words=words, order=memory_order(x.data))
+
+
+@op
+def _dropped(x: Tensor, *, p: float, words: tuple[int, ...], order: tuple[int, ...]) -> Recorded:
+    """y = x / (1 - p) or 0; linear, and so its own gradient. order: of the dims in memory."""
     y = empty_in_order(x.shape, x.dtype, order)
     dropout.dropout(flat(x.data, order), *words, p, flat(y, order))
-    return y, lambda g: dropped(g, p=p, words=words, order=order)
+    return y, lambda g: _dropped(g, p=p, words=words, order=order)
