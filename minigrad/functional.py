@@ -113,10 +113,10 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
         raise ValueError(f"dropout: p must lie in [0, 1]; got {p}")
     if not training or p == 0:
         return x
-    if p < 1:
-        require_float("dropout", x)
-    kept = random.default_generator.uniform(x.shape) >= p
-    return x * (kept / np.float64(max(1 - p, np.finfo(np.float64).tiny))).astype(x.dtype)
+    if p == 1:
+        return x * 0
+    require_float("dropout", x)
+    return activation.dropped(x, float(p), random.default_generator.words(2))
 
 
 # ---- shape ---------------------------------------------------------------------------------------
