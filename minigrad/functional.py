@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from minigrad import random
 from minigrad.autograd import as_tensor
+from minigrad.kernels import memory_order
 from minigrad.ops import activation, shape
 from minigrad.ops.activation import (
     elu,
@@ -115,8 +116,8 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
         return x
     if p == 1:
         return x * 0
-    require_float("dropout", x)
-    return activation.dropped(x, float(p), random.default_generator.words(2))
+    return activation.dropped(x, p=float(p), words=random.default_generator.words(2),
+                              order=memory_order(x.data))
 
 
 # ---- shape ---------------------------------------------------------------------------------------

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import DTypeLike
 
-from minigrad.autograd import Array, Recorded, as_tensor, op
+from minigrad.autograd import Recorded, as_tensor, op
 from minigrad.kernels import (
     activation as kernels,
     dropout,
     elementwise,
     empty_in_order,
     flat,
-    memory_order,
     softmax as rows,
 )
 from minigrad.kernels.elementwise import apply
@@ -283,15 +282,14 @@ def _log_softmax_grad(g: Tensor, y: Tensor, *, axis: int) -> Recorded:
 
 # ---- dropout -------------------------------------------------------------------------------------
 
-def dropped(x: Tensor, p: float, words: Array) -> Tensor:
-    """y = x / (1 - p) or, with probability p, 0, as the hash of two random words and of a value's
-    place in memory says."""
-    return _dropped(x, p=p, words=words, order=memory_order(x.data))
-
-
 @op
-def _dropped(x: Tensor, *, p: float, words: Array, order: tuple[int, ...]) -> Recorded:
-    """y = x / (1 - p) or 0; linear, and so its own gradient. order: of the dims in memory."""
+def dropped(x: Tensor, *, p: float, words: Any, order: tuple[int, ...]) -> Recorded:
+    """y = x / (1 - p) or, with probability p, 0; linear in x, and so its own gradient
+
+    words: two random numbers. A hash of them and of a value's place says whether it is kept; places
+    are counted with the dims in this order, best that of x in memory.
+    """
+    require_float("dropout", x)
     y = empty_in_order(x.shape, x.dtype, order)
-    dropout.dropout(flat(x.data, order), words, p, flat(y, order))
-    return y, lambda g: _dropped(g, p=p, words=words, order=order)
+    dropout.dropout(flat(x.data, order), np.asarray(words, np.int64), p, flat(y, order))
+    return y, lambda g: dropped(g, p=p, words=words, order=order)
