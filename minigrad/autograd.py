@@ -263,7 +263,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
             for parent, vjp in vertex.edges or ():
                 if targets is not None and parent not in needed:
                     continue
-                gx = vjp(g, *_output_of(vertex, vjp))
+                gx = _sent_through(vertex, vjp, g)
                 if not isinstance(gx, Tensor):
                     raise TypeError(f"{vertex.name}: a vjp must return a Tensor; "
                                     f"got {type(gx).__name__}")
@@ -304,13 +304,14 @@ def _latest_first(roots: Iterable[Vertex]) -> list[Vertex]:
     return sorted(found, key=attrgetter("time"), reverse=True)
 
 
-def _output_of(node: Node, vjp: Vjp) -> tuple[Tensor, ...]:
-    """For a vjp that asks for the op's output: the output, back in its place in the graph."""
+def _sent_through(node: Node, vjp: Vjp, g: Tensor) -> Tensor:
+    if tape.running:
+        tape.adopt(g)
     if node.output is None or not _asks_for_output(vjp):
-        return ()
-    y = Tensor(node.output)
+        return vjp(g)
+    y = Tensor(node.output)                     # the op's output, back in its place in the graph
     y.node, y._requires_grad = node, True
-    return (y,)
+    return vjp(g, y)
 
 
 def unbroadcast(g: Tensor, shape: tuple[int, ...], name: str = "unbroadcast") -> Tensor:
@@ -325,8 +326,7 @@ def unbroadcast(g: Tensor, shape: tuple[int, ...], name: str = "unbroadcast") ->
     return g.sum(axes, keepdim=True).reshape(shape) if axes else g
 
 
-def _accumulate(finished: dict[Vertex, Tensor], seen_outside: set[int],
-                create_graph: bool) -> None:
+def _accumulate(finished: dict[Vertex, Tensor], seen: set[int], create_graph: bool) -> None:
     for leaf, g in finished.items():
         if leaf._grad is not None:
             with enable_grad() if create_graph else no_grad():
@@ -334,9 +334,9 @@ def _accumulate(finished: dict[Vertex, Tensor], seen_outside: set[int],
         elif create_graph:
             leaf._grad = g
         else:       # a leaf owns its .grad: no other tensor may share that memory
-            shared = g._data.base is not None or id(g._data) in seen_outside
+            shared = g._data.base is not None or id(g._data) in seen
             leaf._grad = (g.clone() if shared else g).detach()
-            seen_outside.add(id(g._data))
+            seen.add(id(g._data))
         if tape.running:
             tape.again(setattr)(leaf, "_grad", leaf._grad)
 
@@ -368,7 +368,7 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
         if gx is None and not allow_unused:
             raise RuntimeError(f"grad: the outputs do not depend on inputs[{i}]; allow_unused=True "
                                "gives None for it")
-    return tuple(found)
+    return (*found,)
 
 
 def _tensors(name: str, given: Any) -> list[Tensor]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.memory import Array as Array, memory_owner as memory_owner
+from minigrad.kernels.tape import Array as Array, memory_owner as memory_owner
 
 tick = itertools.count(1).__next__      # the time: each call gives a later one, in any thread
 latest = 0          # when the latest change was

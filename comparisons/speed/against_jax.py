@@ -91,8 +91,10 @@ def insist_on_jax() -> None:
 
 # ---- both sides ----------------------------------------------------------------------------------
 
-Sides = tuple[Callable[[], float], Callable[[], float], Callable[[], None]]
-"""A step in minigrad, a step in JAX, and what switches the dropout on in both."""
+Sides = tuple[dict[str, Callable[[], float]], Callable[[], None]]
+"""A step on each side, and what switches the dropout on in all of them."""
+
+OURS = ("minigrad", "recorded")         # a step as it is written, and as minigrad.compile makes it
 
 
 def of_case(case: Case, seed: int) -> Sides:
@@ -110,7 +112,8 @@ def of_case(case: Case, seed: int) -> Sides:
                        weight=np.maximum(count, 1).astype(np.float32)**-BALANCE)
     model = models.build(case, data, "minigrad", seed).model
     theirs = JaxSide(network, loss, optax.adam(ADAM_LR), model, data.x, data.y, seed)
-    return models.stepper(case, data, "minigrad", seed), theirs.step, lambda: None
+    ours = {side: models.stepper(case, data, side, seed) for side in OURS}
+    return {**ours, "jax": theirs.step}, lambda: None
 
 
 def of_network(network: Network, seed: int) -> Sides:
@@ -118,38 +121,44 @@ def of_network(network: Network, seed: int) -> Sides:
     import optax
 
     from comparisons.speed import jax_models
-    ours = Contestant(network, "minigrad", seed)
+    ours = {side: Contestant(network, side, seed) for side in OURS}
     theirs = JaxSide(jax_models.PERCEPTRONS[network.title], jax_models.cross_entropy,
-                     optax.adamw(ADAM_LR, weight_decay=WEIGHT_DECAY), ours.module,
+                     optax.adamw(ADAM_LR, weight_decay=WEIGHT_DECAY), ours["minigrad"].module,
                      *network.items(network.batch, seed), seed)
-    ours.training(dropout=False)
+    for each in ours.values():
+        each.training(dropout=False)
 
     def with_dropout() -> None:
-        ours.training(dropout=True)
+        for each in ours.values():
+            each.training(dropout=True)
         theirs.dropout = True
-    return ours.step, theirs.step, with_dropout
+    return {**{side: each.step for side, each in ours.items()}, "jax": theirs.step}, with_dropout
 
 
 def measure(one: Case | Network, seed: int) -> dict[str, Any]:
     """The times of both sides in ms, the ratio of medians, and the difference of the losses."""
-    ours, theirs, with_dropout = (of_case(one, seed) if isinstance(one, Case)
-                                  else of_network(one, seed))
-    steps = {"minigrad": ours, "jax": theirs}
+    steps, with_dropout = (of_case(one, seed) if isinstance(one, Case)
+                           else of_network(one, seed))
     losses = {side: [step() for _ in range(WARM_UP)] for side, step in steps.items()}
     with_dropout()
+    for step in steps.values():
+        [step() for _ in range(WARM_UP)]
     block, times = in_turn({side: repeated(step) for side, step in steps.items()}, SECONDS)
-    return {"title": one.title, "batch": one.batch, "threads": environment.threads(),
-            "steps_a_round": block, "rounds": len(times["minigrad"]),
-            "loss_difference": difference(losses), **compared(times, {})}
+    row = compared(times, {})
+    row["ratio_jax_recorded"] = row["jax"]["median_ms"] / row["recorded"]["median_ms"]
+    return row | {"title": one.title, "batch": one.batch, "threads": environment.threads(),
+                  "steps_a_round": block, "rounds": len(times["minigrad"]),
+                  "loss_difference": difference(losses)}
 
 
 # ---- the table -----------------------------------------------------------------------------------
 
-HEADER = (f"{'model':27}{'batch':>6}{'minigrad ms':>25}{'JAX ms':>25}{'ratio':>8}{'losses':>9}")
+HEADER = (f"{'model':27}{'batch':>6}{'minigrad ms':>25}{'recorded ms':>25}{'JAX ms':>25}"
+          f"{'ratio':>8}{'recorded':>10}{'losses':>9}")
 NOTES = """\
-ms: median (first quartile … third quartile) of a training step. ratio: JAX's time over minigrad's;
-above 1, minigrad is faster. losses: their largest difference in the first steps, relative to the
-change of the loss. JAX uses all cores."""
+ms: median (first quartile … third quartile) of a training step; recorded: as minigrad.compile makes
+it. ratio, recorded: JAX's time over either; above 1, minigrad is faster. losses: their largest
+difference in the first steps, relative to the change of the loss. JAX uses all cores."""
 
 
 def run(cases: Sequence[Case], perceptrons: bool, seed: int) -> Iterator[dict[str, Any]]:
@@ -161,6 +170,7 @@ def run(cases: Sequence[Case], perceptrons: bool, seed: int) -> Iterator[dict[st
     for one in each:
         print(f"{one.title:27}{one.batch:6}", end="", flush=True)
         row = measure(one, seed)
-        print(f"{time_of(row, 'minigrad'):>25}{time_of(row, 'jax'):>25}{ratio_to(row, 'jax'):>8}"
+        print("".join(f"{time_of(row, side):>25}" for side in (*OURS, "jax"))
+              + f"{ratio_to(row, 'jax'):>8}{ratio_to(row, 'jax_recorded'):>10}"
               f"{row['loss_difference']:9.0e}", flush=True)
         yield row

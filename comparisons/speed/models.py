@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+import minigrad
 from comparisons import implementations
 from comparisons.datasets.base import Array, Data
 from comparisons.speed.clock import in_turn, quartiles, repeated, spread
@@ -104,21 +105,24 @@ def build(case: Case, data: Data, impl_name: str, seed: int) -> Training:
 
 
 def stepper(case: Case, data: Data, side: str, seed: int) -> Step:
-    """A function that takes one training step and returns its loss."""
-    training = build(case, data, "minigrad" if side == "minigrad" else "torch", seed)
+    """A function that takes one training step and returns its loss.
+
+    side: "minigrad", or "recorded", as minigrad.compile makes it; "torch", or "compiled".
+    """
+    training = build(case, data, "torch" if side in ("torch", "compiled") else "minigrad", seed)
     model, loss_of, optimizer = training.model, training.loss, training.optimizer
     x, y = (training.implementation.tensor(array) for array in (data.x, data.y))
     if side == "compiled":
         model = compiled(model)
 
-    def step() -> float:
+    def step() -> Any:
         optimizer.zero_grad()
         loss = loss_of(model(x), y)
         loss.backward()
         optimizer.step()
-        value: float = loss.item()
-        return value
-    return step
+        return loss
+    run = minigrad.compile(step) if side == "recorded" else step
+    return lambda: float(run().item())
 
 
 def compiled(model: Any) -> Any:

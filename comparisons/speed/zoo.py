@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+import minigrad
 from comparisons import implementations
 from comparisons.datasets.base import Array
 from comparisons.speed.clock import in_turn, repeated
@@ -37,10 +38,12 @@ KINDS = {"step": "AdamW step", "batch": "prediction of a batch", "four": "predic
 
 
 class Contestant:
-    """A network on one side: in minigrad, in PyTorch, or as torch.compile makes it."""
+    """A network on one side: in minigrad, in PyTorch, or as either's `compile` makes it (minigrad's
+    makes the step, and is "recorded" here)."""
 
     def __init__(self, network: Network, side: str, seed: int) -> None:
-        implementation = implementations.get("minigrad" if side == "minigrad" else "torch", "cpu")
+        implementation = implementations.get(
+            "torch" if side in ("torch", "compiled") else "minigrad", "cpu")
         functional = implementation.functional
         self.module = implementation.new_model(
             lambda each: network.make(each.nn, each.functional), seed, np.float32)
@@ -50,6 +53,7 @@ class Contestant:
         self.no_grad, self.tensor = implementation.package.no_grad, implementation.tensor
         self.items, targets = network.items(network.batch, seed)
         self.x, self.y = self.tensor(self.items), self.tensor(targets)
+        self.side, self.run = side, self.whole_step
 
     def training(self, dropout: bool) -> None:
         """Prepare for `step`. dropout: whether the network's dropout layers, if any, drop."""
@@ -57,15 +61,20 @@ class Contestant:
         for layer in self.module.modules():
             if type(layer).__name__.startswith("Dropout"):
                 layer.train(dropout)
+        if self.side == "recorded":
+            self.run = minigrad.compile(self.whole_step)
 
-    def step(self) -> float:
-        """Take a training step on the whole batch; return the loss."""
+    def whole_step(self) -> Any:
+        """Take a training step on the whole batch; return the loss as a tensor."""
         self.optimizer.zero_grad()
         loss = self.loss(self.model(self.x), self.y)
         loss.backward()
         self.optimizer.step()
-        value: float = loss.item()
-        return value
+        return loss
+
+    def step(self) -> float:
+        """Take a training step, recorded or not; return the loss."""
+        return float(self.run().item())
 
     def predict(self, x: Any) -> Any:
         """The outputs for x; the model is in evaluation mode."""

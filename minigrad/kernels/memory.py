@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from minigrad.kernels import tape
+
 Array = NDArray[Any]
 
 RECYCLED_BYTES = 2**16      # smaller arrays come from malloc, which recycles its memory itself
@@ -40,9 +42,13 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     longer than computing the values; and a training step asks for the same sizes again and again.
     """
     count, kind = math.prod(shape), np.dtype(dtype)
-    size = count * kind.itemsize
-    if size < RECYCLED_BYTES:
-        return np.empty(shape, dtype)
+    small = count * kind.itemsize < RECYCLED_BYTES
+    y = np.empty(shape, kind) if small else _lent(count, kind).reshape(shape)
+    return tape.new(y) if tape.running else y
+
+
+def _lent(count: int, dtype: np.dtype[Any]) -> Array:
+    size = count * dtype.itemsize
     with _lock:
         while _returned:
             _sort_in(_returned.popleft())
@@ -54,11 +60,11 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
             memory = _from_system(size)
         _bytes["in use"] += memory.nbytes
         _bytes["most in use"] = max(_bytes["most in use"], _bytes["in use"])
-        array: Array = np.frombuffer(memory, kind, count)
+        array: Array = np.frombuffer(memory, dtype, count)
         loan = _Loan(array, _give_back)
         loan.memory = memory
         _loans[id(loan)] = loan
-    return array.reshape(shape)
+    return array
 
 
 class _Loan(weakref.ref[Array]):
@@ -97,13 +103,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def memory_owner(array: Array) -> Array:
-    """The array whose memory this one is a view of; itself, if it is none."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
 
 
 # ---- the order of dims in memory -----------------------------------------------------------------

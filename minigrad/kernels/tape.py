@@ -16,9 +16,9 @@ from functools import partial, wraps
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from minigrad.kernels.memory import Array, memory_owner
-
+Array = NDArray[Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
 INTO = (np.dot, np.concatenate)                 # functions that take `out`, as all ufuncs do
@@ -140,6 +140,13 @@ class Tape:
                            f"{type(y).__name__}, which cannot be computed again")
 
 
+def memory_owner(array: Array) -> Array:
+    """The array whose memory this one is a view of; itself, if it is none."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
 def plain(value: Any) -> Any:
     """Without Traced, also in tuples, lists and dicts."""
     kind = type(value)
@@ -173,7 +180,7 @@ def _require(array: Array, truth: bool) -> None:
 # ---- what tells the tape, beside NumPy -----------------------------------------------------------
 
 def run_op(forward: Callable[..., Any], inputs: Any, static: Any) -> Any:
-    """What an op returns. Where it computes with an array of which the tape is not told, all of it
+    """What an op returns. If it has computed its value with an array that is not Traced, all of it
     is written down as one call."""
     tape = here.tape
     if tape is None:
@@ -184,17 +191,15 @@ def run_op(forward: Callable[..., Any], inputs: Any, static: Any) -> Any:
     mark = len(tape.calls)
     try:
         y, *vjps = forward(*inputs, **static)
-        y = np.asarray(plain(y))
-        if tape.knows(y):
-            return y, *vjps
     except Unrecordable:
-        pass
-    del tape.calls[mark:]
-    here.tape = None
-    y, *vjps = forward(*inputs, **static)
-    here.tape, y = tape, np.asarray(plain(y))
-    tape.own(y)
-    tape.calls.append(partial(_refill, y, _value, (forward, inputs, plain(static)), {}))
+        del tape.calls[mark:]
+        here.tape = None
+        y, *vjps = forward(*inputs, **static)
+        here.tape = tape
+    y = np.asarray(plain(y))
+    if not tape.knows(y):
+        tape.own(y)
+        tape.calls.append(partial(_refill, y, _value, (forward, inputs, plain(static)), {}))
     return y, *vjps
 
 
@@ -205,9 +210,14 @@ def see(tensor: Any) -> None:
 
 
 def adopt(tensor: Any) -> None:
-    """A Tensor is about to change in place."""
+    """A Tensor is about to change in place, or to reach a vjp."""
     if here.tape is not None:
         here.tape.adopt(tensor)
+
+
+def new(array: Array) -> Array:
+    """An array that is about to be filled."""
+    return array if here.tape is None else here.tape.own(array)
 
 
 def run_kernel(kernel: Any, args: Any) -> Any:
