@@ -14,7 +14,7 @@ import numpy as np
 from comparisons.speed import limits
 from comparisons.speed.clock import digits
 from comparisons.speed.walks import attention, convolution, layer_norm, one_item
-from comparisons.speed.walks.steps import Row, Table, line
+from comparisons.speed.walks.steps import Row, Table
 from comparisons.training import environment
 from minigrad.kernels import load_numba, thread_count
 
@@ -37,7 +37,7 @@ def run(names: Sequence[str], seed: int) -> Iterator[Row]:
         table = None
         for row in WALKS[name].run(np.random.default_rng(seed), machine):
             if table is not (table := TABLES[row["table"]]):
-                print("\n" + line([table.name, *list(table.columns)[1:]]))
-            print(line(table.cells(row)), flush=True)
+                print("\n" + table.line([table.name, *[*table.columns][1:]]))
+            print(table.line(table.cells(row)), flush=True)
             yield {"walk": name} | row | known
     print()

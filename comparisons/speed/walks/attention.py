@@ -50,8 +50,9 @@ def by_einsum(qkv: Array) -> tuple[Array]:
 
 
 def softmax(scores: Array) -> Array:
-    values = np.exp(scores - scores.max(-1, keepdims=True))
-    return values / values.sum(-1, keepdims=True)
+    values: Array = np.exp(scores - scores.max(-1, keepdims=True))
+    values /= values.sum(-1, keepdims=True)
+    return values
 
 
 def by_copies(qkv: Array) -> tuple[Array]:
@@ -142,11 +143,11 @@ def pools(rng: np.random.Generator) -> Iterator[Row]:
     a = rng.standard_normal((SEQUENCES * LENGTH, HEADS * DEPTH), np.float32)
     b = rng.standard_normal((HEADS * DEPTH, 3 * HEADS * DEPTH), np.float32)
     ours: Any = (Tensor(a), Tensor(b))
-    softmax = partial(mg.softmax, scores, -1)
+    rows = partial(mg.softmax, scores, -1)
     for name, before in (("softmax by itself", lambda: None),
                          ("softmax after NumPy's product", lambda: a @ b),
                          ("softmax after minigrad's product", lambda: ours[0] @ ours[1])):
-        _, times = in_turn({"": after(before, softmax)}, steps.SECONDS)
+        _, times = in_turn({"": after(before, rows)}, steps.SECONDS)
         yield {"table": "pools", "title": name, **quartiles(times[""][:, 0])}
 
 

@@ -189,11 +189,11 @@ def measured(step: Step, x: Array, w: Array, exact: Array) -> Row:
 
 def memory() -> Iterator[Row]:
     """The time to write once to memory from the system, and to memory that was used before."""
-    for title, make in (("np.empty, filled", np.empty), ("kernels.empty, filled", empty)):
+    for way, make in (("np.empty, filled", np.empty), ("kernels.empty, filled", empty)):
         def fill(make: Callable[..., Array] = make) -> None:
             make((FRESH // 4,), np.float32).fill(1)
         row = timed(fill)
-        yield {"table": "memory", "title": f"{FRESH >> 20} MiB from {title}", "bytes": FRESH, **row,
+        yield {"table": "memory", "title": f"{FRESH >> 20} MiB from {way}", "bytes": FRESH, **row,
                "gbs": FRESH / row["median_ms"] / 1e6}
 
 

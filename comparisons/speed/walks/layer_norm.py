@@ -112,17 +112,17 @@ def compiled(loop: Callable[..., None], parallel: bool) -> Callable[..., None]:
 # ---- the libraries -------------------------------------------------------------------------------
 
 def by_minigrad(x: Array, w: Array, b: Array, g: Array) -> tuple[Array, ...]:
-    x, w, b = (Tensor(array, requires_grad=True) for array in (x, w, b))
-    y = functional.layer_norm(x, w.shape, w, b)
+    leaves = [Tensor(array, requires_grad=True) for array in (x, w, b)]
+    y = functional.layer_norm(leaves[0], w.shape, leaves[1], leaves[2])
     y.backward(Tensor(g))
-    return y.data, x.grad.data, w.grad.data, b.grad.data
+    return (y.data, *(leaf.grad.data for leaf in leaves if leaf.grad is not None))
 
 
 def by_torch(x: Array, w: Array, b: Array, g: Array) -> tuple[Array, ...]:
-    x, w, b = (torch.from_numpy(array).requires_grad_() for array in (x, w, b))
-    y = torch.nn.functional.layer_norm(x, w.shape, w, b)
+    leaves = [torch.from_numpy(array).requires_grad_() for array in (x, w, b)]
+    y = torch.nn.functional.layer_norm(leaves[0], w.shape, leaves[1], leaves[2])
     y.backward(torch.from_numpy(g))
-    return tuple(each.numpy() for each in (y.detach(), x.grad, w.grad, b.grad))
+    return (y.detach().numpy(), *(leaf.grad.numpy() for leaf in leaves if leaf.grad is not None))
 
 
 STEPS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,12 @@ class Table:
         """A row as the texts in its columns."""
         return [text(row) for text in self.columns.values()]
 
+    def line(self, cells: Sequence[str]) -> str:
+        """The cells of a row, or the heads of the columns, one beside the other."""
+        widths = [max(11, len(head) + 2) for head in [*self.columns][1:]]
+        return f"{cells[0]:45}" + "".join(f"{cell:>{width}}" for cell, width in
+                                          zip(cells[1:], widths, strict=True))
 
-def line(cells: Sequence[str]) -> str:
-    """The cells of a row one beside the other."""
-    return f"{cells[0]:45}" + "".join(f"{cell:>13}" for cell in cells[1:])
 
 
 def number(key: str) -> Callable[[Row], str]:
@@ -64,12 +67,14 @@ def share(row: Row) -> str:
 class Step:
     """A way to compute the results of a walk from its inputs.
 
+    prepared: gives the inputs the order in memory that the step takes them in; not timed.
     blas: whether NumPy's BLAS may use threads of its own.
     moved: how many arrays of the size of the input the step reads or writes; 0 if that is not told.
     """
 
     title: str
     compute: Callable[..., Sequence[Array]]
+    prepared: Callable[..., Sequence[Array]] = lambda *inputs: inputs
     blas: bool = False
     moved: int = 0
 
@@ -83,10 +88,13 @@ def measured(table: str, steps: Sequence[Step], inputs: Sequence[Array], limits:
     first: Sequence[Array] = ()
     for step in steps:
         with nullcontext() if step.blas else threadpool_limits(1, "blas"):
-            outputs = [np.array(y) for y in step.compute(*inputs)]
+            given = step.prepared(*inputs)
+            outputs = [np.array(y) for y in step.compute(*given)]
             first = first or outputs
-            row = {"table": table, "title": step.title, "output_difference": largest_difference(
-                outputs, first), **timed(lambda step=step: step.compute(*inputs))}
+            row: Row = {
+                "table": table, "title": step.title,
+                "output_difference": largest_difference(outputs, first),
+                **timed(partial(step.compute, *given))}
         seconds = row["median_ms"] / 1e3
         row["share"] = limits.share(flops, size, seconds)
         if flops:
