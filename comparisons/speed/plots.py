@@ -129,7 +129,7 @@ def scaling(rows: Rows) -> Figure:
 
 def walk(rows: Rows) -> Figure:
     """The time of each step: a panel for each walk, a bar for each step."""
-    walks: dict[str, Rows] = {}
+    walks: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row["table"] == row["walk"]:         # its other tables show no steps
             walks.setdefault(row["walk"], []).append(row)

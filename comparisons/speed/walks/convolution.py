@@ -85,7 +85,7 @@ def image_by_image(x: Array, w: Array, y: Array) -> None:
 
 # ---- the kernels: x and y as (N, C, H, W), in memory batch last ----------------------------------
 
-def all_images(x: Array, w: Array, y: Array) -> None:
+def shifted_lines(x: Array, w: Array, y: Array) -> None:
     in_lines(batch_last(x), w, None, GEOMETRY, batch_last(y))               # no copy: already so
 
 
@@ -154,7 +154,7 @@ STEPS = (
     Step("im2col image by image, one core", lambda: compiled(image_by_image, parallel=True),
          loop=False),
     Step("im2col image by image, all cores", lambda: compiled(image_by_image, parallel=True)),
-    Step("batch last", lambda: all_images, batch_last=True),
+    Step("batch last, shifted lines", lambda: shifted_lines, batch_last=True),
     Step("Winograd", lambda: in_tiles, batch_last=True),
 )
 
