@@ -11,6 +11,7 @@ from comparisons.tasks.names import NAMES
 
 COMPILES = ("models", "zoo")            # these also time torch.compile
 WITHOUT_TASKS = ("zoo", "ops", "walk")
+WALKS = ("convolution", "layer-norm", "attention", "one-item")
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
@@ -23,11 +24,13 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
              "among the tasks; takes no TASK"),
             ("ops", "time each function forward and backward, at three sizes; takes no TASK"),
             ("layers", "time each layer separately, and compare it with the machine's limits"),
-            ("scaling", "time steps with growing batches and growing images"),
-            ("walk", "time one convolution, from the naive loop to the kernel, as "
-             "docs/speed.md explains; takes no TASK")):
+            ("scaling", "time steps with growing batches and growing images")):
         kind.add_argument(f"--{what}", dest="what", action="store_const", const=what,
                           default="models", help=help)
+    kind.add_argument("--walk", nargs="?", const="all", choices=(*WALKS, "all"), metavar="WALK",
+                      help="time a computation step by step, from the naive way to the kernel, as "
+                      f"docs/speed.md explains: {', '.join(WALKS)} or all (default: all); takes no "
+                      "TASK")
     kind.add_argument("--against", dest="what", choices=("jax",), default="models",
                       help="time training steps of the tasks, and of the zoo's perceptrons, in "
                       "minigrad and in JAX; needs the optional dependencies, "
@@ -40,7 +43,7 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    what, refuse = arguments.what, arguments.parser.error
+    what, refuse = "walk" if arguments.walk else arguments.what, arguments.parser.error
     if arguments.tasks and what in WITHOUT_TASKS:
         refuse(f"--{what}: takes no TASK; got {arguments.tasks[0]}")
     if arguments.eager and what not in COMPILES:
@@ -56,6 +59,9 @@ def main(arguments: argparse.Namespace) -> int:
     for n in arguments.threads or ():
         if n > most:                    # PyTorch would use more than minigrad
             refuse(f"--threads {n}: Numba has at most {most} on this machine")
-    return measurement.main(what, chosen(arguments.tasks), arguments.seed,
+    subjects = chosen(arguments.tasks)
+    if arguments.walk:
+        subjects = [name for name in WALKS if arguments.walk in (name, "all")]
+    return measurement.main(what, subjects, arguments.seed,
                             arguments.threads or (), arguments.json, arguments.plot,
                             arguments.eager)

@@ -6,7 +6,7 @@
     ops.py          each function (functions.py) forward and backward, at three sizes
     layers.py       forward and backward of each layer, and what the machine can do (limits.py)
     scaling.py      steps as the batch grows, and as the image grows
-    walk.py         one convolution from the naive loop to the kernel
+    walk.py         computations from the naive way to the kernel, step by step (walks/)
     clock.py        how the sides of a comparison take turns
     measurement.py  the command: measures, prints, stores and draws (plots.py, dots.py)
 """

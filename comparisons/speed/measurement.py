@@ -69,7 +69,10 @@ def main(what: str, tasks: Sequence[str], seed: int, threads: Sequence[int] = ()
 
 def rows(what: str, tasks: Sequence[str], seed: int, eager: bool, threads: int | None
          ) -> Iterable[dict[str, Any]]:
-    """Measure, print and yield each row. tasks: names, or files that define a task."""
+    """Measure, print and yield each row. tasks: names, or files that define a task; for `walk`,
+    names of walks."""
+    if what == "walk":
+        return walk.run(tasks, seed)
     own = [models.Case(word, find(word).batch_size or models.BATCH) for word in tasks
            if word not in NAMES]
 
@@ -86,8 +89,6 @@ def rows(what: str, tasks: Sequence[str], seed: int, eager: bool, threads: int |
         return ops.run(seed)
     if what == "layers":
         return layers.run([*of(layers.CASES), *own], seed)
-    if what == "walk":
-        return walk.run(seed)
     grown = [replace(case, batch=batch) for case in own for batch in scaling.BATCHES]
     return scaling.run([*of(scaling.BATCH_CASES), *grown], of(scaling.SIZE_CASES), seed)
 

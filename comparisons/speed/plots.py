@@ -128,20 +128,28 @@ def scaling(rows: Rows) -> Figure:
 
 
 def walk(rows: Rows) -> Figure:
-    """Operations per second, a bar for each step."""
-    steps = [row for row in rows if "gflops" in row]
-    figure = Figure(figsize=(8, 1.2 + 0.3 * len(steps)), layout="constrained")
-    ax = figure.subplots()
-    bars = ax.barh(range(len(steps)), [row["gflops"] for row in steps], color=COLORS["minigrad"])
-    ax.bar_label(bars, [f"{digits(row['median_ms'])} ms" for row in steps], padding=3, fontsize=8,
-                 color=INK)
-    ax.set_xscale("log")
-    plain_log(ax.xaxis)
-    ax.margins(x=0.15)
-    several = len({row["threads"]["numba"] for row in steps}) > 1
-    name_rows(ax, [row["title"] + (f", threads {row['threads']['numba']}" if several else "")
-                   for row in steps])
-    ax.set_xlabel("GFLOP/s")
+    """The time of each step: a panel for each walk, a bar for each step."""
+    walks: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["table"] == row["walk"]:         # its other tables show no steps
+            walks.setdefault(row["walk"], []).append(row)
+    heights = [0.9 + 0.3 * len(steps) for steps in walks.values()]
+    figure = Figure(figsize=(8, 0.3 + sum(heights)), layout="constrained")
+    panels = figure.subplots(len(walks), squeeze=False, height_ratios=heights).flat
+    several = len({row["threads"]["numba"] for row in rows}) > 1
+    for ax, (name, steps) in zip(panels, walks.items(), strict=True):
+        bars = ax.barh(range(len(steps)), [row["median_ms"] for row in steps],
+                       color=[COLORS["torch" if row["title"].startswith("PyTorch") else "minigrad"]
+                              for row in steps])
+        ax.bar_label(bars, [f"{digits(row['median_ms'])} ms" for row in steps], padding=3,
+                     fontsize=8, color=INK)
+        ax.set_xscale("log")
+        plain_log(ax.xaxis)
+        ax.margins(x=0.15)
+        name_rows(ax, [row["title"] + (f", threads {row['threads']['numba']}" if several else "")
+                       for row in steps])
+        ax.set_title(name, fontsize=9.5)
+        ax.set_xlabel("ms")
     return figure
 
 
