@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from minigrad import kernels
 from minigrad.kernels.conv_plan import Geometry, input_grad_plan, output_plan
+from minigrad.kernels.tile import panel_width
 
 EVERY = kernels.load_all()
 
@@ -110,6 +111,18 @@ def matmul(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     parts = (draw(st.integers(1, m)), draw(st.integers(1, n)))
     y = junk((outer, inner, m, n), dtype)
     return a, b, real(rng, (draw(st.sampled_from([0, n])),), dtype), parts, y
+
+
+def product_by_panels(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    m, k = draw(st.integers(1, 20)), draw(st.sampled_from([1, 5, 16, 35, 191, 192, 200, 400]))
+    n = draw(st.sampled_from([1, 7, 24, 30, 48, 50, 100]))
+    a, b = real(rng, (m, k), dtype), real(rng, (k, n), dtype)
+    if draw(st.booleans()):
+        a = a[::-1]
+    if draw(st.booleans()):
+        b = np.ascontiguousarray(b.T).T
+    bias = real(rng, (draw(st.sampled_from([0, n])),), dtype)
+    return a, b, bias, panel_width(a.itemsize), draw(st.integers(1, m)), junk((m, n), dtype)
 
 
 def bounds(rng: Any, draw: Any, *, empty: bool) -> tuple[Any, Any]:
@@ -271,7 +284,7 @@ def arithmetic(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
     conv, conv_weight_grad, conv_input_grad, winograd,
-    winograd_weight_grad, matmul,
+    winograd_weight_grad, matmul, product_by_panels,
     max_pool, max_pool_grad, gather, avg_pool, avg_pool_grad, channel_sums, batch_norm,
     batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, relu_grad, arithmetic)}
 ARGUMENTS |= dict.fromkeys(("erf", "exp", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu"), of_one)

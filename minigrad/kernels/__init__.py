@@ -41,6 +41,7 @@ from minigrad.kernels.compile import (
     Int2 as Int2,
     Kernel as Kernel,
     Pair as Pair,
+    Strided2 as Strided2,
     Strided4 as Strided4,
     inline as inline,
     inline_sum as inline_sum,

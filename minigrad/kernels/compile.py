@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from minigrad.kernels import tape
 from minigrad.kernels.blas import one_blas_thread, teach_gemm
+from minigrad.kernels.tile import teach_tile
 from minigrad.kernels.vectors import teach_vectors
 
 Array = NDArray[Any]
@@ -32,6 +33,7 @@ Float1 = Annotated[Array, 1, None]
 Float2 = Annotated[Array, 2, None]
 Float3 = Annotated[Array, 3, None]
 Float4 = Annotated[Array, 4, None]
+Strided2 = Annotated[Array, 2, None, "A"]
 Strided4 = Annotated[Array, 4, None, "A"]
 Double2 = Annotated[Array, 2, np.float64]
 Double3 = Annotated[Array, 3, np.float64]
@@ -223,6 +225,7 @@ def load_numba() -> Any:
         del os.environ["GOMP_SPINCOUNT"]
     teach_gemm(numba)
     teach_vectors(numba)
+    teach_tile(numba)
     _announce_compilation()
     return numba
 
