@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from minigrad.kernels import tape
-from minigrad.kernels.blas import one_blas_thread, teach_gemm
-from minigrad.kernels.vectors import teach_vectors
+from minigrad.kernels.blas import gemm, one_blas_thread, teach_gemm
+from minigrad.kernels.vectors import EMITTED, teach_vectors
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
@@ -114,8 +114,6 @@ class Kernel:
             if parallel not in self._runs:
                 numba = load_numba()
                 files = _with_functions_compiled(numba, self.loop.__globals__)
-                if self.multiplies:
-                    files.add(teach_gemm.__globals__["__file__"])
                 run = _jit(numba, self.loop, files, parallel, self.fastmath)
                 if any(self.strided) and hasattr(run, "compile"):
                     # else Numba would compile anew for arrays that happen to be contiguous
@@ -233,12 +231,15 @@ def thread_count() -> int:
 
 def _with_functions_compiled(numba: Any, names: dict[str, Any]) -> set[str]:
     """Prepare the names that a kernel's module uses: prange is Numba's, and marked functions are
-    compiled. Returns the files in which those are, theirs included."""
+    compiled. Returns the files on which its machine code depends: its own, and those of marked
+    functions and of functions for which Numba is taught what to compile."""
     files = {names["__file__"]}
     for name, value in list(names.items()):
         function = getattr(value, "py_func", value)
         if value is range:
             names[name] = numba.prange
+        elif function is gemm or (type(function) is FunctionType and function in EMITTED):
+            files.add(function.__globals__["__file__"])
         elif type(function) is FunctionType and function in _inlined:
             if function.__globals__ is not names:
                 files |= _with_functions_compiled(numba, function.__globals__)
