@@ -62,3 +62,12 @@ def test_gradient_of_rows_by_number(rows: Any) -> None:
     assert x.grad is not None
     assert expected.grad is not None
     np.testing.assert_array_equal(x.grad.data, expected.grad.numpy())
+
+
+def test_gradient_of_single_values_by_number() -> None:
+    x = mg.tensor(np.zeros((4, 3)))
+    x.requires_grad = True
+    x[np.array([1, 1, 3]), np.array([0, 0, 2])].sum().backward()
+    assert x.grad is not None
+    assert x.grad.data[1, 0] == 2
+    assert x.grad.data.sum() == 3

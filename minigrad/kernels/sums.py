@@ -59,7 +59,8 @@ def total(x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
 
 
 def add_rows_numpy(x: Float2, places: Int1, y: Float2) -> None:
-    """y[places[i]] += x[i] for each i, where a place may come more than once."""
+    """y[places[i]] += x[i] for each i, from y = 0; a place may come more than once."""
+    y[:] = 0
     np.add.at(y, places, x)
 
 
@@ -68,6 +69,7 @@ def add_rows(x: Float2, places: Int1, y: Float2) -> None:
     columns = x.shape[1]
     for block in prange((columns + NARROW - 1) // NARROW):
         left, right = block * NARROW, min(block * NARROW + NARROW, columns)
+        y[:, left:right] = 0
         for i in range(len(places)):
             target, row = y[places[i], left:right], x[i, left:right]
             for j in range(right - left):

@@ -172,13 +172,14 @@ def _getitem(x: Tensor, *, key: tuple[Any, ...]) -> Recorded:
 def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded:
     """Zeros of `shape`, to which x is added at [key], again for each time key names a place"""
     y = empty(shape, x.dtype)
-    y.fill(0)
     first, *others = key
     if isinstance(first, np.ndarray) and first.dtype != np.bool_ and y.ndim == 2 and all(
-            k in (..., slice(None)) for k in others):
+            k is ... or isinstance(k, slice) and k == slice(None) for k in others):
         places = first.reshape(-1).astype(np.int64)
         add_rows(x.data.reshape(len(places), shape[1]), places, y)
-    elif any(isinstance(k, np.ndarray) and k.dtype != np.bool_ for k in key):
+        return y, lambda g: _getitem(g, key=key)
+    y.fill(0)
+    if any(isinstance(k, np.ndarray) and k.dtype != np.bool_ for k in key):
         np.add.at(y, key, x.data)
     else:
         y[key] = x.data                 # slices and masks never name a place twice
