@@ -24,7 +24,8 @@ FLOATS = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_large_sums_of_whole_numbers_are_exact(shape: Any, dim: Any, dtype: type) -> None:
     whole = np.random.default_rng(0).integers(-9, 10, shape)
     assert whole.size >= LARGE
-    for x in (whole.astype(dtype), np.asfortranarray(whole, dtype)):
+    arrays: list[Any] = [whole.astype(dtype), np.asfortranarray(whole, dtype)]
+    for x in arrays:
         for keepdim in (False, True):
             y = mg.sum(mg.tensor(x), dim, keepdim)
             assert y.dtype == dtype

@@ -50,7 +50,10 @@ def tile(a: Array, panel: Array, y: Array, adds: bool) -> None:
 # ---- what they compile to ------------------------------------------------------------------------
 
 def teach_tile(numba: Any) -> None:
-    """Tell Numba what a call of these functions compiles to."""
+    """Tell Numba what a call of these functions compiles to.
+
+    As in vectors.py: after an edit of this file, touch the files of the kernels that call them.
+    """
     types, intrinsic, overload = numba.types, numba.extending.intrinsic, numba.extending.overload
 
     def pack_typed(_: Any, b: Any, panel: Any) -> Any:

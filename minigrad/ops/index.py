@@ -174,7 +174,7 @@ def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded
     y = empty(shape, x.dtype)
     first, *others = key
     if isinstance(first, np.ndarray) and first.dtype != np.bool_ and y.ndim == 2 and all(
-            k is ... or isinstance(k, slice) and k == slice(None) for k in others):
+            k is ... or (isinstance(k, slice) and k == slice(None)) for k in others):
         places = first.reshape(-1).astype(np.int64)
         add_rows(x.data.reshape(len(places), shape[1]), places, y)
         return y, lambda g: _getitem(g, key=key)
