@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.kernels.vectors import VECTOR_BYTES, Emitter
@@ -51,7 +50,10 @@ def tile(a: Array, panel: Array, y: Array, adds: bool) -> None:
 # ---- what they compile to ------------------------------------------------------------------------
 
 def teach_tile(numba: Any) -> None:
-    """Tell Numba what a call of these functions compiles to."""
+    """Tell Numba what a call of these functions compiles to.
+
+    As in vectors.py: after an edit of this file, touch the files of the kernels that call them.
+    """
     types, intrinsic, overload = numba.types, numba.extending.intrinsic, numba.extending.overload
 
     def pack_typed(_: Any, b: Any, panel: Any) -> Any:

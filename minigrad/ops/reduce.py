@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike
 
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
+from minigrad.kernels import sums
 from minigrad.ops import elementwise
 from minigrad.ops.arguments import (
     Dims,
@@ -60,8 +61,7 @@ def sum(x: Tensor, *, dim: Dims = None, keepdim: bool = False,
     """y = Σ x"""
     dims, shape = _over("sum", x, dim, keepdim), x.shape
     x = _whole_as_int64("sum", x, dtype)
-    return (x.data.sum(dims, dtype=x.dtype, keepdims=keepdim),
-            lambda g: _spread(g, shape, dims))
+    return sums.total(x.data, dims, keepdim), lambda g: _spread(g, shape, dims)
 
 
 @op
@@ -71,7 +71,7 @@ def mean(x: Tensor, *, dim: Dims = None, keepdim: bool = False,
     x = to_floats("mean", x, dtype)
     dims, shape = _over("mean", x, dim, keepdim), x.shape
     n = math.prod(shape[d] for d in dims)
-    return (x.data.sum(dims, keepdims=keepdim) / x.dtype.type(n),
+    return (sums.total(x.data, dims, keepdim) / x.dtype.type(n),
             lambda g: _spread(g * (1 / (n or 1)), shape, dims))
 
 
