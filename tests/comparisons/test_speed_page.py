@@ -53,7 +53,8 @@ def machine(report: dict[str, Any]) -> str:
     row = report["rows"][0]
     limit = row["machine"] if "machine" in row else row["limits"][str(threads)]
     return (f"{told['cpu']}, threads: {threads}, {versions}.\n"
-            f"Copy {digits(limit['copy_gbs'])} GB/s, matrix product {digits(limit['gemm_gflops'])} GFLOP/s.\n\n")
+            f"Copy {digits(limit['copy_gbs'])} GB/s, "
+            f"matrix product {digits(limit['gemm_gflops'])} GFLOP/s.\n\n")
 
 
 def largest(rows: Rows) -> Rows:
