@@ -334,9 +334,8 @@ def _accumulate(finished: dict[Vertex, Tensor], seen: set[int], create_graph: bo
         elif create_graph:
             leaf._grad = g
         else:       # a leaf owns its .grad: no other tensor may share that memory
-            shared = g._data.base is not None or id(g._data) in seen
-            leaf._grad = (g.clone() if shared else g).detach()
-            seen.add(id(g._data))
+            leaf._grad = (g.clone() if inplace.is_shared(g._data, seen) else g).detach()
+            seen |= {id(g._data), id(inplace.memory_owner(g._data))}
         if tape.running:
             tape.again(setattr)(leaf, "_grad", leaf._grad)
 

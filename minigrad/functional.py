@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from minigrad import random
 from minigrad.autograd import as_tensor
+from minigrad.kernels import memory_order
 from minigrad.ops import activation, shape
 from minigrad.ops.activation import (
     elu,
@@ -113,10 +114,10 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
         raise ValueError(f"dropout: p must lie in [0, 1]; got {p}")
     if not training or p == 0:
         return x
-    if p < 1:
-        require_float("dropout", x)
-    kept = random.default_generator.uniform(x.shape) >= p
-    return x * (kept / np.float64(max(1 - p, np.finfo(np.float64).tiny))).astype(x.dtype)
+    if p == 1:
+        return x * 0
+    return activation.dropped(x, p=float(p), words=random.default_generator.words(2),
+                              order=memory_order(x.data))
 
 
 # ---- shape ---------------------------------------------------------------------------------------

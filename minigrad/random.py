@@ -43,6 +43,11 @@ class Generator:
         self._twister.set_state(("MT19937", state[:624], int(state[624]), 0, 0.0))
         self._spare = float(state[625:].view(np.float64)[0]) if len(state) == 627 else math.nan
 
+    @again
+    def words(self, n: int) -> Array:
+        """n numbers of 32 bits, as int64."""
+        return self._bits(n).astype(np.int64)
+
     def _bits(self, n: int) -> Array:
         return self._twister.randint(0, 2**32, n, dtype=np.uint32)
 

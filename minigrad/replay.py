@@ -148,7 +148,8 @@ def _told(call: Any) -> str:
         function, args = args[1:3]
     operands = [str(x.shape) if isinstance(x, np.ndarray) and x.size > 1 else str(x) for x in args
                 if isinstance(x, np.ndarray | int | float)]
-    return f"{getattr(function, '__name__', function)} of {', '.join(operands) or 'others'}"
+    name = getattr(function, "__name__", getattr(function, "name", function))
+    return f"{name} of {', '.join(operands) or 'others'}"
 
 
 def _map(function: Callable[[Tensor], Any], value: Any) -> Any:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from minigrad import kernels
 from minigrad.kernels.conv_plan import Geometry, input_grad_plan, output_plan
+from minigrad.kernels.tile import panel_width
 
 EVERY = kernels.load_all()
 
@@ -110,6 +111,18 @@ def matmul(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     parts = (draw(st.integers(1, m)), draw(st.integers(1, n)))
     y = junk((outer, inner, m, n), dtype)
     return a, b, real(rng, (draw(st.sampled_from([0, n])),), dtype), parts, y
+
+
+def product_by_panels(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    m, k = draw(st.integers(1, 20)), draw(st.sampled_from([1, 5, 16, 35, 191, 192, 200, 400]))
+    n = draw(st.sampled_from([1, 7, 24, 30, 48, 50, 100]))
+    a, b = real(rng, (m, k), dtype), real(rng, (k, n), dtype)
+    if draw(st.booleans()):
+        a = a[::-1]
+    if draw(st.booleans()):
+        b = np.ascontiguousarray(b.T).T
+    bias = real(rng, (draw(st.sampled_from([0, n])),), dtype)
+    return a, b, bias, panel_width(a.itemsize), draw(st.integers(1, m)), junk((m, n), dtype)
 
 
 def bounds(rng: Any, draw: Any, *, empty: bool) -> tuple[Any, Any]:
@@ -271,7 +284,7 @@ def arithmetic(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
     conv, conv_weight_grad, conv_input_grad, winograd,
-    winograd_weight_grad, matmul,
+    winograd_weight_grad, matmul, product_by_panels,
     max_pool, max_pool_grad, gather, avg_pool, avg_pool_grad, channel_sums, batch_norm,
     batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, relu_grad, arithmetic)}
 ARGUMENTS |= dict.fromkeys(("erf", "exp", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu"), of_one)
@@ -323,3 +336,50 @@ def cross_entropy_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 ARGUMENTS |= {"softmax": softmax, "log_softmax": softmax, "softmax_grad": softmax_grad,
               "log_softmax_grad": log_softmax_grad, "cross_entropy": cross_entropy,
               "cross_entropy_grad": cross_entropy_grad}
+
+
+# ---- sets of values ------------------------------------------------------------------------------
+
+def layer_norm(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    rows, n = draw(st.integers(1, 5)), draw(st.sampled_from([1, 3, 40, 700]))
+    return (real(rng, (rows, n), dtype), real(rng, n, dtype), real(rng, n, dtype), 0.1,
+            junk((2, rows), "float64"), junk((rows, n), dtype))
+
+
+def layer_norm_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, w, b, eps, statistics, y = layer_norm(rng, draw, dtype)
+    EVERY["layer_norm"].twin(x, w, b, eps, statistics, y)
+    return (real(rng, x.shape, dtype), x, w, statistics,
+            junk((draw(st.integers(1, 1)), 2, x.shape[1]), "float64"), junk(x.shape, dtype))
+
+
+def group_norm(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    groups, channels, size = (draw(st.integers(1, 3)) for _ in range(3))
+    items, last = draw(st.sampled_from([1, 2, 300])), draw(st.booleans())
+    shape = (groups, channels * size, items) if last else (groups * items, channels * size, 1)
+    w, b = (real(rng, groups * channels, dtype) for _ in range(2))
+    return (real(rng, shape, dtype), w, b, groups, size, 0.1,
+            junk((2, shape[0], shape[2]), "float64"), junk(shape, dtype))
+
+
+def group_norm_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, w, b, groups, size, eps, statistics, y = group_norm(rng, draw, dtype)
+    EVERY["group_norm"].twin(x, w, b, groups, size, eps, statistics, y)
+    return (real(rng, x.shape, dtype), x, w, groups, size, statistics,
+            junk((2, len(x), x.shape[1] // size, x.shape[2]), "float64"), junk(x.shape, dtype))
+
+
+ARGUMENTS |= {f.__name__: f for f in (layer_norm, layer_norm_grad, group_norm, group_norm_grad)}
+
+
+def dropout(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, y = of_one(rng, draw, dtype)
+    return x, rng.integers(0, 2**32, 2), draw(st.sampled_from([0.1, 0.5, 0.99])), y
+
+
+def scatter_rows(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    n, rows, columns = (draw(st.integers(1, 20)) for _ in range(3))
+    return (real(rng, (n, columns), dtype), rng.integers(0, rows, n), junk((rows, columns), dtype))
+
+
+ARGUMENTS |= {"dropout": dropout, "scatter_rows": scatter_rows}

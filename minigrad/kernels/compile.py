@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from minigrad.kernels import tape
 from minigrad.kernels.blas import one_blas_thread, teach_gemm
+from minigrad.kernels.tile import teach_tile
 from minigrad.kernels.vectors import teach_vectors
 
 Array = NDArray[Any]
@@ -32,9 +33,11 @@ Float1 = Annotated[Array, 1, None]
 Float2 = Annotated[Array, 2, None]
 Float3 = Annotated[Array, 3, None]
 Float4 = Annotated[Array, 4, None]
+Strided2 = Annotated[Array, 2, None, "A"]
 Strided4 = Annotated[Array, 4, None, "A"]
-Double1 = Annotated[Array, 1, np.float64]
 Double2 = Annotated[Array, 2, np.float64]
+Double3 = Annotated[Array, 3, np.float64]
+Double4 = Annotated[Array, 4, np.float64]
 Int1 = Annotated[Array, 1, np.int64]
 Int2 = Annotated[Array, 2, np.int64]
 Index4 = Annotated[Array, 4, np.int32]
@@ -43,7 +46,7 @@ Index4 = Annotated[Array, 4, np.int32]
 FLOATS: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 SMALL = 2**14               # with fewer values, one thread is done before others are awake
 TWINS_ONLY = os.environ.get("MINIGRAD_KERNELS") == "numpy"
-FUSED = {"contract"}        # a·b + c may be one instruction, which rounds once instead of twice
+FUSED = {"contract"}        # lets a·b + c be one instruction
 COMPILING = "compiling kernels, once on this machine; the first calls take some seconds"
 
 prange = range              # becomes numba.prange in a kernel's module when the kernel is compiled
@@ -60,10 +63,11 @@ class Kernel:
     """A loop and its twin. A call runs the loop as Numba has compiled it, or else the twin."""
 
     def __init__(self, loop: Callable[..., None], twin: Callable[..., None],
-                 writes: tuple[str, ...], scratch: tuple[str, ...], small: int, multiplies: bool
-                 ) -> None:
+                 writes: tuple[str, ...], scratch: tuple[str, ...], small: int, multiplies: bool,
+                 fused: bool) -> None:
         self.name, self.loop, self.twin = loop.__name__, loop, twin
         self.scratch, self.small, self.multiplies = scratch, small, multiplies
+        self.fastmath = FUSED if fused else set()
         self.__doc__ = loop.__doc__
         self.parameters = tuple(inspect.signature(loop).parameters)
         self.writes = tuple(name in writes + scratch for name in self.parameters)
@@ -115,7 +119,7 @@ class Kernel:
                 files = _with_functions_compiled(numba, self.loop.__globals__)
                 if self.multiplies:
                     files.add(teach_gemm.__globals__["__file__"])
-                run = _jit(numba, self.loop, files, parallel)
+                run = _jit(numba, self.loop, files, parallel, self.fastmath)
                 if any(self.strided) and hasattr(run, "compile"):
                     # else Numba would compile anew for arrays that happen to be contiguous
                     for dtype in FLOATS:
@@ -150,7 +154,8 @@ class Kernel:
 
 
 def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple[str, ...] = (),
-           small: int = 0, multiplies: bool = False) -> Callable[[Callable[..., None]], Kernel]:
+           small: int = 0, multiplies: bool = False, fused: bool = True
+           ) -> Callable[[Callable[..., None]], Kernel]:
     """Make a kernel of a loop. Its first argument is an array of the float dtype it works in.
 
     twin: computes the same with NumPy. It runs instead of the loop, whose results it equals up to
@@ -161,9 +166,11 @@ def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple
     working memory, whose contents mean nothing before and after.
     multiplies: whether the loop calls the BLAS (`gemm`, or np.dot). Meanwhile the BLAS starts no
     threads.
+    fused: whether a·b + c may be one instruction, which rounds once instead of twice.
     """
     def decorate(loop: Callable[..., None]) -> Kernel:
-        registry[loop.__name__] = Kernel(loop, twin, writes, scratch, small, multiplies)
+        registry[loop.__name__] = Kernel(loop, twin, writes, scratch, small, multiplies,
+                                         fused)
         return registry[loop.__name__]
     return decorate
 
@@ -218,6 +225,7 @@ def load_numba() -> Any:
         del os.environ["GOMP_SPINCOUNT"]
     teach_gemm(numba)
     teach_vectors(numba)
+    teach_tile(numba)
     _announce_compilation()
     return numba
 
@@ -244,10 +252,10 @@ def _with_functions_compiled(numba: Any, names: dict[str, Any]) -> set[str]:
     return files
 
 
-def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool
-         ) -> Callable[..., None]:
+def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool,
+         fastmath: set[str]) -> Callable[..., None]:
     run: Callable[..., None]
-    options = {"parallel": parallel and not _forked, "nogil": True, "fastmath": FUSED,
+    options = {"parallel": parallel and not _forked, "nogil": True, "fastmath": fastmath,
                "error_model": "numpy"}          # a division by 0 is ∞ or NaN, and no exception
     if _forked:
         run = numba.njit(**options)(loop)

@@ -14,7 +14,9 @@ from minigrad.kernels import (
     FLOATS,
     Array,
     Float1,
+    Float2,
     Pair,
+    Strided2,
     Strided4,
     empty,
     gemm,
@@ -22,13 +24,16 @@ from minigrad.kernels import (
     prange,
     takes,
 )
+from minigrad.kernels.tile import ROWS, pack, panel_width, tile
 
 LARGE = 2**18           # multiplications; with fewer, NumPy's OpenBLAS keeps to one thread, too,
 LARGE_VECTOR = 9216     # and with fewer than this where one of the matrices is a vector
 TINY = 2**12            # products of a stack, each with so few, are done sooner by NumPy alone
 LONG = 256              # rows or columns of a block, or more, since for each block the BLAS
 BLOCKS = 8              # rearranges the whole of the other matrix; and blocks, at most
-FEW_ROWS = 8            # so few are multiplied one by one, by a block of b that stays in the
+MANY_ROWS = 256         # with more, the BLAS is as fast, or faster
+DEPTH = 192             # rows of a panel, which is to stay in the core's first-level cache
+FEW_ROWS = 4            # so few are multiplied one by one, by a block of b that stays in the
 CACHED = 2**17          # core's cache meanwhile, with so many values
 
 
@@ -67,6 +72,35 @@ def matmul(a: Strided4, b: Strided4, bias: Float1, parts: Pair, y: Strided4) -> 
             gemm(rows, columns, target, len(bias) > 0)
 
 
+def product_by_panels_numpy(a: Strided2, b: Strided2, bias: Float1, width: int, parts: int,
+                            y: Float2) -> None:
+    """y = a @ b + bias
+
+    Shapes: a (m, k), b (k, n), bias (n,), or empty for none → y (m, n).
+    """
+    matmul_numpy(a, b, bias, (1, 1), y)
+
+
+@kernel(product_by_panels_numpy, writes=("y",))
+def product_by_panels(a: Strided2, b: Strided2, bias: Float1, width: int, parts: int, y: Float2
+                      ) -> None:
+    (m, n), k = y.shape, a.shape[1]
+    for task in prange((n + width - 1) // width * parts):
+        left, part = task // parts * width, task % parts        # a panel, and some rows of a
+        top, bottom = m * part // parts, m * (part + 1) // parts
+        right = min(left + width, n)
+        panel = np.empty((DEPTH, width), a.dtype)
+        if len(bias):
+            for row in range(top, bottom):
+                y[row, left:right] = bias[left:right]
+        for start in range(0, k, DEPTH):
+            stop, adds = min(start + DEPTH, k), start > 0 or len(bias) > 0
+            pack(b[start:stop, left:right], panel)
+            for row in range(top, bottom, ROWS):
+                end = min(row + ROWS, bottom)
+                tile(a[row:end, start:stop], panel, y[row:end, left:right], adds)
+
+
 def product(a: Array, b: Array, bias: Array | None = None) -> Array:
     """a @ b + bias: (…, m, k) @ (…, k, n) + (n,) → (…, m, n), where leading dims broadcast."""
     if a.ndim != 2 or b.ndim != 2:
@@ -74,8 +108,13 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
     (m, k), n = a.shape, b.shape[1]
     large = m * k * n > (LARGE if m > 1 < n else LARGE_VECTOR)
     if large and a.dtype in FLOATS:
+        a, b = _taken(a), _taken(b)
         y: Array = empty((m, n), a.dtype)
-        matmul(_taken(a)[None, None], _taken(b)[None, None], _given(bias, a), parts_of(m, k, n, 1),
+        if FEW_ROWS < m <= MANY_ROWS and a.strides[1] == a.itemsize in b.strides:
+            width = panel_width(a.itemsize)
+            product_by_panels(a, b, _given(bias, a), width, _row_blocks(m, -(-n // width)), y)
+            return y
+        matmul(a[None, None], b[None, None], _given(bias, a), parts_of(m, k, n, 1),
                y[None, None])
         return y
     y = a.dot(b)                                # faster than np.matmul for small ones
@@ -126,6 +165,15 @@ def _taken(x: Array) -> Array:
 
 def _given(bias: Array | None, x: Array) -> Array:
     return np.empty(0, x.dtype) if bias is None else bias
+
+
+def _row_blocks(m: int, panels: int) -> int:
+    """Into how many blocks the rows of a are divided, so that there are enough tasks for each
+    thread to have as many. The rounding does not depend on it."""
+    parts = 1 + panels % 2
+    while parts * panels < BLOCKS:
+        parts *= 2
+    return max(1, min(parts, m // (4 * ROWS)))
 
 
 def parts_of(m: int, k: int, n: int, matrices: int) -> Pair:

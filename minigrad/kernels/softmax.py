@@ -8,6 +8,7 @@ and the loops treat many neighbouring distributions at once.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def apply_along(run: Kernel, dim: int, *inputs: Array) -> Array:
 # ---- a row ---------------------------------------------------------------------------------------
 
 @inline
-def largest(x: Float1, lanes: Float1) -> float:
+def largest(x: Float1, lanes: Float1) -> Any:
     """The largest x, not counting NaN. LANES values side by side are compared at once."""
     whole = x.shape[0] // LANES * LANES
     best = x.dtype.type(-np.inf)
@@ -78,7 +79,7 @@ def largest(x: Float1, lanes: Float1) -> float:
 
 
 @inline_sum
-def row_sum(x: Float1) -> float:
+def row_sum(x: Float1) -> Any:
     """Σ x."""
     result = x.dtype.type(0)
     for i in range(x.shape[0]):
@@ -87,7 +88,7 @@ def row_sum(x: Float1) -> float:
 
 
 @inline_sum
-def row_product(x: Float1, y: Float1) -> float:
+def row_product(x: Float1, y: Float1) -> Any:
     """Σ x·y."""
     result = x.dtype.type(0)
     for i in range(x.shape[0]):
@@ -96,7 +97,7 @@ def row_product(x: Float1, y: Float1) -> float:
 
 
 @inline_sum
-def exp_sum(x: Float1, shift: float) -> float:
+def exp_sum(x: Float1, shift: float) -> Any:
     """Σ e^(x - shift)."""
     result = x.dtype.type(0)
     for i in range(x.shape[0]):
@@ -154,20 +155,20 @@ def softmax(x: Float3, y: Float3) -> None:
         for block in prange(outer * tiles):
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
-            m, s = np.empty((2, stop - start), x.dtype)
-            largest_of_each(x[o], start, stop, m)
-            s[:] = 0
+            peaks, sums = np.empty((2, stop - start), x.dtype)
+            largest_of_each(x[o], start, stop, peaks)
+            sums[:] = 0
             for j in range(n):
                 source, target = x[o, j, start:stop], y[o, j, start:stop]
                 for i in range(stop - start):
-                    target[i] = fast_exp(source[i] - m[i])
-                    s[i] += target[i]
+                    target[i] = fast_exp(source[i] - peaks[i])
+                    sums[i] += target[i]
             for i in range(stop - start):
-                s[i] = one / s[i]
+                sums[i] = one / sums[i]
             for j in range(n):
                 target = y[o, j, start:stop]
                 for i in range(stop - start):
-                    target[i] *= s[i]
+                    target[i] *= sums[i]
 
 
 def softmax_grad_numpy(y: Float3, g: Float3, dx: Float3) -> None:
@@ -193,16 +194,16 @@ def softmax_grad(y: Float3, g: Float3, dx: Float3) -> None:
         for block in prange(outer * tiles):
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
-            s = np.zeros(stop - start, y.dtype)
+            sums = np.zeros(stop - start, y.dtype)
             for j in range(n):
                 value, slope = y[o, j, start:stop], g[o, j, start:stop]
                 for i in range(stop - start):
-                    s[i] += value[i] * slope[i]
+                    sums[i] += value[i] * slope[i]
             for j in range(n):
                 value, slope, target = (y[o, j, start:stop], g[o, j, start:stop],
                                         dx[o, j, start:stop])
                 for i in range(stop - start):
-                    target[i] = value[i] * (slope[i] - s[i])
+                    target[i] = value[i] * (slope[i] - sums[i])
 
 
 # ---- its logarithm -------------------------------------------------------------------------------
@@ -233,19 +234,19 @@ def log_softmax(x: Float3, y: Float3) -> None:
         for block in prange(outer * tiles):
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
-            m, s = np.empty((2, stop - start), x.dtype)
-            largest_of_each(x[o], start, stop, m)
-            s[:] = 0
+            peaks, sums = np.empty((2, stop - start), x.dtype)
+            largest_of_each(x[o], start, stop, peaks)
+            sums[:] = 0
             for j in range(n):
                 source = x[o, j, start:stop]
                 for i in range(stop - start):
-                    s[i] += fast_exp(source[i] - m[i])
+                    sums[i] += fast_exp(source[i] - peaks[i])
             for i in range(stop - start):
-                s[i] = np.log(s[i])
+                sums[i] = np.log(sums[i])
             for j in range(n):
                 source, target = x[o, j, start:stop], y[o, j, start:stop]
                 for i in range(stop - start):
-                    target[i] = source[i] - m[i] - s[i]
+                    target[i] = source[i] - peaks[i] - sums[i]
 
 
 def log_softmax_grad_numpy(y: Float3, g: Float3, dx: Float3) -> None:
@@ -271,16 +272,16 @@ def log_softmax_grad(y: Float3, g: Float3, dx: Float3) -> None:
         for block in prange(outer * tiles):
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
-            s = np.zeros(stop - start, y.dtype)
+            sums = np.zeros(stop - start, y.dtype)
             for j in range(n):
                 slope = g[o, j, start:stop]
                 for i in range(stop - start):
-                    s[i] += slope[i]
+                    sums[i] += slope[i]
             for j in range(n):
                 value, slope, target = (y[o, j, start:stop], g[o, j, start:stop],
                                         dx[o, j, start:stop])
                 for i in range(stop - start):
-                    target[i] = slope[i] - fast_exp(value[i]) * s[i]
+                    target[i] = slope[i] - fast_exp(value[i]) * sums[i]
 
 
 # ---- cross-entropy -------------------------------------------------------------------------------
@@ -316,18 +317,18 @@ def cross_entropy(x: Float3, target: Int2, weight: Float2, normalizer: Float2, l
         for block in prange(outer * tiles):
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
-            m, s = np.empty((2, stop - start), x.dtype)
-            largest_of_each(x[o], start, stop, m)
-            s[:] = 0
+            peaks, sums = np.empty((2, stop - start), x.dtype)
+            largest_of_each(x[o], start, stop, peaks)
+            sums[:] = 0
             for j in range(n):
                 source = x[o, j, start:stop]
                 for i in range(stop - start):
-                    s[i] += fast_exp(source[i] - m[i])
+                    sums[i] += fast_exp(source[i] - peaks[i])
             for i in range(stop - start):
-                t, s[i] = target[o, start + i], np.log(s[i])
-                normalizer[o, start + i] = m[i] + s[i]
+                t, sums[i] = target[o, start + i], np.log(sums[i])
+                normalizer[o, start + i] = peaks[i] + sums[i]
                 loss[o, start + i] = zero if t < 0 else (
-                    (m[i] - x[o, max(t, 0), start + i] + s[i]) * weight[o, start + i])
+                    (peaks[i] - x[o, max(t, 0), start + i] + sums[i]) * weight[o, start + i])
 
 
 def cross_entropy_grad_numpy(x: Float3, target: Int2, share: Float2, normalizer: Float2,

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import DTypeLike
 
 from minigrad.autograd import Recorded, as_tensor, op
-from minigrad.kernels import activation as kernels, elementwise, softmax as rows
+from minigrad.kernels import (
+    activation as kernels,
+    dropout,
+    elementwise,
+    empty_in_order,
+    flat,
+    softmax as rows,
+)
 from minigrad.kernels.elementwise import apply
 from minigrad.kernels.softmax import apply_along
 from minigrad.ops.arguments import (
@@ -85,7 +92,7 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
 # ---- smooth ones ---------------------------------------------------------------------------------
 
 #
-# The gradient of each is an op, dx = g · y'(x), with two gradients of its own: by g it is
+# The gradient of each is an op, dx = g · y'(x). It has two gradients of its own: by g it is
 # c · y'(x), the same op of c, and by x it is c · g · y''(x).
 
 @float_op
@@ -233,7 +240,8 @@ def _silu_grad(g: Tensor, x: Tensor) -> Recorded:
 
 def _times_sigmoid_curvature(x: Tensor, s: Tensor, z1: Any, z2: Any) -> Tensor:
     """y'' of y = x·σ(z(x)), which is σ·(1 - σ)·(2z' + x·((1 - 2σ)·z'² + z'')), from s = σ(z)"""
-    return s * (1 - s) * (x * ((1 - s * 2) * z1 * z1 + z2) + z1 * 2)
+    bend: Tensor = x * ((1 - s * 2) * z1 * z1 + z2) + z1 * 2
+    return s * (1 - s) * bend
 
 
 # ---- softmax: a distribution along a dim ---------------------------------------------------------
@@ -270,3 +278,18 @@ def _log_softmax_grad(g: Tensor, y: Tensor, *, axis: int) -> Recorded:
     return (apply_along(rows.log_softmax_grad, axis, y.data, g.data),
             lambda c: c - (c * y.exp()).sum(axis, keepdim=True),
             lambda c: -c * y.exp() * g.sum(axis, keepdim=True))
+
+
+# ---- dropout -------------------------------------------------------------------------------------
+
+@op
+def dropped(x: Tensor, *, p: float, words: Any, order: tuple[int, ...]) -> Recorded:
+    """y = x / (1 - p) or, with probability p, 0; linear in x, and so its own gradient
+
+    words: two random numbers. A hash of them and of a value's place says whether it is kept; places
+    are counted with the dims in this order, best that of x in memory.
+    """
+    require_float("dropout", x)
+    y = empty_in_order(x.shape, x.dtype, order)
+    dropout.dropout(flat(x.data, order), np.asarray(words, np.int64), p, flat(y, order))
+    return y, lambda g: dropped(g, p=p, words=words, order=order)

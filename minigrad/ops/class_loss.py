@@ -144,8 +144,8 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Non
     if x.ndim == 0:
         raise ValueError(f"{name}: x must be (C,), (N, C) or (N, C, d1, …); got ()")
     if t.dtype.kind != "f" and label_smoothing == 0 and x.numel():
-        batch, classes, each, total = _choice(name, x, t, weight, ignore_index, reduction)
-        loss = _cross_entropy(batch, target=classes, each=each, total=total)
+        batch, chosen, each, total = _choice(name, x, t, weight, ignore_index, reduction)
+        loss = _cross_entropy(batch, target=chosen, each=each, total=total)
         return loss if total is not None or x.ndim > 1 else loss.reshape(t.shape)
     log_p = x.log_softmax(1 if x.ndim > 1 else 0)
     if t.dtype.kind == "f":

@@ -13,6 +13,7 @@ import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
+from minigrad.kernels import empty, scatter as kernels
 from minigrad.ops.arguments import (
     normalize_dim,
     require_broadcast,
@@ -169,6 +170,13 @@ def _getitem(x: Tensor, *, key: tuple[Any, ...]) -> Recorded:
 @op
 def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded:
     """Zeros of `shape`, to which x is added at [key], again for each time key names a place"""
+    rows, *others = key or (None,)
+    if isinstance(rows, np.ndarray) and rows.dtype.kind == "i" and shape[0] and x.numel() \
+            and all(k is ... or (type(k) is slice and k == slice(None)) for k in others):
+        y = empty(shape, x.dtype)
+        places = np.where(rows < 0, rows + shape[0], rows).astype(np.int64, copy=False).reshape(-1)
+        kernels.scatter_rows(x.data.reshape(len(places), -1), places, y.reshape(shape[0], -1))
+        return y, lambda g: _getitem(g, key=key)
     y = np.zeros(shape, x.dtype)
     if any(isinstance(k, np.ndarray) and k.dtype != np.bool_ for k in key):
         np.add.at(y, key, x.data)

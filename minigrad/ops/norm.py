@@ -14,7 +14,7 @@ import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op, together
-from minigrad.kernels import batch_first, batch_last, empty, norm as kernels
+from minigrad.kernels import batch_first, batch_last, empty, group_norm as grouped, norm as kernels
 from minigrad.ops.arguments import require_bool, require_float, require_number, to_int, to_ints
 from minigrad.ops.linalg import matmul
 from minigrad.ops.pool import avg_pool2d
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
 
 
 # ---- the ops -------------------------------------------------------------------------------------
-
-@op
-def _standardize(x: Tensor, *, dims: tuple[int, ...], eps: float) -> Recorded:
-    """y = (x - mean) / √(variance + eps), each over dims."""
-    normal, _ = _standard(x.detach(), dims, eps)
-    return (normal.data.astype(x.dtype),
-            lambda g: _slope(g, *_standard(x, dims, eps), dims).to(x.dtype))
-
 
 def _standard(x: Tensor, dims: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor]:
     """x̂ = (x - mean) / √(variance + eps), and 1 / √(variance + eps), in float64."""
@@ -72,7 +64,7 @@ def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, 
         """dx, dw and db"""
         if autograd.is_grad_enabled():
             return recorded(g)
-        sums, dx = np.empty((2, channels), x.dtype), empty(planes.shape, x.dtype)
+        sums, dx = empty((2, channels), x.dtype), empty(planes.shape, x.dtype)
         kernels.batch_norm_grad(_rows(batch_last(g.data)), _rows(planes), scale, eps, training,
                                 statistics, sums, _rows(dx))
         return tuple(map(autograd.Tensor, (batch_first(dx), *sums)))
@@ -90,6 +82,82 @@ def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, 
         return tuple(t.to(x.dtype) for t in (dx, (g * normal).sum(dims), g.sum(dims)))
 
     return batch_first(y), *together(gradients, 3)
+
+
+@op
+def _layer_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *,
+                count: int, eps: float) -> Recorded:
+    """y = (x - mean) / √(var + eps) · w + b over the last `count` dims
+
+    vjp: dx = (g·w - mean(g·w) - x̂·mean(g·w·x̂))/σ;  dw = Σ g·x̂,  db = Σ g
+    """
+    over, dims = x.shape[x.ndim - count:], tuple(range(x.ndim - count, x.ndim))
+    n = math.prod(over)
+    rows = x.data.reshape(-1, n)
+    scale = np.ones(n, x.dtype) if w is None else w.data.reshape(-1)
+    shift = np.zeros(n, x.dtype) if b is None else b.data.reshape(-1)
+    statistics, y = empty((2, len(rows)), np.float64), empty(rows.shape, x.dtype)
+    grouped.layer_norm(rows, scale, shift, eps, statistics, y)
+
+    def gradients(g: Tensor) -> tuple[Tensor, ...]:
+        """dx, dw and db"""
+        if autograd.is_grad_enabled():
+            slope = g if w is None else g * w
+            normal, inverse = _standard(x, dims, eps)
+            by_weight, by_bias = (autograd.unbroadcast(t, over) for t in (g * normal, g))
+            return tuple(t.to(x.dtype) for t in (_slope(slope, normal, inverse, dims), by_weight,
+                                                 by_bias))
+        # as many partial sums of dw and db as there are blocks of rows, at most 16
+        partials = empty((min(16, max(1, rows.size // 2**12)), 2, n), np.float64)
+        dx = empty(rows.shape, x.dtype)
+        grouped.layer_norm_grad(g.data.reshape(-1, n), rows, scale, statistics, partials, dx)
+        sums = np.add.reduce(partials, 0).astype(x.dtype)
+        return tuple(map(autograd.Tensor, (dx.reshape(x.shape), *(s.reshape(over) for s in sums))))
+
+    return y.reshape(x.shape), *together(gradients, 3)
+
+
+@op
+def _group_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, groups: int,
+                eps: float) -> Recorded:
+    """y = (x - mean) / √(var + eps) · w + b, with mean and var of each group of an item's channels
+
+    vjp: dx = (g·w - mean(g·w) - x̂·mean(g·w·x̂))/σ;  dw = Σ g·x̂,  db = Σ g
+    """
+    items, channels = x.shape[:2]
+    size = math.prod(x.shape[2:])
+    images_last = not x.data.flags.c_contiguous and items > 1
+
+    def sets(values: Array) -> Array:
+        """(S, V, I), as the kernels want it"""
+        planes = batch_last(values) if images_last else values
+        return planes.reshape((groups, -1, items) if images_last else (items * groups, -1, 1))
+
+    def as_x(y: Array) -> Array:
+        return batch_first(y.reshape(*x.shape[1:], items)) if images_last else y.reshape(x.shape)
+
+    values = sets(x.data)
+    scale = np.ones(channels, x.dtype) if w is None else w.data
+    shift = np.zeros(channels, x.dtype) if b is None else b.data
+    statistics = empty((2, len(values), values.shape[2]), np.float64)
+    y = empty(values.shape, x.dtype)
+    grouped.group_norm(values, scale, shift, groups, size, eps, statistics, y)
+
+    def gradients(g: Tensor) -> tuple[Tensor, ...]:
+        """dx, dw and db"""
+        if autograd.is_grad_enabled():
+            shape, dims = (items, groups, -1), (0, *range(2, x.ndim))
+            normal, inverse = _standard(x.reshape(shape), (2,), eps)
+            slope = _slope(_affine(g, w, None).reshape(shape), normal, inverse, (2,))
+            by_weight = (g * normal.reshape(x.shape)).sum(dims)
+            return tuple(t.to(x.dtype) for t in (slope.reshape(x.shape), by_weight, g.sum(dims)))
+        sums = empty((2, len(values), channels // groups, values.shape[2]), np.float64)
+        dx = empty(values.shape, x.dtype)
+        grouped.group_norm_grad(sets(g.data), values, scale, groups, size, statistics, sums, dx)
+        sums = sums.reshape(2, -1, channels, values.shape[2]).sum((1, 3)).astype(x.dtype)
+        return tuple(map(autograd.Tensor, (as_x(dx), *sums)))
+
+    return as_x(y), *together(gradients, 3)
 
 
 @op
@@ -202,7 +270,7 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
     weight, bias = _parameters(name, x, x.shape[1:2], weight=weight, bias=bias)
     if eps < 0 or (training and eps == 0):
         raise ValueError(f"{name}: eps must be positive, in evaluation at least 0; got {eps}")
-    statistics = np.empty((2, x.shape[1]))
+    statistics = empty((2, x.shape[1]), np.float64)
     if not training:
         assert mean is not None
         assert var is not None
@@ -229,9 +297,10 @@ def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None,
     if not shape or x.shape[-len(shape):] != shape:
         raise RuntimeError(f"{name}: x must end in normalized_shape {shape}; got x {x.shape}")
     weight, bias = _parameters(name, x, shape, weight=weight, bias=bias)
-    y = _standardize(x, dims=tuple(range(x.ndim - len(shape), x.ndim)), eps=eps)
-    y = y if weight is None else y * weight
-    return y if bias is None else y + bias
+    if x.numel() == 0:
+        y = x.clone() if weight is None else x * weight
+        return y if bias is None else y + bias
+    return _layer_norm(x, weight, bias, count=len(shape), eps=float(eps))
 
 
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None,
@@ -251,8 +320,9 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     if x.numel() == num_groups:
         raise ValueError(f"{name}: needs more than one value a group; got x {x.shape}")
     weight, bias = _parameters(name, x, x.shape[1:2], weight=weight, bias=bias)
-    groups = x.reshape(x.shape[0], num_groups, math.prod(x.shape[1:]) // num_groups)
-    return _affine(_standardize(groups, dims=(2,), eps=eps).reshape(x.shape), weight, bias)
+    if x.numel() == 0:
+        return _affine(x.clone(), weight, bias)
+    return _group_norm(x, weight, bias, groups=num_groups, eps=float(eps))
 
 
 def instance_norm(input: Any, running_mean: Tensor | None = None,
@@ -279,9 +349,10 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
     if x.numel() == 0:
         return _nothing(x, weight, bias)
     dims = tuple(range(2, x.ndim))
-    _move(mean, x.detach().mean(dims).mean(0), momentum)
-    _move(var, x.detach().var(dims).mean(0), momentum)
-    return _affine(_standardize(x, dims=dims, eps=eps), weight, bias)
+    if mean is not None:
+        _move(mean, x.detach().mean(dims).mean(0), momentum)
+        _move(var, x.detach().var(dims).mean(0), momentum)
+    return _group_norm(x, weight, bias, groups=x.shape[1], eps=float(eps))
 
 
 # ---- what they share -----------------------------------------------------------------------------

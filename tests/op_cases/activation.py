@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
 
+from minigrad.kernels import dropout
 from minigrad.ops import activation as ops
 from op_cases.case import Call, Error, OpCase, example, unary
 from op_cases.reduce import dtypes, integers, out_of_range, over_dim, typed, whole
@@ -53,6 +54,14 @@ def exponential(op, reference) -> OpCase:
                                     over_dim(whole, keepdim=False, dtype=dtypes("float64"))))
 
 
+def dropped(x, *, p, words, order):
+    """x times what the NumPy twin of the kernel makes of ones."""
+    factor = np.empty(x.numel())
+    dropout.dropout.twin(np.ones(x.numel()), np.array(words), p, factor)
+    factor = factor.reshape([x.shape[d] for d in order]).transpose(np.argsort(order))
+    return x * torch.tensor(factor.copy()).to(x.dtype)
+
+
 CASES = [
     activation("relu", domains.nonzero, takes_integers=True,
                errors=(Error(Call(BOOLS), RuntimeError, "relu: needs numbers; got bool"),)),
@@ -62,6 +71,7 @@ CASES = [
     activation("elu", domains.nonzero, infinite, takes=("alpha",), examples=(Call(X, alpha=-0.5),),
                alpha=st.sampled_from([1.0, 0.5, -1.0, 2])),
     activation("gelu", approximate=st.sampled_from(["none", "tanh"]),
+               examples=(Call(X, approximate="tanh"),),
                errors=(Error(Call(X, approximate="fast"), RuntimeError,
                              "gelu: approximate must be 'none' or 'tanh'; got 'fast'"),
                        Error(Call(X, approximate=True), RuntimeError, "got True"))),
@@ -84,4 +94,11 @@ CASES = [
     activation("tanh", takes_integers=True),
     exponential(ops.softmax, torch.softmax),
     exponential(ops.log_softmax, torch.log_softmax),
+    OpCase(ops.dropped, dropped,
+           unary(domains.real, st.just((3, 4)), p=st.sampled_from([0.1, 0.5]),
+                 words=st.sampled_from([(1, 2), (2**32 - 1, 7)]),
+                 order=st.sampled_from([(0, 1), (1, 0)])),
+           (example(1, domains.real, (2, 3, 4), p=0.4, words=(3, 5), order=(1, 2, 0)),),
+           (Error(Call(INTEGERS, p=0.5, words=(1, 2), order=(0,)), RuntimeError,
+                  "dropout: needs floating point input.* got int64"),), floats_only=True),
 ]

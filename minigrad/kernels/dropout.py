@@ -1,0 +1,46 @@
+"""Dropout: random numbers, mask and product in one pass.
+
+Whether a value is kept is a hash of its position and of two random words, so that every thread can
+compute it for any value, and the backward pass need not store a mask. The hash is the end of
+MurmurHash3 (Appleby), taken twice: each bit of its input changes each bit of its result with
+probability ½.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.kernels import SMALL, Float1, Int1, inline, kernel, prange
+
+
+@inline
+def mixed(h: Any) -> Any:
+    """The bits of a 32-bit number, mixed."""
+    h = np.uint32(h ^ (h >> np.uint32(16)))
+    h = np.uint32(h * np.uint32(0x85ebca6b))
+    h = np.uint32(h ^ (h >> np.uint32(13)))
+    h = np.uint32(h * np.uint32(0xc2b2ae35))
+    return np.uint32(h ^ (h >> np.uint32(16)))
+
+
+def dropout_numpy(x: Float1, words: Int1, p: float, y: Float1) -> None:
+    """y = x / (1 - p) where the hash is at least p·2³², and 0 elsewhere."""
+    h = np.arange(len(x), dtype=np.uint32) ^ np.uint32(words[0])
+    for word in (words[1], 0):
+        h = h ^ (h >> np.uint32(16))
+        h = h * np.uint32(0x85ebca6b)
+        h = h ^ (h >> np.uint32(13))
+        h = h * np.uint32(0xc2b2ae35)
+        h = (h ^ (h >> np.uint32(16))) ^ np.uint32(word)
+    y[:] = x * np.where(h >= np.uint32(p * 2**32), x.dtype.type(1 / (1 - p)), x.dtype.type(0))
+
+
+@kernel(dropout_numpy, writes=("y",), small=SMALL)
+def dropout(x: Float1, words: Int1, p: float, y: Float1) -> None:
+    scale, zero = x.dtype.type(1 / (1 - p)), x.dtype.type(0)
+    first, second, limit = np.uint32(words[0]), np.uint32(words[1]), np.uint32(p * 2**32)
+    for i in prange(x.shape[0]):
+        h = mixed(np.uint32(mixed(np.uint32(np.uint32(i) ^ first)) ^ second))
+        y[i] = x[i] * (scale if h >= limit else zero)
