@@ -44,35 +44,21 @@ def threads(draw: Any) -> int:
     return draw(st.integers(1, 3))
 
 
-def in_lines(rng: Any, draw: Any, plan: Any, x: Any, y: Any) -> tuple[Any, ...]:
-    """From the plan on, the arguments of a kernel that writes an output like y."""
-    at_once, dtype = draw(st.sampled_from([1, 4, 8])), x.dtype
-    scratch = junk(plan.scratch(len(x), len(y), x.shape[3]), dtype)
-    return *plan, at_once, threads(draw), scratch, junk(y.shape, dtype)
-
-
 def conv(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    c = convolution(rng, draw, dtype)
-    plan, geometry = output_plan(c["geometry"], *c["sizes"]), c["geometry"]
-    b = real(rng, draw(st.sampled_from([0, len(c["w"])])), dtype)
-    return (c["x"], c["w"], b, geometry.sizes,
-            *in_lines(rng, draw, plan, c["x"], c["g"]))
-
-
-def conv_input_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    c = convolution(rng, draw, dtype, least_padding=0)
-    plan, geometry = input_grad_plan(c["geometry"], *c["sizes"]), c["geometry"]
-    b = real(rng, draw(st.sampled_from([0, len(c["x"])])), dtype)
-    return (c["g"], c["w"], b, geometry.sizes,
-            *in_lines(rng, draw, plan, c["g"], c["x"]))
+    transposed = draw(st.booleans())
+    c = convolution(rng, draw, dtype, least_padding=-1 + transposed)
+    x, y = (c["g"], c["x"]) if transposed else (c["x"], c["g"])
+    plan = (input_grad_plan if transposed else output_plan)(c["geometry"], *c["sizes"])
+    b = real(rng, draw(st.sampled_from([0, len(y)])), dtype)
+    scratch, at_once = junk(plan.scratch, dtype), draw(st.sampled_from([1, 4, 8]))
+    return x, c["w"], b, *plan[:3], at_once, threads(draw), scratch, junk(y.shape, dtype)
 
 
 def conv_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     c = convolution(rng, draw, dtype)
     x, plan = c["x"], output_plan(c["geometry"], *c["sizes"], True)
-    scratch = junk(plan.scratch(len(x), 0, x.shape[3]), dtype)
-    return (x, c["g"], c["geometry"].sizes, *plan, draw(st.sampled_from([(4, 6), (1, 12)])),
-            threads(draw), scratch, junk(c["w"].shape, dtype))
+    return (x, c["g"], *plan[:3], draw(st.sampled_from([(4, 6), (1, 12)])), threads(draw),
+            junk(plan.scratch, dtype), junk(c["w"].shape, dtype))
 
 
 def tiled(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
@@ -283,8 +269,7 @@ def arithmetic(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
-    conv, conv_weight_grad, conv_input_grad, winograd,
-    winograd_weight_grad, matmul, product_by_panels,
+    conv, conv_weight_grad, winograd, winograd_weight_grad, matmul, product_by_panels,
     max_pool, max_pool_grad, gather, avg_pool, avg_pool_grad, channel_sums, batch_norm,
     batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, relu_grad, arithmetic)}
 ARGUMENTS |= dict.fromkeys(("erf", "exp", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu"), of_one)

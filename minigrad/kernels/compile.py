@@ -46,6 +46,7 @@ Index4 = Annotated[Array, 4, np.int32]
 FLOATS: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 SMALL = 2**14               # with fewer values, one thread is done before others are awake
 TWINS_ONLY = os.environ.get("MINIGRAD_KERNELS") == "numpy"
+TAUGHT = {teach.__module__ for teach in (teach_gemm, teach_tile, teach_vectors)}
 FUSED = {"contract"}        # lets a·b + c be one instruction
 COMPILING = "compiling kernels, once on this machine; the first calls take some seconds"
 
@@ -117,8 +118,6 @@ class Kernel:
             if parallel not in self._runs:
                 numba = load_numba()
                 files = _with_functions_compiled(numba, self.loop.__globals__)
-                if self.multiplies:
-                    files.add(teach_gemm.__globals__["__file__"])
                 run = _jit(numba, self.loop, files, parallel, self.fastmath)
                 if any(self.strided) and hasattr(run, "compile"):
                     # else Numba would compile anew for arrays that happen to be contiguous
@@ -237,12 +236,15 @@ def thread_count() -> int:
 
 def _with_functions_compiled(numba: Any, names: dict[str, Any]) -> set[str]:
     """Prepare the names that a kernel's module uses: prange is Numba's, and marked functions are
-    compiled. Returns the files in which those are, theirs included."""
+    compiled. Returns the files on which its machine code depends: its own, and those of marked
+    functions and of functions for which Numba is taught what to compile."""
     files = {names["__file__"]}
     for name, value in list(names.items()):
         function = getattr(value, "py_func", value)
         if value is range:
             names[name] = numba.prange
+        elif type(function) is FunctionType and function.__module__ in TAUGHT:
+            files.add(function.__globals__["__file__"])
         elif type(function) is FunctionType and function in _inlined:
             if function.__globals__ is not names:
                 files |= _with_functions_compiled(numba, function.__globals__)

@@ -11,10 +11,10 @@ added up (vectors.py). A thread computes one tile after another. All tiles at th
 read the same x, so they are computed one after the other, while it is in cache.
 
 All arrays lie batch last: x (C, H, W, N), y and g (O, OH, OW, N), so lines are long. `sizes` are
-(SH, SW, DH, DW, PH, PW, groups); `pads`, `taps`, `phases` and `steps` are those of a Plan.
-`at_once`: the channels, or channels and taps, of a tile. `scratch` has room for what `parts_of`
-names. Every value is the sum of the same terms
-in the same order, whichever thread computes it.
+(SH, SW, DH, DW, PH, PW, groups); `numbers`, `taps` and `phases` are those of a Plan, and `numbers`
+holds `sizes`, `pads` and `steps`. `at_once`: the channels, or channels and taps, of a tile.
+`scratch` has room for what `parts_of` names. Every value is the sum of the same terms in the same
+order, whichever thread computes it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from minigrad.kernels import (
     kernel,
     prange,
 )
-from minigrad.kernels.conv_plan import Pads, Sizes, Steps
+from minigrad.kernels.conv_plan import TRANSPOSED, Sizes
 from minigrad.kernels.vectors import products_1, products_4, sums_1, sums_4, sums_8
 
 CHUNK = 2048                # positions whose products are added up in registers
@@ -80,7 +80,7 @@ def fold_places(values: Callable[[int, int], Array], kernel: Pair, sizes: Sizes,
 # ---- the parts of the loops ----------------------------------------------------------------------
 
 @inline
-def parts_of(scratch: Float1, shape: tuple[int, int, int, int], outs: int, pads: Pads, steps: Steps
+def parts_of(scratch: Float1, shape: tuple[int, int, int, int], outs: int, pads: Int1, steps: Int1
              ) -> tuple[Array, Array]:
     """Room for the padded channels of an input of this shape, if there are any, and for the lines
     of each output channel that are moved afterwards, if there are any."""
@@ -92,10 +92,10 @@ def parts_of(scratch: Float1, shape: tuple[int, int, int, int], outs: int, pads:
 
 
 @inline
-def pad_channel(x: Float3, pads: Pads, room: Float1) -> None:
+def pad_channel(x: Float3, pads: Int1, room: Float1) -> None:
     """room (height, split, width, N) = x (H, W, N) with zeros around it; see conv_plan.Plan."""
     in_height, in_width, images = x.shape
-    top, left, height, width, split = pads
+    top, left, height, width, split = pads[0], pads[1], pads[2], pads[3], pads[4]
     line, before, flat = width * images, min(left, width) * images, x.reshape(-1)
     for h in range(height):
         inside = h >= top and h - top < in_height
@@ -121,7 +121,7 @@ def pad_channel(x: Float3, pads: Pads, room: Float1) -> None:
 
 
 @inline
-def next_vectors(starts: Int2, at: Int1, phase: Int1, steps: Steps, lanes: int) -> None:
+def next_vectors(starts: Int2, at: Int1, phase: Int1, steps: Int1, lanes: int) -> None:
     """Fill `starts` with the vectors from row at[0], segment at[1], value at[2] on, and move `at`.
     """
     rows, segments, length, to, to_row = phase[2], phase[3], phase[4], phase[5], phase[6]
@@ -141,7 +141,7 @@ def next_vectors(starts: Int2, at: Int1, phase: Int1, steps: Steps, lanes: int) 
 
 @inline
 def add_up(thread: int, threads: int, x: Float1, w: Float1, b: Float1, groups: int, outs: int,
-           at_once: int, taps: Int2, phases: Int2, steps: Steps, y: Float1) -> None:
+           at_once: int, taps: Int2, phases: Int2, steps: Int1, y: Float1) -> None:
     """A thread's share of the tiles of y, which has groups·outs channels; b may be empty."""
     blocks, plane = (outs + at_once - 1) // at_once, y.shape[0] // (groups * outs)
     lanes, at, apart = 64 // x.itemsize, np.empty(3, np.int64), steps[5]
@@ -174,7 +174,7 @@ def add_up(thread: int, threads: int, x: Float1, w: Float1, b: Float1, groups: i
 
 
 @inline
-def collect(lines: Float1, phases: Int2, steps: Steps, y: Float3) -> None:
+def collect(lines: Float1, phases: Int2, steps: Int1, y: Float3) -> None:
     """Move what was computed of a channel from `lines` to y (H, W, N)."""
     height, width, images = y.shape
     down, across = steps[6], steps[7]
@@ -196,70 +196,52 @@ def collect(lines: Float1, phases: Int2, steps: Steps, y: Float3) -> None:
 
 # ---- the kernels ---------------------------------------------------------------------------------
 
-def conv_numpy(x: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: Int2, phases: Int2,
-               steps: Steps, at_once: int, threads: int, scratch: Float1, y: Float4) -> None:
+def conv_numpy(x: Float4, w: Float4, b: Float1, numbers: Int1, taps: Int2, phases: Int2,
+               at_once: int, threads: int, scratch: Float1, y: Float4) -> None:
     """y[o, oh, ow, n] = b[o] + Σ_cij w[o, c, i, j] · x[c, oh·SH + i·DH - PH, ow·SW + j·DW - PW, n]
+
+    With the numbers of `input_grad_plan`, x is a gradient and y that of the input: for all
+    (o, oh, ow, i, j), starting from y[c] = b[c],
+
+    y[c, oh·SH + i·DH - PH, ow·SW + j·DW - PW, n] += w[o, c, i, j] · x[o, oh, ow, n]
     """
-    kernel, out_size, groups = w.shape[2:], y.shape[1:3], sizes[6]
-    by_group = w.reshape(groups, -1, *w.shape[1:])
-    y[:] = b[:, None, None, None] if len(b) else 0
-    for (i, j), seen in places(padded(x, kernel, sizes, out_size), kernel, sizes, out_size):
-        channels = seen.reshape(groups, w.shape[1], -1)
-        y += np.matmul(by_group[..., i, j], channels).reshape(y.shape)
+    *sizes, groups = numbers[:7].tolist()
+    kernel, by_group = w.shape[2:], w.reshape(groups, -1, *w.shape[1:])
+    if numbers[TRANSPOSED]:
+        turned, slopes = by_group.swapaxes(1, 2), x.reshape(groups, by_group.shape[1], -1)
+        fold_places(lambda i, j: np.matmul(turned[..., i, j], slopes).reshape(-1, *x.shape[1:]),
+                    kernel, sizes, x.shape[1:3], y)
+    else:
+        y[:], out_size = 0, y.shape[1:3]
+        for (i, j), seen in places(padded(x, kernel, sizes, out_size), kernel, sizes, out_size):
+            channels = seen.reshape(groups, w.shape[1], -1)
+            y += np.matmul(by_group[..., i, j], channels).reshape(y.shape)
+    if len(b):
+        y += b[:, None, None, None]
 
 
 @kernel(conv_numpy, writes=("y",), scratch=("scratch",))
-def conv(x: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: Int2, phases: Int2,
-         steps: Steps, at_once: int, threads: int, scratch: Float1, y: Float4) -> None:
+def conv(x: Float4, w: Float4, b: Float1, numbers: Int1, taps: Int2, phases: Int2, at_once: int,
+         threads: int, scratch: Float1, y: Float4) -> None:
+    groups, pads, steps = numbers[6], numbers[7:12], numbers[12:]
     room, lines = parts_of(scratch, x.shape, y.shape[0], pads, steps)
-    for c in prange(room.shape[0]):
-        pad_channel(x[c], pads, room[c])
+    if room.shape[0] > 0:
+        for c in prange(room.shape[0]):
+            pad_channel(x[c], pads, room[c])
     source = room.reshape(-1) if room.shape[0] > 0 else x.reshape(-1)
     target, outs = lines.reshape(-1) if lines.shape[0] > 0 else y.reshape(-1), y.shape[0]
     for thread in prange(threads):
-        add_up(thread, threads, source, w.reshape(-1), b, sizes[6], outs // sizes[6],
-               at_once, taps, phases, steps, target)
-    for o in prange(lines.shape[0]):
-        collect(lines[o], phases, steps, y[o])
+        add_up(thread, threads, source, w.reshape(-1), b, groups, outs // groups, at_once,
+               taps, phases, steps, target)
+    if lines.shape[0] > 0:
+        for o in prange(lines.shape[0]):
+            collect(lines[o], phases, steps, y[o])
 
 
-def conv_input_grad_numpy(g: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: Int2,
-                          phases: Int2, steps: Steps, at_once: int, threads: int, scratch: Float1,
-                          dx: Float4) -> None:
-    """dx[c, oh·SH + i·DH - PH, ow·SW + j·DW - PW, n] += Σ_o w[o, c, i, j] · g[o, oh, ow, n]
-
-    for all (oh, ow, i, j), starting from dx[c] = b[c].
-    """
-    groups = sizes[6]
-    turned = w.reshape(groups, len(w) // groups, *w.shape[1:]).swapaxes(1, 2)
-    values = g.reshape(groups, len(g) // groups, -1)
-    fold_places(lambda i, j: np.matmul(turned[..., i, j], values).reshape(-1, *g.shape[1:]),
-                w.shape[2:], sizes, g.shape[1:3], dx)
-    if len(b):
-        dx += b[:, None, None, None]
-
-
-@kernel(conv_input_grad_numpy, writes=("dx",), scratch=("scratch",))
-def conv_input_grad(g: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: Int2,
-                    phases: Int2, steps: Steps, at_once: int, threads: int, scratch: Float1,
-                    dx: Float4) -> None:
-    room, lines = parts_of(scratch, g.shape, dx.shape[0], pads, steps)
-    for c in prange(room.shape[0]):
-        pad_channel(g[c], pads, room[c])
-    source = room.reshape(-1) if room.shape[0] > 0 else g.reshape(-1)
-    target, outs = lines.reshape(-1) if lines.shape[0] > 0 else dx.reshape(-1), dx.shape[0]
-    for thread in prange(threads):
-        add_up(thread, threads, source, w.reshape(-1), b, sizes[6], outs // sizes[6],
-               at_once, taps, phases, steps, target)
-    for c in prange(lines.shape[0]):
-        collect(lines[c], phases, steps, dx[c])
-
-
-def conv_weight_grad_numpy(x: Float4, g: Float4, sizes: Sizes, pads: Pads, taps: Int2, phases: Int2,
-                           steps: Steps, at_once: Pair, threads: int, scratch: Float1, dw: Float4
-                           ) -> None:
+def conv_weight_grad_numpy(x: Float4, g: Float4, numbers: Int1, taps: Int2, phases: Int2,
+                           at_once: Pair, threads: int, scratch: Float1, dw: Float4) -> None:
     """dw[o, c, i, j] = Σ_hwn g[o, h, w, n] · x[c, h·SH + i·DH - PH, w·SW + j·DW - PW, n]"""
-    kernel, out_size, groups = dw.shape[2:], g.shape[1:3], sizes[6]
+    kernel, out_size, (*sizes, groups) = dw.shape[2:], g.shape[1:3], numbers[:7].tolist()
     outs = len(g) // groups
     by_group, sums = g.reshape(groups, outs, -1), dw.reshape(groups, outs, *dw.shape[1:])
     for (i, j), seen in places(padded(x, kernel, sizes, out_size), kernel, sizes, out_size):
@@ -268,12 +250,12 @@ def conv_weight_grad_numpy(x: Float4, g: Float4, sizes: Sizes, pads: Pads, taps:
 
 
 @kernel(conv_weight_grad_numpy, writes=("dw",), scratch=("scratch",))
-def conv_weight_grad(x: Float4, g: Float4, sizes: Sizes, pads: Pads, taps: Int2, phases: Int2,
-                     steps: Steps, at_once: Pair, threads: int, scratch: Float1, dw: Float4
-                     ) -> None:
+def conv_weight_grad(x: Float4, g: Float4, numbers: Int1, taps: Int2, phases: Int2, at_once: Pair,
+                     threads: int, scratch: Float1, dw: Float4) -> None:
     # A thread owns tiles of dw. It adds to each, chunk after chunk of positions, while a chunk is
     # in its cache.
-    groups, outs = sizes[6], dw.shape[0] // sizes[6]
+    groups, pads, steps = numbers[6], numbers[7:12], numbers[12:]
+    outs = dw.shape[0] // groups
     room, _ = parts_of(scratch, x.shape, 0, pads, steps)
     for i in prange(max(room.shape[0], dw.shape[0])):
         if i < room.shape[0]:

@@ -21,6 +21,7 @@ results are moved to where they belong.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -30,10 +31,11 @@ import numpy as np
 from minigrad.kernels import Array, Pair
 
 LANES = 64                  # bytes of a vector
+NO_PADS = (0, 0, 0, 0, 1)
+TRANSPOSED = -1             # among the numbers of a Plan: whether it is for the input's gradient
 
-Sizes = tuple[int, int, int, int, int, int, int]
+Sizes = Sequence[int]
 Pads = tuple[int, int, int, int, int]
-Steps = tuple[int, int, int, int, int, int, int, int, int]
 
 
 class Geometry(NamedTuple):
@@ -66,28 +68,31 @@ class Geometry(NamedTuple):
 class Plan(NamedTuple):
     """How conv.py's loops read an input (channels, H, W, N) and write an output.
 
-    pads: (top, left, height, width, split) of a padded copy of the input, in which a channel is
-    (height, split, width, N), and column w of part s is column (w - left)·split + s of the input.
-    If height is 0, the input is read as it is.
+    numbers: `sizes` (7), `pads` (5) and `steps` (9), one after the other, and whether it is the
+    plan of a gradient of the input. A kernel takes one array in a fraction of the time that it
+    takes for so many arguments.
+
+        sizes   those of the Geometry
+        pads    (top, left, height, width, split) of a padded copy of the input, in which a channel
+                is (height, split, width, N), and column w of part s is column (w - left)·split + s
+                of the input. If height is 0, the input is read as it is.
+        steps   how far apart lie rows, segments and groups in the input, segments in the output,
+                and groups and output channels in w; and rows and columns of a phase in the output's
+                plane. The last one is the number of values of a channel that are first written to
+                another place, from where they are moved to the output; 0 if none.
+
     taps (2, T): where each tap starts in the channels of a group, and which value of w belongs to
     it: see `steps`.
     phases (P, 9): the first tap and the last plus 1; the number of rows, of segments in a row, and
     of values in a segment; in the output, where the first row starts, and how far apart rows lie;
     the first row and column of the output.
-    steps: how far apart lie rows, segments and groups in the input, segments in the output, and
-    groups and output channels in w; and rows and columns of a phase in the output's plane. The last
-    one is the number of values of a channel that are first written to another place, from where
-    they are moved to the output; 0 if none.
+    scratch: how many values of scratch memory the loops need.
     """
 
-    pads: Pads
+    numbers: Array
     taps: Array
     phases: Array
-    steps: Steps
-
-    def scratch(self, channels: int, outs: int, images: int) -> int:
-        """How many values of scratch memory the loops need; channels and outs of all groups."""
-        return channels * prod(self.pads[2:]) * images + outs * self.steps[-1]
+    scratch: int
 
 
 @lru_cache(maxsize=1024)
@@ -115,7 +120,9 @@ def output_plan(geometry: Geometry, channels: int, outs: int, images: int, items
     phase = [0, k, rows, columns, 0, 0, columns * images, 0, 0]
     phases, room = _lines([phase], images, itemsize, (row, segment, images), not weight_grad)
     steps = (row, segment, channels * plane * images, images, outs * k, k, 1, 1, room)
-    return Plan(pads if copied else (0, 0, 0, 0, 1), taps, phases, steps)
+    copy = copied * plane * images
+    return Plan(np.array([*geometry.sizes, *(pads if copied else NO_PADS), *steps, 0]), taps,
+                phases, geometry.groups * (channels * copy + outs * room))
 
 
 @lru_cache(maxsize=1024)
@@ -146,8 +153,10 @@ def input_grad_plan(geometry: Geometry, channels: int, outs: int, images: int, i
     lines, room = _lines(phases, images, itemsize, (row, images, sw * images), True)
     steps = (row, images, outs * plane * images, sw * images, outs * channels * kh * kw, kh * kw,
              sh, sw, room)
-    return Plan(pads if copied else (0, 0, 0, 0, 1),
-                np.array(taps, np.int64).reshape(-1, 2).T.copy(), lines, steps)
+    copy = copied * plane * images
+    return Plan(np.array([*geometry.sizes, *(pads if copied else NO_PADS), *steps, 1]),
+                np.array(taps, np.int64).reshape(-1, 2).T.copy(), lines,
+                geometry.groups * (outs * copy + channels * room))
 
 
 def _taps_of(first: int, kernel: int, stride: int, dilation: int, padding: int

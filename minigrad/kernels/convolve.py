@@ -1,6 +1,7 @@
 """Which kernel computes a convolution, with how much scratch memory.
 
-There are two: sums of shifted lines (conv.py) and Winograd's way (winograd.py).
+There are two: sums of shifted lines (conv.py) and Winograd's way (winograd.py). The functions of
+this file also take images of one row without its dim: (N, C, L) for (N, C, 1, L).
 """
 
 from __future__ import annotations
@@ -10,20 +11,8 @@ from math import prod
 import numpy as np
 
 from minigrad.kernels import Array, Pair as Pair, batch_first, batch_last, empty, norm, thread_count
-from minigrad.kernels.conv import (
-    conv,
-    conv_input_grad,
-    conv_weight_grad,
-    fold_places,
-    padded,
-    places,
-)
-from minigrad.kernels.conv_plan import (
-    Geometry as Geometry,
-    Sizes,
-    input_grad_plan,
-    output_plan,
-)
+from minigrad.kernels.conv import conv, conv_weight_grad, fold_places, padded, places
+from minigrad.kernels.conv_plan import Geometry as Geometry, Sizes, input_grad_plan, output_plan
 from minigrad.kernels.winograd import scratch_size, winograd, winograd_weight_grad
 
 CACHED_BYTES = 2**20        # of a block of tiles: a core's second-level cache holds about that
@@ -34,23 +23,22 @@ WINOGRAD_CHANNELS = 24      # and with fewer channels; this is for C·O / (C + O
 
 def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
     """x (N, C, H, W), w (O, C/groups, KH, KW), b (O,) → y (N, O, OH, OW)."""
-    x, images = batch_last(x), len(x)
+    ndim, images = x.ndim, len(x)
+    x, w = batch_last(_planes(x)), _planes(w)
     y = empty((len(w), *geometry.out_size, images), x.dtype)
     if _winograd_pays(x, len(w), geometry):
         in_tiles(x, w, b, geometry, y)
     elif y.size:
         in_lines(x, w, b, geometry, y)
-    return batch_first(y)
+    return _as_given(batch_first(y), ndim)
 
 
 def in_lines(x: Array, w: Array, b: Array | None, geometry: Geometry, y: Array) -> None:
     """y = conv2d(x, w, b) as a sum of shifted lines, for x and y batch last."""
     outs, images = len(w) // geometry.groups, x.shape[-1]
     plan = output_plan(geometry, w.shape[1], outs, images, x.itemsize)
-    at_once = _channels_at_once(outs)
-    scratch = empty((plan.scratch(len(x), len(w), images),), x.dtype)
-    conv(x, w, np.empty(0, x.dtype) if b is None else b, geometry.sizes, *plan, at_once,
-         thread_count(), scratch, y)
+    conv(x, w, np.empty(0, x.dtype) if b is None else b, plan.numbers, plan.taps, plan.phases,
+         _channels_at_once(outs), thread_count(), empty((plan.scratch,), x.dtype), y)
 
 
 def in_tiles(x: Array, w: Array, b: Array | None, geometry: Geometry, y: Array) -> None:
@@ -66,24 +54,22 @@ def conv2d_input_grad(g: Array, w: Array, b: Array | None, x_shape: tuple[int, .
                       geometry: Geometry) -> Array:
     """dx of y = conv2d(x, w), plus b (C,): g (N, O, OH, OW), w (O, C/groups, KH, KW) →
     (N, C, H, W)."""
-    g, groups, channels = batch_last(g), geometry.groups, w.shape[1]
-    dx = empty((*x_shape[1:], x_shape[0]), g.dtype)
+    g, w, groups, channels = batch_last(_planes(g)), _planes(w), geometry.groups, w.shape[1]
+    dx = empty((x_shape[1], *geometry.in_size, x_shape[0]), g.dtype)
     if geometry.stride == (1, 1) and _winograd_pays(g, len(dx), geometry):
         flipped = np.ascontiguousarray(w.swapaxes(0, 1)[..., ::-1, ::-1])
         in_tiles(g, flipped, b, geometry.transposed(), dx)
     elif dx.size:
         plan = input_grad_plan(geometry, channels, len(w) // groups, x_shape[0], g.itemsize)
-        at_once = _channels_at_once(channels)
-        scratch = empty((plan.scratch(len(g), len(dx), x_shape[0]),), g.dtype)
-        conv_input_grad(g, w, np.empty(0, g.dtype) if b is None else b, geometry.sizes, *plan,
-                        at_once, thread_count(), scratch, dx)
-    return batch_first(dx)
+        conv(g, w, np.empty(0, g.dtype) if b is None else b, plan.numbers, plan.taps, plan.phases,
+             _channels_at_once(channels), thread_count(), empty((plan.scratch,), g.dtype), dx)
+    return _as_given(batch_first(dx), len(x_shape))
 
 
 def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: Geometry) -> Array:
     """dw of y = conv2d(x, w): x (N, C, H, W), g (N, O, OH, OW) → (O, C/groups, KH, KW)."""
-    images, dw = len(x), np.zeros(w_shape, x.dtype)
-    x, g = batch_last(x), batch_last(g)
+    images, dw = len(x), np.zeros((*w_shape[:2], *geometry.kernel), x.dtype)
+    x, g = batch_last(_planes(x)), batch_last(_planes(g))
     if _winograd_pays(x, len(g), geometry):
         # larger blocks than for y, because after each all of dw is added to a partial sum
         count = _tiles_at_a_time(3 * CACHED_BYTES, x, len(g), geometry)
@@ -95,9 +81,10 @@ def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: G
     elif g.size:
         outs = len(g) // geometry.groups
         plan = output_plan(geometry, w_shape[1], outs, images, x.itemsize, True)
-        conv_weight_grad(x, g, geometry.sizes, *plan, (4, 6) if outs > 1 else (1, 12),
-                         thread_count(), empty((plan.scratch(len(x), 0, images),), x.dtype), dw)
-    return dw
+        conv_weight_grad(x, g, plan.numbers, plan.taps, plan.phases,
+                         (4, 6) if outs > 1 else (1, 12), thread_count(),
+                         empty((plan.scratch,), x.dtype), dw)
+    return _as_given(dw, len(w_shape))
 
 
 def channel_sums(g: Array) -> Array:
@@ -124,6 +111,15 @@ def fold(y: Array, x_shape: tuple[int, ...], geometry: Geometry) -> Array:
     dx = np.empty((*x_shape[1:], len(y)), y.dtype)
     fold_places(lambda i, j: windows[:, i, j], kernel, sizes, out_size, dx)
     return batch_first(dx)
+
+
+def _planes(x: Array) -> Array:
+    """x with its dim of rows, also if there is only one row."""
+    return x if x.ndim == 4 else x[:, :, None]
+
+
+def _as_given(y: Array, ndim: int) -> Array:
+    return y if ndim == 4 else y[:, :, 0]
 
 
 # ---- how much at a time --------------------------------------------------------------------------

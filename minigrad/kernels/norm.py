@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.kernels import Array, Double2, Float1, Float2, inline, kernel, prange
+from minigrad.kernels import SMALL, Array, Double2, Float1, Float2, inline, kernel, prange
 
 # ---- sums over a channel -------------------------------------------------------------------------
 #
@@ -85,7 +85,7 @@ def batch_norm_numpy(x: Float2, w: Float1, b: Float1, eps: float, training: bool
     y[:] = (x - statistics[0, :, None]) * scale[:, None] + b[:, None]
 
 
-@kernel(batch_norm_numpy, writes=("statistics", "y"))
+@kernel(batch_norm_numpy, writes=("statistics", "y"), small=SMALL)
 def batch_norm(x: Float2, w: Float1, b: Float1, eps: float, training: bool, statistics: Double2,
                y: Float2) -> None:
     for c in prange(x.shape[0]):

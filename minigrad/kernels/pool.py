@@ -11,7 +11,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.kernels import Float2, Float4, Index4, Int1, Pair as Pair, kernel, prange
+from minigrad.kernels import (
+    SMALL,
+    Float2,
+    Float3,
+    Float4,
+    Index4,
+    Int1,
+    Pair as Pair,
+    inline_sum,
+    kernel,
+    prange,
+)
 
 FEW = 8                     # images: fewer than a vector has lanes
 
@@ -38,7 +49,7 @@ def max_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair
             indices[:, i, j] = (rows[:, None] * width + cols).reshape(-1)[best]
 
 
-@kernel(max_pool_numpy, writes=("y", "indices"))
+@kernel(max_pool_numpy, writes=("y", "indices"), small=SMALL // 4)
 def max_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, y: Float4,
              indices: Index4) -> None:
     width, images = x.shape[2:]
@@ -126,6 +137,17 @@ def gather(x: Float4, indices: Index4, y: Float4) -> None:
                                      else x.dtype.type(0))
 
 
+@inline_sum
+def window_sum(x: Float3, top: int, bottom: int, left: int, right: int, n: int) -> float:
+    """Σ x of image n, in rows top to bottom and columns left to right."""
+    total = x.dtype.type(0)
+    for h in range(top, bottom):
+        row = x[h]
+        for w in range(left, right):
+            total += row[w, n]
+    return total
+
+
 def avg_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, y: Float4
                    ) -> None:
     """y[c, i, j] = Σ x over window (i, j) / divisor[i, j]."""
@@ -134,7 +156,7 @@ def avg_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: F
             y[:, i, j] = x[:, h0[i]:h1[i], w0[j]:w1[j]].sum((1, 2)) / divisor[i, j]
 
 
-@kernel(avg_pool_numpy, writes=("y",))
+@kernel(avg_pool_numpy, writes=("y",), small=SMALL)
 def avg_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, y: Float4) -> None:
     rows, images = h0.shape[0], x.shape[3]
     for piece in prange(x.shape[0] * rows):
@@ -142,10 +164,7 @@ def avg_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2,
         for j in range(w0.shape[0]):
             if images < FEW:
                 for n in range(images):
-                    value = x.dtype.type(0)
-                    for h in range(h0[i], h1[i]):
-                        for w in range(w0[j], w1[j]):
-                            value += x[c, h, w, n]
+                    value = window_sum(x[c], h0[i], h1[i], w0[j], w1[j], n)
                     y[c, i, j, n] = value / divisor[i, j]
                 continue
             total = y[c, i, j]

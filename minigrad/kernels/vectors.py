@@ -73,11 +73,11 @@ def _products(outs: int, taps_at_once: int) -> Callable[..., None]:
     return _remember(products, outs, taps_at_once)
 
 
-_sizes: dict[Callable[..., None], tuple[int, int]] = {}
+EMITTED: dict[Callable[..., None], tuple[int, int]] = {}     # with the sizes of their tiles
 
 
 def _remember(function: Callable[..., None], outs: int, others: int) -> Callable[..., None]:
-    _sizes[function] = outs, others
+    EMITTED[function] = outs, others
     return function
 
 
@@ -88,17 +88,14 @@ products_4, products_1 = _products(4, 6), _products(1, 12)
 # ---- what they compile to ------------------------------------------------------------------------
 
 def teach_vectors(numba: Any) -> None:
-    """Tell Numba what a call of these functions compiles to.
-
-    As for `gemm`: after an edit of this file, touch the files of the kernels that call them.
-    """
+    """Tell Numba what a call of these functions compiles to."""
     types, intrinsic, overload = numba.types, numba.extending.intrinsic, numba.extending.overload
 
     def teach_sums(function: Any) -> None:
         def typed(_: Any, w: Any, b: Any, apart: Any, x: Any, weights: Any, taps: Any, starts: Any,
                  y: Any, pitch: Any, count: Any) -> Any:
             return (types.void(w, b, apart, x, weights, taps, starts, y, pitch, count),
-                    Emitter(*_sizes[function]).sums)
+                    Emitter(*EMITTED[function]).sums)
 
         def compiled(w: Any, b: Any, apart: Any, x: Any, weights: Any, taps: Any, starts: Any,
                      y: Any, pitch: Any, count: Any) -> Any:
@@ -112,7 +109,7 @@ def teach_vectors(numba: Any) -> None:
         def typed(_: Any, g: Any, x: Any, taps: Any, lines: Any, dw: Any, g_pitch: Any,
                  dw_pitch: Any, count: Any) -> Any:
             return (types.void(g, x, taps, lines, dw, g_pitch, dw_pitch, count),
-                    Emitter(*_sizes[function]).products)
+                    Emitter(*EMITTED[function]).products)
 
         def compiled(g: Any, x: Any, taps: Any, lines: Any, dw: Any, g_pitch: Any, dw_pitch: Any,
                      count: Any) -> Any:

@@ -64,8 +64,14 @@ def sizes_of(name: str, argument: str, value: Any, dims: int, least: int) -> lis
     Raises: TypeError for what is not an int; ValueError for a size below `least`, or for another
     number of sizes.
     """
-    if type(value) is int and least <= value < 2**63:      # a shortcut for the usual case
+    if type(value) is int and least <= value < 2**63:      # shortcuts for the usual cases
         return [value] * dims
+    if type(value) is tuple and len(value) == dims:
+        for n in value:
+            if type(n) is not int or not least <= n < 2**63:
+                break
+        else:
+            return list(value)
     sizes = [to_int(name, argument, n)
              for n in (value if isinstance(value, tuple | list) else [value])]
     sizes = sizes * dims if len(sizes) == 1 else sizes

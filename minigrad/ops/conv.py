@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @op
 def _conv2d(x: Tensor, w: Tensor, b: Tensor | None = None, *, geometry: Geometry) -> Recorded:
-    """y = conv2d(x, w) + b, for sizes that have been checked"""
+    """y = conv2d(x, w) + b, for sizes that have been checked; or conv1d, for a dim less"""
     x_shape, w_shape = x.shape, w.shape
     return (kernels.conv2d(x.data, w.data, None if b is None else b.data, geometry),
             lambda g: _conv2d_input_grad(g, w, None, shape=x_shape, geometry=geometry),
@@ -62,10 +62,10 @@ def _conv2d_weight_grad(x: Tensor, g: Tensor, *, shape: tuple[int, ...], geometr
 
 @op
 def _bias_grad(g: Tensor) -> Recorded:
-    """db of y = conv2d(x, w) + b: the sum over all but the channels, (N, C, H, W) → (C,)"""
-    n, channels, height, width = g.shape
+    """db of y = conv2d(x, w) + b: the sum over all but the channels, (N, C, …) → (C,)"""
+    shape = g.shape
     return (kernels.channel_sums(g.data),
-            lambda c: c.reshape(1, -1, 1, 1).expand(n, channels, height, width))
+            lambda c: c.reshape(-1, *[1] * (len(shape) - 2)).expand(shape))
 
 
 @op
@@ -172,8 +172,8 @@ def _convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: 
     paddings = paddings_of(name, padding, steps, spans)
     geometry = _convolution(name, x.shape, w.shape, None if b is None else b.shape, tuple(steps),
                             tuple(paddings), tuple(holes), groups)
-    y = _conv2d(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry)
-    return _as_given(y, dims, batched)
+    y = _conv2d(x, w, b, geometry=geometry)
+    return y if batched else y.squeeze(0)
 
 
 @lru_cache(maxsize=1024)
@@ -211,9 +211,9 @@ def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any
     geometry = _transposed_convolution(name, x.shape, w.shape, None if b is None else b.shape,
                                        tuple(steps), tuple(before), tuple(extra), tuple(holes),
                                        groups)
-    y = _conv2d_input_grad(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry,
-                           shape=(x.shape[0], w.shape[1] * groups, *geometry.in_size))
-    return _as_given(y, dims, batched)
+    y = _conv2d_input_grad(x, w, b, geometry=geometry, shape=(
+        x.shape[0], w.shape[1] * groups, *geometry.in_size[-dims:]))
+    return y if batched else y.squeeze(0)
 
 
 @lru_cache(maxsize=1024)
@@ -283,12 +283,3 @@ def _geometry(kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int
         return (one_row, *sizes) if len(sizes) == 1 else tuple(sizes)
     return Geometry(pair(kernel, 1), pair(stride, 1), pair(padding, 0), pair(dilation, 1), groups,
                     pair(in_size, 1), pair(out_size, 1))
-
-
-def _as_2d(x: Tensor, dims: int) -> Tensor:
-    return x.unsqueeze(2) if dims == 1 else x
-
-
-def _as_given(y: Tensor, dims: int, batched: bool) -> Tensor:
-    y = y.squeeze(2) if dims == 1 else y
-    return y if batched else y.squeeze(0)

@@ -53,7 +53,7 @@ def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, 
 
     vjp: dx = w/σ · (g - mean(g) - x̂·mean(g·x̂)), or w/σ · g;  dw = Σ g·x̂,  db = Σ g
     """
-    channels, dims = x.shape[1], (0, *range(2, x.ndim))
+    channels = x.shape[1]
     scale = np.ones(channels, x.dtype) if w is None else w.data
     shift = np.zeros(channels, x.dtype) if b is None else b.data
     planes = batch_last(x.data)
@@ -71,7 +71,7 @@ def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, 
 
     def recorded(g: Tensor) -> tuple[Tensor, ...]:
         """The same, made of ops"""
-        slope = _affine(g, w, None)
+        slope, dims = _affine(g, w, None), (0, *range(2, x.ndim))
         if training:
             normal, inverse = _standard(x, dims, eps)
             dx = _slope(slope, normal, inverse, dims)
@@ -360,14 +360,16 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
 def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
                 ) -> tuple[Tensor | None, ...]:
     """Those given, each as a Tensor, once it is known to fit."""
-    tensors = {k: t if t is None else as_tensor(name, t) for k, t in given.items()}
-    for argument, t in tensors.items():
-        if t is not None and t.shape != shape:
+    for argument, value in given.items():
+        if value is None:
+            continue
+        t = given[argument] = as_tensor(name, value)
+        if t.shape != shape:
             raise RuntimeError(f"{name}: {argument} must have shape {shape}; got {t.shape}, "
                                f"x {x.shape}")
-        if t is not None and t.dtype != x.dtype:
+        if t.dtype != x.dtype:
             raise RuntimeError(f"{name}: {argument} must have x's dtype {x.dtype}; got {t.dtype}")
-    return tuple(tensors.values())
+    return tuple(given.values())
 
 
 def _statistics(name: str, x: Tensor, mean: Any, var: Any, *, needed: bool
