@@ -35,25 +35,25 @@ Rows = list[dict[str, Any]]
 
 def tables(walked: dict[str, Any], layers: dict[str, Any]) -> dict[str, str]:
     """The page's tables by the name of their place."""
-    found = {"layers": machine(layers) + table(
+    found = {"layers": machine(layers, layers["rows"]) + table(
         ["layer", "input", "pass", "ms", "GB/s", "% of the copy's", "PyTorch ms"],
         [layer_row(row) for row in largest(layers["rows"])])}
     for name, kind in walk.TABLES.items():
-        rows = [kind.cells(row) for row in walked["rows"] if row["table"] == name]
-        found[name] = (machine(walked) if name in walk.WALKS else "") + table(
-            list(kind.columns), rows)
+        rows = [row for row in walked["rows"] if row["table"] == name]
+        found[name] = (machine(walked, rows) if name in walk.WALKS else "") + table(
+            list(kind.columns), [kind.cells(row) for row in rows])
     return found
 
 
-def machine(report: dict[str, Any]) -> str:
-    """Which machine, and with how many threads."""
+def machine(report: dict[str, Any], rows: Rows) -> str:
+    """Which machine, with how many threads, and its limits when these rows were measured."""
     told = report["environment"]
     versions = ", ".join(f"{name} {told['versions'][name]}" for name in ("numpy", "numba", "torch"))
-    threads = report["rows"][0]["threads"]["numba"]
-    row = report["rows"][0]
-    limit = row["machine"] if "machine" in row else row["limits"][str(threads)]
+    threads = rows[0]["threads"]["numba"]
+    limit = rows[0]["machine"] if "machine" in rows[0] else rows[0]["limits"][str(threads)]
     return (f"{told['cpu']}, threads: {threads}, {versions}.\n"
-            f"Copy {digits(limit['copy_gbs'])} GB/s, matrix product {digits(limit['gemm_gflops'])} GFLOP/s.\n\n")
+            f"Copy {digits(limit['copy_gbs'])} GB/s, "
+            f"matrix product {digits(limit['gemm_gflops'])} GFLOP/s.\n\n")
 
 
 def largest(rows: Rows) -> Rows:

@@ -27,9 +27,8 @@ from comparisons.speed.clock import quartiles
 from comparisons.speed.limits import Limits
 from comparisons.speed.walks.steps import Row, Table, microseconds, number, timed, title
 from minigrad import Tensor
-from minigrad.kernels import batch_first, batch_last, empty, thread_count
-from minigrad.kernels.convolve import Geometry, in_lines
-from minigrad.kernels.winograd import winograd
+from minigrad.kernels import batch_first, batch_last, convolve, empty
+from minigrad.kernels.convolve import Geometry
 
 Compute = Callable[[Array, Array, Array], None]
 
@@ -86,15 +85,11 @@ def image_by_image(x: Array, w: Array, y: Array) -> None:
 # ---- the kernels: x and y as (N, C, H, W), in memory batch last ----------------------------------
 
 def shifted_lines(x: Array, w: Array, y: Array) -> None:
-    in_lines(batch_last(x), w, None, GEOMETRY, batch_last(y))               # no copy: already so
+    convolve.in_lines(batch_last(x), w, None, GEOMETRY, batch_last(y))      # no copy: already so
 
 
 def in_tiles(x: Array, w: Array, y: Array) -> None:
-    x, y = batch_last(x), batch_last(y)
-    (outs, channels), images, count = w.shape[:2], x.shape[-1], 1           # one tile of 100 images
-    scratch = empty((thread_count(), 36 * images * (count * (channels + outs) + 2)), x.dtype)
-    winograd(x, w, np.zeros(outs, x.dtype), GEOMETRY.padding, count,
-             empty((36, outs, channels), w.dtype), scratch, y)
+    convolve.in_tiles(batch_last(x), w, None, GEOMETRY, batch_last(y))
 
 
 GEOMETRY = Geometry((3, 3), (1, 1), (1, 1), (1, 1), 1, (SIDE, SIDE), (SIDE, SIDE))

@@ -139,12 +139,15 @@ STEPS = (
 # ---- the measurement -----------------------------------------------------------------------------
 
 def run(rng: np.random.Generator, machine: Limits) -> Iterator[Row]:
-    """A row for each step, then for minigrad and PyTorch with fewer and with more rows."""
+    """A row for each step, then for the last ones with fewer and with more rows."""
     yield from measured("layer-norm", STEPS, inputs(rng, ROWS), machine, size=least(ROWS))
     for rows in SIZES:
-        ours, torchs = measured("layer-norm-sizes", STEPS[-2:], inputs(rng, rows), machine,
-                                size=least(rows))
-        yield ours | {"title": f"{rows * COLUMNS * 4 >> 10} KiB", "torch_ms": torchs["median_ms"]}
+        loops, ours, torchs = measured("layer-norm-sizes", STEPS[-3:], inputs(rng, rows), machine,
+                                       size=least(rows))
+        yield loops | {
+            "title": f"{rows * COLUMNS * 4 >> 10} KiB", "minigrad_ms": ours["median_ms"],
+            "torch_ms": torchs["median_ms"],
+            "output_difference": max(each["output_difference"] for each in (ours, torchs))}
 
 
 def inputs(rng: np.random.Generator, rows: int) -> list[Array]:
@@ -164,7 +167,7 @@ TABLES = (
         "ms": number("median_ms"), "GB/s": number("gbs"), "share": share}),
     Table("layer-norm-sizes", {
         "x": title, "ms": number("median_ms"), "GB/s": number("gbs"), "share": share,
-        "PyTorch ms": number("torch_ms")}))
+        "minigrad ms": number("minigrad_ms"), "PyTorch ms": number("torch_ms")}))
 NOTES = f"""\
 layer-norm: an array has {digits(ROWS * COLUMNS * 4 / 1e6)} MB; at least {LEAST} of this size have
 to be read or written. GB/s: those that the step moves."""

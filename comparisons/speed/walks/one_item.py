@@ -98,7 +98,8 @@ def run(rng: np.random.Generator, machine: Limits) -> Iterator[Row]:
     yield from measured("one-item", STEPS, [x[:1], w], machine, flops(1))
     for batch in BATCHES:
         ours, torchs = measured("batches", STEPS[-2:], [x[:batch], w], machine, flops(batch))
-        yield ours | {"title": f"{batch}", "batch": batch, "torch_ms": torchs["median_ms"]}
+        yield ours | {"title": f"{batch}", "batch": batch, "torch_ms": torchs["median_ms"],
+                      "output_difference": torchs["output_difference"]}
     for name, call in calls().items():
         yield {"table": "calls", "title": name, **timed(call)}
     for width in WIDTHS:
