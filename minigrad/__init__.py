@@ -23,18 +23,19 @@ from minigrad.ops.shape import (
     stack, t, transpose, tril, triu, unsqueeze,
 )
 from minigrad.random import manual_seed
+from minigrad.replay import compile
 from minigrad.tensor import Tensor
 
 __all__ = [
     "Tensor", "abs", "add", "all", "amax", "amin", "any", "arange", "argmax", "argmin", "bmm",
-    "bool", "broadcast_to", "cat", "chunk", "clamp", "cos", "cumsum", "div", "dot", "einsum",
-    "enable_grad", "erf", "exp", "expm1", "eye", "flatten", "flip", "float32", "float64",
-    "floor_divide", "full", "full_like", "functional", "gather", "grad", "index_select",
-    "int64", "log", "log1p", "log_softmax", "logsumexp", "manual_seed", "masked_fill", "matmul",
-    "max", "maximum", "mean", "min", "minimum", "mm", "mul", "neg", "nn", "no_grad", "ones",
-    "ones_like", "optim", "permute", "pow", "prod", "rand", "rand_like", "randn", "randn_like",
-    "reciprocal", "relu", "remainder", "reshape", "roll", "rsqrt", "sigmoid", "sign", "sin",
-    "softmax", "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum", "t", "tan",
-    "tanh", "tensor", "transpose", "tril", "triu", "unsqueeze", "var", "where", "zeros",
-    "zeros_like",
+    "bool", "broadcast_to", "cat", "chunk", "clamp", "compile", "cos", "cumsum", "div", "dot",
+    "einsum", "enable_grad", "erf", "exp", "expm1", "eye", "flatten", "flip", "float32",
+    "float64", "floor_divide", "full", "full_like", "functional", "gather", "grad",
+    "index_select", "int64", "log", "log1p", "log_softmax", "logsumexp", "manual_seed",
+    "masked_fill", "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "mul", "neg",
+    "nn", "no_grad", "ones", "ones_like", "optim", "permute", "pow", "prod", "rand",
+    "rand_like", "randn", "randn_like", "reciprocal", "relu", "remainder", "reshape", "roll",
+    "rsqrt", "sigmoid", "sign", "sin", "softmax", "split", "sqrt", "square", "squeeze", "stack",
+    "std", "sub", "sum", "t", "tan", "tanh", "tensor", "transpose", "tril", "triu", "unsqueeze",
+    "var", "where", "zeros", "zeros_like",
 ]

@@ -17,7 +17,7 @@ arrays (`x.data`), a vjp on Tensors, so a gradient is itself a recorded computat
 `create_graph=True`, and can be differentiated again.
 
 The record is a graph of `Node`s that points from outputs to inputs only. It holds no cycle, so
-memory is given back by reference counts the moment it is no longer needed.
+reference counts give memory back the moment it is no longer needed.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ import numpy as np
 
 from minigrad import inplace
 from minigrad.inplace import Array as Array
+from minigrad.kernels import tape
 from minigrad.modes import (
     enable_grad as enable_grad,
     is_grad_enabled as is_grad_enabled,
@@ -49,9 +50,8 @@ if TYPE_CHECKING:
     from minigrad.tensor import Tensor as Tensor
 
 Vjp = Callable[..., "Tensor"]
-Vertex = Any     # a Node for what an op made, the Tensor itself for a leaf
-Recorded = tuple[Any, ...]
-"""What an op returns: its value, an array, and one vjp (or None) for each positional input."""
+Vertex = Any                # a Node for what an op made, the Tensor itself for a leaf
+Recorded = tuple[Any, ...]  # what an op returns: an array, and a vjp or None for each input
 
 
 class Node:
@@ -119,9 +119,8 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
             args = (*args, given.pop(keyword, parameter.default))
             if args[-1] is parameter.empty:
                 raise TypeError(f"{name}: missing input {parameter.name!r}")
-        if len(args) > n_inputs + len(static_names):
-            raise TypeError(f"{name}: takes at most {n_inputs + len(static_names)} arguments; got "
-                            f"{len(args)}")
+        if len(args) > (most := n_inputs + len(static_names)):
+            raise TypeError(f"{name}: takes at most {most} arguments; got {len(args)}")
         static = dict(zip(static_names, args[n_inputs:], strict=False))
         if given and (twice := static.keys() & given.keys()):
             raise TypeError(f"{name}: got {', '.join(sorted(twice))} by position and by name")
@@ -136,7 +135,8 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
                              for i, x in enumerate(args))
                 break
         try:
-            return args, forward(*args, **static)
+            return args, (tape.run_op(forward, args, static) if tape.running
+                          else forward(*args, **static))
         except ValueError as error:
             if "could not be broadcast" not in str(error):
                 raise
@@ -263,8 +263,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
             for parent, vjp in vertex.edges or ():
                 if targets is not None and parent not in needed:
                     continue
-                gx = (vjp(g, _output_of(vertex))
-                      if vertex.output is not None and _asks_for_output(vjp) else vjp(g))
+                gx = _sent_through(vertex, vjp, g)
                 if not isinstance(gx, Tensor):
                     raise TypeError(f"{vertex.name}: a vjp must return a Tensor; "
                                     f"got {type(gx).__name__}")
@@ -285,8 +284,8 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
 
 def _replaced(g: Tensor, replacement: Tensor | None) -> Tensor:
     if not (replacement is None or isinstance(replacement, Tensor)):
-        raise TypeError("backward: a hook must return a Tensor or None; "
-                        f"got {type(replacement).__name__}")
+        raise TypeError("backward: a hook must return a Tensor or None; got "
+                        f"{type(replacement).__name__}")
     if replacement is not None and replacement.shape != g.shape:
         raise RuntimeError(f"backward: a hook returned shape {replacement.shape} for a gradient of "
                            f"shape {g.shape}")
@@ -294,8 +293,7 @@ def _replaced(g: Tensor, replacement: Tensor | None) -> Tensor:
 
 
 def _latest_first(roots: Iterable[Vertex]) -> list[Vertex]:
-    """All that `roots` were made from, in topological order: an op is recorded after its inputs, so
-    from the latest to the earliest each vertex comes before its parents. Leaves come last."""
+    """All that `roots` were made from, the latest first: each comes before its parents."""
     found = dict.fromkeys(roots)
     stack = list(found)
     while stack:
@@ -306,11 +304,14 @@ def _latest_first(roots: Iterable[Vertex]) -> list[Vertex]:
     return sorted(found, key=attrgetter("time"), reverse=True)
 
 
-def _output_of(node: Node) -> Tensor:
-    """The op's output, back in its place in the graph."""
-    y = Tensor(node.output)
+def _sent_through(node: Node, vjp: Vjp, g: Tensor) -> Tensor:
+    if tape.running:
+        tape.adopt(g)
+    if node.output is None or not _asks_for_output(vjp):
+        return vjp(g)
+    y = Tensor(node.output)                     # the op's output, back in its place in the graph
     y.node, y._requires_grad = node, True
-    return y
+    return vjp(g, y)
 
 
 def unbroadcast(g: Tensor, shape: tuple[int, ...], name: str = "unbroadcast") -> Tensor:
@@ -325,8 +326,7 @@ def unbroadcast(g: Tensor, shape: tuple[int, ...], name: str = "unbroadcast") ->
     return g.sum(axes, keepdim=True).reshape(shape) if axes else g
 
 
-def _accumulate(finished: dict[Vertex, Tensor], seen_outside: set[int],
-                create_graph: bool) -> None:
+def _accumulate(finished: dict[Vertex, Tensor], seen: set[int], create_graph: bool) -> None:
     for leaf, g in finished.items():
         if leaf._grad is not None:
             with enable_grad() if create_graph else no_grad():
@@ -334,9 +334,10 @@ def _accumulate(finished: dict[Vertex, Tensor], seen_outside: set[int],
         elif create_graph:
             leaf._grad = g
         else:       # a leaf owns its .grad: no other tensor may share that memory
-            shared = g._data.base is not None or id(g._data) in seen_outside
-            leaf._grad = Tensor(g._data.copy() if shared else g._data)
-            seen_outside.add(id(g._data))
+            leaf._grad = (g.clone() if inplace.is_shared(g._data, seen) else g).detach()
+            seen |= {id(g._data), id(inplace.memory_owner(g._data))}
+        if tape.running:
+            tape.again(setattr)(leaf, "_grad", leaf._grad)
 
 
 def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
@@ -361,20 +362,19 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
             raise RuntimeError(f"grad: inputs[{i}] of shape {x.shape} does not require grad")
     seeds = [seed_gradient(y, g, "grad") for y, g in zip(ys, gs, strict=True)]
     retain = create_graph if retain_graph is None else retain_graph
-    result = backward(ys, seeds, inputs=xs, retain_graph=retain, create_graph=create_graph)
-    for i, gx in enumerate(result):
+    found = backward(ys, seeds, inputs=xs, retain_graph=retain, create_graph=create_graph)
+    for i, gx in enumerate(found):
         if gx is None and not allow_unused:
-            raise RuntimeError(f"grad: the outputs do not depend on inputs[{i}]; "
-                               "allow_unused=True gives None for it")
-    return tuple(result)
+            raise RuntimeError(f"grad: the outputs do not depend on inputs[{i}]; allow_unused=True "
+                               "gives None for it")
+    return (*found,)
 
 
 def _tensors(name: str, given: Any) -> list[Tensor]:
     tensors = list(given) if isinstance(given, tuple | list) else [given]
-    wrong = [t for t in tensors if not isinstance(t, Tensor)]
+    wrong = [repr(t) for t in tensors if not isinstance(t, Tensor)]
     if wrong or not tensors:
-        raise TypeError(f"grad: {name} must be a Tensor or several; got "
-                        + (repr(wrong[0]) if wrong else "none"))
+        raise TypeError(f"grad: {name} must be a Tensor or several; got {(*wrong, 'none')[0]}")
     return tensors
 
 

@@ -12,28 +12,30 @@ import itertools
 import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
+from sys import getrefcount
 from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from minigrad.kernels import tape
+from minigrad.kernels.tape import Array as Array, memory_owner as memory_owner
 
 tick = itertools.count(1).__next__      # the time: each call gives a later one, in any thread
 latest = 0          # when the latest change was
 _stamps: dict[int, tuple[int, weakref.ref[Array]]] = {}     # by id of the memory's owner
 
 
-def mark_changed(array: Array) -> None:
-    """Note that the memory of `array` was written to."""
+def mark_changed(*arrays: Array) -> None:
+    """Note that the memory of arrays was written to."""
     global latest
     latest = tick()
-    owner = memory_owner(array)
-    key = id(owner)
-    known = _stamps.get(key)
-    _stamps[key] = (latest, known[1] if known
-                    else weakref.ref(owner, lambda _: _stamps.pop(key, None)))
+    for array in arrays:
+        owner = memory_owner(array)
+        key = id(owner)
+        known = _stamps.get(key)
+        _stamps[key] = (latest, known[1] if known
+                        else weakref.ref(owner, lambda _, key=key: _stamps.pop(key, None)))
 
 
 def changed_since(time: int, arrays: Iterable[Array]) -> Array | None:
@@ -79,7 +81,14 @@ def _held_by(function: Callable[..., Any]) -> list[Any]:
     return [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
 
 
-def memory_owner(array: Array) -> Array:
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
+def is_shared(array: Array, seen: set[int]) -> bool:
+    """Whether others may have the memory of an array that a leaf is to own: by its id or its
+    owner's id in `seen`, or as another view of the array that this is a view of."""
+    base = array.base
+    if id(array) in seen or base is None:
+        return id(array) in seen
+    if tape.running and type(array) is tape.Traced:     # the tape has views of everything
+        base = memory_owner(array)
+        return id(base) in seen or base.size != array.size
+    # three: that of the array, the variable here, and the argument of the call
+    return not isinstance(base, np.ndarray) or base.size != array.size or getrefcount(base) > 3

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.autograd import Array
+from minigrad.kernels.tape import again
 
 
 class Generator:
@@ -49,6 +50,7 @@ class Generator:
     def _bits(self, n: int) -> Array:
         return self._twister.randint(0, 2**32, n, dtype=np.uint32)
 
+    @again
     def uniform(self, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0,
                 dtype: DTypeLike = np.float32) -> Array:
         """Uniform in [low, high)."""
@@ -64,6 +66,7 @@ class Generator:
         values: Array = (unit * np.float64(stop - start) + start).astype(kind)
         return values.reshape(shape)
 
+    @again
     def normal(self, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0,
                dtype: DTypeLike = np.float32) -> Array:
         """Normal with the given mean and standard deviation, by Box-Muller:
@@ -89,6 +92,7 @@ class Generator:
             value, self._spare = radius * math.cos(angle), radius * math.sin(angle)
         return value
 
+    @again
     def permutation(self, n: int) -> Array:
         """The numbers 0 … n-1 in random order."""
         return self._twister.permutation(n)

@@ -14,6 +14,7 @@ from minigrad import autograd
 from minigrad.autograd import Array, Node
 from minigrad.hooks import RemovableHandle
 from minigrad.inplace import mark_changed
+from minigrad.kernels import tape
 from minigrad.ops import activation, elementwise as el, index, linalg, reduce, shape as shapes
 from minigrad.ops.arguments import normalize_dim, to_array, to_dtype
 
@@ -83,6 +84,8 @@ class Tensor:
         self.hooks: dict[RemovableHandle, Callable[[Tensor], Tensor | None]] | None = None
         if requires_grad:
             self.requires_grad_()
+        if tape.running:
+            tape.see(self)
 
     # ---- the array -------------------------------------------------------------------------------
 
@@ -273,6 +276,8 @@ class Tensor:
         if isinstance(value, Tensor) and value._requires_grad and autograd.is_grad_enabled():
             raise RuntimeError("the assigned value requires grad, and assignment is not recorded; "
                                "build a new tensor, for example with where() or cat()")
+        if tape.running:
+            tape.adopt(self)
         index.assign(self._data, key, value)
         mark_changed(self._data)
 

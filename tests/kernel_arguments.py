@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minigrad import kernels
+from minigrad.kernels.conv_plan import Geometry, input_grad_plan, output_plan
 
 EVERY = kernels.load_all()
 
@@ -23,57 +24,54 @@ def real(rng: Any, shape: Any, dtype: Any) -> Any:
     return rng.standard_normal(shape).astype(dtype)
 
 
-def convolution(rng: Any, draw: Any, dtype: str) -> dict[str, Any]:
-    """The sizes of a convolution, arrays of these sizes, and the block into which it is divided."""
+def convolution(rng: Any, draw: Any, dtype: str, *, least_padding: int = -1) -> dict[str, Any]:
+    """A convolution's geometry, and arrays of these sizes."""
     def pair(low: int, high: int) -> Any:
         return draw(st.tuples(st.integers(low, high), st.integers(low, high)))
-    size, stride, dilation, padding = pair(1, 3), pair(1, 3), pair(1, 2), pair(-1, 3)
-    groups, channels, outs = (draw(st.integers(1, n)) for n in (2, 2, 3))
-    images, inside, out = draw(st.integers(1, 3)), pair(1, 6), pair(1, 4)
-    block = (draw(st.integers(1, out[0])), draw(st.integers(1, out[1])))
-    k, run = channels * size[0] * size[1], block[0] * block[1] * images
-    return {"x": real(rng, (groups * channels, *inside, images), dtype), "padding": padding,
+    size, stride, dilation, padding = pair(1, 3), pair(1, 3), pair(1, 2), pair(least_padding, 3)
+    groups, channels = draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    outs, images = draw(st.sampled_from([1, 2, 3, 9])), draw(st.sampled_from([1, 2, 3, 17]))
+    inside, out = pair(1, 6), pair(1, 4)
+    return {"x": real(rng, (groups * channels, *inside, images), dtype),
             "w": real(rng, (groups * outs, channels, *size), dtype),
-            "b": real(rng, groups * outs, dtype), "g": real(rng, (groups * outs, *out, images),
-                                                              dtype),
-            "sizes": (*stride, *dilation, *padding, groups), "block": block, "k": k, "o": outs,
-            "scratch": junk((threads(draw), (k + outs) * run + k * outs), dtype)}
+            "g": real(rng, (groups * outs, *out, images), dtype),
+            "geometry": Geometry(size, stride, padding, dilation, groups, inside, out),
+            "sizes": (channels, outs, images, np.dtype(dtype).itemsize)}
 
 
 def threads(draw: Any) -> int:
     return draw(st.integers(1, 3))
 
 
+def in_lines(rng: Any, draw: Any, plan: Any, x: Any, y: Any) -> tuple[Any, ...]:
+    """From the plan on, the arguments of a kernel that writes an output like y."""
+    at_once, dtype = draw(st.sampled_from([1, 4, 8])), x.dtype
+    scratch = junk(plan.scratch(len(x), len(y), x.shape[3]), dtype)
+    return *plan, at_once, threads(draw), scratch, junk(y.shape, dtype)
+
+
 def conv(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     c = convolution(rng, draw, dtype)
-    return (c["x"], c["w"], c["b"], c["sizes"], c["block"], c["scratch"],
-            junk(c["g"].shape, dtype))
+    plan, geometry = output_plan(c["geometry"], *c["sizes"]), c["geometry"]
+    b = real(rng, draw(st.sampled_from([0, len(c["w"])])), dtype)
+    return (c["x"], c["w"], b, geometry.sizes,
+            *in_lines(rng, draw, plan, c["x"], c["g"]))
+
+
+def conv_input_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    c = convolution(rng, draw, dtype, least_padding=0)
+    plan, geometry = input_grad_plan(c["geometry"], *c["sizes"]), c["geometry"]
+    b = real(rng, draw(st.sampled_from([0, len(c["x"])])), dtype)
+    return (c["g"], c["w"], b, geometry.sizes,
+            *in_lines(rng, draw, plan, c["g"], c["x"]))
 
 
 def conv_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     c = convolution(rng, draw, dtype)
-    partials = junk((draw(st.integers(1, 4)), c["sizes"][6], c["k"], c["o"]), dtype)
-    return (c["x"], c["g"], c["sizes"], c["block"], c["scratch"], partials,
-            junk(c["w"].shape, dtype))
-
-
-def conv_input_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    c = convolution(rng, draw, dtype)
-    sizes = (*c["sizes"][:4], *(max(p, 0) for p in c["padding"]), c["sizes"][6])
-    span, across = draw(st.integers(1, 3)), draw(st.integers(1, 4))
-    k = span * c["w"].shape[2] * c["w"].shape[3]
-    scratch = junk((threads(draw), k * c["o"] + (k + c["o"]) * across * c["x"].shape[3]), dtype)
-    return c["g"], c["w"], sizes, (span, across), scratch, junk(c["x"].shape, dtype)
-
-
-def conv_direct(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    c = convolution(rng, draw, dtype)
-    return c["x"], c["w"], c["b"], c["sizes"], junk(c["g"].shape, dtype)
-
-
-def conv_direct_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    c = convolution(rng, draw, dtype)
-    return c["x"], c["g"], c["sizes"], junk(c["w"].shape, dtype)
+    x, plan = c["x"], output_plan(c["geometry"], *c["sizes"], True)
+    scratch = junk(plan.scratch(len(x), 0, x.shape[3]), dtype)
+    return (x, c["g"], c["geometry"].sizes, *plan, draw(st.sampled_from([(4, 6), (1, 12)])),
+            threads(draw), scratch, junk(c["w"].shape, dtype))
 
 
 def tiled(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
@@ -102,12 +100,16 @@ def winograd_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 def matmul(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    m, k, n = (draw(st.integers(1, 5)) for _ in range(3))
-    a_turned, b_turned, y_turned = (draw(st.booleans()) for _ in range(3))
-    scratch = junk((threads(draw), m * (k + n)), dtype)
-    return (real(rng, (k, m) if a_turned else (m, k), dtype),
-            real(rng, (n, k) if b_turned else (k, n), dtype), a_turned, b_turned, y_turned,
-            draw(st.integers(1, m)), scratch, junk((n, m) if y_turned else (m, n), dtype))
+    outer, inner, m, k, n = (draw(st.integers(1, 5)) for _ in range(5))
+    a, b = (real(rng, (draw(st.sampled_from([1, outer])), draw(st.sampled_from([1, inner])),
+                       *shape), dtype) for shape in ((m, k), (k, n)))
+    if draw(st.booleans()):
+        a = np.ascontiguousarray(a.swapaxes(2, 3)).swapaxes(2, 3)
+    if draw(st.booleans()):                     # side by side
+        b = np.ascontiguousarray(b.swapaxes(1, 2)).swapaxes(1, 2)
+    parts = (draw(st.integers(1, m)), draw(st.integers(1, n)))
+    y = junk((outer, inner, m, n), dtype)
+    return a, b, real(rng, (draw(st.sampled_from([0, n])),), dtype), parts, y
 
 
 def bounds(rng: Any, draw: Any, *, empty: bool) -> tuple[Any, Any]:
@@ -253,11 +255,25 @@ def relu_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     return y, real(rng, len(y), dtype), dx
 
 
+def arithmetic(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    """Operands of which some dims are repeated; the loop never sees two rows with a step of 0."""
+    sizes = tuple(draw(st.integers(1, 4)) for _ in range(3))
+    kept = [[draw(st.booleans()) for _ in sizes] for _ in range(2)]
+    kept[0][2] |= not kept[1][2]
+    operands, steps = [], []
+    for own in kept:
+        shape = [n if keep else 1 for n, keep in zip(sizes, own, strict=True)]
+        operands.append(real(rng, int(np.prod(shape)), dtype))
+        steps.append(tuple(int(np.prod(shape[i + 1:])) * keep for i, keep in enumerate(own)))
+    kind = draw(st.integers(0, 3))
+    return (*operands, kind, sizes, *steps, junk(int(np.prod(sizes)), dtype))
+
+
 ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
-    conv, conv_weight_grad, conv_input_grad, conv_direct, conv_direct_weight_grad, winograd,
+    conv, conv_weight_grad, conv_input_grad, winograd,
     winograd_weight_grad, matmul,
     max_pool, max_pool_grad, gather, avg_pool, avg_pool_grad, channel_sums, batch_norm,
-    batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, relu_grad)}
+    batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, relu_grad, arithmetic)}
 ARGUMENTS |= dict.fromkeys(("erf", "exp", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu"), of_one)
 ARGUMENTS |= dict.fromkeys(("tanh_grad", "sigmoid_grad", "gelu_grad", "gelu_tanh_grad",
                             "silu_grad"), gradient())

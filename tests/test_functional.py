@@ -16,8 +16,8 @@ import torch.nn.functional as TF
 import minigrad
 from minigrad import functional as F
 
-WITH_INDICES = {"max_pool2d": "max_pool2d_with_indices",
-                "adaptive_max_pool2d": "adaptive_max_pool2d_with_indices"}
+WITH_INDICES = {name: f"{name}_with_indices" for name in (
+    "max_pool1d", "max_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d")}
 
 
 def real(seed: int, *shape: int) -> Any:

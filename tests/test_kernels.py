@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, get_type_hints
 
@@ -18,15 +19,17 @@ dtypes = st.sampled_from(["float32", "float64"])
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
+SMALL = {kernel: kernel.small for kernel in EVERY.values()}
+
+
 @pytest.fixture(autouse=True, scope="module")
 def threads_run_at_any_size() -> Iterator[None]:
     """What is tested here is the parallel loop, also on arrays that a call would not divide."""
-    small = {kernel: kernel.small for kernel in EVERY.values()}
-    for kernel in small:
+    for kernel in SMALL:
         kernel.small = 0
     yield
-    for kernel, least in small.items():
-        kernel.small = least
+    for kernel, small in SMALL.items():
+        kernel.small = small
 
 
 def test_every_kernel_is_tested() -> None:
@@ -76,16 +79,21 @@ def test_thread_count_changes_no_bit(name: str, data: st.DataObject, rng: Any, d
     kernel, args = EVERY[name], ARGUMENTS[name](rng, data.draw, dtype)
     bits = []
     before = numba.get_num_threads()
-    for count in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+    alone = [(1, math.inf)] if SMALL[kernel] else []
+    for count, small in ((1, 0), (min(2, numba.config.NUMBA_NUM_THREADS), 0), *alone):
         numba.set_num_threads(count)
+        kernel.small = small
         one = copied(args)
-        if "scratch" in kernel.parameters:          # which has a row for each thread
+        if "threads" in kernel.parameters:
+            one[kernel.parameters.index("threads")] = count
+        elif "scratch" in kernel.parameters:        # which has a row for each thread
             at = kernel.parameters.index("scratch")
             one[at] = np.resize(one[at], (count, one[at].shape[1]))
         kernel(*one)
         bits.append([one[i].tobytes() for i in results(kernel, args)])
     numba.set_num_threads(before)
-    assert bits[0] == bits[1]
+    kernel.small = 0
+    assert all(each == bits[0] for each in bits)
 
 
 @every_kernel
@@ -140,18 +148,18 @@ def test_adam_may_use_v_as_its_own_maximum() -> None:
     np.testing.assert_allclose(p, 0.9, atol=1e-6)       # the first step has length lr
 
 
-@pytest.mark.parametrize("cached_bytes", [1, 4000, 20_000, 2**20])
-def test_a_convolution_in_pieces_is_torchs(cached_bytes: int, monkeypatch: Any) -> None:
-    """Whether a piece is part of a row or all rows."""
-    monkeypatch.setattr(convolve, "CACHED_BYTES", cached_bytes)
+@pytest.mark.parametrize("images", [1, 5, 40])
+def test_a_convolution_is_torchs(images: int) -> None:
+    """For any number of images: planes, rows or places are lines of memory."""
     rng = np.random.default_rng(5)
-    x, w, g = (rng.standard_normal(shape) for shape in ((5, 4, 7, 6), (6, 2, 3, 2), (5, 6, 4, 7)))
+    x, w, g = (rng.standard_normal(shape) for shape in (
+        (images, 4, 7, 6), (6, 2, 3, 2), (images, 6, 4, 7)))
     geometry = convolve.Geometry((3, 2), (2, 1), (1, 1), (1, 1), 2, (7, 6), (4, 7))
     tx, tw = (torch.tensor(a, requires_grad=True) for a in (x, w))
     y = torch.nn.functional.conv2d(tx, tw, None, (2, 1), 1, 1, 2)
     dx, dw = torch.autograd.grad(y, [tx, tw], torch.tensor(g))
     for ours, torchs in ((convolve.conv2d(x, w, None, geometry), y),
-                         (convolve.conv2d_input_grad(g, w, x.shape, geometry), dx),
+                         (convolve.conv2d_input_grad(g, w, None, x.shape, geometry), dx),
                          (convolve.conv2d_weight_grad(x, g, w.shape, geometry), dw)):
         np.testing.assert_allclose(ours, torchs.detach().numpy(), rtol=1e-12, atol=1e-12)
     columns = torch.nn.functional.unfold(tx, (3, 2), 1, 1, (2, 1)).detach()

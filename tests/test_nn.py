@@ -61,12 +61,20 @@ CASES = [
     ("ConvTranspose2d", (3, 4, 3), {"stride": (3, 2), "dilation": 2, "output_padding": (2, 1)},
      [f(3, 5, 4)]),
     ("ConvTranspose2d", (4, 6, (3, 2), 2, 1, 1, 2, False, 2), {}, [f(2, 4, 4, 5)]),
+    ("ConvTranspose1d", (3, 4, 3), {}, [f(2, 3, 5)]),
+    ("ConvTranspose1d", (4, 6, 3, 2, 1, 1, 2, False, 2), {}, [f(4, 5)]),
+    ("MaxPool1d", (2,), {}, [f(2, 3, 7)]),
+    ("MaxPool1d", ((3,), 2, (1,)), {"ceil_mode": True, "dilation": 2}, [f(2, 3, 8)]),
     ("MaxPool2d", (2,), {}, [f(2, 3, 6, 7)]),
     ("MaxPool2d", ((3, 2), (2, 1), (1, 0)), {"ceil_mode": True, "dilation": (1, 2)},
      [f(2, 3, 8, 7)]),
+    ("AvgPool1d", (2,), {}, [f(2, 3, 7)]),
+    ("AvgPool1d", ([3], 2, 1), {"ceil_mode": True, "count_include_pad": False}, [f(3, 8)]),
     ("AvgPool2d", (2,), {}, [f(2, 3, 6, 7)]),
     ("AvgPool2d", (3, 2, 1), {"ceil_mode": True, "count_include_pad": False}, [f(2, 3, 6, 7)]),
     ("AvgPool2d", ((2, 3),), {"divisor_override": 5}, [f(2, 3, 6, 7)]),
+    ("AdaptiveAvgPool1d", (1,), {}, [f(2, 3, 7)]),
+    ("AdaptiveMaxPool1d", ((4,),), {}, [f(2, 3, 7)]),
     ("AdaptiveAvgPool2d", (1,), {}, [f(2, 3, 6, 7)]),
     ("AdaptiveAvgPool2d", ((3, None),), {}, [f(2, 3, 7, 5)]),
     ("AdaptiveMaxPool2d", ((4, 2),), {}, [f(2, 3, 7, 5)]),
@@ -271,7 +279,7 @@ def test_signatures_are_torchs(name):
 
 @pytest.mark.parametrize(("name", "args"), [
     ("Linear", (3, 4)), ("Conv1d", (2, 3, 2)), ("Conv2d", (2, 3, 2)),
-    ("ConvTranspose2d", (2, 3, 2)),
+    ("ConvTranspose1d", (2, 3, 2)), ("ConvTranspose2d", (2, 3, 2)),
     ("BatchNorm1d", (3,)), ("BatchNorm2d", (3,)), ("InstanceNorm2d", (3, 1e-5, 0.1, True, True)),
     ("LayerNorm", (3,)), ("GroupNorm", (2, 4)), ("Embedding", (4, 5))])
 def test_a_dtype_may_be_given(name, args):
@@ -295,13 +303,15 @@ def test_state_moves_both_ways(name, args, kwargs, inputs):
             np.testing.assert_array_equal(a.state_dict()[key].numpy(), value.numpy())
 
 
-def test_max_pools_give_indices():
-    x = np.random.default_rng(0).standard_normal((2, 3, 7, 5))
-    for name, args in (("MaxPool2d", (3, 2)), ("AdaptiveMaxPool2d", ((3, 2),))):
-        values, places = getattr(nn, name)(*args, return_indices=True)(mg.tensor(x))
-        expected = getattr(torch.nn, name)(*args, return_indices=True)(torch.tensor(x))
-        np.testing.assert_array_equal(values.numpy(), expected[0].numpy())
-        np.testing.assert_array_equal(places.numpy(), expected[1].numpy())
+@pytest.mark.parametrize(("name", "args", "shape"), [
+    ("MaxPool1d", (3, 2), (2, 3, 7)), ("AdaptiveMaxPool1d", (3,), (2, 3, 7)),
+    ("MaxPool2d", (3, 2), (2, 3, 7, 5)), ("AdaptiveMaxPool2d", ((3, 2),), (2, 3, 7, 5))])
+def test_max_pools_give_indices(name, args, shape):
+    x = np.random.default_rng(0).standard_normal(shape)
+    values, places = getattr(nn, name)(*args, return_indices=True)(mg.tensor(x))
+    expected = getattr(torch.nn, name)(*args, return_indices=True)(torch.tensor(x))
+    np.testing.assert_array_equal(values.numpy(), expected[0].numpy())
+    np.testing.assert_array_equal(places.numpy(), expected[1].numpy())
 
 
 def test_dropout_draws_anew_and_only_in_training():
@@ -322,6 +332,15 @@ def test_channel_dropout_drops_whole_channels():
         assert (y == y[:, :1]).all()
         assert set(np.round(y[:, 0], 6)) == {0, np.float32(1 / 0.7).round(6)}
         assert abs((y[:, 0] == 0).mean() - 0.3) < 0.05
+
+
+@pytest.mark.parametrize("size", [None, (9,), [10], (2, 4, 10)])
+def test_a_transposed_convolution_of_lines_takes_an_output_size(size):
+    ours, theirs = random_pair("ConvTranspose1d", (3, 4, 3), {"stride": 2}, "float64")
+    x = np.random.default_rng(0).standard_normal((2, 3, 4))
+    np.testing.assert_allclose(ours(mg.tensor(x), output_size=size).detach().numpy(),
+                               theirs(torch.tensor(x), output_size=size).detach().numpy(),
+                               rtol=1e-12)
 
 
 @pytest.mark.parametrize("size", [None, (9, 12), [10, 13], (2, 4, 10, 12)])

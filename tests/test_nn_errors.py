@@ -46,6 +46,8 @@ INVALID = [
     ("Conv2d", (1, 1, 3), {"padding_mode": "wrap"}, None, "padding_mode must be one of"),
     ("ConvTranspose2d", (1, 1, 3), {"padding_mode": "reflect"}, None, "padding_mode must be one"),
     ("ConvTranspose2d", (2, 1, 3), {"padding": "same"}, image(), "padding must be an int; got"),
+    ("AvgPool1d", ((2, 2),), {}, lambda package: package.ones(2, 3, 5),
+     "kernel_size must be 1 int of at least 1; got"),
     ("Dropout", ("a",), {}, None, "p must be a number; got 'a'"),
     ("Dropout", (1.5,), {}, None, "p must be between 0 and 1; got 1.5"),
     ("Dropout2d", (-0.5,), {}, None, "p must be between 0 and 1; got -0.5"),

@@ -18,6 +18,7 @@ class Minigrad:
 
     name = title = "minigrad"
     device = "cpu"
+    package = minigrad
     models, nn, functional, optim, checkpoint = models, nn, functional, optim, checkpoint
 
     def tensor(self, array: Array) -> minigrad.Tensor:

@@ -32,6 +32,10 @@ class Implementation(Protocol):
         """Where it computes: cpu, cuda or mps."""
 
     @property
+    def package(self) -> Any:
+        """The package itself: minigrad or torch."""
+
+    @property
     def models(self) -> Any:
         """The module that holds the five systems' networks."""
 

@@ -17,7 +17,7 @@ class Torch:
     """PyTorch, on the device that the user chooses."""
 
     name, title = "torch", "PyTorch"
-    models, nn, functional = models, torch.nn, torch.nn.functional
+    package, models, nn, functional = torch, models, torch.nn, torch.nn.functional
     optim, checkpoint = torch.optim, checkpoint
 
     def __init__(self, device: str = "auto") -> None:

@@ -14,14 +14,15 @@ from __future__ import annotations
 import functools
 import logging
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+import minigrad
 from comparisons import implementations
-from comparisons.datasets.base import Data
+from comparisons.datasets.base import Array, Data
 from comparisons.speed.clock import in_turn, quartiles, repeated, spread
 from comparisons.tasks.registry import find
 from comparisons.tasks.task import Split
@@ -36,6 +37,7 @@ BATCH = 100                             # of a case that names none
 FACES = 48                              # pixels; larger images are enlarged from this size
 
 Step = Callable[[], float]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -103,26 +105,34 @@ def build(case: Case, data: Data, impl_name: str, seed: int) -> Training:
 
 
 def stepper(case: Case, data: Data, side: str, seed: int) -> Step:
-    """A function that takes one training step and returns its loss."""
-    training = build(case, data, "minigrad" if side == "minigrad" else "torch", seed)
+    """A function that takes one training step and returns its loss.
+
+    side: "minigrad", or "recorded", as minigrad.compile makes it; "torch", or "compiled".
+    """
+    training = build(case, data, "torch" if side in ("torch", "compiled") else "minigrad", seed)
     model, loss_of, optimizer = training.model, training.loss, training.optimizer
     x, y = (training.implementation.tensor(array) for array in (data.x, data.y))
     if side == "compiled":
-        import torch
-        # on a machine without CUDA, its absence would be logged in the middle of the table
-        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-        torch.compiler.reset()          # past a limit of recompilations it would run eagerly
-        # fullgraph: what cannot be compiled is an error, instead of being run eagerly
-        model = torch.compile(model, fullgraph=True, dynamic=False)
+        model = compiled(model)
 
-    def step() -> float:
+    def step() -> Any:
         optimizer.zero_grad()
         loss = loss_of(model(x), y)
         loss.backward()
         optimizer.step()
-        value: float = loss.item()
-        return value
-    return step
+        return loss
+    run = minigrad.compile(step) if side == "recorded" else step
+    return lambda: float(run().item())
+
+
+def compiled(model: Any) -> Any:
+    """PyTorch's model as torch.compile makes it. It is compiled when it is first called."""
+    import torch
+    # on a machine without CUDA, its absence would be logged in the middle of the table
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    torch.compiler.reset()              # past a limit of recompilations it would run eagerly
+    # fullgraph: what cannot be compiled is an error, instead of being run eagerly
+    return torch.compile(model, fullgraph=True, dynamic=False)
 
 
 def measure(case: Case, seed: int, sides: Sequence[str] = SIDES, seconds: float = SECONDS
@@ -133,24 +143,27 @@ def measure(case: Case, seed: int, sides: Sequence[str] = SIDES, seconds: float 
     """
     data = batch_of(case, seed)
     steps = {side: stepper(case, data, side, seed) for side in sides}
-    losses, failed = {}, {}
-    for side, step in steps.items():
+    losses, failed = warmed_up(steps)
+    block, times = in_turn({side: repeated(steps[side]) for side in losses}, seconds)
+    row: dict[str, Any] = asdict(case) | {
+        "title": case.title, "threads": environment.threads(), "steps_a_round": block,
+        "rounds": len(times["minigrad"]), "loss_difference": difference(losses)}
+    return row | compared(times, failed)
+
+
+def warmed_up(calls: Mapping[str, Callable[[], Result]], times: int = WARM_UP
+              ) -> tuple[dict[str, list[Result]], dict[str, str]]:
+    """What each side returns when it is called for the first times, and why torch.compile failed.
+    """
+    results, failed = {}, {}
+    for side, call in calls.items():
         try:
-            losses[side] = [step() for _ in range(WARM_UP)]
+            results[side] = [call() for _ in range(times)]
         except Exception as error:      # from the compiler, of any type
             if side != "compiled":
                 raise
             failed[side] = reason(error)
-    block, times = in_turn({side: repeated(steps[side]) for side in losses}, seconds)
-    row: dict[str, Any] = asdict(case) | {
-        "title": case.title, "threads": environment.threads(), "steps_a_round": block,
-        "rounds": len(times["torch"]), "loss_difference": difference(losses)}
-    for side in sides:
-        row[side] = quartiles(times[side]) if side in times else {"failed": failed[side]}
-    for side in sides[1:]:
-        row[f"ratio_{side}"] = (row[side]["median_ms"] / row["minigrad"]["median_ms"]
-                                if side in times else None)
-    return row
+    return results, failed
 
 
 def reason(error: Exception) -> str:
@@ -158,8 +171,19 @@ def reason(error: Exception) -> str:
     return " ".join(str(error).partition("\n\nSet TORCH")[0].split())[:300] or type(error).__name__
 
 
+def compared(times: dict[str, Array], failed: dict[str, str]) -> dict[str, Any]:
+    """The quartiles of each side, why others failed, and the ratios of medians to minigrad's."""
+    row: dict[str, Any] = {side: quartiles(seconds[:, 0]) for side, seconds in times.items()}
+    ours = row["minigrad"]["median_ms"]
+    for side in [*times, *failed]:
+        if side != "minigrad":
+            row[f"ratio_{side}"] = row[side]["median_ms"] / ours if side in row else None
+    return row | {side: {"failed": why} for side, why in failed.items()}
+
+
 def difference(losses: dict[str, list[float]]) -> float:
-    """The largest distance between two sides' losses at one step, over how far PyTorch's moves.
+    """The largest distance between two sides' losses at one step, over how far the loss moves: that
+    of the first side that is not minigrad.
 
     The movement is the scale because a few steps change some losses very little, and then a wrong
     gradient changes them little, too. Agreement is limited: Adam moves a weight by a full step even
@@ -167,7 +191,8 @@ def difference(losses: dict[str, list[float]]) -> float:
     only to 1e-4.
     """
     values = np.array(list(losses.values()))
-    return float(np.max(np.ptp(values, 0)) / np.ptp(losses["torch"]))
+    other = next(losses[side] for side in losses if side != "minigrad")
+    return float(np.max(np.ptp(values, 0)) / np.ptp(other))
 
 
 # ---- memory ------------------------------------------------------------------------------------
@@ -218,13 +243,26 @@ whole: the peak itself."""
 
 def cells(row: dict[str, Any]) -> str:
     """A row of the table, after its title and batch."""
-    spreads = [spread(row[side]) if "failed" not in row[side] else "failed" for side in SIDES]
-    ratios = [f"{row[f'ratio_{side}']:.2f}" if row[f"ratio_{side}"] else "–" for side in SIDES[1:]]
+    spreads = [time_of(row, side) for side in SIDES]
+    ratios = [ratio_to(row, side) for side in SIDES[1:]]
     pairs = [(row[name]["peak_rss_mb"] - row[name]["rss_before_mb"], row[name]["peak_rss_mb"])
              for name in implementations.NAMES]
     above, whole = ("/".join(f"{pair[i]:.0f}" for pair in pairs) for i in (0, 1))
     return ("".join(f"{cell:>25}" for cell in spreads) + f"{ratios[0]:>8}{ratios[1]:>10}"
             f"{row['loss_difference']:9.0e}{above:>15}{whole:>14}")
+
+
+def time_of(row: dict[str, Any], side: str) -> str:
+    """A side's time as text; a dash if the side was left out."""
+    if side not in row:
+        return "–"
+    return "failed" if "failed" in row[side] else spread(row[side])
+
+
+def ratio_to(row: dict[str, Any], side: str) -> str:
+    """A side's time over minigrad's as text; a dash if there is none."""
+    ratio = row.get(f"ratio_{side}")
+    return f"{ratio:.2f}" if ratio else "–"
 
 
 def failures(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -237,12 +275,13 @@ def failures(rows: Sequence[dict[str, Any]]) -> list[str]:
             for why, titles in reasons.items()]
 
 
-def run(cases: Sequence[Case], seed: int, threads: int | None) -> Iterator[dict[str, Any]]:
+def run(cases: Sequence[Case], seed: int, threads: int | None, sides: Sequence[str] = SIDES
+        ) -> Iterator[dict[str, Any]]:
     """Measure each case; print and yield its row."""
     print(HEADER)
     for case in cases:
         print(f"{case.title:27}{case.batch:6}", end="", flush=True)
-        row = measure(case, seed)
+        row = measure(case, seed, sides)
         for name, found in memory(case, seed, threads).items():
             row[name] |= found
         print(cells(row), flush=True)

@@ -16,10 +16,12 @@ from comparisons.errors import Fault
 from comparisons.implementations import TITLES
 from comparisons.report.style import COLORS, INK, LINES, STYLE, name_rows, plain_log
 from comparisons.speed.clock import digits
+from comparisons.speed.dots import ops_dots, zoo_dots
 
 Rows = Sequence[dict[str, Any]]
 AGAINST = {"ratio_torch": ("PyTorch, eager", COLORS["torch"]),
-           "ratio_compiled": ("PyTorch, torch.compile", "#f0c39f")}
+           "ratio_compiled": ("PyTorch, torch.compile", "#f0c39f"),
+           "ratio_jax": ("JAX, jit", "#7a5c8e")}
 KINDS = {"conv2d": "#0b6e69", "linear": "#6fb3ad", "max_pool2d": "#e08a4f", "relu": "#f0c39f",
          "batch_norm": "#7a5c8e", "local_response_norm": "#c3aed0", "flatten": "#dedad2",
          "loss": "#b23a48", "Adam": "#77736b", "others": "#22211f"}
@@ -28,8 +30,8 @@ KINDS = {"conv2d": "#0b6e69", "linear": "#6fb3ad", "max_pool2d": "#e08a4f", "rel
 def write(path: Path, report: dict[str, Any]) -> None:
     """Draw a report of `speed`. Raises: Fault naming the file if it cannot be written."""
     with mpl.rc_context(STYLE | {"savefig.facecolor": "white"}):
-        draw = {"models": ratios, "layers": shares, "scaling": scaling,
-                "walk": walk}[report["measured"]]
+        draw = {"models": ratios, "zoo": zoo_dots, "jax": ratios, "ops": ops_dots,
+                "layers": shares, "scaling": scaling, "walk": walk}[report["measured"]]
         figure = draw(report["rows"])
         try:
             figure.savefig(path, format="png", dpi=160)
@@ -38,7 +40,7 @@ def write(path: Path, report: dict[str, Any]) -> None:
 
 
 def ratios(rows: Rows) -> Figure:
-    """PyTorch's time over minigrad's, a bar for each row; right of 1, minigrad is faster."""
+    """Other times over minigrad's, a bar for each row; right of 1, minigrad is faster."""
     kinds = [key for key in AGAINST if any(row.get(key) for row in rows)]
     figure = Figure(figsize=(8, 1.2 + 0.2 * len(rows) * (len(kinds) + 0.6)), layout="constrained")
     ax = figure.subplots()
@@ -57,7 +59,8 @@ def ratios(rows: Rows) -> Figure:
     plain_log(ax.xaxis)
     ax.margins(x=0.15, y=0.01)
     name_rows(ax, [named(row, rows) for row in rows])
-    ax.set_xlabel("PyTorch's time over minigrad's: right of 1, minigrad is faster")
+    other = "JAX" if "ratio_jax" in kinds else "PyTorch"
+    ax.set_xlabel(f"{other}'s time over minigrad's: right of 1, minigrad is faster")
     figure.legend(loc="outside upper center", ncols=2)
     return figure
 

@@ -27,7 +27,7 @@ from comparisons.speed.clock import digits, in_turn, quartiles, repeated
 from comparisons.training import environment
 from minigrad import Tensor
 from minigrad.kernels import batch_first, batch_last, empty, load_numba, thread_count
-from minigrad.kernels.conv import Geometry, conv
+from minigrad.kernels.convolve import Geometry, in_lines
 from minigrad.kernels.winograd import winograd
 
 Compute = Callable[[Array, Array, Array], None]
@@ -86,11 +86,7 @@ def image_by_image(x: Array, w: Array, y: Array) -> None:
 # ---- the kernels: x and y as (N, C, H, W), in memory batch last ----------------------------------
 
 def all_images(x: Array, w: Array, y: Array) -> None:
-    x, y = batch_last(x), batch_last(y)                                     # no copy: already so
-    block = 1, SIDE // 2                                                    # half a row, 100 images
-    lines = w[0].size + len(w)                                              # of columns, of product
-    scratch = empty((thread_count(), lines * block[1] * x.shape[-1]), x.dtype)
-    conv(x, w, np.zeros(len(w), x.dtype), GEOMETRY.sizes, block, scratch, y)
+    in_lines(batch_last(x), w, None, GEOMETRY, batch_last(y))               # no copy: already so
 
 
 def in_tiles(x: Array, w: Array, y: Array) -> None:

@@ -24,6 +24,7 @@ With MINIGRAD_KERNELS=numpy the twins run instead of the loops, and NumPy is the
 needed. With NUMBA_DISABLE_JIT=1 the loops run as plain Python.
 """
 
+from minigrad.kernels.blas import gemm as gemm, takes as takes
 from minigrad.kernels.compile import (
     FLOATS as FLOATS,
     SMALL as SMALL,
@@ -40,6 +41,7 @@ from minigrad.kernels.compile import (
     Int2 as Int2,
     Kernel as Kernel,
     Pair as Pair,
+    Strided4 as Strided4,
     inline as inline,
     inline_sum as inline_sum,
     kernel as kernel,

@@ -9,7 +9,6 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
@@ -18,18 +17,22 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from minigrad.kernels.blas import one_blas_thread
+from minigrad.kernels import tape
+from minigrad.kernels.blas import one_blas_thread, teach_gemm
+from minigrad.kernels.vectors import teach_vectors
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
 F = TypeVar("F", bound=Callable[..., Any])
 
 # The arguments of a kernel: C-contiguous arrays, annotated with their number of dims and their
-# dtype (None: the kernel's float dtype); bool, int and float; and tuples of these.
+# dtype (None: the kernel's float dtype), or with "A" arrays of any strides; bool, int and float;
+# and tuples of these.
 Float1 = Annotated[Array, 1, None]
 Float2 = Annotated[Array, 2, None]
 Float3 = Annotated[Array, 3, None]
 Float4 = Annotated[Array, 4, None]
+Strided4 = Annotated[Array, 4, None, "A"]
 Double2 = Annotated[Array, 2, np.float64]
 Double3 = Annotated[Array, 3, np.float64]
 Double4 = Annotated[Array, 4, np.float64]
@@ -37,10 +40,11 @@ Int1 = Annotated[Array, 1, np.int64]
 Int2 = Annotated[Array, 2, np.int64]
 Index4 = Annotated[Array, 4, np.int32]
 
-FLOATS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})    # loops are compiled for these
-SMALL = 2**14               # with fewer values, NumPy is done before a loop has its threads
+# loops are compiled for these
+FLOATS: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
+SMALL = 2**14               # with fewer values, one thread is done before others are awake
 TWINS_ONLY = os.environ.get("MINIGRAD_KERNELS") == "numpy"
-FUSED = {"contract"}        # a·b + c may be one instruction, which rounds once instead of twice
+FUSED = {"contract"}        # lets a·b + c be one instruction
 COMPILING = "compiling kernels, once on this machine; the first calls take some seconds"
 
 prange = range              # becomes numba.prange in a kernel's module when the kernel is compiled
@@ -57,43 +61,52 @@ class Kernel:
     """A loop and its twin. A call runs the loop as Numba has compiled it, or else the twin."""
 
     def __init__(self, loop: Callable[..., None], twin: Callable[..., None],
-                 writes: tuple[str, ...], scratch: tuple[str, ...], small: int, multiplies: bool
-                 ) -> None:
+                 writes: tuple[str, ...], scratch: tuple[str, ...], small: int, multiplies: bool,
+                 fused: bool) -> None:
         self.name, self.loop, self.twin = loop.__name__, loop, twin
         self.scratch, self.small, self.multiplies = scratch, small, multiplies
+        self.fastmath = FUSED if fused else set()
         self.__doc__ = loop.__doc__
         self.parameters = tuple(inspect.signature(loop).parameters)
         self.writes = tuple(name in writes + scratch for name in self.parameters)
+        hints = get_type_hints(loop, include_extras=True)
+        self.strided = tuple("A" in getattr(hints[name], "__metadata__", ())
+                             for name in self.parameters)
         self._runs: dict[bool, Callable[..., None]] = {}        # with all threads, with one
 
     def __call__(self, *args: Any) -> None:
+        if tape.running:
+            args = tape.run_kernel(self, args)
         x = args[0]
         if TWINS_ONLY or x.dtype not in FLOATS:
             self.twin(*args)
             return
         parallel = x.size >= self.small
         run = self._runs.get(parallel) or self.compiled(parallel)
-        for value in args:
-            if type(value) is np.ndarray and not value.flags.carray:
-                args = tuple(self._prepared(args))
+        for value, strided in zip(args, self.strided):      # noqa: B905  # strict costs time
+            if type(value) is np.ndarray and not (
+                    value.flags.writeable if strided else value.flags.carray):
+                args = tuple(self._in_layout(args))
                 break
-        if parallel:
-            with _running, one_blas_thread() if self.multiplies else nullcontext():
+        if self.multiplies:
+            with _running, one_blas_thread():
+                run(*args)
+        elif parallel:
+            with _running:
                 run(*args)
         else:
             run(*args)
 
-    def _prepared(self, args: tuple[Any, ...]) -> Iterator[Any]:
+    def _in_layout(self, args: tuple[Any, ...]) -> Iterator[Any]:
         """The arrays in the layout compiled for. For any other, Numba would silently compile anew.
         """
-        for value, written, name in zip(args, self.writes, self.parameters, strict=True):
-            if isinstance(value, np.ndarray):
-                flags = value.flags
-                if not (flags.c_contiguous and flags.writeable):
-                    if written:
-                        raise ValueError(f"{self.name}: {name} must be contiguous and writeable")
-                    value = np.array(value, order="C")
-            yield value
+        for value, written, strided, name in zip(args, self.writes, self.strided, self.parameters,
+                                                 strict=True):
+            fits = type(value) is not np.ndarray or (
+                value.flags.writeable if strided else value.flags.carray)
+            if written and not fits:
+                raise ValueError(f"{self.name}: {name} must be contiguous and writeable")
+            yield value if fits else np.array(value, order="C")
 
     def compiled(self, parallel: bool = True) -> Callable[..., None]:
         """The loop as Numba runs it, with all threads or with the caller's alone. Its machine code
@@ -102,7 +115,15 @@ class Kernel:
             if parallel not in self._runs:
                 numba = load_numba()
                 files = _with_functions_compiled(numba, self.loop.__globals__)
-                self._runs[parallel] = _jit(numba, self.loop, files, parallel)
+                if self.multiplies:
+                    files.add(teach_gemm.__globals__["__file__"])
+                run = _jit(numba, self.loop, files, parallel, self.fastmath)
+                if any(self.strided) and hasattr(run, "compile"):
+                    # else Numba would compile anew for arrays that happen to be contiguous
+                    for dtype in FLOATS:
+                        run.compile(self.signature(dtype))
+                    run.disable_compile()
+                self._runs[parallel] = run
             return self._runs[parallel]
 
     def warmup(self, dtype: DTypeLike) -> None:
@@ -110,7 +131,8 @@ class Kernel:
         if not TWINS_ONLY:
             for parallel in (True, False) if self.small else (True,):
                 run = self.compiled(parallel)
-                if hasattr(run, "compile"):     # with NUMBA_DISABLE_JIT it is the loop itself
+                # with NUMBA_DISABLE_JIT it is the loop itself
+                if hasattr(run, "compile") and not any(self.strided):
                     run.compile(self.signature(dtype))
 
     def signature(self, dtype: DTypeLike) -> tuple[Any, ...]:
@@ -119,8 +141,8 @@ class Kernel:
 
         def numba_type(hint: Any) -> Any:
             if hasattr(hint, "__metadata__"):
-                ndim, kind = hint.__metadata__
-                return numba.types.Array(numba.from_dtype(np.dtype(kind or dtype)), ndim, "C")
+                ndim, kind, layout = (*hint.__metadata__, "C")[:3]
+                return numba.types.Array(numba.from_dtype(np.dtype(kind or dtype)), ndim, layout)
             if hint in (bool, int, float):
                 return numba.typeof(hint())
             return numba.types.UniTuple(numba_type(hint.__args__[0]), len(hint.__args__))
@@ -130,7 +152,8 @@ class Kernel:
 
 
 def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple[str, ...] = (),
-           small: int = 0, multiplies: bool = False) -> Callable[[Callable[..., None]], Kernel]:
+           small: int = 0, multiplies: bool = False, fused: bool = True
+           ) -> Callable[[Callable[..., None]], Kernel]:
     """Make a kernel of a loop. Its first argument is an array of the float dtype it works in.
 
     twin: computes the same with NumPy. It runs instead of the loop, whose results it equals up to
@@ -139,11 +162,13 @@ def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple
     alone, because it would be done before other threads had started.
     writes, scratch: the names of the arguments that are its outputs, and of those that it uses as
     working memory, whose contents mean nothing before and after.
-    multiplies: whether the loop calls the BLAS (np.dot, for which Numba uses SciPy's). Meanwhile
-    the BLAS starts no threads.
+    multiplies: whether the loop calls the BLAS (`gemm`, or np.dot). Meanwhile the BLAS starts no
+    threads.
+    fused: whether a·b + c may be one instruction, which rounds once instead of twice.
     """
     def decorate(loop: Callable[..., None]) -> Kernel:
-        registry[loop.__name__] = Kernel(loop, twin, writes, scratch, small, multiplies)
+        registry[loop.__name__] = Kernel(loop, twin, writes, scratch, small, multiplies,
+                                         fused)
         return registry[loop.__name__]
     return decorate
 
@@ -196,6 +221,8 @@ def load_numba() -> Any:
     numba.get_num_threads()             # starts the threads, which read the variable now
     if ours:
         del os.environ["GOMP_SPINCOUNT"]
+    teach_gemm(numba)
+    teach_vectors(numba)
     _announce_compilation()
     return numba
 
@@ -222,10 +249,10 @@ def _with_functions_compiled(numba: Any, names: dict[str, Any]) -> set[str]:
     return files
 
 
-def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool
-         ) -> Callable[..., None]:
+def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool,
+         fastmath: set[str]) -> Callable[..., None]:
     run: Callable[..., None]
-    options = {"parallel": parallel and not _forked, "nogil": True, "fastmath": FUSED,
+    options = {"parallel": parallel and not _forked, "nogil": True, "fastmath": fastmath,
                "error_model": "numpy"}          # a division by 0 is ∞ or NaN, and no exception
     if _forked:
         run = numba.njit(**options)(loop)
@@ -249,8 +276,7 @@ def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool
         reason = f"others may write to the cache folder {cache.cache_path}"
     _say_once(f"{reason}: kernels are compiled anew in each process; "
               "NUMBA_CACHE_DIR may name a folder of your own")
-    run = numba.njit(**options)(loop)
-    return run
+    return numba.njit(**options)(loop)
 
 
 def _only_ours(folder: Path) -> bool:

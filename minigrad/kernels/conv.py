@@ -1,64 +1,44 @@
-"""Convolution as matrix products (Chellapilla et al. 2006).
+"""Convolution as a sum of shifted lines.
 
-The output is computed in pieces so small that the unfolded input of each stays in cache.
+    y[o] = b[o] + Σ over taps of w[o, tap] · (what the tap sees of x)
 
-Let column (oh, ow, n) of the matrix `columns` hold the input values that the window sees at output
-place (oh, ow) of image n, one row for each channel and place (i, j) of the window (im2col). Then
+A tap is a place (i, j) of the window, in one channel. What it sees at all output places is a set of
+lines of memory, which conv_plan.py describes. So nothing needs to be unfolded (im2col): y is a
+matrix product whose right matrix is x itself, read from a different start for each of its rows.
 
-    y  = w @ columns            w as a matrix (O, C·KH·KW)
-    dw = g @ columnsᵀ
-    dx = fold(wᵀ @ g)           each value added back to where it was unfolded from (col2im)
+A *tile* of y, some channels × some vectors of positions, stays in registers while all taps are
+added up (vectors.py). A thread computes one tile after another. All tiles at the same positions
+read the same x, so they are computed one after the other, while it is in cache.
 
-All arrays lie batch last: x (C, H, W, N), y and g (O, OH, OW, N). So a row of columns is part of a
-row of x for all images, and a map of 7×7 fills a matrix product as well as a large one does.
-
-`sizes` are (SH, SW, DH, DW, PH, PW, groups). A piece has at most `block` = (output rows, places in
-each). With T threads, thread t computes pieces t, t + T, t + 2T, … and works in row t of `scratch`,
-where the matrices of a piece lie one behind the other: first `columns`, (K, n) with
-K = C/groups·KH·KW and n = rows·places·N, then the other matrices of the product.
-
-The gradient of w is a sum over pieces. In which order its terms are added must not depend on the
-number of threads, or the rounding would, too. So it is the sum of a fixed number of `partials`:
-partial sum s adds up pieces s, s + S, s + 2S, …, in this order, whichever thread computes it.
+All arrays lie batch last: x (C, H, W, N), y and g (O, OH, OW, N), so lines are long. `sizes` are
+(SH, SW, DH, DW, PH, PW, groups); `pads`, `taps`, `phases` and `steps` are those of a Plan.
+`at_once`: the channels, or channels and taps, of a tile. `scratch` has room for what `parts_of`
+names. Every value is the sum of the same terms
+in the same order, whichever thread computes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 
-from minigrad.kernels import Array, Float1, Float2, Float4, Pair, inline, kernel, prange
+from minigrad.kernels import (
+    Array,
+    Float1,
+    Float3,
+    Float4,
+    Int1,
+    Int2,
+    Pair,
+    inline,
+    kernel,
+    prange,
+)
+from minigrad.kernels.conv_plan import Pads, Sizes, Steps
+from minigrad.kernels.vectors import products_1, products_4, sums_1, sums_4, sums_8
 
-Sizes = tuple[int, int, int, int, int, int, int]
-
-
-class Geometry(NamedTuple):
-    """The sizes of a convolution.
-
-    padding: the number of zeros in front of the input. Windows that reach past its end read zeros,
-    too; `out_size` alone says how many windows there are.
-    """
-
-    kernel: Pair
-    stride: Pair
-    padding: Pair
-    dilation: Pair
-    groups: int
-    in_size: Pair
-    out_size: Pair
-
-    @property
-    def sizes(self) -> Sizes:
-        return (*self.stride, *self.dilation, *self.padding, self.groups)
-
-    def transposed(self) -> Geometry:
-        """The convolution that computes dx from g and the flipped w, if the stride is 1."""
-        before = [d * (k - 1) - p for d, k, p in zip(self.dilation, self.kernel, self.padding,
-                                                     strict=True)]
-        return self._replace(padding=(before[0], before[1]), in_size=self.out_size,
-                             out_size=self.in_size)
+CHUNK = 2048                # positions whose products are added up in registers
 
 
 def places(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Iterator[tuple[Pair, Array]]:
@@ -97,106 +77,187 @@ def fold_places(values: Callable[[int, int], Array], kernel: Pair, sizes: Sizes,
         seen += values(i, j)
     x[:] = canvas[:, top:top + height, left:left + width]
 
-
 # ---- the parts of the loops ----------------------------------------------------------------------
 
 @inline
-def matrix_in(room: Float1, start: int, rows: int, columns: int) -> Array:
-    """The matrix (rows, columns) that lies in `room` from `start` on."""
-    return room[start:start + rows * columns].reshape(rows, columns)
+def parts_of(scratch: Float1, shape: tuple[int, int, int, int], outs: int, pads: Pads, steps: Steps
+             ) -> tuple[Array, Array]:
+    """Room for the padded channels of an input of this shape, if there are any, and for the lines
+    of each output channel that are moved afterwards, if there are any."""
+    channel = pads[2] * pads[3] * pads[4] * shape[3]
+    padded, moved = shape[0] if channel > 0 else 0, outs if steps[8] > 0 else 0
+    first = padded * channel
+    return (scratch[:first].reshape(padded, channel),
+            scratch[first:first + moved * steps[8]].reshape(moved, steps[8]))
 
 
 @inline
-def bounds_of(piece: int, out_size: Pair, block: Pair) -> tuple[int, int, int, int, int]:
-    """A piece's group, first output row, number of rows, first place in each, number of places."""
-    down, across = -(-out_size[0] // block[0]), -(-out_size[1] // block[1])
-    row, start = piece // across % down * block[0], piece % across * block[1]
-    return (piece // across // down, row, min(block[0], out_size[0] - row), start,
-            min(block[1], out_size[1] - start))
+def pad_channel(x: Float3, pads: Pads, room: Float1) -> None:
+    """room (height, split, width, N) = x (H, W, N) with zeros around it; see conv_plan.Plan."""
+    in_height, in_width, images = x.shape
+    top, left, height, width, split = pads
+    line, before, flat = width * images, min(left, width) * images, x.reshape(-1)
+    for h in range(height):
+        inside = h >= top and h - top < in_height
+        source = flat[(h - top) * in_width * images:] if inside else flat[:0]
+        for s in range(split):
+            target = room[(h * split + s) * line:(h * split + s + 1) * line]
+            columns = max(0, (in_width - s + split - 1) // split)   # of the input, in part s
+            stop = min(width, left + columns) * images if inside else before
+            for p in range(before):
+                target[p] = 0
+            for p in range(stop, line):
+                target[p] = 0
+            if split == 1:
+                for p in range(stop - before):
+                    target[before + p] = source[p]
+            elif images == 1:
+                for p in range(stop - before):
+                    target[before + p] = source[p * split + s]
+            else:
+                for w in range((stop - before) // images):
+                    for n in range(images):
+                        target[before + w * images + n] = source[(w * split + s) * images + n]
 
 
 @inline
-def unfold_block(x: Float4, first: int, channels: int, kernel: Pair, sizes: Sizes, row: int,
-                 rows: int, start: int, width: int, columns: Float2) -> None:
-    """Fill columns with what windows see of `channels` channels of x from `first` on, for `rows`
-    output rows from `row` on and `width` places in each from `start` on."""
-    _, height, in_width, images = x.shape
-    sh, sw, dh, dw, ph, pw, _ = sizes
-    run = width * images
-    k = 0
-    for c in range(first, first + channels):
-        for i in range(kernel[0]):
-            for j in range(kernel[1]):
-                left = start * sw + j * dw - pw                     # of the first place
-                low = min(max(0, -(left // sw)), width)             # the places that see x:
-                high = max(low, min(width, (in_width - left + sw - 1) // sw))   # [low, high)
-                for r in range(rows):
-                    h = (row + r) * sh + i * dh - ph
-                    seen = columns[k, r * run:(r + 1) * run]
-                    if h < 0 or h >= height:
-                        seen[:] = 0
-                        continue
-                    seen[:low * images] = 0
-                    seen[high * images:] = 0
-                    source = x[c, h].reshape(-1)
-                    target = seen[low * images:high * images]
-                    if sw == 1:                                     # one stretch of memory
-                        stretch = source[(left + low) * images:(left + high) * images]
-                        for p in range(target.shape[0]):
-                            target[p] = stretch[p]
-                    elif images == 1:
-                        for p in range(target.shape[0]):
-                            target[p] = source[left + (low + p) * sw]
-                    else:
-                        for o in range(high - low):
-                            to, at = o * images, (left + (low + o) * sw) * images
-                            for n in range(images):
-                                target[to + n] = source[at + n]
-                k += 1
+def next_vectors(starts: Int2, at: Int1, phase: Int1, steps: Steps, lanes: int) -> None:
+    """Fill `starts` with the vectors from row at[0], segment at[1], value at[2] on, and move `at`.
+    """
+    rows, segments, length, to, to_row = phase[2], phase[3], phase[4], phase[5], phase[6]
+    for v in range(starts.shape[1]):
+        row, segment, value = at[0], at[1], at[2]
+        starts[0, v] = row * steps[0] + segment * steps[1] + value
+        starts[1, v] = to + row * to_row + segment * steps[3] + value
+        starts[2, v] = min(lanes, length - value) if row < rows else 0
+        at[2] += lanes
+        if at[2] >= length:
+            at[2] = 0
+            at[1] += 1
+            if at[1] == segments:
+                at[1] = 0
+                at[0] += 1
 
 
-def conv_numpy(x: Float4, w: Float4, b: Float1, sizes: Sizes, block: Pair, scratch: Float2,
-               y: Float4) -> None:
+@inline
+def add_up(thread: int, threads: int, x: Float1, w: Float1, b: Float1, groups: int, outs: int,
+           at_once: int, taps: Int2, phases: Int2, steps: Steps, y: Float1) -> None:
+    """A thread's share of the tiles of y, which has groups·outs channels; b may be empty."""
+    blocks, plane = (outs + at_once - 1) // at_once, y.shape[0] // (groups * outs)
+    lanes, at, apart = 64 // x.itemsize, np.empty(3, np.int64), steps[5]
+    starts = np.empty((3, 24 // at_once if at_once > 1 else 12), np.int64)
+    vectors = starts.shape[1]
+    for p in range(phases.shape[0]):
+        phase = phases[p]
+        per_segment = (phase[4] + lanes - 1) // lanes
+        tiles = (phase[2] * phase[3] * per_segment + vectors - 1) // vectors
+        seen, weights = taps[0, phase[0]:phase[1]], taps[1, phase[0]:phase[1]]
+        units = groups * tiles * blocks
+        first, last = units * thread // threads, units * (thread + 1) // threads
+        for unit in range(first, last):
+            group, tile, block = unit // (tiles * blocks), unit // blocks % tiles, unit % blocks
+            if unit == first or block == 0:
+                if unit == first or tile == 0:
+                    segment = tile * vectors // per_segment
+                    at[0], at[1] = segment // phase[3], segment % phase[3]
+                    at[2] = tile * vectors % per_segment * lanes
+                next_vectors(starts, at, phase, steps, lanes)
+            o, source = block * at_once, x[group * steps[2]:]
+            matrix, target = w[group * steps[4] + o * apart:], y[(group * outs + o) * plane:]
+            biases, count = b[group * outs + o:], min(at_once, outs - o)
+            if at_once == 8:
+                sums_8(matrix, biases, apart, source, weights, seen, starts, target, plane, count)
+            elif at_once == 4:
+                sums_4(matrix, biases, apart, source, weights, seen, starts, target, plane, count)
+            else:
+                sums_1(matrix, biases, apart, source, weights, seen, starts, target, plane, count)
+
+
+@inline
+def collect(lines: Float1, phases: Int2, steps: Steps, y: Float3) -> None:
+    """Move what was computed of a channel from `lines` to y (H, W, N)."""
+    height, width, images = y.shape
+    down, across = steps[6], steps[7]
+    for p in range(phases.shape[0]):
+        to, to_row, first_row, first = phases[p, 5], phases[p, 6], phases[p, 7], phases[p, 8]
+        for h in range(first_row, height, down):
+            source, target = lines[to + h // down * to_row:], y[h].reshape(-1)
+            if across == 1:
+                for q in range(width * images):
+                    target[q] = source[q]
+            elif images == 1:
+                for q in range((width - first + across - 1) // across):
+                    target[first + q * across] = source[q]
+            else:
+                for q in range((width - first + across - 1) // across):
+                    for n in range(images):
+                        target[(first + q * across) * images + n] = source[q * images + n]
+
+
+# ---- the kernels ---------------------------------------------------------------------------------
+
+def conv_numpy(x: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: Int2, phases: Int2,
+               steps: Steps, at_once: int, threads: int, scratch: Float1, y: Float4) -> None:
     """y[o, oh, ow, n] = b[o] + Σ_cij w[o, c, i, j] · x[c, oh·SH + i·DH - PH, ow·SW + j·DW - PW, n]
     """
     kernel, out_size, groups = w.shape[2:], y.shape[1:3], sizes[6]
     by_group = w.reshape(groups, -1, *w.shape[1:])
-    y[:] = b[:, None, None, None]
+    y[:] = b[:, None, None, None] if len(b) else 0
     for (i, j), seen in places(padded(x, kernel, sizes, out_size), kernel, sizes, out_size):
         channels = seen.reshape(groups, w.shape[1], -1)
         y += np.matmul(by_group[..., i, j], channels).reshape(y.shape)
 
 
-@kernel(conv_numpy, writes=("y",), scratch=("scratch",), multiplies=True)
-def conv(x: Float4, w: Float4, b: Float1, sizes: Sizes, block: Pair, scratch: Float2, y: Float4
-         ) -> None:
-    outs, height, width, images = y.shape
-    groups = sizes[6]
-    channels, kernel = w.shape[1], (w.shape[2], w.shape[3])
-    k, o = channels * kernel[0] * kernel[1], outs // groups
-    matrices = w.reshape(groups, o, k)
-    pieces = groups * -(-height // block[0]) * -(-width // block[1])
-    threads = scratch.shape[0]
+@kernel(conv_numpy, writes=("y",), scratch=("scratch",))
+def conv(x: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: Int2, phases: Int2,
+         steps: Steps, at_once: int, threads: int, scratch: Float1, y: Float4) -> None:
+    room, lines = parts_of(scratch, x.shape, y.shape[0], pads, steps)
+    for c in prange(room.shape[0]):
+        pad_channel(x[c], pads, room[c])
+    source = room.reshape(-1) if room.shape[0] > 0 else x.reshape(-1)
+    target, outs = lines.reshape(-1) if lines.shape[0] > 0 else y.reshape(-1), y.shape[0]
     for thread in prange(threads):
-        for piece in range(thread, pieces, threads):
-            group, row, rows, start, count = bounds_of(piece, (height, width), block)
-            run = count * images
-            columns = matrix_in(scratch[thread], 0, k, rows * run)
-            product = matrix_in(scratch[thread], k * rows * run, o, rows * run)
-            unfold_block(x, group * channels, channels, kernel, sizes, row, rows, start, count,
-                         columns)
-            np.dot(matrices[group], columns, product)
-            for i in range(o):
-                bias = b[group * o + i]
-                for r in range(rows):
-                    source = product[i, r * run:(r + 1) * run]
-                    target = y[group * o + i, row + r, start:start + count].reshape(-1)
-                    for p in range(run):
-                        target[p] = source[p] + bias
+        add_up(thread, threads, source, w.reshape(-1), b, sizes[6], outs // sizes[6],
+               at_once, taps, phases, steps, target)
+    for o in prange(lines.shape[0]):
+        collect(lines[o], phases, steps, y[o])
 
 
-def conv_weight_grad_numpy(x: Float4, g: Float4, sizes: Sizes, block: Pair, scratch: Float2,
-                           partials: Float4, dw: Float4) -> None:
+def conv_input_grad_numpy(g: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: Int2,
+                          phases: Int2, steps: Steps, at_once: int, threads: int, scratch: Float1,
+                          dx: Float4) -> None:
+    """dx[c, oh·SH + i·DH - PH, ow·SW + j·DW - PW, n] += Σ_o w[o, c, i, j] · g[o, oh, ow, n]
+
+    for all (oh, ow, i, j), starting from dx[c] = b[c].
+    """
+    groups = sizes[6]
+    turned = w.reshape(groups, len(w) // groups, *w.shape[1:]).swapaxes(1, 2)
+    values = g.reshape(groups, len(g) // groups, -1)
+    fold_places(lambda i, j: np.matmul(turned[..., i, j], values).reshape(-1, *g.shape[1:]),
+                w.shape[2:], sizes, g.shape[1:3], dx)
+    if len(b):
+        dx += b[:, None, None, None]
+
+
+@kernel(conv_input_grad_numpy, writes=("dx",), scratch=("scratch",))
+def conv_input_grad(g: Float4, w: Float4, b: Float1, sizes: Sizes, pads: Pads, taps: Int2,
+                    phases: Int2, steps: Steps, at_once: int, threads: int, scratch: Float1,
+                    dx: Float4) -> None:
+    room, lines = parts_of(scratch, g.shape, dx.shape[0], pads, steps)
+    for c in prange(room.shape[0]):
+        pad_channel(g[c], pads, room[c])
+    source = room.reshape(-1) if room.shape[0] > 0 else g.reshape(-1)
+    target, outs = lines.reshape(-1) if lines.shape[0] > 0 else dx.reshape(-1), dx.shape[0]
+    for thread in prange(threads):
+        add_up(thread, threads, source, w.reshape(-1), b, sizes[6], outs // sizes[6],
+               at_once, taps, phases, steps, target)
+    for c in prange(lines.shape[0]):
+        collect(lines[c], phases, steps, dx[c])
+
+
+def conv_weight_grad_numpy(x: Float4, g: Float4, sizes: Sizes, pads: Pads, taps: Int2, phases: Int2,
+                           steps: Steps, at_once: Pair, threads: int, scratch: Float1, dw: Float4
+                           ) -> None:
     """dw[o, c, i, j] = Σ_hwn g[o, h, w, n] · x[c, h·SH + i·DH - PH, w·SW + j·DW - PW, n]"""
     kernel, out_size, groups = dw.shape[2:], g.shape[1:3], sizes[6]
     outs = len(g) // groups
@@ -206,96 +267,43 @@ def conv_weight_grad_numpy(x: Float4, g: Float4, sizes: Sizes, block: Pair, scra
         sums[..., i, j] = np.matmul(by_group, channels.swapaxes(1, 2))
 
 
-@kernel(conv_weight_grad_numpy, writes=("dw",), scratch=("scratch", "partials"), multiplies=True)
-def conv_weight_grad(x: Float4, g: Float4, sizes: Sizes, block: Pair, scratch: Float2,
-                     partials: Float4, dw: Float4) -> None:
-    """partials: (number of partial sums, groups, K, O/groups)."""
-    outs, height, width, images = g.shape
-    groups, channels, kernel = sizes[6], dw.shape[1], (dw.shape[2], dw.shape[3])
-    k, o = channels * kernel[0] * kernel[1], outs // groups
-    pieces = groups * -(-height // block[0]) * -(-width // block[1])
-    threads = scratch.shape[0]
+@kernel(conv_weight_grad_numpy, writes=("dw",), scratch=("scratch",))
+def conv_weight_grad(x: Float4, g: Float4, sizes: Sizes, pads: Pads, taps: Int2, phases: Int2,
+                     steps: Steps, at_once: Pair, threads: int, scratch: Float1, dw: Float4
+                     ) -> None:
+    # A thread owns tiles of dw. It adds to each, chunk after chunk of positions, while a chunk is
+    # in its cache.
+    groups, outs = sizes[6], dw.shape[0] // sizes[6]
+    room, _ = parts_of(scratch, x.shape, 0, pads, steps)
+    for i in prange(max(room.shape[0], dw.shape[0])):
+        if i < room.shape[0]:
+            pad_channel(x[i], pads, room[i])
+        if i < dw.shape[0]:
+            dw[i] = 0
+    source = room.reshape(-1) if room.shape[0] > 0 else x.reshape(-1)
+    slopes, target = g.reshape(-1), dw.reshape(-1)
+    plane, k = g.shape[1] * g.shape[2] * g.shape[3], taps.shape[1]
+    rows, segments, length, g_row = phases[0, 2], phases[0, 3], phases[0, 4], phases[0, 6]
+    down = max(1, CHUNK // (segments * length))
+    across = CHUNK if rows == 1 and segments == 1 else length
+    blocks, parts = -(-outs // at_once[0]), -(-k // at_once[1])
     for thread in prange(threads):
-        for s in range(thread, partials.shape[0], threads):
-            partials[s] = 0
-            for piece in range(s, pieces, partials.shape[0]):
-                group, row, rows, start, count = bounds_of(piece, (height, width), block)
-                run = count * images
-                columns = matrix_in(scratch[thread], 0, k, rows * run)
-                lines = matrix_in(scratch[thread], k * rows * run, o, rows * run)
-                product = matrix_in(scratch[thread], (k + o) * rows * run, k, o)
-                unfold_block(x, group * channels, channels, kernel, sizes, row, rows, start, count,
-                             columns)
-                for i in range(o):
-                    for r in range(rows):
-                        source = g[group * o + i, row + r, start:start + count].reshape(-1)
-                        target = lines[i, r * run:(r + 1) * run]
-                        for p in range(run):
-                            target[p] = source[p]
-                np.dot(columns, lines.T, product)   # faster than its transpose
-                total = partials[s, group]
-                for i in range(k):
-                    for p in range(o):
-                        total[i, p] += product[i, p]
-    for out in prange(outs):
-        target = dw[out].reshape(-1)
-        for i in range(k):
-            target[i] = 0
-            for s in range(partials.shape[0]):
-                target[i] += partials[s, out // o, i, out % o]
-
-
-def conv_input_grad_numpy(g: Float4, w: Float4, sizes: Sizes, block: Pair, scratch: Float2,
-                          dx: Float4) -> None:
-    """dx[c, oh·SH + i·DH - PH, ow·SW + j·DW - PW, n] += Σ_o w[o, c, i, j] · g[o, oh, ow, n]
-
-    for all (oh, ow, i, j), starting from dx = 0.
-    """
-    groups = sizes[6]
-    turned = w.reshape(groups, len(w) // groups, *w.shape[1:]).swapaxes(1, 2)
-    lines = g.reshape(groups, len(g) // groups, -1)
-    fold_places(lambda i, j: np.matmul(turned[..., i, j], lines).reshape(-1, *g.shape[1:]),
-                w.shape[2:], sizes, g.shape[1:3], dx)
-
-
-@kernel(conv_input_grad_numpy, writes=("dx",), scratch=("scratch",), multiplies=True)
-def conv_input_grad(g: Float4, w: Float4, sizes: Sizes, block: Pair, scratch: Float2, dx: Float4
-                    ) -> None:
-    # Windows overlap, so a thread owns channels of dx, block[0] at a time, and goes through all
-    # output rows for them, block[1] places at a time. A row of scratch: matrix, lines, columns.
-    outs, height, width, images = g.shape
-    _, in_height, in_width, _ = dx.shape
-    sh, sw, dh, dw, ph, pw, groups = sizes
-    channels, kh, kw = w.shape[1:]
-    o, span = outs // groups, block[0]
-    pieces = (channels + span - 1) // span
-    threads = scratch.shape[0]
-    for thread in prange(threads):
-        for piece in range(thread, groups * pieces, threads):
-            group, first = piece // pieces, piece % pieces * span
-            count = min(span, channels - first)
-            k = count * kh * kw
-            matrix = matrix_in(scratch[thread], 0, k, o)
-            for i in range(o):
-                matrix[:, i] = w[group * o + i, first:first + count].reshape(-1)
-            dx[group * channels + first:group * channels + first + count] = 0
-            for row in range(height):
-                for start in range(0, width, block[1]):
-                    run = min(block[1], width - start) * images
-                    lines = matrix_in(scratch[thread], k * o, o, run)
-                    columns = matrix_in(scratch[thread], (k + run) * o, k, run)
-                    for i in range(o):
-                        lines[i] = g[group * o + i, row].reshape(-1)[start * images:
-                                                                     start * images + run]
-                    np.dot(matrix, lines, columns)
-                    for m in range(k):
-                        c, i, j = m // kw // kh, m // kw % kh, m % kw
-                        h = row * sh + i * dh - ph
-                        if h < 0 or h >= in_height:
-                            continue
-                        for q in range(run // images):
-                            at = (start + q) * sw + j * dw - pw
-                            if at >= 0 and at < in_width:
-                                seen = dx[group * channels + first + c, h, at]
-                                for n in range(images):
-                                    seen[n] += columns[m, q * images + n]
+        units = groups * blocks * parts
+        first, last = units * thread // threads, units * (thread + 1) // threads
+        for row in range(0, rows, down):
+            for value in range(0, length, across):
+                lines = (min(down, rows - row), segments, min(across, length - value), g_row,
+                         steps[3], steps[0], steps[1])
+                for unit in range(first, last):
+                    group, block, part = (unit // (blocks * parts), unit // parts % blocks,
+                                          unit % parts)
+                    o = group * outs + block * at_once[0]
+                    count = min(at_once[0], outs - block * at_once[0])
+                    seen = taps[0, part * at_once[1]:min(k, (part + 1) * at_once[1])]
+                    at_g = slopes[o * plane + row * g_row + value:]
+                    at_x = source[group * steps[2] + row * steps[0] + value:]
+                    to = target[o * k + part * at_once[1]:]
+                    if at_once[0] > 1:
+                        products_4(at_g, at_x, seen, lines, to, plane, k, count)
+                    else:
+                        products_1(at_g, at_x, seen, lines, to, plane, k, count)

@@ -1,7 +1,6 @@
-"""Which kernel computes a convolution, in pieces of what size, with how much scratch memory.
+"""Which kernel computes a convolution, with how much scratch memory.
 
-There are three: matrix products (conv.py, which explains pieces, scratch and partial sums),
-Winograd's way (winograd.py) and the direct sum (conv_direct.py).
+There are two: sums of shifted lines (conv.py) and Winograd's way (winograd.py).
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ import numpy as np
 
 from minigrad.kernels import Array, Pair as Pair, batch_first, batch_last, empty, norm, thread_count
 from minigrad.kernels.conv import (
-    Geometry as Geometry,
-    Sizes,
     conv,
     conv_input_grad,
     conv_weight_grad,
@@ -21,77 +18,86 @@ from minigrad.kernels.conv import (
     padded,
     places,
 )
-from minigrad.kernels.conv_direct import conv_direct, conv_direct_weight_grad
+from minigrad.kernels.conv_plan import (
+    Geometry as Geometry,
+    Sizes,
+    input_grad_plan,
+    output_plan,
+)
 from minigrad.kernels.winograd import scratch_size, winograd, winograd_weight_grad
 
-CACHED_BYTES = 2**20        # of a piece's matrices: a core's second-level cache holds about that
-PARTIAL_SUMS = 4            # at most, for a gradient of weights
-CHANNELS = 8                # that the gradient of a strided convolution's input takes at a time
-WINOGRAD_POSITIONS = 32     # tiles · images; with fewer, Winograd's way is slower
+CACHED_BYTES = 2**20        # of a block of tiles: a core's second-level cache holds about that
+PARTIAL_SUMS = 4            # at most, for a gradient of weights by Winograd's way
+WINOGRAD_POSITIONS = 32     # tiles · images; with fewer, Winograd's way is slower,
+WINOGRAD_CHANNELS = 24      # and with fewer channels; this is for C·O / (C + O)
 
 
 def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
     """x (N, C, H, W), w (O, C/groups, KH, KW), b (O,) → y (N, O, OH, OW)."""
-    b = np.zeros(len(w), x.dtype) if b is None else b
-    return batch_first(_conv(batch_last(x), w, b, geometry))
-
-
-def _conv(x: Array, w: Array, b: Array, geometry: Geometry) -> Array:
-    """conv2d with x and y batch last."""
-    y = empty((len(w), *geometry.out_size, x.shape[-1]), x.dtype)
+    x, images = batch_last(x), len(x)
+    y = empty((len(w), *geometry.out_size, images), x.dtype)
     if _winograd_pays(x, len(w), geometry):
-        count = _tiles_at_a_time(CACHED_BYTES, x, len(w), geometry)
-        size = scratch_size(len(x), len(w), count, x.shape[-1])
-        u = empty((36, *w.shape[:2]), w.dtype)
-        winograd(x, w, b, geometry.padding, count, u, _scratch(size, x), y)
-    elif _is_thin(w.shape, geometry):
-        conv_direct(x, w, b, geometry.sizes, y)
+        in_tiles(x, w, b, geometry, y)
     elif y.size:
-        k, o = prod(w.shape[1:]), len(w) // geometry.groups
-        block = _block(k + o, x, geometry)
-        conv(x, w, b, geometry.sizes, block, _scratch((k + o) * prod(block) * x.shape[-1], x), y)
-    return y
+        in_lines(x, w, b, geometry, y)
+    return batch_first(y)
+
+
+def in_lines(x: Array, w: Array, b: Array | None, geometry: Geometry, y: Array) -> None:
+    """y = conv2d(x, w, b) as a sum of shifted lines, for x and y batch last."""
+    outs, images = len(w) // geometry.groups, x.shape[-1]
+    plan = output_plan(geometry, w.shape[1], outs, images, x.itemsize)
+    at_once = _channels_at_once(outs)
+    scratch = empty((plan.scratch(len(x), len(w), images),), x.dtype)
+    conv(x, w, np.empty(0, x.dtype) if b is None else b, geometry.sizes, *plan, at_once,
+         thread_count(), scratch, y)
+
+
+def in_tiles(x: Array, w: Array, b: Array | None, geometry: Geometry, y: Array) -> None:
+    """y = conv2d(x, w, b) by Winograd's way, for x and y batch last."""
+    images = x.shape[-1]
+    count = _tiles_at_a_time(CACHED_BYTES, x, len(w), geometry)
+    size = scratch_size(len(x), len(w), count, images)
+    winograd(x, w, np.zeros(len(w), x.dtype) if b is None else b, geometry.padding, count,
+             empty((36, *w.shape[:2]), w.dtype), empty((thread_count(), size), x.dtype), y)
+
+
+def conv2d_input_grad(g: Array, w: Array, b: Array | None, x_shape: tuple[int, ...],
+                      geometry: Geometry) -> Array:
+    """dx of y = conv2d(x, w), plus b (C,): g (N, O, OH, OW), w (O, C/groups, KH, KW) →
+    (N, C, H, W)."""
+    g, groups, channels = batch_last(g), geometry.groups, w.shape[1]
+    dx = empty((*x_shape[1:], x_shape[0]), g.dtype)
+    if geometry.stride == (1, 1) and _winograd_pays(g, len(dx), geometry):
+        flipped = np.ascontiguousarray(w.swapaxes(0, 1)[..., ::-1, ::-1])
+        in_tiles(g, flipped, b, geometry.transposed(), dx)
+    elif dx.size:
+        plan = input_grad_plan(geometry, channels, len(w) // groups, x_shape[0], g.itemsize)
+        at_once = _channels_at_once(channels)
+        scratch = empty((plan.scratch(len(g), len(dx), x_shape[0]),), g.dtype)
+        conv_input_grad(g, w, np.empty(0, g.dtype) if b is None else b, geometry.sizes, *plan,
+                        at_once, thread_count(), scratch, dx)
+    return batch_first(dx)
 
 
 def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: Geometry) -> Array:
     """dw of y = conv2d(x, w): x (N, C, H, W), g (N, O, OH, OW) → (O, C/groups, KH, KW)."""
-    x, g, dw = batch_last(x), batch_last(g), np.zeros(w_shape, x.dtype)
+    images, dw = len(x), np.zeros(w_shape, x.dtype)
+    x, g = batch_last(x), batch_last(g)
     if _winograd_pays(x, len(g), geometry):
         # larger blocks than for y, because after each all of dw is added to a partial sum
         count = _tiles_at_a_time(3 * CACHED_BYTES, x, len(g), geometry)
         blocks = -(-_tiles(geometry) // count)
-        size = scratch_size(len(x), len(g), count, x.shape[-1]) + len(g) * len(x)
-        winograd_weight_grad(x, g, geometry.padding, count, _scratch(size, x),
+        size = scratch_size(len(x), len(g), count, images) + len(g) * len(x)
+        winograd_weight_grad(x, g, geometry.padding, count,
+                             empty((thread_count(), size), x.dtype),
                              empty((min(PARTIAL_SUMS, blocks), 36, len(g), len(x)), x.dtype), dw)
-    elif _is_thin(w_shape, geometry):
-        conv_direct_weight_grad(x, g, geometry.sizes, dw)
     elif g.size:
-        k, o, groups = prod(w_shape[1:]), w_shape[0] // geometry.groups, geometry.groups
-        block = _block(k + o, x, geometry)
-        pieces = groups * prod(-(-n // b) for n, b in zip(geometry.out_size, block, strict=True))
-        size = (k + o) * prod(block) * x.shape[-1] + k * o
-        conv_weight_grad(x, g, geometry.sizes, block, _scratch(size, x),
-                         empty((min(PARTIAL_SUMS, pieces), groups, k, o), x.dtype), dw)
+        outs = len(g) // geometry.groups
+        plan = output_plan(geometry, w_shape[1], outs, images, x.itemsize, True)
+        conv_weight_grad(x, g, geometry.sizes, *plan, (4, 6) if outs > 1 else (1, 12),
+                         thread_count(), empty((plan.scratch(len(x), 0, images),), x.dtype), dw)
     return dw
-
-
-def conv2d_input_grad(g: Array, w: Array, x_shape: tuple[int, ...], geometry: Geometry) -> Array:
-    """dx of y = conv2d(x, w): g (N, O, OH, OW), w (O, C/groups, KH, KW) → (N, C, H, W)."""
-    g, groups = batch_last(g), geometry.groups
-    if geometry.stride == (1, 1):
-        by_group = w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2)[..., ::-1, ::-1]
-        flipped = np.ascontiguousarray(by_group).reshape(x_shape[1], -1, *w.shape[2:])
-        return batch_first(_conv(g, flipped, np.zeros(x_shape[1], g.dtype), geometry.transposed()))
-    dx = empty((*x_shape[1:], x_shape[0]), g.dtype)
-    if g.size == 0 or dx.size == 0:
-        dx[:] = 0
-        return batch_first(dx)
-    o, span = len(w) // groups, min(CHANNELS, w.shape[1])
-    k = span * prod(w.shape[2:])
-    across = min(max(1, CACHED_BYTES // ((k + o) * g.shape[-1] * g.itemsize)), g.shape[2])
-    size = k * o + (k + o) * across * g.shape[-1]
-    conv_input_grad(g, w, geometry.sizes, (span, across), _scratch(size, g), dx)
-    return batch_first(dx)
 
 
 def channel_sums(g: Array) -> Array:
@@ -126,22 +132,11 @@ def _of(geometry: Geometry) -> tuple[Pair, Sizes, Pair]:
     return geometry.kernel, geometry.sizes, geometry.out_size
 
 
-def _scratch(size: int, x: Array) -> Array:
-    return empty((thread_count(), size), x.dtype)
-
-
-def _block(lines: int, x: Array, geometry: Geometry) -> Pair:
-    """The largest piece, (output rows, places in each), of which `lines` rows stay in cache."""
-    height, width = geometry.out_size
-    at_once = max(1, CACHED_BYTES // (lines * x.shape[-1] * x.itemsize))        # places
-    if at_once < width:
-        return 1, -(-width // -(-width // at_once))         # no more pieces, but of equal size
-    return min(at_once // width, height), width
-
-
-def _is_thin(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
-    """Whether a group has only one channel in or out, so that conv would multiply by a vector."""
-    return geometry.groups > 1 and min(w_shape[1], w_shape[0] // geometry.groups) == 1
+def _channels_at_once(outs: int) -> int:
+    """8 where a tile of 8 channels wastes no more than its better speed gains over one of 4."""
+    if outs == 1:
+        return 1
+    return 8 if -(-outs // 8) * 2 <= 1.15 * -(-outs // 4) else 4
 
 
 def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:
@@ -151,7 +146,8 @@ def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:
     the weights does.
     """
     return (geometry.kernel == (3, 3) and geometry.stride == geometry.dilation == (1, 1)
-            and geometry.groups == 1 and x.dtype == np.float32 and min(len(x), outs) >= 16
+            and geometry.groups == 1 and x.dtype == np.float32
+            and len(x) * outs >= WINOGRAD_CHANNELS * (len(x) + outs)
             and x.shape[-1] >= 8 and _tiles(geometry) * x.shape[-1] >= WINOGRAD_POSITIONS)
 
 

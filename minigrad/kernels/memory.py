@@ -15,16 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from minigrad.kernels import tape
+
 Array = NDArray[Any]
 
 RECYCLED_BYTES = 2**16      # smaller arrays come from malloc, which recycles its memory itself
+CACHE_LINE = 64             # bytes
 WASTE = 1.5                 # a block serves an array that needs at least 1/WASTE of it
 UNUSED = 3                  # unused blocks may add up to this many times the most ever in use,
 SPARE = 2**26               # or to this many bytes
 
 _free: list[tuple[int, int, memoryview]] = []       # sorted: (bytes, -time of return, memory)
 _bytes = {"in use": 0, "most in use": 0, "unused": 0}
-_returned: deque[memoryview] = deque()      # given back, which may happen at any time; not sorted
+_loans: dict[int, _Loan] = {}
+_returned: deque[memoryview] = deque()      # given back, but not yet sorted in
 _now = itertools.count(1)
 _lock = threading.RLock()
 
@@ -37,9 +41,14 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     The operating system hands out fresh memory page by page, each on its first use, which can take
     longer than computing the values; and a training step asks for the same sizes again and again.
     """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size < RECYCLED_BYTES:
-        return np.empty(shape, dtype)
+    count, kind = math.prod(shape), np.dtype(dtype)
+    small = count * kind.itemsize < RECYCLED_BYTES
+    y = np.empty(shape, kind) if small else _lent(count, kind).reshape(shape)
+    return tape.new(y) if tape.running else y
+
+
+def _lent(count: int, dtype: np.dtype[Any]) -> Array:
+    size = count * dtype.itemsize
     with _lock:
         while _returned:
             _sort_in(_returned.popleft())
@@ -51,14 +60,30 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
             memory = _from_system(size)
         _bytes["in use"] += memory.nbytes
         _bytes["most in use"] = max(_bytes["most in use"], _bytes["in use"])
-        array: Array = np.frombuffer(memory, np.uint8, size)
-        # the array dies after its last view, since each view keeps it alive
-        weakref.finalize(array, _returned.append, memory).atexit = False
-    return array.view(dtype).reshape(shape)
+        array: Array = np.frombuffer(memory, dtype, count)
+        loan = _Loan(array, _give_back)
+        loan.memory = memory
+        _loans[id(loan)] = loan
+    return array
+
+
+class _Loan(weakref.ref[Array]):
+    """Tells when an array has died, which is after its last view: each view keeps it alive."""
+
+    __slots__ = ("memory",)
+    memory: memoryview
+
+
+def _give_back(loan: weakref.ref[Array]) -> None:
+    """This may happen at any time, also while another thread, or this one, holds the lock."""
+    _returned.append(_loans.pop(id(loan)).memory)
 
 
 def _from_system(size: int) -> memoryview:
-    return np.empty(size, np.uint8).data
+    """Memory that starts where a cache line starts, so that no vector lies in two lines."""
+    memory = np.empty(size + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start:start + size].data
 
 
 def _sort_in(memory: memoryview) -> None:
@@ -84,7 +109,8 @@ if hasattr(os, "register_at_fork"):
 
 def batch_last(x: Array) -> Array:
     """(N, …) → (…, N), contiguous: a view if x lies in memory batch last, else a copy."""
-    return np.ascontiguousarray(x.transpose(*range(1, x.ndim), 0))
+    y = x.transpose(*range(1, x.ndim), 0)
+    return y if y.flags.c_contiguous else y.copy()
 
 
 def batch_first(x: Array) -> Array:

@@ -1,4 +1,5 @@
-"""Optimiser steps in one pass over flat arrays, in place, in torch's order of arithmetic."""
+"""Optimiser steps in one pass over flat arrays, in place, in torch's order of arithmetic, each
+operation rounded by itself."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def adam_numpy(p: Float1, g: Float1, m: Float1, v: Float1, v_max: Float1, shrink
     p += -step_size * m / (np.sqrt(v_max) / v_scale + eps)
 
 
-@kernel(adam_numpy, writes=("p", "m", "v", "v_max"), small=SMALL)
+@kernel(adam_numpy, writes=("p", "m", "v", "v_max"), small=SMALL, fused=False)
 def adam(p: Float1, g: Float1, m: Float1, v: Float1, v_max: Float1, shrink: float, decay: float,
          beta1: float, beta2: float, step_size: float, v_scale: float, eps: float) -> None:
     number = p.dtype.type                   # a Python float would make the sums float64
@@ -62,7 +63,7 @@ def sgd_numpy(p: Float1, g: Float1, v: Float1, lr: float, momentum: float, dampe
     p += -lr * (g + momentum * v if nesterov else v)
 
 
-@kernel(sgd_numpy, writes=("p", "v"), small=SMALL)
+@kernel(sgd_numpy, writes=("p", "v"), small=SMALL, fused=False)
 def sgd(p: Float1, g: Float1, v: Float1, lr: float, momentum: float, dampening: float,
         decay: float, nesterov: bool) -> None:
     number = p.dtype.type                   # a Python float would make the sums float64

@@ -3,7 +3,8 @@
 Window (i, j) covers rows h0[i] to h1[i] and columns w0[j] to w1[j], without the ends. So one loop
 serves padding, dilation (`step`), ceil_mode and the adaptive pools. Images lie batch last, as
 (C, H, W, N), and a place of a window is looked at for all images at once. Then the innermost loops
-have no branches, and compile to vector instructions.
+have no branches, and compile to vector instructions. For `FEW` images these loops would be too
+short, so a window is looked at as a whole, image by image.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from minigrad.kernels import Float2, Float4, Index4, Int1, Pair as Pair, kernel, prange
+
+FEW = 8                     # images: fewer than a vector has lanes
 
 
 def max_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, y: Float4,
@@ -43,6 +46,16 @@ def max_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, y: F
     for piece in prange(x.shape[0] * rows):
         c, i = piece // rows, piece % rows
         for j in range(w0.shape[0]):
+            if images < FEW:
+                for n in range(images):
+                    most, where = x.dtype.type(0), np.int32(-1)
+                    for h in range(h0[i], h1[i], step[0]):
+                        for w in range(w0[j], w1[j], step[1]):
+                            one = x[c, h, w, n]
+                            if where < 0 or one > most or one != one:
+                                most, where = one, np.int32(h * width + w)
+                    y[c, i, j, n], indices[c, i, j, n] = most, where
+                continue
             best, at = y[c, i, j], indices[c, i, j]
             best[:] = 0
             at[:] = -1
@@ -75,12 +88,18 @@ def max_pool_grad_numpy(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step:
 def max_pool_grad(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, indices: Index4,
                   dx: Float4) -> None:
     # Compares every place of a window with the index. With vector instructions that takes less time
-    # than one store to an address that differs from image to image.
+    # than one store to an address that differs from image to image, unless images are few.
     width, images = dx.shape[2:]
     for c in prange(dx.shape[0]):
         dx[c] = 0
         for i in range(h0.shape[0]):
             for j in range(w0.shape[0]):
+                if images < FEW:
+                    for n in range(images):
+                        where = indices[c, i, j, n]
+                        if where >= 0:
+                            dx[c, where // width, where % width, n] += g[c, i, j, n]
+                    continue
                 slope, at = g[c, i, j], indices[c, i, j]
                 for h in range(h0[i], h1[i], step[0]):
                     for w in range(w0[j], w1[j], step[1]):
@@ -121,13 +140,21 @@ def avg_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2,
     for piece in prange(x.shape[0] * rows):
         c, i = piece // rows, piece % rows
         for j in range(w0.shape[0]):
+            if images < FEW:
+                for n in range(images):
+                    value = x.dtype.type(0)
+                    for h in range(h0[i], h1[i]):
+                        for w in range(w0[j], w1[j]):
+                            value += x[c, h, w, n]
+                    y[c, i, j, n] = value / divisor[i, j]
+                continue
             total = y[c, i, j]
             total[:] = 0
             for h in range(h0[i], h1[i]):
                 for w in range(w0[j], w1[j]):
-                    value = x[c, h, w]
+                    values = x[c, h, w]
                     for n in range(images):
-                        total[n] += value[n]
+                        total[n] += values[n]
             for n in range(images):
                 total[n] /= divisor[i, j]
 
@@ -149,6 +176,13 @@ def avg_pool_grad(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Fl
         dx[c] = 0
         for i in range(h0.shape[0]):
             for j in range(w0.shape[0]):
+                if images < FEW:
+                    for n in range(images):
+                        share = g[c, i, j, n] / divisor[i, j]
+                        for h in range(h0[i], h1[i]):
+                            for w in range(w0[j], w1[j]):
+                                dx[c, h, w, n] += share
+                    continue
                 slope = g[c, i, j]
                 for h in range(h0[i], h1[i]):
                     for w in range(w0[j], w1[j]):

@@ -9,7 +9,10 @@ from minigrad.nn.activation import (
 from minigrad.nn.containers import (
     ModuleDict as ModuleDict, ModuleList as ModuleList, Sequential as Sequential,
 )
-from minigrad.nn.conv import Conv1d as Conv1d, Conv2d as Conv2d, ConvTranspose2d as ConvTranspose2d
+from minigrad.nn.conv import (
+    Conv1d as Conv1d, Conv2d as Conv2d, ConvTranspose1d as ConvTranspose1d,
+    ConvTranspose2d as ConvTranspose2d,
+)
 from minigrad.nn.dropout import Dropout as Dropout, Dropout1d as Dropout1d, Dropout2d as Dropout2d
 from minigrad.nn.embedding import Embedding as Embedding
 from minigrad.nn.linear import Identity as Identity, Linear as Linear
@@ -25,8 +28,9 @@ from minigrad.nn.norm import (
     LocalResponseNorm as LocalResponseNorm,
 )
 from minigrad.nn.pool import (
-    AdaptiveAvgPool2d as AdaptiveAvgPool2d, AdaptiveMaxPool2d as AdaptiveMaxPool2d,
-    AvgPool2d as AvgPool2d, MaxPool2d as MaxPool2d,
+    AdaptiveAvgPool1d as AdaptiveAvgPool1d, AdaptiveAvgPool2d as AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d as AdaptiveMaxPool1d, AdaptiveMaxPool2d as AdaptiveMaxPool2d,
+    AvgPool1d as AvgPool1d, AvgPool2d as AvgPool2d, MaxPool1d as MaxPool1d, MaxPool2d as MaxPool2d,
 )
 from minigrad.nn.shape import (
     Flatten as Flatten, Fold as Fold, Unflatten as Unflatten, Unfold as Unfold,

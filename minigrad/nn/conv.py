@@ -1,4 +1,4 @@
-"""Convolutions. Source: torch.nn.Conv1d, Conv2d, ConvTranspose2d."""
+"""Convolutions. Source: torch.nn.Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d."""
 
 from __future__ import annotations
 
@@ -102,16 +102,9 @@ class Conv2d(_Conv):
     convolve = F.conv2d
 
 
-class ConvTranspose2d(_Conv):
-    """The gradient of a Conv2d with respect to its input, as a layer: it makes images larger.
+class _ConvTranspose(_Conv):
+    """A transposed convolution: its arguments and forward pass."""
 
-    Shapes: x (N, C, H, W), w (C, O/groups, KH, KW), b (O,) → (N, O, OH, OW),
-    OH = (H - 1)·stride - 2·padding + dilation·(KH - 1) + output_padding + 1.
-    `forward` takes an `output_size`, (OH, OW), in place of the output_padding that gives it.
-    Raises: ValueError for an output_size that no output_padding below the stride gives.
-    """
-
-    ndim = 2
     modes = ("zeros",)
     transposed = True
 
@@ -121,27 +114,50 @@ class ConvTranspose2d(_Conv):
                  dtype: DTypeLike | None = None) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups,
                          bias, padding_mode, dtype=dtype)
-        self.output_padding = tuple(sizes_of("ConvTranspose2d", "output_padding", output_padding,
-                                             2, 0))
+        self.output_padding = tuple(sizes_of(type(self).__name__, "output_padding",
+                                             output_padding, self.ndim, 0))
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         output_padding = self.output_padding
-        if output_size is not None and input.ndim in (3, 4):
+        if output_size is not None and input.ndim in (self.ndim + 1, self.ndim + 2):
             output_padding = self._output_padding(input, list(output_size))
         assert not isinstance(self.padding, str)
-        return F.conv_transpose2d(input, self.weight, self.bias, self.stride, self.padding,
-                                  output_padding, self.groups, self.dilation)
+        return type(self).convolve(input, self.weight, self.bias, self.stride, self.padding,
+                                   output_padding, self.groups, self.dilation)
 
     def _output_padding(self, input: Tensor, output_size: list[int]) -> tuple[int, ...]:
         assert not isinstance(self.padding, str)
-        wanted = output_size[-2:] if len(output_size) == input.ndim else output_size
+        wanted = output_size[-self.ndim:] if len(output_size) == input.ndim else output_size
         smallest = [(size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1
                     for size, stride, padding, dilation, kernel in zip(
-                        input.shape[-2:], self.stride, self.padding, self.dilation,
+                        input.shape[-self.ndim:], self.stride, self.padding, self.dilation,
                         self.kernel_size, strict=True)]
         largest = [low + stride - 1 for low, stride in zip(smallest, self.stride, strict=True)]
-        if len(wanted) != 2 or not all(low <= size <= high for low, size, high in zip(
+        if len(wanted) != self.ndim or not all(low <= size <= high for low, size, high in zip(
                 smallest, wanted, largest, strict=True)):
-            raise ValueError(f"ConvTranspose2d: output_size must lie between {smallest} and "
+            raise ValueError(f"{type(self).__name__}: output_size must lie between {smallest} and "
                              f"{largest} for input {input.shape}; got {output_size}")
         return tuple(size - low for size, low in zip(wanted, smallest, strict=True))
+
+
+class ConvTranspose1d(_ConvTranspose):
+    """The gradient of a Conv1d with respect to its input, as a layer: it makes lines longer.
+
+    Shapes: x (N, C, L), w (C, O/groups, K), b (O,) → (N, O, OL), OL as OH in `ConvTranspose2d`.
+    """
+
+    ndim = 1
+    convolve = F.conv_transpose1d
+
+
+class ConvTranspose2d(_ConvTranspose):
+    """The gradient of a Conv2d with respect to its input, as a layer: it makes images larger.
+
+    Shapes: x (N, C, H, W), w (C, O/groups, KH, KW), b (O,) → (N, O, OH, OW),
+    OH = (H - 1)·stride - 2·padding + dilation·(KH - 1) + output_padding + 1.
+    `forward` takes an `output_size`, (OH, OW), in place of the output_padding that gives it.
+    Raises: ValueError for an output_size that no output_padding below the stride gives.
+    """
+
+    ndim = 2
+    convolve = F.conv_transpose2d

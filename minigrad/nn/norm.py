@@ -84,7 +84,7 @@ class _BatchNorm(_RunningNorm):
         self._check_dims(input)
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked[...] = self.num_batches_tracked.data + 1
+            self.num_batches_tracked[...] = self.num_batches_tracked + 1
             if self.momentum is None:
                 momentum = 1 / self.num_batches_tracked.item()
         return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias,

@@ -64,6 +64,8 @@ def sizes_of(name: str, argument: str, value: Any, dims: int, least: int) -> lis
     Raises: TypeError for what is not an int; ValueError for a size below `least`, or for another
     number of sizes.
     """
+    if type(value) is int and least <= value < 2**63:      # a shortcut for the usual case
+        return [value] * dims
     sizes = [to_int(name, argument, n)
              for n in (value if isinstance(value, tuple | list) else [value])]
     sizes = sizes * dims if len(sizes) == 1 else sizes

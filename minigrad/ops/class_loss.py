@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
-from minigrad.kernels import empty_in_order, memory_order, softmax as kernels
+from minigrad.kernels import empty, empty_in_order, memory_order, softmax as kernels
 from minigrad.ops.arguments import require_float, require_number, require_reduction, to_int
 from minigrad.ops.elementwise import div, where
 
@@ -30,7 +30,7 @@ def _cross_entropy(x: Tensor, *, target: Array, each: Array, total: float | None
     def arranged(of_items: Array) -> Array:
         return of_items.transpose(items).reshape(outer, inner)
 
-    losses, normalizer = np.empty((2, outer, inner), x.dtype)
+    losses, normalizer = empty((2, outer, inner), x.dtype)
     kernels.cross_entropy(columns, classes := arranged(target), arranged(each), normalizer, losses)
     if total is None:
         y = losses.reshape([target.shape[i] for i in items]).transpose(np.argsort(items))

@@ -12,6 +12,7 @@ Source: torch.nn.functional's functions of the same names.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,10 +43,8 @@ def _conv2d_input_grad(g: Tensor, w: Tensor, b: Tensor | None = None, *,
                        shape: tuple[int, ...], geometry: Geometry) -> Recorded:
     """dx of y = conv2d(x, w), x of `shape`; with b on each channel: conv_transpose2d"""
     w_shape = w.shape
-    x = kernels.conv2d_input_grad(g.data, w.data, shape, geometry)
-    if b is not None:
-        x += b.data[:, None, None]
-    return (x,
+    return (kernels.conv2d_input_grad(g.data, w.data, None if b is None else b.data, shape,
+                                      geometry),
             lambda gx: _conv2d(gx, w, None, geometry=geometry),
             lambda gx: _conv2d_weight_grad(gx, g, shape=w_shape, geometry=geometry),
             _bias_grad)
@@ -167,41 +166,41 @@ def fold(input: Any, output_size: Size, kernel_size: Size, dilation: Size = 1, p
 def _convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
               dilation: Any, groups: int) -> Tensor:
     x, w, b, batched = _checked(name, dims, input, weight, bias, groups)
-    got = f"got x {x.shape}, w {w.shape}"
-    if x.shape[1] != w.shape[1] * groups:
-        raise RuntimeError(f"{name}: x has {x.shape[1]} channels but w expects "
-                           f"{w.shape[1] * groups}; {got}")
-    if w.shape[0] % groups or w.shape[0] == 0:
-        raise RuntimeError(f"{name}: w has {w.shape[0]} output channels, which groups {groups} "
-                           f"must divide; {got}")
-    if b is not None and b.shape != (w.shape[0],):
-        raise RuntimeError(f"{name}: b must have shape ({w.shape[0]},); got {b.shape}")
     steps = sizes_of(name, "stride", stride, dims, 1)
     holes = sizes_of(name, "dilation", dilation, dims, 1)
     spans = [d * (k - 1) + 1 for d, k in zip(holes, w.shape[2:], strict=True)]
     paddings = paddings_of(name, padding, steps, spans)
-    padded = [n + before + behind
-              for n, (before, behind) in zip(x.shape[2:], paddings, strict=True)]
-    out = [(n - span) // s + 1 for n, span, s in zip(padded, spans, steps, strict=True)]
+    geometry = _convolution(name, x.shape, w.shape, None if b is None else b.shape, tuple(steps),
+                            tuple(paddings), tuple(holes), groups)
+    y = _conv2d(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry)
+    return _as_given(y, dims, batched)
+
+
+@lru_cache(maxsize=1024)
+def _convolution(name: str, x: tuple[int, ...], w: tuple[int, ...], b: tuple[int, ...] | None,
+                 stride: tuple[int, ...], paddings: tuple[Pair, ...], dilation: tuple[int, ...],
+                 groups: int) -> Geometry:
+    """The geometry of a convolution of these shapes, which are checked"""
+    got = f"got x {x}, w {w}"
+    if x[1] != w[1] * groups:
+        raise RuntimeError(f"{name}: x has {x[1]} channels but w expects {w[1] * groups}; {got}")
+    if w[0] % groups or w[0] == 0:
+        raise RuntimeError(f"{name}: w has {w[0]} output channels, which groups {groups} must "
+                           f"divide; {got}")
+    if b is not None and b != (w[0],):
+        raise RuntimeError(f"{name}: b must have shape ({w[0]},); got {b}")
+    spans = [d * (k - 1) + 1 for d, k in zip(dilation, w[2:], strict=True)]
+    padded = [n + before + behind for n, (before, behind) in zip(x[2:], paddings, strict=True)]
+    out = [(n - span) // s + 1 for n, span, s in zip(padded, spans, stride, strict=True)]
     if any(n < span for n, span in zip(padded, spans, strict=True)):
         raise RuntimeError(f"{name}: the window {tuple(spans)} is larger than the padded x "
                            f"{tuple(padded)}; {got}")
-    before = [n for n, _ in paddings]
-    geometry = _geometry(w.shape[2:], steps, before, holes, groups, x.shape[2:], out)
-    y = _conv2d(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry)
-    return _as_given(y, dims, batched)
+    return _geometry(w[2:], stride, [n for n, _ in paddings], dilation, groups, x[2:], out)
 
 
 def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: Any,
                         padding: Any, output_padding: Any, groups: int, dilation: Any) -> Tensor:
     x, w, b, batched = _checked(name, dims, input, weight, bias, groups)
-    got = f"got x {x.shape}, w {w.shape}"
-    if x.shape[1] != w.shape[0] or w.shape[0] % groups or 0 in w.shape:
-        raise RuntimeError(f"{name}: x has {x.shape[1]} channels but w expects {w.shape[0]}, which "
-                           f"groups {groups} must divide, and none may be 0; {got}")
-    channels = w.shape[1] * groups
-    if b is not None and b.shape != (channels,):
-        raise RuntimeError(f"{name}: b must have shape ({channels},); got {b.shape}")
     steps = sizes_of(name, "stride", stride, dims, 1)
     holes = sizes_of(name, "dilation", dilation, dims, 1)
     before = sizes_of(name, "padding", padding, dims, 0)
@@ -209,14 +208,32 @@ def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any
     if any(e >= max(s, d) for e, s, d in zip(extra, steps, holes, strict=True)):
         raise RuntimeError(f"{name}: output_padding {output_padding} must be smaller than stride "
                            f"{stride} or dilation {dilation}")
+    geometry = _transposed_convolution(name, x.shape, w.shape, None if b is None else b.shape,
+                                       tuple(steps), tuple(before), tuple(extra), tuple(holes),
+                                       groups)
+    y = _conv2d_input_grad(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry,
+                           shape=(x.shape[0], w.shape[1] * groups, *geometry.in_size))
+    return _as_given(y, dims, batched)
+
+
+@lru_cache(maxsize=1024)
+def _transposed_convolution(name: str, x: tuple[int, ...], w: tuple[int, ...],
+                            b: tuple[int, ...] | None, stride: tuple[int, ...],
+                            padding: tuple[int, ...], output_padding: tuple[int, ...],
+                            dilation: tuple[int, ...], groups: int) -> Geometry:
+    """The geometry of the convolution whose gradient this is, for shapes that are checked"""
+    got = f"got x {x}, w {w}"
+    if x[1] != w[0] or w[0] % groups or 0 in w:
+        raise RuntimeError(f"{name}: x has {x[1]} channels but w expects {w[0]}, which groups "
+                           f"{groups} must divide, and none may be 0; {got}")
+    channels = w[1] * groups
+    if b is not None and b != (channels,):
+        raise RuntimeError(f"{name}: b must have shape ({channels},); got {b}")
     out = [(n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, s, p, d, k, e in zip(
-        x.shape[2:], steps, before, holes, w.shape[2:], extra, strict=True)]
+        x[2:], stride, padding, dilation, w[2:], output_padding, strict=True)]
     if any(n < 1 for n in out):
         raise RuntimeError(f"{name}: the output would have size {tuple(out)}; {got}")
-    geometry = _geometry(w.shape[2:], steps, before, holes, groups, out, x.shape[2:])
-    y = _conv2d_input_grad(_as_2d(x, dims), _as_2d(w, dims), b, geometry=geometry,
-                           shape=(x.shape[0], channels, *geometry.in_size))
-    return _as_given(y, dims, batched)
+    return _geometry(w[2:], stride, padding, dilation, groups, out, x[2:])
 
 
 # ---- checks --------------------------------------------------------------------------------------
@@ -228,7 +245,8 @@ def _checked(name: str, dims: int, input: Any, weight: Any, bias: Any, groups: i
     if x.ndim not in (dims + 1, dims + 2) or w.ndim != dims + 2:
         raise RuntimeError(f"{name}: x must have {dims + 1} or {dims + 2} dims and w {dims + 2}; "
                            f"got x {x.shape}, w {w.shape}")
-    if len({t.dtype for t in (x, w, b) if t is not None}) != 1 or x.dtype in (bool, np.float16):
+    dtype = x.dtype
+    if w.dtype != dtype or (b is not None and b.dtype != dtype) or dtype.char in "?e":   # float16
         raise RuntimeError(f"{name}: x, w and b must be numbers of one dtype, float32 or float64; "
                            "got " + ", ".join(str(t.dtype) for t in (x, w, b) if t is not None))
     if to_int(name, "groups", groups) < 1:

@@ -18,7 +18,7 @@ import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
-from minigrad.kernels import elementwise as kernels
+from minigrad.kernels import arithmetic, elementwise as kernels
 from minigrad.ops.arguments import refuse_bools
 from minigrad.ops.promotion import (
     NUMBERS,
@@ -56,7 +56,7 @@ def add(a: Tensor, b: Tensor, *, alpha: float = 1) -> Recorded:
     """y = a + α·b"""
     if alpha != 1:
         return a.data + _factor("add", alpha, a) * b.data, lambda g: g, lambda g: g * alpha
-    return a.data + b.data, lambda g: g, lambda g: g
+    return arithmetic.add(a.data, b.data), lambda g: g, lambda g: g
 
 
 @number_op
@@ -64,7 +64,7 @@ def sub(a: Tensor, b: Tensor, *, alpha: float = 1) -> Recorded:
     """y = a - α·b; not of bools"""
     if alpha != 1:
         return a.data - _factor("sub", alpha, a) * b.data, lambda g: g, lambda g: -g * alpha
-    return a.data - b.data, lambda g: g, lambda g: -g
+    return arithmetic.subtract(a.data, b.data), lambda g: g, lambda g: -g
 
 
 def _factor(name: str, alpha: float, x: Tensor) -> Any:
@@ -76,7 +76,7 @@ def _factor(name: str, alpha: float, x: Tensor) -> Any:
 @binary_op
 def mul(a: Tensor, b: Tensor) -> Recorded:
     """y = a · b"""
-    return a.data * b.data, lambda g: g * b, lambda g: g * a
+    return arithmetic.multiply(a.data, b.data), lambda g: g * b, lambda g: g * a
 
 
 @binary_op
@@ -90,7 +90,7 @@ def div(a: Tensor, b: Tensor, *, rounding_mode: str | None = None) -> Recorded:
         return _rounded_quotient(a, b, rounding_mode), _zero, _zero
     if a.dtype.kind != "f":
         a, b = a.to(np.float32), b.to(np.float32)
-    return a.data / b.data, lambda g: g / b, lambda g, y: -g * y / b
+    return arithmetic.divide(a.data, b.data), lambda g: g / b, lambda g, y: -g * y / b
 
 
 def _rounded_quotient(a: Tensor, b: Tensor, rounding_mode: str) -> Array:
@@ -166,7 +166,7 @@ def _integer_power(a: Array, b: Array) -> Array:
 def neg(x: Tensor) -> Recorded:
     """y = -x"""
     refuse_bools("neg", x)
-    return -x.data, lambda g: -g
+    return arithmetic.negative(x.data), lambda g: -g
 
 
 @float_op
@@ -179,7 +179,7 @@ def reciprocal(x: Tensor) -> Recorded:
 def square(x: Tensor) -> Recorded:
     """y = x²"""
     x = x.long() if x.dtype == np.bool_ else x
-    return x.data * x.data, lambda g: g * x * 2
+    return arithmetic.multiply(x.data, x.data), lambda g: g * x * 2
 
 
 # ---- exponentials and roots ---------------------------------------------------------------------

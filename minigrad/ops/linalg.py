@@ -100,14 +100,19 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Recorde
     x, w, b = input, weight, bias
     xs, shape = x.data.shape, w.data.shape              # the vjp of w must not hold w itself
     flat = len(xs) == len(shape) == 2
-    if not (flat and xs[1] == shape[1] and (b is None or b.data.shape == shape[:1])):
+    one_a_column = b is not None and len(shape) == 2 and b.data.shape == shape[:1]
+    if not (flat and xs[1] == shape[1] and (one_a_column or b is None)):
         _check_linear(x, w, b)
     dtype = w.data.dtype
     if not (x.data.dtype == dtype and (b is None or b.data.dtype == dtype) and dtype.kind == "f"):
         of_one_dtype("linear", *(t for t in (x, w, b) if t is not None))
-    y = product(x.data, w.data.T)
-    if b is not None:
-        y = np.add(y, b.data, out=y if isinstance(y, np.ndarray) else None)
+    rows = x.data if len(xs) == 2 else x.data.reshape(math.prod(xs[:-1]), xs[-1])
+    columns = w.data.T if len(shape) == 2 else w.data[:, None]
+    y = product(rows, columns, b.data if b is not None and one_a_column else None)
+    if not flat:
+        y = y.reshape(*xs[:-1], *shape[:-1])
+    if b is not None and not one_a_column:
+        y = y + b.data
 
     def by_input(g: Tensor) -> Tensor:
         if w.ndim == 1:

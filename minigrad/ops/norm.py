@@ -278,7 +278,7 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
     if training:
         n = x.numel() // x.shape[1]
         _move(mean, autograd.Tensor(statistics[0]), momentum)
-        _move(var, autograd.Tensor(statistics[1] * (n / (n - 1))), momentum)
+        _move(var, autograd.Tensor(statistics[1]) * (n / (n - 1)), momentum)
     return y
 
 

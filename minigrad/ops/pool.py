@@ -7,6 +7,7 @@ Source: torch.nn.functional's functions of the same names.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
 
 
 class Windows(NamedTuple):
-    """Where the windows lie within the input: along an axis, window i covers start[i] … stop[i]."""
+    """Where the windows lie within the input: along an axis, window i covers start[i] … stop[i].
+
+    some_empty: whether start[i] = stop[i] for one of them.
+    """
 
     h_start: Array
     h_stop: Array
     w_start: Array
     w_stop: Array
+    some_empty: bool = False
 
     @property
     def size(self) -> Pair:
@@ -41,8 +46,8 @@ def _window_max(x: Tensor, *, windows: Windows, step: Pair, indices: Array) -> R
     """y = the maximum of each window; its places are written to `indices` (C, OH, OW, N)"""
     planes = batch_last(x.data)
     y = empty((len(planes), *windows.size, planes.shape[-1]), x.dtype)
-    kernels.max_pool(planes, *windows, step, y, indices)
-    if (windows.h_start >= windows.h_stop).any() or (windows.w_start >= windows.w_stop).any():
+    kernels.max_pool(planes, *windows[:4], step, y, indices)
+    if windows.some_empty:
         y[indices < 0] = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     size = planes.shape[1:3]
     return batch_first(y), lambda g: _put_back(g, windows=windows, step=step, indices=indices,
@@ -54,7 +59,7 @@ def _put_back(x: Tensor, *, windows: Windows, step: Pair, indices: Array, size: 
     """Zeros, to which each x is added at its place in the plane: the gradient of a max pool"""
     g = batch_last(x.data)
     y = empty((len(g), *size, g.shape[-1]), x.dtype)
-    kernels.max_pool_grad(g, *windows, step, indices, y)
+    kernels.max_pool_grad(g, *windows[:4], step, indices, y)
     return batch_first(y), lambda c: _pick(c, windows=windows, step=step, indices=indices)
 
 
@@ -72,7 +77,7 @@ def _window_mean(x: Tensor, *, windows: Windows, divisor: Array) -> Recorded:
     """y = Σ x over each window / divisor"""
     planes, size = batch_last(x.data), x.shape[2:]
     y = empty((len(planes), *windows.size, planes.shape[-1]), x.dtype)
-    kernels.avg_pool(planes, *windows, divisor.astype(x.dtype), y)
+    kernels.avg_pool(planes, *windows[:4], divisor.astype(x.dtype), y)
     return batch_first(y), lambda g: _window_spread(g, windows=windows, divisor=divisor, size=size)
 
 
@@ -81,7 +86,7 @@ def _window_spread(x: Tensor, *, windows: Windows, divisor: Array, size: Pair) -
     """y = Σ x / divisor over the windows that hold it: the gradient of an average pool"""
     g = batch_last(x.data)
     y = empty((len(g), *size, g.shape[-1]), x.dtype)
-    kernels.avg_pool_grad(g, *windows, divisor.astype(x.dtype), y)
+    kernels.avg_pool_grad(g, *windows[:4], divisor.astype(x.dtype), y)
     return batch_first(y), lambda c: _window_mean(c, windows=windows, divisor=divisor)
 
 
@@ -98,15 +103,16 @@ def max_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
     With return_indices the result is (values, indices), an index being the place h·W + w.
     Raises: RuntimeError where sizes do not fit, ValueError for arguments out of range.
     """
-    name = "max_pool2d"
-    x, batched = _images(name, input)
-    require_bool(name, ceil_mode=ceil_mode, return_indices=return_indices)
-    kernel, steps, before, holes = _arguments(name, kernel_size, stride, padding, dilation)
-    inside = []
-    for n, k, s, p, d in zip(x.shape[2:], kernel, steps, before, holes, strict=True):
-        start, stop = _windows(name, n, k, s, p, d, ceil_mode)
-        inside += [np.where(start < 0, start % d, start), np.minimum(stop, n)]
-    return _max(x, Windows(*inside), (holes[0], holes[1]), return_indices, batched)
+    return _max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode,
+                     return_indices)
+
+
+def max_pool1d(input: Any, kernel_size: Size, stride: Size | None = None,
+               padding: Size = 0, dilation: Size = 1, ceil_mode: bool = False,
+               return_indices: bool = False) -> Any:
+    """max_pool2d of one row: x (N, C, L) or (C, L) → y (N, C, OL)."""
+    return _max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode,
+                     return_indices)
 
 
 def avg_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
@@ -117,24 +123,42 @@ def avg_pool2d(input: Any, kernel_size: Size, stride: Size | None = None,
 
     Shapes, stride, ceil_mode and errors as max_pool2d.
     """
-    name = "avg_pool2d"
-    x, batched = _images(name, input)
+    return _avg_pool("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode,
+                     count_include_pad, divisor_override)
+
+
+def avg_pool1d(input: Any, kernel_size: Size, stride: Size | None = None,
+               padding: Size = 0, ceil_mode: bool = False, count_include_pad: bool = True
+               ) -> Tensor:
+    """avg_pool2d of one row: x (N, C, L) or (C, L) → y (N, C, OL)."""
+    return _avg_pool("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode,
+                     count_include_pad, None)
+
+
+def _max_pool(name: str, dims: int, input: Any, kernel_size: Any, stride: Any, padding: Any,
+              dilation: Any, ceil_mode: bool, return_indices: bool) -> Any:
+    x, batched = _images(name, dims, input)
+    require_bool(name, ceil_mode=ceil_mode, return_indices=return_indices)
+    kernel, steps, before, holes = _arguments(name, dims, kernel_size, stride, padding, dilation)
+    windows = _max_windows(name, x.shape[2:], tuple(kernel), tuple(steps), tuple(before),
+                           tuple(holes), ceil_mode)
+    return _max(x, dims, windows, (holes[0], holes[1]), return_indices, batched)
+
+
+def _avg_pool(name: str, dims: int, input: Any, kernel_size: Any, stride: Any, padding: Any,
+              ceil_mode: bool, count_include_pad: bool, divisor_override: int | None) -> Tensor:
+    x, batched = _images(name, dims, input)
     if x.dtype != np.int64:
         require_float(name, x)
     require_bool(name, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
     if divisor_override is not None and to_int(name, "divisor_override", divisor_override) == 0:
         raise RuntimeError(f"{name}: divisor_override must not be 0")
-    kernel, steps, before, _ = _arguments(name, kernel_size, stride, padding, 1)
-    inside, counts = [], []
-    for n, k, s, p in zip(x.shape[2:], kernel, steps, before, strict=True):
-        start, stop = _windows(name, n, k, s, p, 1, ceil_mode)
-        low, high = np.maximum(start, 0), np.minimum(stop, n)
-        inside += [low, high]
-        counts.append(np.minimum(stop, n + p) - start if count_include_pad else high - low)
-    divisor = np.multiply.outer(*counts).astype(np.float64)
+    kernel, steps, before, _ = _arguments(name, dims, kernel_size, stride, padding, 1)
+    windows, divisor = _mean_windows(name, x.shape[2:], tuple(kernel), tuple(steps), tuple(before),
+                                     ceil_mode, count_include_pad)
     if divisor_override is not None:
-        divisor[:] = divisor_override
-    return _as_given(_window_mean(x, windows=Windows(*inside), divisor=divisor), batched)
+        divisor = np.full(divisor.shape, divisor_override, np.float64)
+    return _as_given(_window_mean(x, windows=windows, divisor=divisor), dims, batched)
 
 
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
@@ -145,48 +169,93 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     x).
     Raises: ValueError for other sizes.
     """
-    name = "adaptive_max_pool2d"
-    x, batched = _images(name, input)
-    require_float(name, x)
-    require_bool(name, return_indices=return_indices)
-    return _max(x, _even_windows(name, x, output_size), (1, 1), return_indices, batched)
+    return _adaptive_max_pool("adaptive_max_pool2d", 2, input, output_size, return_indices)
+
+
+def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """adaptive_max_pool2d of one row: x (N, C, L) or (C, L) → y (N, C, OL); output_size an int."""
+    return _adaptive_max_pool("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
     """The mean of each of OH × OW windows that cover x evenly; see adaptive_max_pool2d."""
-    name = "adaptive_avg_pool2d"
-    x, batched = _images(name, input, no_channels=True)
+    return _adaptive_avg_pool("adaptive_avg_pool2d", 2, input, output_size)
+
+
+def adaptive_avg_pool1d(input: Any, output_size: Any) -> Tensor:
+    """adaptive_avg_pool2d of one row: x (N, C, L) or (C, L) → y (N, C, OL); output_size an int."""
+    return _adaptive_avg_pool("adaptive_avg_pool1d", 1, input, output_size)
+
+
+def _adaptive_max_pool(name: str, dims: int, input: Any, output_size: Any, return_indices: bool
+                       ) -> Any:
+    x, batched = _images(name, dims, input)
     require_float(name, x)
-    windows = _even_windows(name, x, output_size)
-    divisor = np.multiply.outer(windows.h_stop - windows.h_start,
-                                windows.w_stop - windows.w_start).astype(np.float64)
-    return _as_given(_window_mean(x, windows=windows, divisor=divisor), batched)
+    require_bool(name, return_indices=return_indices)
+    windows, _ = _even_windows(name, dims, x, output_size)
+    return _max(x, dims, windows, (1, 1), return_indices, batched)
+
+
+def _adaptive_avg_pool(name: str, dims: int, input: Any, output_size: Any) -> Tensor:
+    x, batched = _images(name, dims, input, no_channels=True)
+    require_float(name, x)
+    windows, divisor = _even_windows(name, dims, x, output_size)
+    return _as_given(_window_mean(x, windows=windows, divisor=divisor), dims, batched)
 
 
 # ---- windows -------------------------------------------------------------------------------------
 
-def _images(name: str, input: Any, *, no_channels: bool = False) -> tuple[Tensor, bool]:
-    """x as (N, C, H, W), and whether it was; N may be 0, and C with `no_channels`"""
+def _images(name: str, dims: int, input: Any, *, no_channels: bool = False) -> tuple[Tensor, bool]:
+    """x as (N, C, H, W), and whether it had a batch dim; N may be 0, and C with `no_channels`"""
     x = as_tensor(name, input)
-    batched = x.ndim == 4
-    if x.ndim not in (3, 4) or 0 in x.shape[-2 if no_channels else -3:]:
-        raise RuntimeError(f"{name}: x must be (N, C, H, W) or (C, H, W), no size but N being 0; "
+    batched = x.ndim == dims + 2
+    if x.ndim not in (dims + 1, dims + 2) or 0 in x.shape[-dims - (not no_channels):]:
+        one = "C, H, W" if dims == 2 else "C, L"
+        raise RuntimeError(f"{name}: x must be (N, {one}) or ({one}), no size but N being 0; "
                            f"got {x.shape}")
     if x.dtype in (bool, np.float16):
         raise RuntimeError(f"{name}: needs numbers, float32 or float64; got {x.dtype}")
-    return (x, True) if batched else (x.unsqueeze(0), False)
+    x = x if batched else x.unsqueeze(0)
+    return x.unsqueeze(2) if dims == 1 else x, batched
 
 
-def _arguments(name: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any
+def _arguments(name: str, dims: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any
                ) -> tuple[list[int], list[int], list[int], list[int]]:
-    kernel = sizes_of(name, "kernel_size", kernel_size, 2, 1)
-    steps = kernel if stride in (None, (), []) else sizes_of(name, "stride", stride, 2, 1)
-    before = sizes_of(name, "padding", padding, 2, 0)
-    holes = sizes_of(name, "dilation", dilation, 2, 1)
+    kernel = sizes_of(name, "kernel_size", kernel_size, dims, 1)
+    steps = kernel if stride in (None, (), []) else sizes_of(name, "stride", stride, dims, 1)
+    before = sizes_of(name, "padding", padding, dims, 0)
+    holes = sizes_of(name, "dilation", dilation, dims, 1)
     if any(2 * p > k for p, k in zip(before, kernel, strict=True)):
         raise RuntimeError(f"{name}: padding must be at most half the window; got padding {padding}"
                            f", kernel_size {kernel_size}")
+    if dims == 1:                                       # one row, which the window covers
+        return [1, *kernel], [1, *steps], [0, *before], [1, *holes]
     return kernel, steps, before, holes
+
+
+@lru_cache(maxsize=1024)
+def _max_windows(name: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair,
+                 ceil_mode: bool) -> Windows:
+    bounds = []
+    for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
+        start, stop = _windows(name, n, k, s, p, d, ceil_mode)
+        bounds += [np.where(start < 0, start % d, start), np.minimum(stop, n)]
+    some_empty = (bounds[0] >= bounds[1]).any() or (bounds[2] >= bounds[3]).any()
+    return Windows(bounds[0], bounds[1], bounds[2], bounds[3], bool(some_empty))
+
+
+@lru_cache(maxsize=1024)
+def _mean_windows(name: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair,
+                  ceil_mode: bool, count_include_pad: bool) -> tuple[Windows, Array]:
+    """The windows, and by what the sum over each is divided"""
+    bounds, counts = [], []
+    for n, k, s, p in zip(size, kernel, stride, padding, strict=True):
+        start, stop = _windows(name, n, k, s, p, 1, ceil_mode)
+        low, high = np.maximum(start, 0), np.minimum(stop, n)
+        bounds += [low, high]
+        counts.append(np.minimum(stop, n + p) - start if count_include_pad else high - low)
+    windows = Windows(bounds[0], bounds[1], bounds[2], bounds[3])
+    return windows, np.multiply.outer(*counts).astype(np.float64)
 
 
 def _windows(name: str, n: int, kernel: int, stride: int, padding: int, dilation: int,
@@ -203,28 +272,39 @@ def _windows(name: str, n: int, kernel: int, stride: int, padding: int, dilation
     return start, start + span
 
 
-def _even_windows(name: str, x: Tensor, output_size: Any) -> Windows:
-    wanted = output_size if isinstance(output_size, tuple | list) else [output_size] * 2
-    if output_size is None or len(wanted) != 2:
-        raise TypeError(f"{name}: output_size must be an int or two; got {output_size!r}")
-    wanted = [n if m is None else m for m, n in zip(wanted, x.shape[2:], strict=True)]
-    out = sizes_of(name, "output_size", wanted, 2, 0)
+def _even_windows(name: str, dims: int, x: Tensor, output_size: Any) -> tuple[Windows, Array]:
+    """Windows that cover x evenly, and how many places each has"""
+    wanted = output_size if isinstance(output_size, tuple | list) else [output_size] * dims
+    if output_size is None or len(wanted) != dims:
+        raise TypeError(f"{name}: output_size must be an int{' or two' * (dims > 1)}; "
+                        f"got {output_size!r}")
+    wanted = [n if m is None else m for m, n in zip(wanted, x.shape[-dims:], strict=True)]
+    out = sizes_of(name, "output_size", wanted, dims, 0)
+    return _even_parts(x.shape[2:], (*[1] * (2 - dims), *out))      # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=1024)
+def _even_parts(size: Pair, out: Pair) -> tuple[Windows, Array]:
     bounds = []
-    for n, m in zip(x.shape[2:], out, strict=True):
+    for n, m in zip(size, out, strict=True):
         i = np.arange(m)
         bounds += [i * n // max(m, 1), -((i + 1) * -n // max(m, 1))]
-    return Windows(*bounds)
+    windows = Windows(bounds[0], bounds[1], bounds[2], bounds[3])
+    counts = np.multiply.outer(bounds[1] - bounds[0], bounds[3] - bounds[2])
+    return windows, counts.astype(np.float64)
 
 
-def _max(x: Tensor, windows: Windows, step: Pair, return_indices: bool, batched: bool) -> Any:
+def _max(x: Tensor, dims: int, windows: Windows, step: Pair, return_indices: bool, batched: bool
+         ) -> Any:
     if math.prod(x.shape[2:]) > np.iinfo(np.int32).max:
         raise ValueError(f"max pool: a plane of {x.shape[2:]} has too many places to number")
     indices = empty((x.shape[1], *windows.size, x.shape[0]), np.int32)
-    y = _as_given(_window_max(x, windows=windows, step=step, indices=indices), batched)
+    y = _as_given(_window_max(x, windows=windows, step=step, indices=indices), dims, batched)
     if not return_indices:
         return y
-    return y, _as_given(autograd.Tensor(batch_first(indices).astype(np.int64)), batched)
+    return y, _as_given(autograd.Tensor(batch_first(indices).astype(np.int64)), dims, batched)
 
 
-def _as_given(y: Tensor, batched: bool) -> Tensor:
+def _as_given(y: Tensor, dims: int, batched: bool) -> Tensor:
+    y = y.squeeze(2) if dims == 1 else y
     return y if batched else y.squeeze(0)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.autograd import Array
+from minigrad.inplace import mark_changed
 from minigrad.tensor import Tensor
 
 State = dict[str, Any]
@@ -27,53 +28,74 @@ class Joined:
 
     def __init__(self, params: tuple[Tensor, ...], states: Mapping[Tensor, State]) -> None:
         self.params = params
-        own = [states[p] for p in params]
+        self.own = [states[p] for p in params]
         self.alone = len(params) == 1
-        self.state = own[0] if self.alone else {
-            key: np.array(value) if key == "step"
-            else np.concatenate([state[key] for state in own], None)
-            for key, value in own[0].items() if value is not None}
-        ends = itertools.accumulate(p.numel() for p in params)
-        self.places = [(slice(end - p.numel(), end), p.shape)
-                       for p, end in zip(params, ends, strict=True)]
-        self.shared = 0                 # the number of arrays that parameters have views of
-        self.share_out(states)
+        if self.alone:
+            self.state = self.own[0]
+            return
+        ends = list(itertools.accumulate(p.numel() for p in params))
+        self._places = [(slice(end - p.numel(), end), p.shape)
+                        for p, end in zip(params, ends, strict=True)]
+        self._values, self._slopes = (np.empty(ends[-1], params[0].dtype) for _ in range(2))
+        self._parts = self._parts_of(self._values)
+        self.state = {key: np.concatenate([state[key] for state in self.own], None)
+                      for key, value in self.own[0].items() if value is not None and key != "step"}
+        self._steps = np.array([state.get("step", 0) for state in self.own], np.float32)
+        if "step" in self.own[0]:
+            self.state["step"] = self._steps[:1].reshape(())
+        self._views: list[tuple[State, str, Array]] = []    # what the own states hold
+        self.share_out()
 
-    def flat(self, arrays: Sequence[Array]) -> Array:
-        """Arrays, one for each parameter, as a flat copy; of a single one the array, in C order."""
-        return np.asarray(arrays[0], order="C") if self.alone else np.concatenate(arrays, None)
+    def values(self) -> Array:
+        """The values of all parameters: of a single one its array in C order, else a flat copy."""
+        return self._flat([p.data for p in self.params], self.alone or self._values)
 
-    def parts(self, flat: Array) -> list[Array]:
-        """The part of an array that belongs to each parameter, as a view."""
-        return [flat] if self.alone else [flat[place].reshape(shape)
-                                          for place, shape in self.places]
+    def gradients(self) -> Array:
+        """The gradients of all parameters, likewise."""
+        return self._flat([p.grad.data for p in self.params], self.alone or self._slopes)
 
-    def share_out(self, states: Mapping[Tensor, State]) -> None:
+    def _flat(self, arrays: Sequence[Array], flat: Any) -> Array:
+        return (np.asarray(arrays[0], order="C") if self.alone
+                else np.concatenate(arrays, None, out=flat))
+
+    def give(self, values: Array) -> None:
+        """Give the parameters new values, if `values` is not their own array."""
+        for p, part in zip(self.params, [values] if self.alone else self._parts, strict=True):
+            if part is not p.data:
+                p.data[...] = part
+        mark_changed(*[p.data for p in self.params])
+
+    def share_out(self) -> None:
         """Bring the parameters' own states up to date: views of new arrays, and the count of steps.
         """
         if self.alone:
             return
-        if len(self.state) != self.shared:
-            for key, value in self.state.items():
-                for i, p in enumerate(self.params):
-                    states[p][key] = value.copy() if key == "step" else self.parts(value)[i]
-            self.shared = len(self.state)
-        elif "step" in self.state:
-            for p in self.params:
-                states[p]["step"].fill(self.state["step"])
+        if len(self._views) != len(self.state) * len(self.params):
+            parts = {key: self._parts_of(value) for key, value in self.state.items()
+                     if key != "step"}
+            if "step" in self.state:
+                parts["step"] = [self._steps[i:i + 1].reshape(()) for i in range(len(self.own))]
+            self._views = [(own, key, part) for key, each in parts.items()
+                           for own, part in zip(self.own, each, strict=True)]
+            for own, key, part in self._views:
+                own[key] = part
+        self._steps.fill(self._steps[0])
+
+    def _parts_of(self, flat: Array) -> list[Array]:
+        """The part of an array that belongs to each parameter, as a view."""
+        return [flat[place].reshape(shape) for place, shape in self._places]
 
     def shared_with(self, states: Mapping[Tensor, State]) -> bool:
         """Whether the parameters' own states are still parts of this one.
 
         They are not if a user has replaced or loaded them, or changed the count of steps.
         """
+        for p, own in zip(self.params, self.own, strict=True):
+            if states.get(p) is not own:
+                return False
         if self.alone:
-            return states.get(self.params[0]) is self.state
-        for p in self.params:
-            own = states.get(p, {})
-            for key, value in self.state.items():
-                part = own.get(key)
-                if part is None or (float(part) != float(value) if key == "step"
-                                    else getattr(part, "base", None) is not value):
-                    return False
-        return True
+            return True
+        for own, key, part in self._views:
+            if own.get(key) is not part:
+                return False
+        return bool((self._steps == self._steps[0]).all())

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from minigrad.kernels.tape import again
 from minigrad.ops.arguments import require_number
 from minigrad.optim.optimizer import Group, Optimizer
 
@@ -47,6 +48,7 @@ class LRScheduler:
         """The current rate of each param group."""
         return self._last_lr
 
+    @again
     def step(self) -> None:
         """Count one step and set the optimiser's rates for it."""
         self.last_epoch += 1
@@ -283,6 +285,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
         self._last_lr = self._current()
 
+    @again
     def step(self, metrics: Any) -> None:       # type: ignore[override]  # as torch's
         """Take in the next value of the metric: a number or a Tensor of one element."""
         try:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.autograd import Array, enable_grad, quietly
-from minigrad.inplace import mark_changed, memory_owner
+from minigrad.inplace import memory_owner
 from minigrad.kernels import SMALL
+from minigrad.kernels.tape import again
 from minigrad.nn.module import clear_grad
 from minigrad.optim.joined import Joined, State as State
 from minigrad.tensor import Tensor
@@ -107,6 +108,7 @@ class Optimizer:
                             f"dicts; got {type(params).__name__}")
         return list(params)
 
+    @again
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
 
@@ -147,14 +149,10 @@ class Optimizer:
         return self._joined[params]
 
     def _step(self, joined: Joined, group: Group) -> None:
-        values = joined.flat([p.data for p in joined.params])
-        g = joined.flat([p.grad.data for p in joined.params])
+        values, g = joined.values(), joined.gradients()
         self.update(values, -g if group.get("maximize") else g, joined.state, group)
-        joined.share_out(self.state)
-        for p, part in zip(joined.params, joined.parts(values), strict=True):
-            if part is not p.data:
-                p.data[...] = part
-            mark_changed(p.data)
+        joined.share_out()
+        joined.give(values)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set the gradients to None, or to zeros with `set_to_none=False`."""

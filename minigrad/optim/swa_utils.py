@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad.autograd import no_grad
 from minigrad.inplace import mark_changed
+from minigrad.kernels.tape import again
 from minigrad.nn.module import Module, Parameter
 from minigrad.tensor import Tensor
 
@@ -58,6 +59,7 @@ class AveragedModel(Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.module(*args, **kwargs)
 
+    @again
     def update_parameters(self, model: Module) -> None:
         """Take the model's parameters into the average; the first update sets it.
 

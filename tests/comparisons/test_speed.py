@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from running import one_line
+from timing import is_picture, no_compiler
 
 import minigrad
 from comparisons import implementations
@@ -50,17 +49,6 @@ def measured(case: Case, seed: int, sides: Any = models.SIDES, _: float = 0) -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "compile", no_compiler)
         return measure(case, seed, sides, 0.0)
-
-
-def no_compiler(model: Any, **_: Any) -> Any:
-    def call(x: Any) -> None:
-        raise RuntimeError("inductor raised:\nNo working C++ compiler\n\nSet TORCHDYNAMO_VERBOSE=1")
-    return call
-
-
-def is_picture(path: Path) -> bool:
-    with Image.open(path) as image:
-        return image.format == "PNG" and min(image.size) > 100
 
 
 # ---- equal work --------------------------------------------------------------------------------
@@ -166,6 +154,17 @@ def test_models_are_printed_written_and_drawn(tmp_path, monkeypatch, capsys):
     assert is_picture(files[1])
 
 
+def test_models_are_measured_without_the_compiler(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(models, "CASES", (SMALL,))
+    files = [tmp_path / name for name in ("speed.json", "speed.png")]
+    assert main(["speed", "regression", "--eager", "--json", str(files[0]),
+                 "--plot", str(files[1])]) == 0
+    (row,) = json.loads(files[0].read_text())["rows"]
+    assert not {"compiled", "ratio_compiled"} & row.keys()
+    assert "failed" not in capsys.readouterr().out
+    assert is_picture(files[1])
+
+
 @pytest.mark.parametrize("what", ["layers", "scaling"])
 def test_layers_and_scaling_are_printed_written_and_drawn(what, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(layers, "CASES", (SMALL,))
@@ -236,7 +235,12 @@ def test_digits(value, text):
 @pytest.mark.parametrize(("argv", "pattern"), [
     (["--json"], "--json"), (["--plot"], "--plot"), (["mnist"], "unknown task 'mnist'"),
     (["--threads", "0"], "--threads: must be at least 1"),
-    (["--layers", "--scaling"], "not allowed"),
+    (["--layers", "--scaling"], "not allowed"), (["--zoo", "--against", "jax"], "not allowed"),
+    (["--against", "tensorflow"], "invalid choice: 'tensorflow'"),
+    (["--zoo", "regression"], "--zoo: takes no TASK; got regression"),
+    (["mnist-cnn", "--walk"], "--walk: takes no TASK; got mnist-cnn"),
+    (["--layers", "--eager"], "--eager: applies to the tasks and to --zoo"),
+    (["--against", "jax", "--threads", "1"], "--threads: does not apply to --against jax"),
     (["--threads", "1", "4096"], r"--threads 4096: Numba has at most \d+ on this machine")])
 def test_usage_errors_are_one_line_and_status_2(argv, pattern, capsys):
     assert main(["speed", *argv]) == 2
