@@ -50,7 +50,7 @@ def machine(report: dict[str, Any], rows: Rows) -> str:
     told = report["environment"]
     versions = ", ".join(f"{name} {told['versions'][name]}" for name in ("numpy", "numba", "torch"))
     threads = rows[0]["threads"]["numba"]
-    limit = rows[0]["machine"] if "machine" in rows[0] else rows[0]["limits"][str(threads)]
+    limit = rows[0].get("machine") or rows[0]["limits"][str(threads)]
     return (f"{told['cpu']}, threads: {threads}, {versions}.\n"
             f"Copy {digits(limit['copy_gbs'])} GB/s, "
             f"matrix product {digits(limit['gemm_gflops'])} GFLOP/s.\n\n")
