@@ -35,7 +35,11 @@ def mark_changed(*arrays: Array) -> None:
         key = id(owner)
         known = _stamps.get(key)
         _stamps[key] = (latest, known[1] if known
-                        else weakref.ref(owner, lambda _, key=key: _stamps.pop(key, None)))
+                        else weakref.ref(owner, partial(_forget, key)))
+
+
+def _forget(key: int, _: weakref.ref[Array]) -> None:
+    _stamps.pop(key, None)
 
 
 def changed_since(time: int, arrays: Iterable[Array]) -> Array | None:

@@ -255,13 +255,11 @@ def _with_functions_compiled(numba: Any, names: dict[str, Any]) -> set[str]:
 
 
 def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool,
-         fastmath: set[str]) -> Callable[..., None]:
-    run: Callable[..., None]
+         fastmath: set[str]) -> Any:
     options = {"parallel": parallel and not _forked, "nogil": True, "fastmath": fastmath,
                "error_model": "numpy"}          # a division by 0 is ∞ or NaN, and no exception
     if _forked:
-        run = numba.njit(**options)(loop)
-        return run
+        return numba.njit(**options)(loop)
     if not parallel:                            # its machine code has a file of its own
         loop = FunctionType(loop.__code__, loop.__globals__)
         loop.__qualname__ += "_small"

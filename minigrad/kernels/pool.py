@@ -140,7 +140,7 @@ def gather(x: Float4, indices: Index4, y: Float4) -> None:
 @inline_sum
 def window_sum(x: Float3, top: int, bottom: int, left: int, right: int, n: int) -> float:
     """Σ x of image n, in rows top to bottom and columns left to right."""
-    total = x.dtype.type(0)
+    total: float = x.dtype.type(0)
     for h in range(top, bottom):
         row = x[h]
         for w in range(left, right):

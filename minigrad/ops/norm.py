@@ -139,8 +139,7 @@ def _group_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, 
     values = sets(x.data)
     scale = np.ones(channels, x.dtype) if w is None else w.data
     shift = np.zeros(channels, x.dtype) if b is None else b.data
-    statistics = empty((2, len(values), values.shape[2]), np.float64)
-    y = empty(values.shape, x.dtype)
+    y, statistics = empty(values.shape, x.dtype), empty((2, len(values), values.shape[2]), float)
     grouped.group_norm(values, scale, shift, groups, size, eps, statistics, y)
 
     def gradients(g: Tensor) -> tuple[Tensor, ...]:

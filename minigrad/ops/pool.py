@@ -280,7 +280,7 @@ def _even_windows(name: str, dims: int, x: Tensor, output_size: Any) -> tuple[Wi
                         f"got {output_size!r}")
     wanted = [n if m is None else m for m, n in zip(wanted, x.shape[-dims:], strict=True)]
     out = sizes_of(name, "output_size", wanted, dims, 0)
-    return _even_parts(x.shape[2:], (*[1] * (2 - dims), *out))      # type: ignore[arg-type]
+    return _even_parts(x.shape[2:], (*[1] * (2 - dims), *out))
 
 
 @lru_cache(maxsize=1024)
