@@ -57,7 +57,7 @@ def conv2d_input_grad(g: Array, w: Array, b: Array | None, x_shape: tuple[int, .
     g, w, groups, channels = batch_last(_planes(g)), _planes(w), geometry.groups, w.shape[1]
     dx = empty((x_shape[1], *geometry.in_size, x_shape[0]), g.dtype)
     if geometry.stride == (1, 1) and _winograd_pays(g, len(dx), geometry):
-        flipped = np.ascontiguousarray(w.swapaxes(0, 1)[..., ::-1, ::-1])
+        flipped = w.swapaxes(0, 1)[..., ::-1, ::-1].copy()
         in_tiles(g, flipped, b, geometry.transposed(), dx)
     elif dx.size:
         plan = input_grad_plan(geometry, channels, len(w) // groups, x_shape[0], g.itemsize)

@@ -155,12 +155,12 @@ def _as_stack(x: Array, lead: tuple[int, ...]) -> Array:
         x = np.broadcast_to(x, (*lead, *x.shape[-2:])).reshape(-1, lead[-1], *x.shape[-2:])
     elif x.ndim < 4:
         x = x[(None,) * (4 - x.ndim)]
-    return x if takes(x[0, 0]) else np.ascontiguousarray(x)
+    return x if takes(x[0, 0]) else x.copy()
 
 
 def _taken(x: Array) -> Array:
     """x, a matrix, or a copy that gemm takes."""
-    return x if x.flags.forc or takes(x) else np.ascontiguousarray(x)
+    return x if x.flags.forc or takes(x) else x.copy()
 
 
 def _given(bias: Array | None, x: Array) -> Array:

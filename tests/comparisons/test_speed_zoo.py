@@ -125,6 +125,24 @@ def test_the_geometric_mean():
     assert zoo.geometric_mean([2.0, 8.0]) == pytest.approx(4)
 
 
+@pytest.mark.parametrize("network", ZOO, ids=lambda network: network.title)
+def test_a_recorded_step_is_the_step_itself(network):
+    ours = [zoo.Contestant(replace(network, batch=8), side, 0) for side in ("minigrad", "recorded")]
+    losses = []
+    for each in ours:
+        each.training(dropout=False)
+        losses.append([each.step() for _ in range(4)])
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("case", [Case("mnist-cnn", 8), Case("dexpression", 8, 48, "compact"),
+                                  Case("dexpression", 8, 48, "paper")], ids=lambda case: case.title)
+def test_a_recorded_step_of_our_models_is_the_step_itself(case):
+    data = models.batch_of(case, 0)
+    plain, recorded = (models.stepper(case, data, side, 0) for side in ("minigrad", "recorded"))
+    assert [plain() for _ in range(4)] == [recorded() for _ in range(4)]
+
+
 # ---- JAX -----------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("one", [
