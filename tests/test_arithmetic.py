@@ -54,6 +54,11 @@ def test_as_numpy(ours: Callable[..., Any], pair: list[Any]) -> None:
     assert not any(np.shares_memory(found, x) for x in pair)
 
 
+def test_operands_with_gaps_in_memory_are_only_read_where_they_have_values() -> None:
+    x = np.arange(3000 * 4000, dtype=np.float32).reshape(3000, 4000)[:, ::2]
+    np.testing.assert_array_equal(arithmetic.add(x, x.copy()), x + x)
+
+
 @given(pair=operands())
 def test_negative_zero(pair: list[Any]) -> None:
     x = pair[0] * 0

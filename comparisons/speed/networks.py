@@ -56,7 +56,7 @@ def convolutions(nn: Any, F: Any) -> Any:
 
 def residual(nn: Any, F: Any) -> Any:
     """Residual blocks with batch norm; the image is halved by stride 2 (He et al. 2016)."""
-    class Block(nn.Module):     # type: ignore[misc]
+    class Block(nn.Module):     # type: ignore[misc]  # either framework's
         def __init__(self, channels: int, outs: int, stride: int) -> None:
             super().__init__()
             self.conv1 = nn.Conv2d(channels, outs, 3, stride, 1, bias=False)
@@ -150,7 +150,7 @@ def deep(nn: Any, F: Any) -> Any:
 
 def attention(nn: Any, F: Any) -> Any:
     """A small transformer of two layers, whose attention is written out (Vaswani et al. 2017)."""
-    class Block(nn.Module):     # type: ignore[misc]
+    class Block(nn.Module):     # type: ignore[misc]  # either framework's
         def __init__(self, width: int, heads: int) -> None:
             super().__init__()
             self.heads = heads
@@ -167,7 +167,7 @@ def attention(nn: Any, F: Any) -> Any:
             x = x + self.out(mixed)
             return x + self.down(F.gelu(self.up(self.norm2(x))))
 
-    class Transformer(nn.Module):   # type: ignore[misc]
+    class Transformer(nn.Module):   # type: ignore[misc]  # either framework's
         def __init__(self, width: int, heads: int) -> None:
             super().__init__()
             self.words = nn.Embedding(VOCABULARY, width)
@@ -181,7 +181,7 @@ def attention(nn: Any, F: Any) -> Any:
 
 def bag_of_words(nn: Any, F: Any) -> Any:
     """The mean of the words' vectors, and a perceptron."""
-    class Bag(nn.Module):       # type: ignore[misc]
+    class Bag(nn.Module):       # type: ignore[misc]  # either framework's
         def __init__(self) -> None:
             super().__init__()
             self.words, self.hidden = nn.Embedding(VOCABULARY, 64), nn.Linear(64, 64)

@@ -137,12 +137,17 @@ def _large(kind: int, a: Array, b: Array) -> Any:
 
 
 def _as_it_lies(x: Array) -> Array:
-    """The values of an array, as they lie in memory: a view, if they fill one stretch of it."""
-    if not x.flags.c_contiguous:
-        if 0 in x.strides:                      # expanded: all along such a dim is one value
-            x = x[tuple(slice(1 if step == 0 else None) for step in x.strides)]
-        x = x.transpose(memory_order(x))
-    return x.reshape(-1)
+    """The values of an array that fills one stretch of memory, in the order in which they lie."""
+    return _in_order(x).reshape(-1)
+
+
+def _in_order(x: Array) -> Array:
+    """A view of x with the dims in the order of memory; contiguous, if x is one stretch of it."""
+    if x.flags.c_contiguous:
+        return x
+    if 0 in x.strides:                          # expanded: all along such a dim is one value
+        x = x[tuple(slice(1 if step == 0 else None) for step in x.strides)]
+    return x.transpose(memory_order(x))
 
 
 Plan = tuple[Triple, Triple, Triple] | None
@@ -153,6 +158,7 @@ def _planned(a_shape: Steps, a_strides: Steps, b_shape: Steps, b_strides: Steps,
              ) -> tuple[Steps, Steps, Plan]:
     """The shape of the output, the order of its dims in memory, and the sizes and steps of the
     loop; None if an operand is not one stretch of memory, or the loop would have short rows."""
+    # without values: of these arrays only the shapes and strides are looked at
     a, b = (np.lib.stride_tricks.as_strided(np.empty(0, f"V{itemsize}"), *given)
             for given in ((a_shape, a_strides), (b_shape, b_strides)))
     shape = np.broadcast_shapes(a_shape, b_shape)
@@ -171,10 +177,12 @@ def _planned(a_shape: Steps, a_strides: Steps, b_shape: Steps, b_strides: Steps,
         else:
             sizes.append(shape[dim])
             steps.append(own)
-    dense = all(np.shares_memory(x, _as_it_lies(x)) for x in (a, b))
+    dense = all(_in_order(x).flags.c_contiguous for x in (a, b))
     if not dense or not 0 < len(sizes) <= 3 or sizes[-1] < SHORT \
             or steps[-1][1:] not in ((1, 1), (0, 1), (1, 0)):
         return shape, order, None
-    lead = 3 - len(sizes)
-    of_a, of_b = ((*[0] * lead, *(own[i] for own in steps)) for i in (1, 2))
-    return shape, order, ((*[1] * lead, *sizes), of_a, of_b)    # type: ignore[return-value]
+    while len(sizes) < 3:
+        sizes.insert(0, 1)
+        steps.insert(0, (0, 0, 0))
+    _, of_a, of_b = zip(*steps, strict=True)
+    return shape, order, ((sizes[0], sizes[1], sizes[2]), of_a, of_b)

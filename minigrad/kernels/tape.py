@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 INTO = (np.dot, np.concatenate)                 # functions that take `out`, as all ufuncs do
 ABOUT_MEMORY = (np.shares_memory, np.may_share_memory, np.ndim, np.shape, np.size)
-COMPUTING = ("__getitem__ __setitem__ argmax argmin astype choose clip compress copy cumprod "
-             "cumsum diagonal dot fill flatten nonzero put ravel repeat reshape round sort take "
-             "trace")
+COMPUTING = ("__getitem__ __setitem__ argmax argmin argpartition argsort astype choose clip "
+             "compress copy cumprod cumsum diagonal dot fill flatten nonzero partition put ravel "
+             "repeat reshape round searchsorted sort take trace")
 READING = "__complex__ __contains__ __float__ __index__ __int__ item tobytes tolist"
+
 
 class Unrecordable(RuntimeError):
     """A computation that cannot be made again by the calls on a tape."""
@@ -249,4 +250,4 @@ def again(function: F) -> F:
             return y
         tape.calls.append(partial(_refill, y, function, args, options))
         return tape.own(y)
-    return call     # type: ignore[return-value]
+    return cast(F, call)
