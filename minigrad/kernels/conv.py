@@ -220,7 +220,7 @@ def conv_numpy(x: Float4, w: Float4, b: Float1, numbers: Int1, taps: Int2, phase
         y += b[:, None, None, None]
 
 
-@kernel(conv_numpy, writes=("y",), scratch=("scratch",))
+@kernel(conv_numpy, writes=("y",), scratch=("scratch",), threads="threads")
 def conv(x: Float4, w: Float4, b: Float1, numbers: Int1, taps: Int2, phases: Int2, at_once: int,
          threads: int, scratch: Float1, y: Float4) -> None:
     groups, pads, steps = numbers[6], numbers[7:12], numbers[12:]
@@ -249,7 +249,7 @@ def conv_weight_grad_numpy(x: Float4, g: Float4, numbers: Int1, taps: Int2, phas
         sums[..., i, j] = np.matmul(by_group, channels.swapaxes(1, 2))
 
 
-@kernel(conv_weight_grad_numpy, writes=("dw",), scratch=("scratch",))
+@kernel(conv_weight_grad_numpy, writes=("dw",), scratch=("scratch",), threads="threads")
 def conv_weight_grad(x: Float4, g: Float4, numbers: Int1, taps: Int2, phases: Int2, at_once: Pair,
                      threads: int, scratch: Float1, dw: Float4) -> None:
     # A thread owns tiles of dw. It adds to each, chunk after chunk of positions, while a chunk is

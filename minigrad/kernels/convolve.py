@@ -17,6 +17,7 @@ from minigrad.kernels.winograd import scratch_size, winograd, winograd_weight_gr
 
 CACHED_BYTES = 2**20        # of a block of tiles: a core's second-level cache holds about that
 PARTIAL_SUMS = 4            # at most, for a gradient of weights by Winograd's way
+SMALL_PRODUCT = 2**21       # with fewer multiplications, one thread is done before others are awake
 WINOGRAD_POSITIONS = 32     # tiles · images; with fewer, Winograd's way is slower,
 WINOGRAD_CHANNELS = 24      # and with fewer channels; this is for C·O / (C + O)
 
@@ -38,7 +39,7 @@ def in_lines(x: Array, w: Array, b: Array | None, geometry: Geometry, y: Array) 
     outs, images = len(w) // geometry.groups, x.shape[-1]
     plan = output_plan(geometry, w.shape[1], outs, images, x.itemsize)
     conv(x, w, np.empty(0, x.dtype) if b is None else b, plan.numbers, plan.taps, plan.phases,
-         _channels_at_once(outs), thread_count(), empty((plan.scratch,), x.dtype), y)
+         _channels_at_once(outs), _threads_for(y, w), empty((plan.scratch,), x.dtype), y)
 
 
 def in_tiles(x: Array, w: Array, b: Array | None, geometry: Geometry, y: Array) -> None:
@@ -62,7 +63,7 @@ def conv2d_input_grad(g: Array, w: Array, b: Array | None, x_shape: tuple[int, .
     elif dx.size:
         plan = input_grad_plan(geometry, channels, len(w) // groups, x_shape[0], g.itemsize)
         conv(g, w, np.empty(0, g.dtype) if b is None else b, plan.numbers, plan.taps, plan.phases,
-             _channels_at_once(channels), thread_count(), empty((plan.scratch,), g.dtype), dx)
+             _channels_at_once(channels), _threads_for(g, w), empty((plan.scratch,), g.dtype), dx)
     return _as_given(batch_first(dx), len(x_shape))
 
 
@@ -82,7 +83,7 @@ def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: G
         outs = len(g) // geometry.groups
         plan = output_plan(geometry, w_shape[1], outs, images, x.itemsize, True)
         conv_weight_grad(x, g, plan.numbers, plan.taps, plan.phases,
-                         (4, 6) if outs > 1 else (1, 12), thread_count(),
+                         (4, 6) if outs > 1 else (1, 12), _threads_for(g, dw),
                          empty((plan.scratch,), x.dtype), dw)
     return _as_given(dw, len(w_shape))
 
@@ -126,6 +127,11 @@ def _as_given(y: Array, ndim: int) -> Array:
 
 def _of(geometry: Geometry) -> tuple[Pair, Sizes, Pair]:
     return geometry.kernel, geometry.sizes, geometry.out_size
+
+
+def _threads_for(y: Array, w: Array) -> int:
+    """How many threads share the work of y = conv2d(x, w), or of one of its gradients."""
+    return 1 if y.size * (w.size // len(w)) < SMALL_PRODUCT else thread_count()
 
 
 def _channels_at_once(outs: int) -> int:

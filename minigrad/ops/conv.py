@@ -164,23 +164,27 @@ def fold(input: Any, output_size: Size, kernel_size: Size, dilation: Size = 1, p
 
 
 def _convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
-              dilation: Any, groups: int) -> Tensor:
-    x, w, b, batched = _checked(name, dims, input, weight, bias, groups)
-    steps = sizes_of(name, "stride", stride, dims, 1)
-    holes = sizes_of(name, "dilation", dilation, dims, 1)
-    spans = [d * (k - 1) + 1 for d, k in zip(holes, w.shape[2:], strict=True)]
-    paddings = paddings_of(name, padding, steps, spans)
-    geometry = _convolution(name, x.shape, w.shape, None if b is None else b.shape, tuple(steps),
-                            tuple(paddings), tuple(holes), groups)
-    y = _conv2d(x, w, b, geometry=geometry)
-    return y if batched else y.squeeze(0)
+              dilation: Any, groups: Any) -> Tensor:
+    x, w, b = _checked(name, input, weight, bias)
+    geometry = _convolution(
+        name, dims, x.shape, w.shape, None if b is None else b.shape,
+        tuple(sizes_of(name, "stride", stride, dims, 1)),
+        padding if isinstance(padding, str) else tuple(sizes_of(name, "padding", padding, dims, 0)),
+        tuple(sizes_of(name, "dilation", dilation, dims, 1)), to_int(name, "groups", groups))
+    if x.ndim == dims + 2:
+        return _conv2d(x, w, b, geometry=geometry)
+    return _conv2d(x.unsqueeze(0), w, b, geometry=geometry).squeeze(0)
 
 
 @lru_cache(maxsize=1024)
-def _convolution(name: str, x: tuple[int, ...], w: tuple[int, ...], b: tuple[int, ...] | None,
-                 stride: tuple[int, ...], paddings: tuple[Pair, ...], dilation: tuple[int, ...],
-                 groups: int) -> Geometry:
-    """The geometry of a convolution of these shapes, which are checked"""
+def _convolution(name: str, dims: int, x: tuple[int, ...], w: tuple[int, ...],
+                 b: tuple[int, ...] | None, stride: tuple[int, ...],
+                 padding: tuple[int, ...] | str, dilation: tuple[int, ...], groups: int
+                 ) -> Geometry:
+    """The geometry of a convolution of these shapes, once they are known to fit"""
+    x = _batched_shape(name, dims, x, w, groups)
+    spans = [d * (k - 1) + 1 for d, k in zip(dilation, w[2:], strict=True)]
+    paddings = paddings_of(name, padding, stride, spans)
     got = f"got x {x}, w {w}"
     if x[1] != w[1] * groups:
         raise RuntimeError(f"{name}: x has {x[1]} channels but w expects {w[1] * groups}; {got}")
@@ -189,7 +193,6 @@ def _convolution(name: str, x: tuple[int, ...], w: tuple[int, ...], b: tuple[int
                            f"divide; {got}")
     if b is not None and b != (w[0],):
         raise RuntimeError(f"{name}: b must have shape ({w[0]},); got {b}")
-    spans = [d * (k - 1) + 1 for d, k in zip(dilation, w[2:], strict=True)]
     padded = [n + before + behind for n, (before, behind) in zip(x[2:], paddings, strict=True)]
     out = [(n - span) // s + 1 for n, span, s in zip(padded, spans, stride, strict=True)]
     if any(n < span for n, span in zip(padded, spans, strict=True)):
@@ -199,30 +202,31 @@ def _convolution(name: str, x: tuple[int, ...], w: tuple[int, ...], b: tuple[int
 
 
 def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: Any,
-                        padding: Any, output_padding: Any, groups: int, dilation: Any) -> Tensor:
-    x, w, b, batched = _checked(name, dims, input, weight, bias, groups)
-    steps = sizes_of(name, "stride", stride, dims, 1)
-    holes = sizes_of(name, "dilation", dilation, dims, 1)
-    before = sizes_of(name, "padding", padding, dims, 0)
-    extra = sizes_of(name, "output_padding", output_padding, dims, 0)
-    if any(e >= max(s, d) for e, s, d in zip(extra, steps, holes, strict=True)):
-        raise RuntimeError(f"{name}: output_padding {output_padding} must be smaller than stride "
-                           f"{stride} or dilation {dilation}")
-    geometry = _transposed_convolution(name, x.shape, w.shape, None if b is None else b.shape,
-                                       tuple(steps), tuple(before), tuple(extra), tuple(holes),
-                                       groups)
-    y = _conv2d_input_grad(x, w, b, geometry=geometry, shape=(
-        x.shape[0], w.shape[1] * groups, *geometry.in_size[-dims:]))
-    return y if batched else y.squeeze(0)
+                        padding: Any, output_padding: Any, groups: Any, dilation: Any) -> Tensor:
+    x, w, b = _checked(name, input, weight, bias)
+    geometry = _transposed_convolution(
+        name, dims, x.shape, w.shape, None if b is None else b.shape,
+        tuple(sizes_of(name, "stride", stride, dims, 1)),
+        tuple(sizes_of(name, "padding", padding, dims, 0)),
+        tuple(sizes_of(name, "output_padding", output_padding, dims, 0)),
+        tuple(sizes_of(name, "dilation", dilation, dims, 1)), to_int(name, "groups", groups))
+    batch = x if x.ndim == dims + 2 else x.unsqueeze(0)
+    y = _conv2d_input_grad(batch, w, b, geometry=geometry, shape=(
+        batch.shape[0], w.shape[1] * geometry.groups, *geometry.in_size[-dims:]))
+    return y if batch is x else y.squeeze(0)
 
 
 @lru_cache(maxsize=1024)
-def _transposed_convolution(name: str, x: tuple[int, ...], w: tuple[int, ...],
+def _transposed_convolution(name: str, dims: int, x: tuple[int, ...], w: tuple[int, ...],
                             b: tuple[int, ...] | None, stride: tuple[int, ...],
                             padding: tuple[int, ...], output_padding: tuple[int, ...],
                             dilation: tuple[int, ...], groups: int) -> Geometry:
-    """The geometry of the convolution whose gradient this is, for shapes that are checked"""
+    """The geometry of the convolution whose gradient this is, once the shapes are known to fit"""
+    x = _batched_shape(name, dims, x, w, groups)
     got = f"got x {x}, w {w}"
+    if any(e >= max(s, d) for e, s, d in zip(output_padding, stride, dilation, strict=True)):
+        raise RuntimeError(f"{name}: output_padding {output_padding} must be smaller than stride "
+                           f"{stride} or dilation {dilation}")
     if x[1] != w[0] or w[0] % groups or 0 in w:
         raise RuntimeError(f"{name}: x has {x[1]} channels but w expects {w[0]}, which groups "
                            f"{groups} must divide, and none may be 0; {got}")
@@ -238,23 +242,28 @@ def _transposed_convolution(name: str, x: tuple[int, ...], w: tuple[int, ...],
 
 # ---- checks --------------------------------------------------------------------------------------
 
-def _checked(name: str, dims: int, input: Any, weight: Any, bias: Any, groups: int
-             ) -> tuple[Tensor, Tensor, Tensor | None, bool]:
+def _checked(name: str, input: Any, weight: Any, bias: Any
+             ) -> tuple[Tensor, Tensor, Tensor | None]:
     x, w = as_tensor(name, input), as_tensor(name, weight)
     b = None if bias is None else as_tensor(name, bias)
-    if x.ndim not in (dims + 1, dims + 2) or w.ndim != dims + 2:
-        raise RuntimeError(f"{name}: x must have {dims + 1} or {dims + 2} dims and w {dims + 2}; "
-                           f"got x {x.shape}, w {w.shape}")
     dtype = x.dtype
     if w.dtype != dtype or (b is not None and b.dtype != dtype) or dtype.char in "?e":   # float16
         raise RuntimeError(f"{name}: x, w and b must be numbers of one dtype, float32 or float64; "
                            "got " + ", ".join(str(t.dtype) for t in (x, w, b) if t is not None))
-    if to_int(name, "groups", groups) < 1:
+    return x, w, b
+
+
+def _batched_shape(name: str, dims: int, x: tuple[int, ...], w: tuple[int, ...], groups: int
+                   ) -> tuple[int, ...]:
+    """The shape of x with a batch dim, once its dims and w's are known to be as many as needed"""
+    if len(x) not in (dims + 1, dims + 2) or len(w) != dims + 2:
+        raise RuntimeError(f"{name}: x must have {dims + 1} or {dims + 2} dims and w {dims + 2}; "
+                           f"got x {x}, w {w}")
+    if groups < 1:
         raise ValueError(f"{name}: groups must be positive; got {groups}")
-    if 0 in x.shape[-dims:] or 0 in w.shape[2:]:
-        raise RuntimeError(f"{name}: no size may be 0 but the batch; got x {x.shape}, w {w.shape}")
-    batched = x.ndim == dims + 2
-    return x if batched else x.unsqueeze(0), w, b, batched
+    if 0 in x[-dims:] or 0 in w[2:]:
+        raise RuntimeError(f"{name}: no size may be 0 but the batch; got x {x}, w {w}")
+    return x if len(x) == dims + 2 else (1, *x)
 
 
 def _batched(name: str, input: Any, dims: int) -> tuple[Tensor, bool]:
