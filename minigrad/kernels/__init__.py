@@ -36,6 +36,8 @@ from minigrad.kernels.compile import (
     Float2 as Float2,
     Float3 as Float3,
     Float4 as Float4,
+    Index1 as Index1,
+    Index2 as Index2,
     Index4 as Index4,
     Int1 as Int1,
     Int2 as Int2,

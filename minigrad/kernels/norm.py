@@ -68,9 +68,11 @@ def channel_sums(x: Float2, y: Float1) -> None:
 
 # ---- batch norm (Ioffe & Szegedy 2015) -----------------------------------------------------------
 #
-# Both formulas are worked out in float64, whatever x is. Where the values of a channel lie close
-# together, most of x cancels in x - mean, and most of g in dx; what is left is then divided by a
-# small σ, and the rounding errors of float32 with it.
+# Where the values of a channel lie close together, most of x cancels in x - mean, and most of g in
+# dx; what is left is then divided by a small σ, and the rounding errors of float32 with it. So dx is
+# worked out in float64, whatever x is. For y it is enough to subtract the mean in two parts: what
+# float32 can hold of it, which leaves no error where most of x cancels, and the rest. The running
+# mean, which is subtracted outside of training, has x's dtype, and no rest.
 
 def batch_norm_numpy(x: Float2, w: Float1, b: Float1, eps: float, training: bool,
                      statistics: Double2, y: Float2) -> None:
@@ -95,9 +97,11 @@ def batch_norm(x: Float2, w: Float1, b: Float1, eps: float, training: bool, stat
             mean = total(source, lanes) / source.shape[0]
             variance = total_of_products(source, mean, source, mean, lanes) / source.shape[0]
             statistics[0, c], statistics[1, c] = mean, variance
-        scale, bias = w[c] / np.sqrt(variance + eps), b[c]
+        scale, bias = x.dtype.type(w[c] / np.sqrt(variance + eps)), b[c]
+        near = x.dtype.type(mean)
+        rest = x.dtype.type(mean - near) if training else x.dtype.type(0)
         for i in range(source.shape[0]):
-            target[i] = (source[i] - mean) * scale + bias
+            target[i] = (source[i] - near - rest) * scale + bias
 
 
 def batch_norm_grad_numpy(g: Float2, x: Float2, w: Float1, eps: float, training: bool,

@@ -4,7 +4,7 @@ Window (i, j) covers rows h0[i] to h1[i] and columns w0[j] to w1[j], without the
 serves padding, dilation (`step`), ceil_mode and the adaptive pools. Images lie batch last, as
 (C, H, W, N), and a place of a window is looked at for all images at once. Then the innermost loops
 have no branches, and compile to vector instructions. For `FEW` images these loops would be too
-short, so a window is looked at as a whole, image by image.
+short. Then a place of the window is looked at for all windows of a plane at once, image by image.
 """
 
 from __future__ import annotations
@@ -13,18 +13,23 @@ import numpy as np
 
 from minigrad.kernels import (
     SMALL,
+    Array,
+    Float1,
     Float2,
-    Float3,
     Float4,
+    Index1,
+    Index2,
     Index4,
     Int1,
     Pair as Pair,
+    inline,
     inline_sum,
     kernel,
     prange,
 )
 
 FEW = 8                     # images: fewer than a vector has lanes
+PIECES = 16                 # in which the channels of few images are shared among threads
 
 
 def max_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, y: Float4,
@@ -49,24 +54,77 @@ def max_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair
             indices[:, i, j] = (rows[:, None] * width + cols).reshape(-1)[best]
 
 
-@kernel(max_pool_numpy, writes=("y", "indices"), small=SMALL // 4)
+@inline
+def most_places(start: Int1, stop: Int1, step: int) -> int:
+    """The number of places of the widest window along an axis."""
+    most = 0
+    for i in range(start.shape[0]):
+        most = max(most, (stop[i] - start[i] + step - 1) // step)
+    return most
+
+
+@inline
+def places_of(h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, width: int) -> Array:
+    """places[k, q] = the k-th place, h·width + w, of window q of a plane; -1 where it has none."""
+    tall, wide = most_places(h0, h1, step[0]), most_places(w0, w1, step[1])
+    columns = w0.shape[0]
+    places = np.empty((tall * wide, h0.shape[0] * columns), np.int32)
+    for a in range(tall):
+        for b in range(wide):
+            line = places[a * wide + b]
+            for i in range(h0.shape[0]):
+                h = h0[i] + a * step[0]
+                for j in range(columns):
+                    w = w0[j] + b * step[1]
+                    inside = (h < h1[i]) & (w < w1[j])
+                    line[i * columns + j] = np.int32(h * width + w if inside else -1)
+    return places
+
+
+@inline
+def look(x: Float1, first: int, images: int, places: Index2, k: int, seen: Float1) -> None:
+    """seen[q] = x at the k-th place of window q, in a plane whose values start at `first`."""
+    for q in range(places.shape[1]):
+        seen[q] = x[first + max(places[k, q], 0) * images]
+
+
+@inline
+def keep_largest(seen: Float1, places: Index2, k: int, best: Float1, at: Index1) -> None:
+    """best, at = what is seen, and its place, where that wins."""
+    for q in range(places.shape[1]):
+        one, place = seen[q], places[k, q]
+        wins = (place >= 0) & ((at[q] < 0) | (one > best[q]) | (one != one))
+        best[q] = one if wins else best[q]
+        at[q] = place if wins else at[q]
+
+
+@kernel(max_pool_numpy, writes=("y", "indices"), small=SMALL)
 def max_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, y: Float4,
              indices: Index4) -> None:
     width, images = x.shape[2:]
-    rows = h0.shape[0]
+    rows, columns = h0.shape[0], w0.shape[0]
+    if images < FEW:
+        places = places_of(h0, h1, w0, w1, step, width)
+        windows, source, area = rows * columns, x.reshape(-1), x.shape[1] * width
+        largest, found = y.reshape(-1), indices.reshape(-1)
+        pieces = min(x.shape[0], PIECES)
+        for piece in prange(pieces):
+            seen, most = np.empty(windows, x.dtype), np.empty(windows, x.dtype)
+            where = np.empty(windows, np.int32)
+            for c in range(piece, x.shape[0], pieces):
+                for n in range(images):
+                    most[:] = 0
+                    where[:] = -1
+                    for k in range(places.shape[0]):
+                        look(source, c * area * images + n, images, places, k, seen)
+                        keep_largest(seen, places, k, most, where)
+                    first = c * windows * images + n
+                    for q in range(windows):
+                        largest[first + q * images], found[first + q * images] = most[q], where[q]
+        return
     for piece in prange(x.shape[0] * rows):
         c, i = piece // rows, piece % rows
-        for j in range(w0.shape[0]):
-            if images < FEW:
-                for n in range(images):
-                    most, where = x.dtype.type(0), np.int32(-1)
-                    for h in range(h0[i], h1[i], step[0]):
-                        for w in range(w0[j], w1[j], step[1]):
-                            one = x[c, h, w, n]
-                            if where < 0 or one > most or one != one:
-                                most, where = one, np.int32(h * width + w)
-                    y[c, i, j, n], indices[c, i, j, n] = most, where
-                continue
+        for j in range(columns):
             best, at = y[c, i, j], indices[c, i, j]
             best[:] = 0
             at[:] = -1
@@ -95,7 +153,7 @@ def max_pool_grad_numpy(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step:
     np.add.at(planes, (c, indices[c, i, j, n], n), g[c, i, j, n])
 
 
-@kernel(max_pool_grad_numpy, writes=("dx",))
+@kernel(max_pool_grad_numpy, writes=("dx",), small=SMALL)
 def max_pool_grad(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, indices: Index4,
                   dx: Float4) -> None:
     # Compares every place of a window with the index. With vector instructions that takes less time
@@ -138,14 +196,19 @@ def gather(x: Float4, indices: Index4, y: Float4) -> None:
 
 
 @inline_sum
-def window_sum(x: Float3, top: int, bottom: int, left: int, right: int, n: int) -> float:
-    """Σ x of image n, in rows top to bottom and columns left to right."""
-    total: float = x.dtype.type(0)
-    for h in range(top, bottom):
-        row = x[h]
-        for w in range(left, right):
-            total += row[w, n]
-    return total
+def total(x: Float1) -> float:
+    """Σ x."""
+    result: float = x.dtype.type(0)
+    for i in range(x.shape[0]):
+        result += x[i]
+    return result
+
+
+@inline
+def add_seen(seen: Float1, places: Index2, k: int, sums: Float1) -> None:
+    """sums += what is seen, where there is a place."""
+    for q in range(places.shape[1]):
+        sums[q] += seen[q] if places[k, q] >= 0 else seen.dtype.type(0)
 
 
 def avg_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, y: Float4
@@ -158,24 +221,46 @@ def avg_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: F
 
 @kernel(avg_pool_numpy, writes=("y",), small=SMALL)
 def avg_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, y: Float4) -> None:
-    rows, images = h0.shape[0], x.shape[3]
+    rows, columns, (width, images) = h0.shape[0], w0.shape[0], x.shape[2:]
+    if images == 1 and rows * columns < most_places(w0, w1, 1):         # few windows, but wide ones
+        for c in prange(x.shape[0]):
+            plane = x[c].reshape(-1)
+            for i in range(rows):
+                for j in range(columns):
+                    value = x.dtype.type(0)
+                    for h in range(h0[i], h1[i]):
+                        value += total(plane[h * width + w0[j]:h * width + w1[j]])
+                    y[c, i, j, 0] = value / divisor[i, j]
+        return
+    if images < FEW:
+        places = places_of(h0, h1, w0, w1, (1, 1), width)
+        windows, source, area = rows * columns, x.reshape(-1), x.shape[1] * width
+        means, divisors = y.reshape(-1), divisor.reshape(-1)
+        pieces = min(x.shape[0], PIECES)
+        for piece in prange(pieces):
+            seen, sums = np.empty(windows, x.dtype), np.empty(windows, x.dtype)
+            for c in range(piece, x.shape[0], pieces):
+                for n in range(images):
+                    sums[:] = 0
+                    for k in range(places.shape[0]):
+                        look(source, c * area * images + n, images, places, k, seen)
+                        add_seen(seen, places, k, sums)
+                    first = c * windows * images + n
+                    for q in range(windows):
+                        means[first + q * images] = sums[q] / divisors[q]
+        return
     for piece in prange(x.shape[0] * rows):
         c, i = piece // rows, piece % rows
-        for j in range(w0.shape[0]):
-            if images < FEW:
-                for n in range(images):
-                    value = window_sum(x[c], h0[i], h1[i], w0[j], w1[j], n)
-                    y[c, i, j, n] = value / divisor[i, j]
-                continue
-            total = y[c, i, j]
-            total[:] = 0
+        for j in range(columns):
+            mean = y[c, i, j]
+            mean[:] = 0
             for h in range(h0[i], h1[i]):
                 for w in range(w0[j], w1[j]):
                     values = x[c, h, w]
                     for n in range(images):
-                        total[n] += values[n]
+                        mean[n] += values[n]
             for n in range(images):
-                total[n] /= divisor[i, j]
+                mean[n] /= divisor[i, j]
 
 
 def avg_pool_grad_numpy(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2,
@@ -187,7 +272,7 @@ def avg_pool_grad_numpy(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divis
             dx[:, h0[i]:h1[i], w0[j]:w1[j]] += (g[:, i, j] / divisor[i, j])[:, None, None]
 
 
-@kernel(avg_pool_grad_numpy, writes=("dx",))
+@kernel(avg_pool_grad_numpy, writes=("dx",), small=SMALL)
 def avg_pool_grad(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, dx: Float4
                   ) -> None:
     images = dx.shape[3]

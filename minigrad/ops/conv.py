@@ -204,12 +204,17 @@ def _convolution(name: str, dims: int, x: tuple[int, ...], w: tuple[int, ...],
 def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: Any,
                         padding: Any, output_padding: Any, groups: Any, dilation: Any) -> Tensor:
     x, w, b = _checked(name, input, weight, bias)
+    steps = sizes_of(name, "stride", stride, dims, 1)
+    holes = sizes_of(name, "dilation", dilation, dims, 1)
+    extra = sizes_of(name, "output_padding", output_padding, dims, 0)
+    for e, s, d in zip(extra, steps, holes, strict=True):
+        if e >= max(s, d):
+            raise RuntimeError(f"{name}: output_padding {output_padding} must be smaller than "
+                               f"stride {stride} or dilation {dilation}")
     geometry = _transposed_convolution(
-        name, dims, x.shape, w.shape, None if b is None else b.shape,
-        tuple(sizes_of(name, "stride", stride, dims, 1)),
-        tuple(sizes_of(name, "padding", padding, dims, 0)),
-        tuple(sizes_of(name, "output_padding", output_padding, dims, 0)),
-        tuple(sizes_of(name, "dilation", dilation, dims, 1)), to_int(name, "groups", groups))
+        name, dims, x.shape, w.shape, None if b is None else b.shape, tuple(steps),
+        tuple(sizes_of(name, "padding", padding, dims, 0)), tuple(extra), tuple(holes),
+        to_int(name, "groups", groups))
     batch = x if x.ndim == dims + 2 else x.unsqueeze(0)
     y = _conv2d_input_grad(batch, w, b, geometry=geometry, shape=(
         batch.shape[0], w.shape[1] * geometry.groups, *geometry.in_size[-dims:]))
@@ -224,9 +229,6 @@ def _transposed_convolution(name: str, dims: int, x: tuple[int, ...], w: tuple[i
     """The geometry of the convolution whose gradient this is, once the shapes are known to fit"""
     x = _batched_shape(name, dims, x, w, groups)
     got = f"got x {x}, w {w}"
-    if any(e >= max(s, d) for e, s, d in zip(output_padding, stride, dilation, strict=True)):
-        raise RuntimeError(f"{name}: output_padding {output_padding} must be smaller than stride "
-                           f"{stride} or dilation {dilation}")
     if x[1] != w[0] or w[0] % groups or 0 in w:
         raise RuntimeError(f"{name}: x has {x[1]} channels but w expects {w[0]}, which groups "
                            f"{groups} must divide, and none may be 0; {got}")

@@ -277,8 +277,8 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
     y = _batch_norm(x, weight, bias, eps=float(eps), training=training, statistics=statistics)
     if training:
         n = x.numel() // x.shape[1]
-        _move(mean, autograd.Tensor(statistics[0]), momentum)
-        _move(var, autograd.Tensor(statistics[1]) * (n / (n - 1)), momentum)
+        _move(mean, statistics[0], momentum)
+        _move(var, statistics[1] * (n / (n - 1)), momentum)
     return y
 
 
@@ -349,8 +349,8 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
         return _nothing(x, weight, bias)
     dims = tuple(range(2, x.ndim))
     if mean is not None:
-        _move(mean, x.detach().mean(dims).mean(0), momentum)
-        _move(var, x.detach().var(dims).mean(0), momentum)
+        _move(mean, x.detach().mean(dims).mean(0).data, momentum)
+        _move(var, x.detach().var(dims).mean(0).data, momentum)
     return _group_norm(x, weight, bias, groups=x.shape[1], eps=float(eps))
 
 
@@ -359,6 +359,7 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
 def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
                 ) -> tuple[Tensor | None, ...]:
     """Those given, each as a Tensor, once it is known to fit."""
+    dtype = x.dtype
     for argument, value in given.items():
         if value is None:
             continue
@@ -366,8 +367,8 @@ def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
         if t.shape != shape:
             raise RuntimeError(f"{name}: {argument} must have shape {shape}; got {t.shape}, "
                                f"x {x.shape}")
-        if t.dtype != x.dtype:
-            raise RuntimeError(f"{name}: {argument} must have x's dtype {x.dtype}; got {t.dtype}")
+        if t.dtype != dtype:
+            raise RuntimeError(f"{name}: {argument} must have x's dtype {dtype}; got {t.dtype}")
     return tuple(given.values())
 
 
@@ -394,7 +395,12 @@ def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     return y if bias is None else y + _along_channels(bias, y.ndim)
 
 
-def _move(running: Tensor | None, value: Tensor, momentum: float) -> None:
+def _move(running: Tensor | None, value: Array, momentum: float) -> None:
     if running is not None:
-        value = value.to(running.dtype)
-        running[...] = running.detach() * (1 - momentum) + value * momentum
+        running[...] = _moved(running, value=value, momentum=float(momentum))
+
+
+@op
+def _moved(running: Tensor, *, value: Array, momentum: float) -> Recorded:
+    """(1 - momentum)·running + momentum·value, which has no gradient"""
+    return running.data * (1 - momentum) + value.astype(running.dtype) * momentum, None

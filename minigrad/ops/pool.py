@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from minigrad.tensor import Tensor
 
 
+LARGEST_PLACE = 2**31 - 1           # that an int32 can hold
+
+
 class Windows(NamedTuple):
     """Where the windows lie within the input: along an axis, window i covers start[i] … stop[i].
 
@@ -44,50 +47,62 @@ class Windows(NamedTuple):
 @op
 def _window_max(x: Tensor, *, windows: Windows, step: Pair, indices: Array) -> Recorded:
     """y = the maximum of each window; its places are written to `indices` (C, OH, OW, N)"""
-    planes = batch_last(x.data)
+    planes = _planes(x.data)
     y = empty((len(planes), *windows.size, planes.shape[-1]), x.dtype)
     kernels.max_pool(planes, *windows[:4], step, y, indices)
     if windows.some_empty:
         y[indices < 0] = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     size = planes.shape[1:3]
-    return batch_first(y), lambda g: _put_back(g, windows=windows, step=step, indices=indices,
-                                               size=size)
+    return _like(x, y), lambda g: _put_back(g, windows=windows, step=step, indices=indices,
+                                            size=size)
 
 
 @op
 def _put_back(x: Tensor, *, windows: Windows, step: Pair, indices: Array, size: Pair) -> Recorded:
     """Zeros, to which each x is added at its place in the plane: the gradient of a max pool"""
-    g = batch_last(x.data)
+    g = _planes(x.data)
     y = empty((len(g), *size, g.shape[-1]), x.dtype)
     kernels.max_pool_grad(g, *windows[:4], step, indices, y)
-    return batch_first(y), lambda c: _pick(c, windows=windows, step=step, indices=indices)
+    return _like(x, y), lambda c: _pick(c, windows=windows, step=step, indices=indices)
 
 
 @op
 def _pick(x: Tensor, *, windows: Windows, step: Pair, indices: Array) -> Recorded:
     """What each window holds at its place: the gradient of _put_back"""
-    y, size = empty(indices.shape, x.dtype), x.shape[2:]
-    kernels.gather(batch_last(x.data), indices, y)
-    return batch_first(y), lambda g: _put_back(g, windows=windows, step=step, indices=indices,
-                                               size=size)
+    planes, y = _planes(x.data), empty(indices.shape, x.dtype)
+    kernels.gather(planes, indices, y)
+    size = planes.shape[1:3]
+    return _like(x, y), lambda g: _put_back(g, windows=windows, step=step, indices=indices,
+                                            size=size)
 
 
 @op
 def _window_mean(x: Tensor, *, windows: Windows, divisor: Array) -> Recorded:
     """y = Σ x over each window / divisor"""
-    planes, size = batch_last(x.data), x.shape[2:]
-    y = empty((len(planes), *windows.size, planes.shape[-1]), x.dtype)
-    kernels.avg_pool(planes, *windows[:4], divisor.astype(x.dtype), y)
-    return batch_first(y), lambda g: _window_spread(g, windows=windows, divisor=divisor, size=size)
+    planes = _planes(x.data)
+    y, size = empty((len(planes), *windows.size, planes.shape[-1]), x.dtype), planes.shape[1:3]
+    kernels.avg_pool(planes, *windows[:4], divisor.astype(x.dtype, copy=False), y)
+    return _like(x, y), lambda g: _window_spread(g, windows=windows, divisor=divisor, size=size)
 
 
 @op
 def _window_spread(x: Tensor, *, windows: Windows, divisor: Array, size: Pair) -> Recorded:
     """y = Σ x / divisor over the windows that hold it: the gradient of an average pool"""
-    g = batch_last(x.data)
+    g = _planes(x.data)
     y = empty((len(g), *size, g.shape[-1]), x.dtype)
-    kernels.avg_pool_grad(g, *windows[:4], divisor.astype(x.dtype), y)
-    return batch_first(y), lambda c: _window_mean(c, windows=windows, divisor=divisor)
+    kernels.avg_pool_grad(g, *windows[:4], divisor.astype(x.dtype, copy=False), y)
+    return _like(x, y), lambda c: _window_mean(c, windows=windows, divisor=divisor)
+
+
+def _planes(x: Array) -> Array:
+    """x (N, C, H, W), or (N, C, L) as one row, as planes that lie batch last."""
+    return batch_last(x if x.ndim == 4 else x[:, :, None])
+
+
+def _like(x: Tensor, y: Array) -> Array:
+    """Planes that lie batch last with as many dims as x."""
+    y = batch_first(y)
+    return y if x.ndim == 4 else y[:, :, 0]
 
 
 # ---- torch's functions ---------------------------------------------------------------------------
@@ -140,9 +155,8 @@ def _max_pool(name: str, dims: int, input: Any, kernel_size: Any, stride: Any, p
     x, batched = _images(name, dims, input)
     require_bool(name, ceil_mode=ceil_mode, return_indices=return_indices)
     kernel, steps, before, holes = _arguments(name, dims, kernel_size, stride, padding, dilation)
-    windows = _max_windows(name, x.shape[2:], tuple(kernel), tuple(steps), tuple(before),
-                           tuple(holes), ceil_mode)
-    return _max(x, dims, windows, (holes[0], holes[1]), return_indices, batched)
+    windows = _max_windows(name, _plane_size(x), kernel, steps, before, holes, ceil_mode)
+    return _max(x, windows, holes, return_indices, batched)
 
 
 def _avg_pool(name: str, dims: int, input: Any, kernel_size: Any, stride: Any, padding: Any,
@@ -154,11 +168,11 @@ def _avg_pool(name: str, dims: int, input: Any, kernel_size: Any, stride: Any, p
     if divisor_override is not None and to_int(name, "divisor_override", divisor_override) == 0:
         raise RuntimeError(f"{name}: divisor_override must not be 0")
     kernel, steps, before, _ = _arguments(name, dims, kernel_size, stride, padding, 1)
-    windows, divisor = _mean_windows(name, x.shape[2:], tuple(kernel), tuple(steps), tuple(before),
-                                     ceil_mode, count_include_pad)
+    windows, divisor = _mean_windows(name, _plane_size(x), kernel, steps, before, ceil_mode,
+                                     count_include_pad)
     if divisor_override is not None:
         divisor = np.full(divisor.shape, divisor_override, np.float64)
-    return _as_given(_window_mean(x, windows=windows, divisor=divisor), dims, batched)
+    return _as_given(_window_mean(x, windows=windows, divisor=divisor), batched)
 
 
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
@@ -193,20 +207,20 @@ def _adaptive_max_pool(name: str, dims: int, input: Any, output_size: Any, retur
     require_float(name, x)
     require_bool(name, return_indices=return_indices)
     windows, _ = _even_windows(name, dims, x, output_size)
-    return _max(x, dims, windows, (1, 1), return_indices, batched)
+    return _max(x, windows, (1, 1), return_indices, batched)
 
 
 def _adaptive_avg_pool(name: str, dims: int, input: Any, output_size: Any) -> Tensor:
     x, batched = _images(name, dims, input, no_channels=True)
     require_float(name, x)
     windows, divisor = _even_windows(name, dims, x, output_size)
-    return _as_given(_window_mean(x, windows=windows, divisor=divisor), dims, batched)
+    return _as_given(_window_mean(x, windows=windows, divisor=divisor), batched)
 
 
 # ---- windows -------------------------------------------------------------------------------------
 
 def _images(name: str, dims: int, input: Any, *, no_channels: bool = False) -> tuple[Tensor, bool]:
-    """x as (N, C, H, W), and whether it had a batch dim; N may be 0, and C with `no_channels`"""
+    """x with a batch dim, and whether it had one; N may be 0, and C with `no_channels`"""
     x = as_tensor(name, input)
     batched = x.ndim == dims + 2
     if x.ndim not in (dims + 1, dims + 2) or 0 in x.shape[-dims - (not no_channels):]:
@@ -215,22 +229,28 @@ def _images(name: str, dims: int, input: Any, *, no_channels: bool = False) -> t
                            f"got {x.shape}")
     if x.dtype in (bool, np.float16):
         raise RuntimeError(f"{name}: needs numbers, float32 or float64; got {x.dtype}")
-    x = x if batched else x.unsqueeze(0)
-    return x.unsqueeze(2) if dims == 1 else x, batched
+    return x if batched else x.unsqueeze(0), batched
+
+
+def _plane_size(x: Tensor) -> Pair:
+    """The height and width of a plane of x, whose lines are planes of one row."""
+    return (x.shape[2], x.shape[3]) if x.ndim == 4 else (1, x.shape[2])
 
 
 def _arguments(name: str, dims: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any
-               ) -> tuple[list[int], list[int], list[int], list[int]]:
+               ) -> tuple[Pair, Pair, Pair, Pair]:
     kernel = sizes_of(name, "kernel_size", kernel_size, dims, 1)
     steps = kernel if stride in (None, (), []) else sizes_of(name, "stride", stride, dims, 1)
     before = sizes_of(name, "padding", padding, dims, 0)
     holes = sizes_of(name, "dilation", dilation, dims, 1)
-    if any(2 * p > k for p, k in zip(before, kernel, strict=True)):
-        raise RuntimeError(f"{name}: padding must be at most half the window; got padding {padding}"
-                           f", kernel_size {kernel_size}")
+    for p, k in zip(before, kernel, strict=True):
+        if 2 * p > k:
+            raise RuntimeError(f"{name}: padding must be at most half the window; got padding "
+                               f"{padding}, kernel_size {kernel_size}")
     if dims == 1:                                       # one row, which the window covers
-        return [1, *kernel], [1, *steps], [0, *before], [1, *holes]
-    return kernel, steps, before, holes
+        return (1, kernel[0]), (1, steps[0]), (0, before[0]), (1, holes[0])
+    return ((kernel[0], kernel[1]), (steps[0], steps[1]), (before[0], before[1]),
+            (holes[0], holes[1]))
 
 
 @lru_cache(maxsize=1024)
@@ -280,7 +300,7 @@ def _even_windows(name: str, dims: int, x: Tensor, output_size: Any) -> tuple[Wi
                         f"got {output_size!r}")
     wanted = [n if m is None else m for m, n in zip(wanted, x.shape[-dims:], strict=True)]
     out = sizes_of(name, "output_size", wanted, dims, 0)
-    return _even_parts(x.shape[2:], (*[1] * (2 - dims), *out))
+    return _even_parts(_plane_size(x), (*[1] * (2 - dims), *out))
 
 
 @lru_cache(maxsize=1024)
@@ -294,17 +314,15 @@ def _even_parts(size: Pair, out: Pair) -> tuple[Windows, Array]:
     return windows, counts.astype(np.float64)
 
 
-def _max(x: Tensor, dims: int, windows: Windows, step: Pair, return_indices: bool, batched: bool
-         ) -> Any:
-    if math.prod(x.shape[2:]) > np.iinfo(np.int32).max:
+def _max(x: Tensor, windows: Windows, step: Pair, return_indices: bool, batched: bool) -> Any:
+    if math.prod(x.shape[2:]) > LARGEST_PLACE:
         raise ValueError(f"max pool: a plane of {x.shape[2:]} has too many places to number")
     indices = empty((x.shape[1], *windows.size, x.shape[0]), np.int32)
-    y = _as_given(_window_max(x, windows=windows, step=step, indices=indices), dims, batched)
+    y = _as_given(_window_max(x, windows=windows, step=step, indices=indices), batched)
     if not return_indices:
         return y
-    return y, _as_given(autograd.Tensor(batch_first(indices).astype(np.int64)), dims, batched)
+    return y, _as_given(autograd.Tensor(_like(x, indices).astype(np.int64)), batched)
 
 
-def _as_given(y: Tensor, dims: int, batched: bool) -> Tensor:
-    y = y.squeeze(2) if dims == 1 else y
+def _as_given(y: Tensor, batched: bool) -> Tensor:
     return y if batched else y.squeeze(0)
