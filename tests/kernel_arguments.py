@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from minigrad import kernels
 from minigrad.kernels.conv_plan import Geometry, input_grad_plan, output_plan
 from minigrad.kernels.tile import panel_width
+from minigrad.kernels.winograd import PANEL, scratch_size
 
 EVERY = kernels.load_all()
 
@@ -61,28 +62,29 @@ def conv_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
             junk(plan.scratch, dtype), junk(c["w"].shape, dtype))
 
 
-def tiled(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    """x, w, g, padding, tiles at a time, scratch."""
-    channels, outs, images = (draw(st.integers(1, 3)) for _ in range(3))
+def tiled(rng: Any, draw: Any, dtype: str, count: int) -> tuple[Any, ...]:
+    """x, w, g, padding, scratch for `count` vectors; and how many channels whole vectors hold."""
+    channels, outs = draw(st.sampled_from([1, 3, 17])), draw(st.sampled_from([1, 3, 9]))
+    images, lanes = draw(st.sampled_from([1, 3, 17])), 64 // np.dtype(dtype).itemsize
     inside, padding = [draw(st.tuples(st.integers(low, high), st.integers(low, high)))
                        for low, high in ((3, 9), (0, 3))]
     out = [n + 2 * p - 2 for n, p in zip(inside, padding, strict=True)]
-    count = draw(st.integers(1, 4))
-    size = 36 * images * (count * (channels + outs) + 2) + channels * outs
+    size = scratch_size(channels, outs, count, lanes)
     return (real(rng, (channels, *inside, images), dtype), real(rng, (outs, channels, 3, 3), dtype),
-            real(rng, (outs, *out, images), dtype), padding, count,
-            junk((threads(draw), size), dtype))
+            real(rng, (outs, *out, images), dtype), padding, junk((threads(draw), size), dtype),
+            -(-channels // lanes) * lanes)
 
 
 def winograd(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    x, w, g, padding, count, scratch = tiled(rng, draw, dtype)
-    return (x, w, real(rng, len(w), dtype), padding, count, junk((36, len(w), len(x)), dtype),
-            scratch, junk(g.shape, dtype))
+    x, w, g, padding, scratch, width = tiled(rng, draw, dtype, PANEL)
+    return (x, w, real(rng, len(w), dtype), padding, junk((36, len(w), width), dtype), scratch,
+            junk(g.shape, dtype))
 
 
 def winograd_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    x, w, g, padding, count, scratch = tiled(rng, draw, dtype)
-    partials = junk((draw(st.integers(1, 3)), 36, len(w), len(x)), dtype)
+    count = draw(st.integers(1, 4))
+    x, w, g, padding, scratch, width = tiled(rng, draw, dtype, count)
+    partials = junk((draw(st.integers(1, 3)), 36, len(w), width), dtype)
     return x, g, padding, count, scratch, partials, junk(w.shape, dtype)
 
 

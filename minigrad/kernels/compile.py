@@ -21,6 +21,7 @@ from minigrad.kernels import tape
 from minigrad.kernels.blas import one_blas_thread, teach_gemm
 from minigrad.kernels.tile import teach_tile
 from minigrad.kernels.vectors import teach_vectors
+from minigrad.kernels.winograd_tiles import teach_winograd
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
@@ -48,7 +49,7 @@ Index4 = Annotated[Array, 4, np.int32]
 FLOATS: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 SMALL = 2**14               # with fewer values, one thread is done before others are awake
 TWINS_ONLY = os.environ.get("MINIGRAD_KERNELS") == "numpy"
-TAUGHT = {teach.__module__ for teach in (teach_gemm, teach_tile, teach_vectors)}
+TAUGHT = {teach.__module__ for teach in (teach_gemm, teach_tile, teach_vectors, teach_winograd)}
 FUSED = {"contract"}        # lets a·b + c be one instruction
 COMPILING = "compiling kernels, once on this machine; the first calls take some seconds"
 
@@ -231,6 +232,7 @@ def load_numba() -> Any:
     teach_gemm(numba)
     teach_vectors(numba)
     teach_tile(numba)
+    teach_winograd(numba)
     _announce_compilation()
     return numba
 

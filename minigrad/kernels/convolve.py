@@ -12,10 +12,16 @@ import numpy as np
 
 from minigrad.kernels import Array, Pair as Pair, batch_first, batch_last, empty, norm, thread_count
 from minigrad.kernels.conv import conv, conv_weight_grad, fold_places, padded, places
-from minigrad.kernels.conv_plan import Geometry as Geometry, Sizes, input_grad_plan, output_plan
-from minigrad.kernels.winograd import scratch_size, winograd, winograd_weight_grad
+from minigrad.kernels.conv_plan import (
+    LANES,
+    Geometry as Geometry,
+    Sizes,
+    input_grad_plan,
+    output_plan,
+)
+from minigrad.kernels.winograd import PANEL, scratch_size, winograd, winograd_weight_grad
 
-CACHED_BYTES = 2**20        # of a block of tiles: a core's second-level cache holds about that
+CACHED_BYTES = 3 * 2**20    # of v and m of vectors that are added to a partial sum together
 PARTIAL_SUMS = 4            # at most, for a gradient of weights by Winograd's way
 SMALL_PRODUCT = 2**21       # with fewer multiplications, one thread is done before others are awake
 WINOGRAD_POSITIONS = 32     # tiles · images; with fewer, Winograd's way is slower,
@@ -44,11 +50,10 @@ def in_lines(x: Array, w: Array, b: Array | None, geometry: Geometry, y: Array) 
 
 def in_tiles(x: Array, w: Array, b: Array | None, geometry: Geometry, y: Array) -> None:
     """y = conv2d(x, w, b) by Winograd's way, for x and y batch last."""
-    images = x.shape[-1]
-    count = _tiles_at_a_time(CACHED_BYTES, x, len(w), geometry)
-    size = scratch_size(len(x), len(w), count, images)
-    winograd(x, w, np.zeros(len(w), x.dtype) if b is None else b, geometry.padding, count,
-             empty((36, *w.shape[:2]), w.dtype), empty((thread_count(), size), x.dtype), y)
+    size = scratch_size(len(x), len(w), PANEL, LANES // x.itemsize)
+    winograd(x, w, np.zeros(len(w), x.dtype) if b is None else b, geometry.padding,
+             empty((36, len(w), _whole_vectors(x)), w.dtype),
+             empty((thread_count(), size), x.dtype), y)
 
 
 def conv2d_input_grad(g: Array, w: Array, b: Array | None, x_shape: tuple[int, ...],
@@ -72,13 +77,14 @@ def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: G
     images, dw = len(x), np.zeros((*w_shape[:2], *geometry.kernel), x.dtype)
     x, g = batch_last(_planes(x)), batch_last(_planes(g))
     if _winograd_pays(x, len(g), geometry):
-        # larger blocks than for y, because after each all of dw is added to a partial sum
-        count = _tiles_at_a_time(3 * CACHED_BYTES, x, len(g), geometry)
-        blocks = -(-_tiles(geometry) // count)
-        size = scratch_size(len(x), len(g), count, images) + len(g) * len(x)
-        winograd_weight_grad(x, g, geometry.padding, count,
-                             empty((thread_count(), size), x.dtype),
-                             empty((min(PARTIAL_SUMS, blocks), 36, len(g), len(x)), x.dtype), dw)
+        lanes, channels, outs = LANES // x.itemsize, len(x), len(g)
+        vectors = _tiles(geometry) * -(-images // lanes)
+        # after each block, all of dw is added to a partial sum
+        count = min(max(1, CACHED_BYTES // (36 * (channels + outs) * LANES)),
+                    -(-vectors // PARTIAL_SUMS))
+        winograd_weight_grad(x, g, geometry.padding, count, empty(
+            (thread_count(), scratch_size(channels, outs, count, lanes)), x.dtype), empty(
+            (min(PARTIAL_SUMS, -(-vectors // count)), 36, outs, _whole_vectors(x)), x.dtype), dw)
     elif g.size:
         outs = len(g) // geometry.groups
         plan = output_plan(geometry, w_shape[1], outs, images, x.itemsize, True)
@@ -153,10 +159,10 @@ def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:
             and x.shape[-1] >= 8 and _tiles(geometry) * x.shape[-1] >= WINOGRAD_POSITIONS)
 
 
-def _tiles_at_a_time(size: int, x: Array, outs: int, geometry: Geometry) -> int:
-    """The number of tiles whose transforms, v and m, have about this size in bytes."""
-    of_one = 36 * (len(x) + outs) * x.shape[-1] * x.itemsize
-    return min(max(1, int(size // of_one)), _tiles(geometry))
+def _whole_vectors(x: Array) -> int:
+    """The number of channels, up to a multiple of a vector's lanes."""
+    lanes = LANES // x.itemsize
+    return -(-len(x) // lanes) * lanes
 
 
 def _tiles(geometry: Geometry) -> int:

@@ -21,22 +21,45 @@ size 1. On average that is three to five times the error of the direct sum. The 
 same for all values of a tile, in proportion to the largest of its inputs; and if one of those is
 NaN or infinite, the whole tile is NaN.
 
-A block of `count` tiles is transformed, multiplied and transformed back while it is in cache. For a
-whole image at once, v and m would each be 2.25 times as large as the image, and memory would be the
-limit. All arrays lie batch last, so that each step of a transform runs over the images, as vectors.
+The transforms work on *vectors*: a tile of one channel for as many images as a vector register has
+lanes. They keep a tile in registers from the first to the last step (winograd_tiles.py). Some
+vectors are transformed, multiplied and transformed back while they are in cache. For a whole image
+at once, v and m would each be 2.25 times as large as the image, and memory would be the limit. All
+arrays lie batch last, so that the values of a vector lie side by side.
 
-With T threads, thread t computes blocks t, t + T, t + 2T, … and works in row t of `scratch`;
-`parts_of` says what lies where in it. The sum over tiles in du is the sum of a fixed number of
-`partials`, for the reason given in conv.py.
+Each thread computes a part of the vectors and works in its row of `scratch`; `parts_of` says what
+lies where in it. The sum over tiles in du is the sum of a fixed number of `partials`, for the
+reason given in conv.py.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from minigrad.kernels import Array, Float1, Float2, Float3, Float4, Pair, inline, kernel, prange
+from minigrad.kernels import (
+    Array,
+    Float1,
+    Float2,
+    Float3,
+    Float4,
+    Pair,
+    gemm,
+    inline,
+    kernel,
+    prange,
+)
+from minigrad.kernels.vectors import sums_8
+from minigrad.kernels.winograd_tiles import (
+    A,
+    B,
+    gradient_tile,
+    input_tile,
+    output_tile,
+    weight_grad_tile,
+    weight_tile,
+)
 
-A, B = 0.5**0.5, 2**0.5             # the points; A·B = 1, A² = ½, B² = 2
+PANEL = 3                           # vectors of which sums_8 computes the products at once
 
 BT = np.array([[1, 0, -2.5, 0, 1, 0],
                [0, -B, -2, A, 1, 0], [0, B, -2, -A, 1, 0],
@@ -52,171 +75,104 @@ AT = np.array([[1, 1, 1, 1, 1, 0],
                [0, A / 2, -A / 2, 2 * B, -2 * B, 1]])
 
 
-# ---- the transforms ------------------------------------------------------------------------------
-#
-# Each transforms n columns at once. The six (or four) rows of x are the stretches of n values that
-# start at x[at], x[at + step], x[at + 2·step], …; the rows of y start at y[to], y[to + gap], ….
+# ---- the parts of the loops ----------------------------------------------------------------------
 
-@inline
-def transform_input(x: Float1, at: int, step: int, y: Float1, to: int, gap: int, n: int) -> None:
-    """y = Bᵀ x: six rows to six."""
-    a, b, two, half = x.dtype.type(A), x.dtype.type(B), x.dtype.type(2), x.dtype.type(0.5)
-    both = x.dtype.type(2.5)
-    x0, x1, x2 = x[at:at + n], x[at + step:at + step + n], x[at + 2 * step:at + 2 * step + n]
-    x3, x4 = x[at + 3 * step:at + 3 * step + n], x[at + 4 * step:at + 4 * step + n]
-    x5 = x[at + 5 * step:at + 5 * step + n]
-    y0, y1, y2 = y[to:to + n], y[to + gap:to + gap + n], y[to + 2 * gap:to + 2 * gap + n]
-    y3, y4 = y[to + 3 * gap:to + 3 * gap + n], y[to + 4 * gap:to + 4 * gap + n]
-    y5 = y[to + 5 * gap:to + 5 * gap + n]
-    for i in range(n):
-        even, odd = x4[i] - two * x2[i], a * x3[i] - b * x1[i]
-        even_b, odd_b = x4[i] - half * x2[i], b * x3[i] - a * x1[i]
-        y0[i] = x0[i] - both * x2[i] + x4[i]
-        y1[i] = even + odd
-        y2[i] = even - odd
-        y3[i] = even_b + odd_b
-        y4[i] = even_b - odd_b
-        y5[i] = x1[i] - both * x3[i] + x5[i]
+def scratch_size(channels: int, outs: int, count: int, lanes: int) -> int:
+    """The length of a row of scratch for `count` vectors at a time."""
+    return lanes * (36 * count * (channels + outs) + 2)
 
 
 @inline
-def transform_output(x: Float1, at: int, step: int, y: Float1, to: int, gap: int, n: int,
-                     bias: float) -> None:
-    """y = Aᵀ x + bias: six rows to four."""
-    a, b, two, half = x.dtype.type(A), x.dtype.type(B), x.dtype.type(2), x.dtype.type(0.5)
-    a3, b3 = x.dtype.type(A / 2), x.dtype.type(2 * B)
-    x0, x1, x2 = x[at:at + n], x[at + step:at + step + n], x[at + 2 * step:at + 2 * step + n]
-    x3, x4 = x[at + 3 * step:at + 3 * step + n], x[at + 4 * step:at + 4 * step + n]
-    x5 = x[at + 5 * step:at + 5 * step + n]
-    y0, y1 = y[to:to + n], y[to + gap:to + gap + n]
-    y2, y3 = y[to + 2 * gap:to + 2 * gap + n], y[to + 3 * gap:to + 3 * gap + n]
-    for i in range(n):
-        even, odd = x1[i] + x2[i], x1[i] - x2[i]
-        even_b, odd_b = x3[i] + x4[i], x3[i] - x4[i]
-        y0[i] = x0[i] + even + even_b + bias
-        y1[i] = a * odd + b * odd_b + bias
-        y2[i] = half * even + two * even_b + bias
-        y3[i] = a3 * odd + b3 * odd_b + x5[i] + bias
+def parts_of(row: Float1, channels: int, outs: int, count: int, lanes: int
+             ) -> tuple[Array, Array, Array, Array]:
+    """A row of scratch as room for v and m of `count` vectors, as a vector of zeros, and as one
+    that is written to and never read."""
+    m, end = 36 * count * channels * lanes, 36 * count * (channels + outs) * lanes
+    zeros = row[end:end + lanes]
+    zeros[:] = 0
+    return row[:m], row[m:end], zeros, row[end + lanes:end + 2 * lanes]
 
 
 @inline
-def transform_gradient(x: Float1, at: int, step: int, y: Float1, to: int, gap: int, n: int) -> None:
-    """y = A x: four rows to six."""
-    a, b, two, half = x.dtype.type(A), x.dtype.type(B), x.dtype.type(2), x.dtype.type(0.5)
-    a3, b3 = x.dtype.type(A / 2), x.dtype.type(2 * B)
-    x0, x1 = x[at:at + n], x[at + step:at + step + n]
-    x2, x3 = x[at + 2 * step:at + 2 * step + n], x[at + 3 * step:at + 3 * step + n]
-    y0, y1, y2 = y[to:to + n], y[to + gap:to + gap + n], y[to + 2 * gap:to + 2 * gap + n]
-    y3, y4 = y[to + 3 * gap:to + 3 * gap + n], y[to + 4 * gap:to + 4 * gap + n]
-    y5 = y[to + 5 * gap:to + 5 * gap + n]
-    for i in range(n):
-        even, odd = x0[i] + half * x2[i], a * x1[i] + a3 * x3[i]
-        even_b, odd_b = x0[i] + two * x2[i], b * x1[i] + b3 * x3[i]
-        y0[i] = x0[i]
-        y1[i] = even + odd
-        y2[i] = even - odd
-        y3[i] = even_b + odd_b
-        y4[i] = even_b - odd_b
-        y5[i] = x3[i]
+def transform_inputs(x: Float4, padding: Pair, across: int, first: int, count: int, zeros: Float1,
+                     v: Float1) -> None:
+    """v (36, C, count·lanes) = Bᵀ d B of `count` vectors from number `first` on.
 
-
-@inline
-def cut_out(x: Float4, c: int, top: int, left: int, side: int, patch: Float1) -> None:
-    """patch (side, side, N) = channel c of x from (top, left) on, with zeros outside of x."""
-    _, height, width, images = x.shape
-    low, high = max(0, -left), max(0, min(side, width - left))
-    for i in range(side):
-        row = patch[i * side * images:(i + 1) * side * images]
-        if top + i < 0 or top + i >= height or low >= high:
-            row[:] = 0
-        else:
-            row[:low * images] = 0
-            row[high * images:] = 0
-            row[low * images:high * images] = x[c, top + i, left + low:left + high].reshape(-1)
-
-
-@inline
-def transform_tiles(x: Float4, padding: Pair, across: int, first: int, count: int, v: Float1,
-                    patch: Float1, half: Float1) -> None:
-    """v (36, C, count·N) = Bᵀ d B of `count` tiles from number `first` on, `across` in a row."""
+    across: how many tiles lie in a row.
+    """
     channels, height, width, images = x.shape
-    flat, gap = x.reshape(-1), channels * count * images
-    for c in range(channels):
-        for t in range(count):
-            top = (first + t) // across * 4 - padding[0]
-            left = (first + t) % across * 4 - padding[1]
-            if top >= 0 and left >= 0 and top + 6 <= height and left + 6 <= width:
-                transform_input(flat, ((c * height + top) * width + left) * images, width * images,
-                                half, 0, 6 * images, 6 * images)
-            else:
-                cut_out(x, c, top, left, 6, patch)
-                transform_input(patch, 0, 6 * images, half, 0, 6 * images, 6 * images)
-            to = (c * count + t) * images
-            for i in range(6):
-                transform_input(half, i * 6 * images, images, v, to + i * 6 * gap, gap, images)
+    flat, lanes = x.reshape(-1), zeros.shape[0]
+    parts = (images + lanes - 1) // lanes
+    for q in range(count):
+        tile, n = (first + q) // parts, (first + q) % parts * lanes
+        top, left = tile // across * 4 - padding[0], tile % across * 4 - padding[1]
+        for c in range(channels):
+            input_tile(flat, c * height * width * images, top, left, height, width, images, n,
+                       zeros, v, (c * count + q) * lanes, channels * count * lanes)
 
 
 @inline
-def add_scaled(a: float, x: Float1, y: Float1) -> None:
-    """y += a·x."""
-    if a != 0:
-        for i in range(x.shape[0]):
-            y[i] += a * x[i]
+def transform_gradients(g: Float4, across: int, first: int, count: int, zeros: Float1, m: Float1
+                        ) -> None:
+    """m (36, O, count·lanes) = A g Aᵀ of `count` vectors from number `first` on."""
+    outs, height, width, images = g.shape
+    flat, lanes = g.reshape(-1), zeros.shape[0]
+    parts = (images + lanes - 1) // lanes
+    for q in range(count):
+        tile, n = (first + q) // parts, (first + q) % parts * lanes
+        top, left = tile // across * 4, tile % across * 4
+        for o in range(outs):
+            gradient_tile(flat, o * height * width * images, top, left, height, width, images, n,
+                          zeros, m, (o * count + q) * lanes, outs * count * lanes)
+
+
+@inline
+def transform_back(m: Float1, across: int, first: int, count: int, b: Float1, unused: Float1,
+                   y: Float4) -> None:
+    """y = Aᵀ m A + b for `count` vectors from number `first` on, m (36, O, count·lanes)."""
+    outs, height, width, images = y.shape
+    flat, lanes = y.reshape(-1), unused.shape[0]
+    parts = (images + lanes - 1) // lanes
+    for q in range(count):
+        tile, n = (first + q) // parts, (first + q) % parts * lanes
+        top, left = tile // across * 4, tile % across * 4
+        for o in range(outs):
+            output_tile(m, (o * count + q) * lanes, outs * count * lanes, b[o], flat,
+                        o * height * width * images, top, left, height, width, images, n, unused)
 
 
 @inline
 def transform_weights(w: Float3, o: int, u: Float3) -> None:
-    """u[:, o] = G w Gᵀ: w (C, 3, 3), u (36, O, C)."""
-    channels, number = w.shape[0], w.dtype.type
-    taps, rows = np.empty((3, 3, channels), w.dtype), np.zeros((6, 3, channels), w.dtype)
-    for c in range(channels):
-        taps[:, :, c] = w[c]
-    for i in range(6):
-        for p in range(3):
-            for q in range(3):
-                add_scaled(number(G[i, p]), taps[p, q], rows[i, q])
-    for i in range(6):
-        for j in range(6):
-            target = u[i * 6 + j, o]
-            target[:] = 0
-            for q in range(3):
-                add_scaled(number(G[j, q]), rows[i, q], target)
+    """u[:, o] = G w Gᵀ: w (C, 3, 3), u (36, O, C up to whole vectors)."""
+    (outs, width), lanes = u.shape[1:], 64 // w.itemsize
+    taps, flat = np.zeros(9 * width, w.dtype), u.reshape(-1)
+    for c in range(w.shape[0]):
+        for i in range(3):
+            for j in range(3):
+                taps[(3 * i + j) * width + c] = w[c, i, j]
+    for c in range(0, width, lanes):
+        weight_tile(taps, 0, 0, 0, 3, 3, width, c, taps, flat, o * width + c, outs * width)
 
 
 @inline
 def untransform_weights(partials: Float4, o: int, dw: Float3) -> None:
-    """dw = Gᵀ (Σ_s partials[s, :, o]) G: partials (S, 36, O, C), dw (C, 3, 3)."""
-    channels, number = dw.shape[0], dw.dtype.type
-    rows, taps = np.zeros((3, 6, channels), dw.dtype), np.zeros((3, 3, channels), dw.dtype)
-    for s in range(partials.shape[0]):
-        for i in range(6):
-            for j in range(6):
-                for p in range(3):
-                    add_scaled(number(G[i, p]), partials[s, i * 6 + j, o], rows[p, j])
-    for p in range(3):
-        for j in range(6):
-            for q in range(3):
-                add_scaled(number(G[j, q]), rows[p, j], taps[p, q])
-    for c in range(channels):
-        dw[c] = taps[:, :, c]
-
-
-# ---- scratch -------------------------------------------------------------------------------------
-
-def scratch_size(channels: int, outs: int, count: int, images: int) -> int:
-    """The length of a row of scratch, without a rest."""
-    return 36 * images * (count * (channels + outs) + 2)
-
-
-@inline
-def parts_of(row: Float1, channels: int, outs: int, count: int, images: int
-             ) -> tuple[Array, Array, Array, Array, Array]:
-    """A row of scratch as room for v and m of `count` tiles, for a patch of 6×6 places, for a patch
-    that is transformed in one direction, and the rest."""
-    patch = 36 * images
-    m, end = patch * count * channels, patch * count * (channels + outs)
-    return (row[:m], row[m:end], row[end:end + patch], row[end + patch:end + 2 * patch],
-            row[end + 2 * patch:])
+    """dw = Gᵀ (Σ_s partials[s, :, o]) G: partials (S, 36, O, C up to whole vectors), dw (C, 3, 3).
+    """
+    (outs, width), lanes = partials.shape[2:], 64 // dw.itemsize
+    taps, unused, total = np.empty(9 * width, dw.dtype), np.empty(lanes, dw.dtype), partials[0]
+    for s in range(1, partials.shape[0]):
+        for k in range(36):
+            part = partials[s, k, o]
+            for c in range(width):
+                total[k, o, c] += part[c]
+    flat = total.reshape(-1)
+    for c in range(0, width, lanes):
+        weight_grad_tile(flat, o * width + c, outs * width, dw.dtype.type(0), taps, 0, 0, 0, 3, 3,
+                         width, c, unused)
+    for c in range(dw.shape[0]):
+        for i in range(3):
+            for j in range(3):
+                dw[c, i, j] = taps[(3 * i + j) * width + c]
 
 
 # ---- the kernels ---------------------------------------------------------------------------------
@@ -231,8 +187,8 @@ def _tiles(x: Float4, side: int, padding: Pair, down: int, across: int) -> Array
     return windows[:, ::4, ::4]
 
 
-def winograd_numpy(x: Float4, w: Float4, b: Float1, padding: Pair, count: int, u: Float3,
-                   scratch: Float2, y: Float4) -> None:
+def winograd_numpy(x: Float4, w: Float4, b: Float1, padding: Pair, u: Float3, scratch: Float2,
+                   y: Float4) -> None:
     """y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ d B)] A + b, tile by tile: conv(x, w) + b at stride 1"""
     (_, height, width, _), g, bt, at = y.shape, *(m.astype(x.dtype) for m in (G, BT, AT))
     tiles = _tiles(x, 6, padding, -(-height // 4), -(-width // 4))
@@ -243,43 +199,33 @@ def winograd_numpy(x: Float4, w: Float4, b: Float1, padding: Pair, count: int, u
     y[:] = whole[:, :height, :width] + b[:, None, None, None]
 
 
-@kernel(winograd_numpy, writes=("y",), scratch=("u", "scratch"), multiplies=True)
-def winograd(x: Float4, w: Float4, b: Float1, padding: Pair, count: int, u: Float3, scratch: Float2,
-             y: Float4) -> None:
-    """In blocks of `count` tiles; u (36, O, C)."""
-    channels, images = x.shape[0], x.shape[3]
-    outs, height, width, _ = y.shape
-    across = (width + 3) // 4
-    tiles = (height + 3) // 4 * across
-    threads = scratch.shape[0]
+@kernel(winograd_numpy, writes=("y",), scratch=("u", "scratch"))
+def winograd(x: Float4, w: Float4, b: Float1, padding: Pair, u: Float3, scratch: Float2, y: Float4
+             ) -> None:
+    """u (36, O, C up to whole vectors); scratch for PANEL vectors at a time."""
+    (channels, _, _, images), (outs, height, width, _) = x.shape, y.shape
+    across, lanes, pitch = (width + 3) // 4, 64 // x.itemsize, u.shape[2]
+    vectors = (height + 3) // 4 * across * ((images + lanes - 1) // lanes)
+    threads, factors = scratch.shape[0], u.reshape(-1)
     for o in prange(outs):
         transform_weights(w[o], o, u)
-    flat = y.reshape(-1)
     for thread in prange(threads):
-        v_room, m_room, patch, half, _ = parts_of(scratch[thread], channels, outs, count, images)
-        for first in range(thread * count, tiles, threads * count):
-            n = min(count, tiles - first)
-            run = n * images
-            v, m = v_room[:36 * channels * run], m_room[:36 * outs * run]
-            transform_tiles(x, padding, across, first, n, v, patch, half)
-            v3, m3 = v.reshape(36, channels, run), m.reshape(36, outs, run)
+        v, m, zeros, unused = parts_of(scratch[thread], channels, outs, PANEL, lanes)
+        weights, starts = np.arange(channels), np.empty((3, PANEL), np.int64)
+        start, stop = vectors * thread // threads, vectors * (thread + 1) // threads
+        for first in range(start, stop, PANEL):
+            count = min(PANEL, stop - first)
+            run = count * lanes
+            taps = weights * run
+            for q in range(PANEL):
+                starts[:2, q] = q * lanes
+                starts[2, q] = lanes if q < count else 0
+            transform_inputs(x, padding, across, first, count, zeros, v)
             for i in range(36):
-                np.dot(u[i], v3[i], m3[i])
-            for o in range(outs):
-                for t in range(n):
-                    for j in range(6):
-                        transform_output(m, (j * outs + o) * run + t * images, 6 * outs * run,
-                                         half, j * images, 6 * images, images, x.dtype.type(0))
-                    top, left = (first + t) // across * 4, (first + t) % across * 4
-                    for i in range(min(4, height - top)):
-                        at = ((o * height + top + i) * width + left) * images
-                        if left + 4 <= width:
-                            transform_output(half, i * 6 * images, images, flat, at, images, images,
-                                             b[o])
-                        else:
-                            transform_output(half, i * 6 * images, images, patch, 0, images, images,
-                                             b[o])
-                            flat[at:at + (width - left) * images] = patch[:(width - left) * images]
+                for o in range(0, outs, 8):
+                    sums_8(factors[(i * outs + o) * pitch:], b[:0], pitch, v[i * channels * run:],
+                           weights, taps, starts, m[(i * outs + o) * run:], run, min(8, outs - o))
+            transform_back(m, across, first, count, b, unused, y)
 
 
 def winograd_weight_grad_numpy(x: Float4, g: Float4, padding: Pair, count: int, scratch: Float2,
@@ -299,44 +245,22 @@ def winograd_weight_grad_numpy(x: Float4, g: Float4, padding: Pair, count: int, 
         multiplies=True)
 def winograd_weight_grad(x: Float4, g: Float4, padding: Pair, count: int, scratch: Float2,
                          partials: Float4, dw: Float4) -> None:
-    """partials (number of partial sums, 36, O, C). The rest of a row of scratch holds a product."""
-    channels, images = x.shape[0], x.shape[3]
-    outs, height, width, _ = g.shape
-    across = (width + 3) // 4
-    tiles = (height + 3) // 4 * across
-    threads = scratch.shape[0]
-    flat = g.reshape(-1)
+    """`count` vectors at a time; partials (number of partial sums, 36, O, C up to whole vectors).
+    """
+    (channels, _, _, images), (outs, height, width, _) = x.shape, g.shape
+    across, lanes, threads = (width + 3) // 4, 64 // x.itemsize, scratch.shape[0]
+    vectors = (height + 3) // 4 * across * ((images + lanes - 1) // lanes)
     for thread in prange(threads):
-        v_room, m_room, patch, half, rest = parts_of(scratch[thread], channels, outs, count, images)
-        product = rest[:outs * channels].reshape(outs, channels)
+        v_room, m_room, zeros, _ = parts_of(scratch[thread], channels, outs, count, lanes)
         for s in range(thread, partials.shape[0], threads):
             partials[s] = 0
-            for first in range(s * count, tiles, partials.shape[0] * count):
-                n = min(count, tiles - first)
-                run = n * images
-                v, m = v_room[:36 * channels * run], m_room[:36 * outs * run]
-                transform_tiles(x, padding, across, first, n, v, patch, half)
-                for o in range(outs):
-                    for t in range(n):
-                        top, left = (first + t) // across * 4, (first + t) % across * 4
-                        if top + 4 <= height and left + 4 <= width:
-                            at = ((o * height + top) * width + left) * images
-                            transform_gradient(flat, at, width * images, half, 0, 4 * images,
-                                               4 * images)
-                        else:
-                            cut_out(g, o, top, left, 4, patch)
-                            transform_gradient(patch, 0, 4 * images, half, 0, 4 * images,
-                                               4 * images)
-                        for i in range(6):
-                            transform_gradient(half, i * 4 * images, images, m,
-                                               (i * 6 * outs + o) * run + t * images, outs * run,
-                                               images)
-                v3, m3 = v.reshape(36, channels, run), m.reshape(36, outs, run)
+            for first in range(s * count, vectors, partials.shape[0] * count):
+                n = min(count, vectors - first)
+                v, m = v_room[:36 * channels * n * lanes], m_room[:36 * outs * n * lanes]
+                transform_inputs(x, padding, across, first, n, zeros, v)
+                transform_gradients(g, across, first, n, zeros, m)
+                v3, m3 = v.reshape(36, channels, n * lanes), m.reshape(36, outs, n * lanes)
                 for i in range(36):
-                    np.dot(m3[i], v3[i].T, product)
-                    total = partials[s, i]
-                    for o in range(outs):
-                        for c in range(channels):
-                            total[o, c] += product[o, c]
+                    gemm(m3[i], v3[i].T, partials[s, i, :, :channels], True)
     for o in prange(outs):
         untransform_weights(partials, o, dw[o])

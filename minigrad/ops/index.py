@@ -53,6 +53,8 @@ def steps(key: Any, shape: tuple[int, ...]) -> list[tuple[Any, ...]]:
     To NumPy an int beside an array is an array as well, so that x[0, :, [1, 2]] puts the dim of
     the array first; torch picks by ints first.
     """
+    if key is ...:                      # a shortcut: all of it, as optimisers and averages write
+        return [(...,)]
     if isinstance(key, list) and any(map(_is_part, key)):
         key = tuple(key)
     entries = [_entry(k) for k in (key if isinstance(key, tuple) else (key,))]

@@ -270,9 +270,7 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
     if eps < 0 or (training and eps == 0):
         raise ValueError(f"{name}: eps must be positive, in evaluation at least 0; got {eps}")
     statistics = empty((2, x.shape[1]), np.float64)
-    if not training:
-        assert mean is not None
-        assert var is not None
+    if mean is not None and var is not None and not training:
         statistics[:] = mean.data, var.data
     y = _batch_norm(x, weight, bias, eps=float(eps), training=training, statistics=statistics)
     if training:
