@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from minigrad import kernels
 from minigrad.kernels.conv_plan import Geometry, input_grad_plan, output_plan
 from minigrad.kernels.tile import panel_width
-from minigrad.kernels.winograd import PANEL, scratch_size
+from minigrad.kernels.winograd import PANEL, gap_of, scratch_size
 
 EVERY = kernels.load_all()
 
@@ -63,7 +63,7 @@ def conv_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 def tiled(rng: Any, draw: Any, dtype: str, count: int) -> tuple[Any, ...]:
-    """x, w, g, padding, scratch for `count` vectors; and how many channels whole vectors hold."""
+    """x, w, g, padding, scratch for `count` vectors, and the gap between transformed weights."""
     channels, outs = draw(st.sampled_from([1, 3, 17])), draw(st.sampled_from([1, 3, 9]))
     images, lanes = draw(st.sampled_from([1, 3, 17])), 64 // np.dtype(dtype).itemsize
     inside, padding = [draw(st.tuples(st.integers(low, high), st.integers(low, high)))
@@ -72,19 +72,19 @@ def tiled(rng: Any, draw: Any, dtype: str, count: int) -> tuple[Any, ...]:
     size = scratch_size(channels, outs, count, lanes)
     return (real(rng, (channels, *inside, images), dtype), real(rng, (outs, channels, 3, 3), dtype),
             real(rng, (outs, *out, images), dtype), padding, junk((threads(draw), size), dtype),
-            -(-channels // lanes) * lanes)
+            gap_of(outs * -(-channels // lanes), lanes))
 
 
 def winograd(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    x, w, g, padding, scratch, width = tiled(rng, draw, dtype, PANEL)
-    return (x, w, real(rng, len(w), dtype), padding, junk((36, len(w), width), dtype), scratch,
+    x, w, g, padding, scratch, gap = tiled(rng, draw, dtype, PANEL)
+    return (x, w, real(rng, len(w), dtype), padding, junk((36, gap), dtype), scratch,
             junk(g.shape, dtype))
 
 
 def winograd_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     count = draw(st.integers(1, 4))
-    x, w, g, padding, scratch, width = tiled(rng, draw, dtype, count)
-    partials = junk((draw(st.integers(1, 3)), 36, len(w), width), dtype)
+    x, w, g, padding, scratch, gap = tiled(rng, draw, dtype, count)
+    partials = junk((draw(st.integers(1, 3)), 36, gap), dtype)
     return x, g, padding, count, scratch, partials, junk(w.shape, dtype)
 
 

@@ -19,7 +19,7 @@ from minigrad.kernels.conv_plan import (
     input_grad_plan,
     output_plan,
 )
-from minigrad.kernels.winograd import PANEL, scratch_size, winograd, winograd_weight_grad
+from minigrad.kernels.winograd import PANEL, gap_of, scratch_size, winograd, winograd_weight_grad
 
 CACHED_BYTES = 3 * 2**20    # of v and m of vectors that are added to a partial sum together
 PARTIAL_SUMS = 4            # at most, for a gradient of weights by Winograd's way
@@ -52,7 +52,7 @@ def in_tiles(x: Array, w: Array, b: Array | None, geometry: Geometry, y: Array) 
     """y = conv2d(x, w, b) by Winograd's way, for x and y batch last."""
     size = scratch_size(len(x), len(w), PANEL, LANES // x.itemsize)
     winograd(x, w, np.zeros(len(w), x.dtype) if b is None else b, geometry.padding,
-             empty((36, len(w), _whole_vectors(x)), w.dtype),
+             empty((36, _weights_gap(x, len(w))), w.dtype),
              empty((thread_count(), size), x.dtype), y)
 
 
@@ -84,7 +84,7 @@ def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: G
                     -(-vectors // PARTIAL_SUMS))
         winograd_weight_grad(x, g, geometry.padding, count, empty(
             (thread_count(), scratch_size(channels, outs, count, lanes)), x.dtype), empty(
-            (min(PARTIAL_SUMS, -(-vectors // count)), 36, outs, _whole_vectors(x)), x.dtype), dw)
+            (min(PARTIAL_SUMS, -(-vectors // count)), 36, _weights_gap(x, outs)), x.dtype), dw)
     elif g.size:
         outs = len(g) // geometry.groups
         plan = output_plan(geometry, w_shape[1], outs, images, x.itemsize, True)
@@ -159,10 +159,10 @@ def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:
             and x.shape[-1] >= 8 and _tiles(geometry) * x.shape[-1] >= WINOGRAD_POSITIONS)
 
 
-def _whole_vectors(x: Array) -> int:
-    """The number of channels, up to a multiple of a vector's lanes."""
+def _weights_gap(x: Array, outs: int) -> int:
+    """How far apart the 36 values of transformed weights lie."""
     lanes = LANES // x.itemsize
-    return -(-len(x) // lanes) * lanes
+    return gap_of(outs * -(-len(x) // lanes), lanes)
 
 
 def _tiles(geometry: Geometry) -> int:

@@ -77,9 +77,19 @@ AT = np.array([[1, 1, 1, 1, 1, 0],
 
 # ---- the parts of the loops ----------------------------------------------------------------------
 
+@inline
+def gap_of(vectors: int, lanes: int) -> int:
+    """How far apart the 36 values of a tile lie, if there are so many vectors of each.
+
+    It is an odd number of cache lines. If it were divisible by a power of two, the 36 would compete
+    for a few places in the cache, which an address determines by its last bits.
+    """
+    return (vectors | 1) * lanes
+
+
 def scratch_size(channels: int, outs: int, count: int, lanes: int) -> int:
     """The length of a row of scratch for `count` vectors at a time."""
-    return lanes * (36 * count * (channels + outs) + 2)
+    return 36 * (gap_of(channels * count, lanes) + gap_of(outs * count, lanes)) + 2 * lanes
 
 
 @inline
@@ -87,7 +97,8 @@ def parts_of(row: Float1, channels: int, outs: int, count: int, lanes: int
              ) -> tuple[Array, Array, Array, Array]:
     """A row of scratch as room for v and m of `count` vectors, as a vector of zeros, and as one
     that is written to and never read."""
-    m, end = 36 * count * channels * lanes, 36 * count * (channels + outs) * lanes
+    m = 36 * gap_of(channels * count, lanes)
+    end = m + 36 * gap_of(outs * count, lanes)
     zeros = row[end:end + lanes]
     zeros[:] = 0
     return row[:m], row[m:end], zeros, row[end + lanes:end + 2 * lanes]
@@ -96,7 +107,7 @@ def parts_of(row: Float1, channels: int, outs: int, count: int, lanes: int
 @inline
 def transform_inputs(x: Float4, padding: Pair, across: int, first: int, count: int, zeros: Float1,
                      v: Float1) -> None:
-    """v (36, C, count·lanes) = Bᵀ d B of `count` vectors from number `first` on.
+    """v (36, gap) ⊇ (36, C, count·lanes) = Bᵀ d B of `count` vectors from number `first` on.
 
     across: how many tiles lie in a row.
     """
@@ -108,13 +119,13 @@ def transform_inputs(x: Float4, padding: Pair, across: int, first: int, count: i
         top, left = tile // across * 4 - padding[0], tile % across * 4 - padding[1]
         for c in range(channels):
             input_tile(flat, c * height * width * images, top, left, height, width, images, n,
-                       zeros, v, (c * count + q) * lanes, channels * count * lanes)
+                       zeros, v, (c * count + q) * lanes, gap_of(channels * count, lanes))
 
 
 @inline
 def transform_gradients(g: Float4, across: int, first: int, count: int, zeros: Float1, m: Float1
                         ) -> None:
-    """m (36, O, count·lanes) = A g Aᵀ of `count` vectors from number `first` on."""
+    """m (36, gap) ⊇ (36, O, count·lanes) = A g Aᵀ of `count` vectors from number `first` on."""
     outs, height, width, images = g.shape
     flat, lanes = g.reshape(-1), zeros.shape[0]
     parts = (images + lanes - 1) // lanes
@@ -123,13 +134,13 @@ def transform_gradients(g: Float4, across: int, first: int, count: int, zeros: F
         top, left = tile // across * 4, tile % across * 4
         for o in range(outs):
             gradient_tile(flat, o * height * width * images, top, left, height, width, images, n,
-                          zeros, m, (o * count + q) * lanes, outs * count * lanes)
+                          zeros, m, (o * count + q) * lanes, gap_of(outs * count, lanes))
 
 
 @inline
 def transform_back(m: Float1, across: int, first: int, count: int, b: Float1, unused: Float1,
                    y: Float4) -> None:
-    """y = Aᵀ m A + b for `count` vectors from number `first` on, m (36, O, count·lanes)."""
+    """y = Aᵀ m A + b for `count` vectors from number `first` on, m (36, gap)."""
     outs, height, width, images = y.shape
     flat, lanes = y.reshape(-1), unused.shape[0]
     parts = (images + lanes - 1) // lanes
@@ -137,42 +148,39 @@ def transform_back(m: Float1, across: int, first: int, count: int, b: Float1, un
         tile, n = (first + q) // parts, (first + q) % parts * lanes
         top, left = tile // across * 4, tile % across * 4
         for o in range(outs):
-            output_tile(m, (o * count + q) * lanes, outs * count * lanes, b[o], flat,
+            output_tile(m, (o * count + q) * lanes, gap_of(outs * count, lanes), b[o], flat,
                         o * height * width * images, top, left, height, width, images, n, unused)
 
 
 @inline
-def transform_weights(w: Float3, o: int, u: Float3) -> None:
-    """u[:, o] = G w Gᵀ: w (C, 3, 3), u (36, O, C up to whole vectors)."""
-    (outs, width), lanes = u.shape[1:], 64 // w.itemsize
-    taps, flat = np.zeros(9 * width, w.dtype), u.reshape(-1)
-    for c in range(w.shape[0]):
-        for i in range(3):
-            for j in range(3):
-                taps[(3 * i + j) * width + c] = w[c, i, j]
+def transform_weights(w: Float3, o: int, u: Float2) -> None:
+    """u[:, o·width:] = G w Gᵀ: w (C, 3, 3), u (36, gap), a channel's width being whole vectors."""
+    lanes, taps, flat = 64 // w.itemsize, w.reshape(w.shape[0], 9), u.reshape(-1)
+    width = (w.shape[0] + lanes - 1) // lanes * lanes
+    plane = np.zeros(9 * width, w.dtype)
+    for k in range(9):
+        for c in range(w.shape[0]):
+            plane[k * width + c] = taps[c, k]
     for c in range(0, width, lanes):
-        weight_tile(taps, 0, 0, 0, 3, 3, width, c, taps, flat, o * width + c, outs * width)
+        weight_tile(plane, 0, 0, 0, 3, 3, width, c, plane, flat, o * width + c, u.shape[1])
 
 
 @inline
-def untransform_weights(partials: Float4, o: int, dw: Float3) -> None:
-    """dw = Gᵀ (Σ_s partials[s, :, o]) G: partials (S, 36, O, C up to whole vectors), dw (C, 3, 3).
-    """
-    (outs, width), lanes = partials.shape[2:], 64 // dw.itemsize
-    taps, unused, total = np.empty(9 * width, dw.dtype), np.empty(lanes, dw.dtype), partials[0]
+def untransform_weights(partials: Float3, o: int, dw: Float3) -> None:
+    """dw = Gᵀ (Σ_s partials[s]) G for channel o: partials (S, 36, gap), dw (C, 3, 3)."""
+    lanes, taps, total = 64 // dw.itemsize, dw.reshape(dw.shape[0], 9), partials[0]
+    width = (dw.shape[0] + lanes - 1) // lanes * lanes
+    plane, unused = np.empty(9 * width, dw.dtype), np.empty(lanes, dw.dtype)
     for s in range(1, partials.shape[0]):
         for k in range(36):
-            part = partials[s, k, o]
-            for c in range(width):
-                total[k, o, c] += part[c]
-    flat = total.reshape(-1)
+            for c in range(o * width, (o + 1) * width):
+                total[k, c] += partials[s, k, c]
     for c in range(0, width, lanes):
-        weight_grad_tile(flat, o * width + c, outs * width, dw.dtype.type(0), taps, 0, 0, 0, 3, 3,
-                         width, c, unused)
-    for c in range(dw.shape[0]):
-        for i in range(3):
-            for j in range(3):
-                dw[c, i, j] = taps[(3 * i + j) * width + c]
+        weight_grad_tile(total.reshape(-1), o * width + c, total.shape[1], dw.dtype.type(0), plane,
+                         0, 0, 0, 3, 3, width, c, unused)
+    for k in range(9):
+        for c in range(dw.shape[0]):
+            taps[c, k] = plane[k * width + c]
 
 
 # ---- the kernels ---------------------------------------------------------------------------------
@@ -187,7 +195,7 @@ def _tiles(x: Float4, side: int, padding: Pair, down: int, across: int) -> Array
     return windows[:, ::4, ::4]
 
 
-def winograd_numpy(x: Float4, w: Float4, b: Float1, padding: Pair, u: Float3, scratch: Float2,
+def winograd_numpy(x: Float4, w: Float4, b: Float1, padding: Pair, u: Float2, scratch: Float2,
                    y: Float4) -> None:
     """y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ d B)] A + b, tile by tile: conv(x, w) + b at stride 1"""
     (_, height, width, _), g, bt, at = y.shape, *(m.astype(x.dtype) for m in (G, BT, AT))
@@ -200,11 +208,12 @@ def winograd_numpy(x: Float4, w: Float4, b: Float1, padding: Pair, u: Float3, sc
 
 
 @kernel(winograd_numpy, writes=("y",), scratch=("u", "scratch"))
-def winograd(x: Float4, w: Float4, b: Float1, padding: Pair, u: Float3, scratch: Float2, y: Float4
+def winograd(x: Float4, w: Float4, b: Float1, padding: Pair, u: Float2, scratch: Float2, y: Float4
              ) -> None:
-    """u (36, O, C up to whole vectors); scratch for PANEL vectors at a time."""
+    """u (36, gap of O channels); scratch for PANEL vectors at a time."""
     (channels, _, _, images), (outs, height, width, _) = x.shape, y.shape
-    across, lanes, pitch = (width + 3) // 4, 64 // x.itemsize, u.shape[2]
+    across, lanes = (width + 3) // 4, 64 // x.itemsize
+    pitch, u_gap = (channels + lanes - 1) // lanes * lanes, u.shape[1]
     vectors = (height + 3) // 4 * across * ((images + lanes - 1) // lanes)
     threads, factors = scratch.shape[0], u.reshape(-1)
     for o in prange(outs):
@@ -216,20 +225,21 @@ def winograd(x: Float4, w: Float4, b: Float1, padding: Pair, u: Float3, scratch:
         for first in range(start, stop, PANEL):
             count = min(PANEL, stop - first)
             run = count * lanes
-            taps = weights * run
+            taps, v_gap = weights * run, gap_of(channels * count, lanes)
+            m_gap = gap_of(outs * count, lanes)
             for q in range(PANEL):
                 starts[:2, q] = q * lanes
                 starts[2, q] = lanes if q < count else 0
             transform_inputs(x, padding, across, first, count, zeros, v)
             for i in range(36):
                 for o in range(0, outs, 8):
-                    sums_8(factors[(i * outs + o) * pitch:], b[:0], pitch, v[i * channels * run:],
-                           weights, taps, starts, m[(i * outs + o) * run:], run, min(8, outs - o))
+                    sums_8(factors[i * u_gap + o * pitch:], b[:0], pitch, v[i * v_gap:], weights,
+                           taps, starts, m[i * m_gap + o * run:], run, min(8, outs - o))
             transform_back(m, across, first, count, b, unused, y)
 
 
 def winograd_weight_grad_numpy(x: Float4, g: Float4, padding: Pair, count: int, scratch: Float2,
-                               partials: Float4, dw: Float4) -> None:
+                               partials: Float3, dw: Float4) -> None:
     """dw = Gᵀ [Σ over tiles of (A g Aᵀ) ⊙ (Bᵀ d B)] G"""
     (_, height, width, _), bt, a = g.shape, BT.astype(x.dtype), AT.T.astype(x.dtype)
     down, across = -(-height // 4), -(-width // 4)
@@ -244,23 +254,25 @@ def winograd_weight_grad_numpy(x: Float4, g: Float4, padding: Pair, count: int, 
 @kernel(winograd_weight_grad_numpy, writes=("dw",), scratch=("scratch", "partials"),
         multiplies=True)
 def winograd_weight_grad(x: Float4, g: Float4, padding: Pair, count: int, scratch: Float2,
-                         partials: Float4, dw: Float4) -> None:
-    """`count` vectors at a time; partials (number of partial sums, 36, O, C up to whole vectors).
-    """
-    (channels, _, _, images), (outs, height, width, _) = x.shape, g.shape
-    across, lanes, threads = (width + 3) // 4, 64 // x.itemsize, scratch.shape[0]
+                         partials: Float3, dw: Float4) -> None:
+    """`count` vectors at a time; partials (number of partial sums, 36, gap of O channels)."""
+    channels, images, (outs, height, _, _) = x.shape[0], x.shape[3], g.shape
+    across, lanes, threads = (g.shape[2] + 3) // 4, 64 // x.itemsize, scratch.shape[0]
     vectors = (height + 3) // 4 * across * ((images + lanes - 1) // lanes)
+    width = (channels + lanes - 1) // lanes * lanes
     for thread in prange(threads):
-        v_room, m_room, zeros, _ = parts_of(scratch[thread], channels, outs, count, lanes)
+        v, m, zeros, _ = parts_of(scratch[thread], channels, outs, count, lanes)
         for s in range(thread, partials.shape[0], threads):
             partials[s] = 0
             for first in range(s * count, vectors, partials.shape[0] * count):
                 n = min(count, vectors - first)
-                v, m = v_room[:36 * channels * n * lanes], m_room[:36 * outs * n * lanes]
+                run = n * lanes
+                v_gap, m_gap = gap_of(channels * n, lanes), gap_of(outs * n, lanes)
                 transform_inputs(x, padding, across, first, n, zeros, v)
                 transform_gradients(g, across, first, n, zeros, m)
-                v3, m3 = v.reshape(36, channels, n * lanes), m.reshape(36, outs, n * lanes)
                 for i in range(36):
-                    gemm(m3[i], v3[i].T, partials[s, i, :, :channels], True)
+                    gemm(m[i * m_gap:i * m_gap + outs * run].reshape(outs, run),
+                         v[i * v_gap:i * v_gap + channels * run].reshape(channels, run).T,
+                         partials[s, i, :outs * width].reshape(outs, width)[:, :channels], True)
     for o in prange(outs):
         untransform_weights(partials, o, dw[o])
