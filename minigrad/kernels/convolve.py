@@ -24,8 +24,9 @@ from minigrad.kernels.winograd import PANEL, gap_of, scratch_size, winograd, win
 CACHED_BYTES = 3 * 2**20    # of v and m of vectors that are added to a partial sum together
 PARTIAL_SUMS = 4            # at most, for a gradient of weights by Winograd's way
 SMALL_PRODUCT = 2**21       # with fewer multiplications, one thread is done before others are awake
-WINOGRAD_POSITIONS = 32     # tiles · images; with fewer, Winograd's way is slower,
-WINOGRAD_CHANNELS = 24      # and with fewer channels; this is for C·O / (C + O)
+WINOGRAD_VECTORS = 4        # with fewer vectors for each channel, Winograd's way is slower,
+WINOGRAD_CHANNELS = 8       # with fewer channels (this is for C·O / (C + O)),
+WINOGRAD_LANES = 0.6        # and where less of the vectors' lanes have an image
 
 
 def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
@@ -78,13 +79,13 @@ def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: G
     x, g = batch_last(_planes(x)), batch_last(_planes(g))
     if _winograd_pays(x, len(g), geometry):
         lanes, channels, outs = LANES // x.itemsize, len(x), len(g)
-        vectors = _tiles(geometry) * -(-images // lanes)
-        # after each block, all of dw is added to a partial sum
-        count = min(max(1, CACHED_BYTES // (36 * (channels + outs) * LANES)),
-                    -(-vectors // PARTIAL_SUMS))
+        vectors = _vectors(geometry, images, lanes)
+        # all of dw is added to a partial sum for each `count` vectors, so these should not be few
+        parts = min(max(2, vectors // WINOGRAD_VECTORS), PARTIAL_SUMS)
+        count = min(max(1, CACHED_BYTES // (36 * (channels + outs) * LANES)), -(-vectors // parts))
         winograd_weight_grad(x, g, geometry.padding, count, empty(
             (thread_count(), scratch_size(channels, outs, count, lanes)), x.dtype), empty(
-            (min(PARTIAL_SUMS, -(-vectors // count)), 36, _weights_gap(x, outs)), x.dtype), dw)
+            (min(parts, -(-vectors // count)), 36, _weights_gap(x, outs)), x.dtype), dw)
     elif g.size:
         outs = len(g) // geometry.groups
         plan = output_plan(geometry, w_shape[1], outs, images, x.itemsize, True)
@@ -153,10 +154,14 @@ def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:
     With few channels transforming the tiles costs more than it saves, with few tiles transforming
     the weights does.
     """
-    return (geometry.kernel == (3, 3) and geometry.stride == geometry.dilation == (1, 1)
-            and geometry.groups == 1 and x.dtype == np.float32
+    if (geometry.kernel != (3, 3) or geometry.stride != (1, 1) or geometry.dilation != (1, 1)
+            or geometry.groups > 1 or x.dtype != np.float32):
+        return False
+    images, lanes = x.shape[-1], LANES // x.itemsize
+    vectors = _vectors(geometry, images, lanes)
+    return (vectors >= WINOGRAD_VECTORS
             and len(x) * outs >= WINOGRAD_CHANNELS * (len(x) + outs)
-            and x.shape[-1] >= 8 and _tiles(geometry) * x.shape[-1] >= WINOGRAD_POSITIONS)
+            and images >= WINOGRAD_LANES * lanes * -(-images // lanes))
 
 
 def _weights_gap(x: Array, outs: int) -> int:
@@ -165,5 +170,6 @@ def _weights_gap(x: Array, outs: int) -> int:
     return gap_of(outs * -(-len(x) // lanes), lanes)
 
 
-def _tiles(geometry: Geometry) -> int:
-    return prod(-(-n // 4) for n in geometry.out_size)
+def _vectors(geometry: Geometry, images: int, lanes: int) -> int:
+    """The number of vectors of a channel: for each tile of 4×4 outputs, those of its images."""
+    return prod(-(-n // 4) for n in geometry.out_size) * -(-images // lanes)
