@@ -230,15 +230,13 @@ class TransformEmitter(Emitter):
                images: Any, n: Any) -> list[list[Any]]:
         """Where in memory the places of a square start; `elsewhere` for those not in the plane."""
         builder = self.builder
-        rows, columns = ([builder.add(first, self.number(i)) for i in range(self.side)]
-                         for first in (top, left))
-        # as unsigned numbers, those below 0 are large
-        inside = [[builder.icmp_unsigned("<", k, size) for k in several]
-                  for several, size in ((rows, height), (columns, width))]
-        return [[builder.select(builder.and_(high, wide), builder.gep(plane, [builder.add(
-            builder.mul(builder.add(builder.mul(row, width), column), images), n)]), elsewhere)
-            for column, wide in zip(columns, inside[1], strict=True)]
-            for row, high in zip(rows, inside[0], strict=True)]
+        line, start, ways = builder.mul(width, images), builder.gep(plane, [n]), []
+        for first, size, step in ((top, height, line), (left, width, images)):
+            each = [builder.add(first, self.number(i)) for i in range(self.side)]
+            # as unsigned numbers, those below 0 are large
+            ways.append([(builder.mul(k, step), builder.icmp_unsigned("<", k, size)) for k in each])
+        return [[builder.select(builder.and_(high, wide), builder.gep(start, [builder.add(
+            down, across)]), elsewhere) for across, wide in ways[1]] for down, high in ways[0]]
 
     def load_whole(self, array: Any, at: Any) -> Any:
         place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
