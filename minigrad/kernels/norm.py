@@ -69,10 +69,10 @@ def channel_sums(x: Float2, y: Float1) -> None:
 # ---- batch norm (Ioffe & Szegedy 2015) -----------------------------------------------------------
 #
 # Where the values of a channel lie close together, most of x cancels in x - mean, and most of g in
-# dx; what is left is then divided by a small σ, and the rounding errors of float32 with it. So dx is
-# worked out in float64, whatever x is. For y it is enough to subtract the mean in two parts: what
-# float32 can hold of it, which leaves no error where most of x cancels, and the rest. The running
-# mean, which is subtracted outside of training, has x's dtype, and no rest.
+# dx; what is left is then divided by a small σ, and the rounding errors of float32 with it. So dx
+# is worked out in float64, whatever x is. For y it is enough to subtract the mean in two parts: the
+# nearest number that x's dtype has, which adds no error where most of x cancels, and the rest. The
+# running mean, which is subtracted outside of training, has x's dtype, and so no rest.
 
 def batch_norm_numpy(x: Float2, w: Float1, b: Float1, eps: float, training: bool,
                      statistics: Double2, y: Float2) -> None:

@@ -222,19 +222,10 @@ def avg_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: F
 @kernel(avg_pool_numpy, writes=("y",), small=SMALL)
 def avg_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, y: Float4) -> None:
     rows, columns, (width, images) = h0.shape[0], w0.shape[0], x.shape[2:]
-    if images == 1 and rows * columns < most_places(w0, w1, 1):         # few windows, but wide ones
-        for c in prange(x.shape[0]):
-            plane = x[c].reshape(-1)
-            for i in range(rows):
-                for j in range(columns):
-                    value = x.dtype.type(0)
-                    for h in range(h0[i], h1[i]):
-                        value += total(plane[h * width + w0[j]:h * width + w1[j]])
-                    y[c, i, j, 0] = value / divisor[i, j]
-        return
     if images < FEW:
         places = places_of(h0, h1, w0, w1, (1, 1), width)
         windows, source, area = rows * columns, x.reshape(-1), x.shape[1] * width
+        few_and_wide = images == 1 and windows < most_places(w0, w1, 1)
         means, divisors = y.reshape(-1), divisor.reshape(-1)
         pieces = min(x.shape[0], PIECES)
         for piece in prange(pieces):
@@ -242,9 +233,16 @@ def avg_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2,
             for c in range(piece, x.shape[0], pieces):
                 for n in range(images):
                     sums[:] = 0
-                    for k in range(places.shape[0]):
-                        look(source, c * area * images + n, images, places, k, seen)
-                        add_seen(seen, places, k, sums)
+                    if few_and_wide:
+                        for q in range(windows):
+                            i, j = q // columns, q % columns
+                            for h in range(h0[i], h1[i]):
+                                row = c * area + h * width
+                                sums[q] += total(source[row + w0[j]:row + w1[j]])
+                    else:
+                        for k in range(places.shape[0]):
+                            look(source, c * area * images + n, images, places, k, seen)
+                            add_seen(seen, places, k, sums)
                     first = c * windows * images + n
                     for q in range(windows):
                         means[first + q * images] = sums[q] / divisors[q]

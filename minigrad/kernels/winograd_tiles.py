@@ -96,8 +96,9 @@ def _to_tile(formula: Formula, side: int) -> Callable[..., None]:
                     start = at + ((top + i) * width + left + j) * images
                     seen = x[start + n:start + min(n + lanes, images)]
                     square[i, j, :len(seen)] = seen
-        for k, value in enumerate(np.reshape(both_ways(formula, square), (36, lanes))):
-            v[to + k * gap:to + k * gap + lanes] = value
+        tile = np.array(both_ways(formula, list(square))).reshape(36, lanes)
+        for k in range(36):
+            v[to + k * gap:to + k * gap + lanes] = tile[k]
 
     EMITTED[to_tile] = "to_tile", formula, side
     return to_tile
