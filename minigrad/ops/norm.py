@@ -1,5 +1,4 @@
-"""Normalisation: bring values to mean 0 and variance 1, or divide them by a measure of their
-neighbours.
+"""Normalisation: values of mean 0 and variance 1, or divided by a measure of their neighbours.
 
 Source: torch.nn.functional's functions of the same names.
 """
@@ -251,8 +250,7 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
     (1 - momentum)·running + momentum·batch's (with the variance over n - 1). Otherwise they are the
     running ones.
     Shapes: x (N, C, …), all others (C,).
-    Raises: ValueError for a single value in a channel in training; RuntimeError where shapes do
-    not fit.
+    Raises: ValueError for a single value a channel in training; RuntimeError for other shapes.
     """
     name, x = "batch_norm", as_tensor("batch_norm", input)
     require_float(name, x)
@@ -328,8 +326,7 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
     """y = (x - mean) / √(var + eps) · weight + bias, each channel of each item by itself.
 
     Running statistics move by the mean of the items' own, and are used without use_input_stats.
-    Shapes: x (N, C, …), all others (C,).
-    Raises: ValueError for a single value in a channel.
+    Shapes: x (N, C, …), all others (C,).  Raises: ValueError for a single value in a channel.
     """
     name, x = "instance_norm", as_tensor("instance_norm", input)
     require_float(name, x)
@@ -357,7 +354,6 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
 def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
                 ) -> tuple[Tensor | None, ...]:
     """Those given, each as a Tensor, once it is known to fit."""
-    dtype = x.dtype
     for argument, value in given.items():
         if value is None:
             continue
@@ -365,8 +361,8 @@ def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
         if t.shape != shape:
             raise RuntimeError(f"{name}: {argument} must have shape {shape}; got {t.shape}, "
                                f"x {x.shape}")
-        if t.dtype != dtype:
-            raise RuntimeError(f"{name}: {argument} must have x's dtype {dtype}; got {t.dtype}")
+        if t.dtype != x.dtype:
+            raise RuntimeError(f"{name}: {argument} must have x's dtype {x.dtype}; got {t.dtype}")
     return tuple(given.values())
 
 
