@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 import torch
+from graphs import gradient_of, names_in_graph
 from op_cases import CASES, Call, OpCase
-from op_checks import bound, gradient_of, names_in_graph, run, tensors
 
 from minigrad.autograd import registry
 from minigrad.testing import gradgradcheck
+from minigrad.testing.checks.running import bound, run, tensors
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "ops.md"
 

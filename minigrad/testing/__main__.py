@@ -47,7 +47,7 @@ def op_table() -> tuple[list[Any], Any]:
     sys.path.insert(0, str(TESTS))
     try:
         cases = importlib.import_module("op_cases").CASES
-        return cases, importlib.import_module("op_checks").lab
+        return cases, importlib.import_module("minigrad.testing.battery").lab
     except ModuleNotFoundError as error:
         raise LookupError(f"the op table needs {error.name}, which is not installed: "
                           "pip install -e '.[test]'") from None

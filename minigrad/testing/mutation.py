@@ -125,7 +125,7 @@ class Mutation:
     gradient: Callable[[Tensor], Tensor] | None = None
     cotangent: Callable[[Tensor, Shape], Tensor] | None = None
     applies: Callable[[Shape, Shape], bool] = lambda x, y: math.prod(x) > 0
-    seen_by: tuple[str, ...] = ("gradcheck", "adjoint", "PyTorch")
+    seen_by: tuple[str, ...] = ("gradcheck", "adjoint", "reference")
 
 
 def _broadcast_axis(x: Shape, y: Shape) -> int | None:
