@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from op_cases import CASES, OpCase
+from op_cases import CASES
 
 import minigrad
 from minigrad import Tensor
+from minigrad.testing import OpCase
 from minigrad.testing.checks.running import listed
 
 SMOOTH = [case for case in CASES if case.differentiable]

@@ -147,6 +147,12 @@ class NumpyFunction:
             if len(found) != n:
                 raise TypeError(f"the vjp must return a gradient for each of the {n} inputs; "
                                 f"got {len(found)}")
+            for i in wanted:
+                if found[i] is not None and np.shape(found[i]) != np.shape(xs[i]):
+                    raise AssertionError(
+                        f"the vjp returns a gradient of shape {np.shape(found[i])} for inputs[{i}] "
+                        f"of shape {np.shape(xs[i])}\nlikely cause: where an input is broadcast, "
+                        "its gradient is the sum over the dims that it was repeated along")
             return [np.zeros_like(xs[i]) if found[i] is None else found[i] for i in wanted]
         if self.vjp is None:
             raise NoGradientError("a plain function of arrays has no gradient")

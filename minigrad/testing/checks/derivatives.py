@@ -12,8 +12,9 @@ from minigrad.testing.checks.running import (
     compare,
     compare_all,
     cotangents,
+    gradient_names,
     listed,
-    names,
+    output_names,
     reference,
     run,
     tensors,
@@ -37,7 +38,7 @@ def check_reference(case: OpCase, call: Call) -> float:
     if len(ys) != len(expected):
         raise AssertionError(f"there are {len(ys)} outputs; {framework} has {len(expected)}")
     apart = 0.0
-    for name, y, t in zip(names(case, (), ys), ys, expected, strict=True):
+    for name, y, t in zip(output_names(len(ys)), ys, expected, strict=True):
         if framework != "NumPy" and y.dtype != t.dtype:
             raise AssertionError(f"{name} has dtype {y.dtype}; {framework}'s has {t.dtype}")
         apart = max(apart, compare(name, y.data, t.data.astype(y.dtype), case.tolerance.value))
@@ -46,16 +47,27 @@ def check_reference(case: OpCase, call: Call) -> float:
         right = vjp(theirs, expected, gs)
     except NoGradientError:
         return apart
-    for name, g, t in zip(names(case, xs, ()), vjp(xs, ys, gs), right, strict=True):
+    for name, g, t in zip(gradient_names(call), vjp(xs, ys, gs), right, strict=True):
         apart = max(apart, compare(name, g, t, case.tolerance.gradient))
     return apart
+
+
+CORNERS = """\
+Corners are the calls where a value or a gradient is a matter of choice: zeros of both signs, kinks,
+ties, infinities, NaN, very large and very small numbers. The choice to make is the reference's: let
+the op agree with it. Where there is a reason not to, say which corners remain in the op's case, and
+write the reason beside it: corners=finite_special (no infinities and NaN; minigrad.testing.domains
+has more), or corners=None (none)."""
 
 
 @check("corners", "kinks, ties and infinities are as in the reference", at="corners",
        differentiable=False, unless=no_reference)
 def check_corners(case: OpCase, call: Call) -> float:
-    with np.errstate(all="ignore"):                         # inf - inf and 0·inf are NaN
-        return check_reference(case, call)
+    try:
+        with np.errstate(all="ignore"):                     # inf - inf and 0·inf are NaN
+            return check_reference(case, call)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{CORNERS}") from error
 
 
 @check("gradcheck", "gradients agree with finite differences", share=0.25)
@@ -99,7 +111,7 @@ def check_recorded(case: OpCase, call: Call) -> float:
     except NoGradientError:
         raise NotTried("its gradient has no gradient of its own") from None
     ys_and = [y.data for y in ys]
-    return compare_all(case, call, ys_and + recorded, ys_and + plain, case.tolerance.gradient,
+    return compare_all(call, ys_and + recorded, ys_and + plain, case.tolerance.gradient,
                        "under create_graph=True the vjp goes another way, and that one is wrong")
 
 

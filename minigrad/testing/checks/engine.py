@@ -13,8 +13,9 @@ from minigrad.testing.checks.running import (
     compare_all,
     cotangents,
     floats,
+    gradient_names,
     listed,
-    names,
+    output_names,
     run,
     vjp,
 )
@@ -26,7 +27,7 @@ def check_no_grad(case: OpCase, call: Call) -> None:
     _, recorded = run(case, call)
     with no_grad():
         _, plain = run(case, call)
-    for name, y, z in zip(names(case, (), recorded), recorded, plain, strict=True):
+    for name, y, z in zip(output_names(len(recorded)), recorded, plain, strict=True):
         if y.requires_grad != (case.differentiable and y.dtype.kind == "f"):
             raise AssertionError(
                 f"{name} carries a gradient, though the op is declared differentiable=False"
@@ -115,10 +116,10 @@ def check_independence(case: OpCase, call: Call) -> None:
     gs = cotangents(ys)
     right = [y.data.copy() for y in ys] + vjp(xs, ys, gs, retain_graph=True)
     run(case, call.map(lambda x: np.roll(x.ravel(), 1).reshape(x.shape)))
-    compare_all(case, call, [y.data for y in ys] + vjp(xs, ys, gs, retain_graph=True), right, 0.0,
+    compare_all(call, [y.data for y in ys] + vjp(xs, ys, gs, retain_graph=True), right, 0.0,
                 "the vjp reads something that the next call changes: a global, an attribute, a "
                 "buffer that is used again")
-    compare_all(case, call, [y.data for y in ys] + vjp(xs, ys, gs), right, 0.0,
+    compare_all(call, [y.data for y in ys] + vjp(xs, ys, gs), right, 0.0,
                 "the vjp changes what it keeps, so that the second backward pass differs")
 
 
@@ -142,7 +143,7 @@ def check_changed(case: OpCase, call: Call) -> None:
             continue
         what = f"inputs[{i}]" if i < len(xs) else f"output {i - len(xs)}"
         try:
-            for name, g, same in zip(names(case, xs, ()), found, expected, strict=True):
+            for name, g, same in zip(gradient_names(call), found, expected, strict=True):
                 compare(name, g, same, 0.0)
         except AssertionError as error:
             raise AssertionError(

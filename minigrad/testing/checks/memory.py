@@ -18,8 +18,9 @@ from minigrad.testing.checks.running import (
     compare_all,
     compare_rounded,
     cotangents,
+    gradient_names,
     listed,
-    names,
+    output_names,
     reference,
     run,
     tensors,
@@ -62,7 +63,7 @@ def check_inputs_kept(case: OpCase, call: Call) -> None:
         kept.append((x.copy(), x.copy()))
         return kept[-1][0]
 
-    compare_all(case, call, protected, values_and_gradients(case, call, watched), 0.0, because)
+    compare_all(call, protected, values_and_gradients(case, call, watched), 0.0, because)
     for after, before in kept:
         if not np.array_equal(after, before, equal_nan=before.dtype.kind == "f"):
             raise AssertionError(f"an input or cotangent of shape {before.shape} was written to\n"
@@ -82,8 +83,7 @@ def check_layout(case: OpCase, call: Call) -> float:
             if not _reference_refuses(case, call):      # as torch's view() does
                 raise
             continue
-        apart = max(apart, compare_all(
-            case, call, found, expected, 1e-12,
+        apart = max(apart, compare_all(call, found, expected, 1e-12,
             "it depends on how an input lies in memory (strides, order of dims): reshape, ravel "
             "and NumPy's order= are the usual suspects"))
     return apart
@@ -114,7 +114,7 @@ def check_float32(case: OpCase, call: Call) -> float:
     exact_xs = tensors(double)
     exact_ys = listed(exact_of(*exact_xs))
     apart = 0.0
-    for k, (name, y, t) in enumerate(zip(names(case, (), ys), ys, exact_ys, strict=True)):
+    for k, (name, y, t) in enumerate(zip(output_names(len(ys)), ys, exact_ys, strict=True)):
         if y.dtype == np.float64 and (in_single is None or in_single[k].dtype != y.dtype):
             raise AssertionError(f"{name} is float64 though all inputs are float32\nlikely cause: "
                                  "a float64 constant or array takes part")
@@ -124,7 +124,7 @@ def check_float32(case: OpCase, call: Call) -> float:
         exact = vjp(exact_xs, exact_ys, [g.astype(np.float64) for g in gs])
     except NoGradientError:
         return apart
-    for name, g, t in zip(names(case, xs, ()), vjp(xs, ys, gs), exact, strict=True):
+    for name, g, t in zip(gradient_names(call), vjp(xs, ys, gs), exact, strict=True):
         apart = max(apart, compare_rounded(name, g, t))
     return apart
 
@@ -150,7 +150,7 @@ def check_dtypes(case: OpCase, call: Call) -> None:
             raise AssertionError(
                 f"{case.id} refuses {dtypes}, and PyTorch does not: take them as well (@float_op "
                 "turns integers into floats), or leave them out of the case's dtypes") from None
-        for name, y, t in zip(names(case, (), ys), ys, expected, strict=True):
+        for name, y, t in zip(output_names(len(ys)), ys, expected, strict=True):
             if y.dtype != t.dtype:
                 raise AssertionError(f"{name} for {dtypes} has dtype {y.dtype}; PyTorch's has "
                                      f"{t.dtype}")
@@ -182,8 +182,8 @@ def check_determinism(case: OpCase, call: Call) -> None:
             again = values_and_gradients(case, cast, np.array)
         with _threads(None):
             together = values_and_gradients(case, cast, np.array)
-        compare_all(case, cast, again, alone, 0.0,
+        compare_all(cast, again, alone, 0.0,
                     "two calls with the same inputs differ: it draws random numbers, or keeps "
                     "something from one call to the next")
-        compare_all(case, cast, together, alone, 0.0,
+        compare_all(cast, together, alone, 0.0,
                     "several threads add to the same number, in an order that changes")

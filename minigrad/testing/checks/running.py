@@ -91,19 +91,23 @@ def compare(what: str, actual: Array, expected: Array, tolerance: float) -> floa
     return float(distance.max(initial=0))
 
 
-def names(case: OpCase, xs: Sequence[Tensor | None], ys: Sequence[Tensor]) -> list[str]:
-    """What `values_and_gradients` returns, in its order."""
-    return [f"output {k}" if len(ys) > 1 else "the output" for k in range(len(ys))] + \
-        [f"the gradient by inputs[{i}]" for i, x in enumerate(xs)
-         if x is not None and x.requires_grad]
+def output_names(n: int) -> list[str]:
+    return [f"output {k}" for k in range(n)] if n > 1 else ["the output"] * n
 
 
-def compare_all(case: OpCase, call: Call, actual: Sequence[Array], expected: Sequence[Array],
-                tolerance: float, because: str) -> float:
-    xs, ys = run(case, call)
+def gradient_names(call: Call) -> list[str]:
+    return [f"the gradient by inputs[{i}]" for i in range(len(call.arrays))
+            if call.wants_gradient(i)]
+
+
+def compare_all(call: Call, actual: Sequence[Array], expected: Sequence[Array], tolerance: float,
+                because: str) -> float:
+    """What `values_and_gradients` returned, with what it should have."""
+    by = gradient_names(call)
     try:
-        return max((compare(name, a, b, tolerance) for name, a, b
-                    in zip(names(case, xs, ys), actual, expected, strict=True)), default=0.0)
+        return max((compare(name, a, b, tolerance) for name, a, b in zip(
+            output_names(len(expected) - len(by)) + by, actual, expected, strict=True)),
+            default=0.0)
     except AssertionError as error:
         raise AssertionError(f"{error}\nlikely cause: {because}") from None
 
