@@ -6,9 +6,10 @@
     >>> gradcheck(lambda x: x.exp() / x, x)
     True
 
-`gradgradcheck` does the same for second derivatives. `check_op` makes these and some twenty further
-checks, of an op of minigrad's or of another framework's, and reports what it found. `mutate` breaks
-a gradient in named ways and shows which check notices.
+`gradgradcheck` does the same for second derivatives, and `gradcheck_modules` for each layer of a
+network. `check_op` makes these and some twenty further checks, of an op of minigrad's or of another
+framework's, and reports what it found. `mutate` breaks a gradient in named ways and shows which
+check notices.
 """
 
 from minigrad.testing.battery import (
@@ -29,4 +30,5 @@ from minigrad.testing.gradcheck import (
     gradcheck as gradcheck,
     gradgradcheck as gradgradcheck,
 )
+from minigrad.testing.modules import gradcheck_modules as gradcheck_modules
 from minigrad.testing.mutation import mutate as mutate

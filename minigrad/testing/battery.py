@@ -33,7 +33,7 @@ from minigrad.testing.checks import (  # importing the four adds their checks to
     sizes as sizes,
 )
 from minigrad.testing.checks.running import bound, run, tensors
-from minigrad.testing.foreign import as_tensor, name_of, recognised
+from minigrad.testing.foreign import as_tensor, name_of, recognised, reference_like
 from minigrad.testing.report import Finding, OpCheckError as OpCheckError, OpReport as OpReport
 from minigrad.testing.search import draw, look
 
@@ -86,7 +86,7 @@ def check_mutants(case: OpCase) -> Finding:
         return finding
     report = lab(case)
     if report.failing:
-        finding.excuse = "the op as it is does not pass"
+        finding.excuse = str(report)
         return finding
     caught = len(report.rows) - len(report.escaped) - sum(bool(row.reason) for row in report.rows)
     finding.passed = f"{caught} of {len(report.rows)} wrong gradients would be noticed"
@@ -130,9 +130,18 @@ def check_op(fn: Any, inputs: Any = None, reference: Callable[..., Any] | None =
                        zero_gradient=zero_gradient, equivalent=equivalent or {},
                        excused=excused or {}, dtypes=dtypes,
                        name=name or name_of(fn))
+    if unknown := sorted(case.excused.keys() - CHECKS):
+        raise ValueError(f"check_op: excused: there is no check {unknown[0]!r}; there are "
+                         f"{', '.join(CHECKS)}")
+    if case.differentiable and not any(
+            call.wants_gradient(i) for call in case.examples for i in range(len(call.arrays))):
+        raise ValueError("check_op: there is no input with floating-point numbers to differentiate "
+                         "by; say differentiable=False for an op without a gradient")
     report = OpReport(case.id)
     report.findings = [look(case, check, max_examples, seed) for check in CHECKS.values()]
-    report.findings += [check_raises(case), check_mutants(case)]
+    report.findings.append(check_raises(case))
+    if report.ok:
+        report.findings.append(check_mutants(case))
     if not report.ok:
         raise OpCheckError(report)
     return report
@@ -152,6 +161,8 @@ def _case_of(fn: Any, inputs: Any, reference: Callable[..., Any] | None, example
     else:
         strategy, originals = None, [inputs]
         pinned = [call_of(inputs), *pinned]
+    if reference is not None:           # fails here, if it takes nothing at all
+        reference_like(reference, pinned[0].arrays, pinned[0].static)
     arguments = [x for given in originals
                  for x in (given if isinstance(given, list | tuple) else [given])]
     return OpCase(recognised(fn, arguments) or fn, reference, strategy, pinned,

@@ -108,7 +108,7 @@ class OpCase:
     zero_gradient: bool = False
     equivalent: Mapping[str, str] = field(default_factory=dict)
     excused: Mapping[str, str] = field(default_factory=dict)
-    dtypes: Sequence[str] = ("float32", "float64", "int64", "bool")
+    dtypes: Sequence[str] = ("float32", "float64")
     name: str = ""
 
     @property
@@ -116,8 +116,7 @@ class OpCase:
         """Its name; for one of minigrad's with its module's, as in elementwise.mul."""
         package, _, module = str(getattr(self.op, "__module__", "")).rpartition(".")
         name = self.name or name_of(self.op)
-        return f"{module}.{name}" if package.startswith("minigrad") and callable(self.op) \
-            else name
+        return f"{module}.{name}" if package in ("minigrad", "minigrad.ops") else name
 
     @property
     def equivalents(self) -> dict[str, str]:
@@ -126,11 +125,12 @@ class OpCase:
         return dict.fromkeys(zero, "its gradient is 0 everywhere") | dict(self.equivalent)
 
     @cached_property
-    def _function(self) -> Callable[..., Any]:
+    def function(self) -> Callable[..., Any]:
+        """The op as a function of Tensors."""
         return self.run or native(self.op, ())[0]
 
     def __call__(self, *tensors: Any, **static: Any) -> Any:
-        return self._function(*tensors, **static)
+        return self.function(*tensors, **static)
 
     def __repr__(self) -> str:
         return f"<case of {self.id}>"

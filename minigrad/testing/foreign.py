@@ -183,6 +183,7 @@ def adopted(foreign: Foreign) -> Callable[..., Any]:
                      for y, end in zip(floating, ends.tolist(), strict=True))
             outputs = [next(parts) if y.dtype.kind == "f" else Tensor(y) for y in ys]
         return outputs[0] if len(outputs) == 1 else outputs
+    fn.in_complex = lambda arrays, **static: foreign.bind(static)(*arrays)     # type: ignore[attr-defined]
     return fn
 
 

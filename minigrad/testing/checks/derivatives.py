@@ -22,6 +22,7 @@ from minigrad.testing.checks.running import (
 )
 from minigrad.testing.foreign import NoGradientError
 from minigrad.testing.gradcheck import gradcheck, gradgradcheck
+from minigrad.testing.probe import NotAllowedError
 
 
 def no_reference(case: OpCase) -> str:
@@ -73,6 +74,15 @@ def check_corners(case: OpCase, call: Call) -> float:
 @check("gradcheck", "gradients agree with finite differences", share=0.25)
 def check_gradient(case: OpCase, call: Call) -> None:
     gradcheck(bound(case, call), tensors(call))
+
+
+@check("precision", "they agree to 9 digits, where the op is smooth", at="examples")
+def check_precision(case: OpCase, call: Call) -> None:
+    fn, xs = bound(case, call), tensors(call)
+    try:
+        gradcheck(fn, xs, method="complex step", atol=1e-10, rtol=1e-9)
+    except NotAllowedError:
+        gradcheck(fn, xs, method="order 4", atol=1e-9, rtol=1e-9)
 
 
 @check("gradgradcheck", "second derivatives agree with finite differences", share=0.25)

@@ -12,6 +12,7 @@ from minigrad.tensor import Tensor
 from minigrad.testing.case import Call, OpCase
 from minigrad.testing.checks import NotTried
 from minigrad.testing.foreign import reference_like
+from minigrad.testing.probe import complex_version
 
 
 def listed(result: Any) -> list[Any]:
@@ -25,7 +26,12 @@ def tensors(call: Call, requires_grad: bool = True) -> list[Tensor | None]:
 
 def bound(case: OpCase, call: Call) -> Callable[..., Any]:
     """The op as a function of its inputs alone."""
-    return lambda *xs: case(*xs, **call.static)
+    def fn(*xs: Any) -> Any:
+        return case(*xs, **call.static)
+
+    fn.in_complex = lambda arrays: complex_version(case.function)(  # type: ignore[attr-defined]
+        arrays, **call.static)
+    return fn
 
 
 def run(case: OpCase, call: Call) -> tuple[list[Tensor | None], list[Tensor]]:
