@@ -155,6 +155,9 @@ def test_the_complex_step_is_exact_for_those_that_compute_with_complex_numbers()
         assert gradcheck(fn, [A, B], method="complex step", atol=0.0, rtol=1e-14)
     with pytest.raises(ValueError, match="the complex step needs a fn that computes with complex"):
         gradcheck((np.abs, lambda g, x: g * np.sign(x)), A, method="complex step")
+    with pytest.raises(ValueError, match="the complex step needs an analytic fn; this one is not"):
+        gradcheck((lambda x: x / (1 + np.abs(x)), lambda g, x: g / (1 + np.abs(x)) ** 2), A,
+                  method="complex step")
 
 
 @pytest.mark.parametrize("kind", [NumpyFunction, TorchFunction])
