@@ -14,6 +14,7 @@ The checks themselves are in `minigrad.testing.checks`, a function each.
 
 from __future__ import annotations
 
+import copy
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigrad.nn import Module
+from minigrad.tensor import Tensor
 from minigrad.testing import mutation
 from minigrad.testing.case import Call, Error, OpCase, Tolerance
 from minigrad.testing.checks import (  # importing the four adds their checks to CHECKS
@@ -32,7 +35,7 @@ from minigrad.testing.checks import (  # importing the four adds their checks to
     memory as memory,
     sizes as sizes,
 )
-from minigrad.testing.checks.running import bound, reference, run, tensors
+from minigrad.testing.checks.running import bound, listed, reference, run, tensors
 from minigrad.testing.foreign import as_tensor, name_of, recognised, reference_like
 from minigrad.testing.report import Finding, OpCheckError as OpCheckError, OpReport as OpReport
 from minigrad.testing.search import draw, look
@@ -43,6 +46,24 @@ if TYPE_CHECKING:
 USUAL = Tolerance()
 
 # ---- checks on the op as a whole -----------------------------------------------------------------
+
+def check_call(case: OpCase) -> Finding:
+    """It can be called at all, and returns Tensors."""
+    finding = Finding("call", "it can be called", len(case.examples))
+    for call in case.examples:
+        try:
+            result = case(*tensors(call), **call.static)
+        except Exception as error:
+            finding.problem = f"it raises {type(error).__name__}: {error}"
+        else:
+            wrong = [type(y).__name__ for y in listed(result) if not isinstance(y, Tensor)]
+            if wrong:
+                finding.problem = f"it must return a Tensor or several; got {', '.join(wrong)}"
+        if finding.problem:
+            finding.smallest = call
+            break
+    return finding
+
 
 def check_raises(case: OpCase) -> Finding:
     """The calls that must fail do, in the words that were given."""
@@ -111,7 +132,8 @@ def check_op(fn: Any, inputs: Any = None, reference: Callable[..., Any] | None =
     """Check an op in every way there is.
 
     fn: a function of Tensors, a torch.autograd.Function or torch module, a jax.custom_vjp, a pair
-    (f, vjp) of NumPy functions with `vjp(g, *inputs)`, or an OpCase, which says all the rest.
+    (f, vjp) of NumPy functions with `vjp(g, *inputs)`, or an OpCase, which says all the rest. Of a
+    Module the inputs are looked at; `gradcheck_modules` is for its parameters.
     inputs: its arguments: arrays or Tensors, at a point where it is smooth. Of Tensors, those that
     require grad are differentiated; of arrays, all with floating-point numbers. Or a `Call`, which
     has arguments by name as well, or a hypothesis strategy of any of these.
@@ -126,6 +148,8 @@ def check_op(fn: Any, inputs: Any = None, reference: Callable[..., Any] | None =
     if isinstance(fn, OpCase):
         case = fn
     else:
+        if isinstance(fn, Module):
+            fn, dtypes = copy.deepcopy(fn).double(), ("float64",)
         case = _case_of(fn, inputs, reference, examples, raises)
         case = replace(case, corners=corners, tolerance=tolerance, differentiable=differentiable,
                        zero_gradient=zero_gradient, equivalent=equivalent or {},
@@ -138,8 +162,10 @@ def check_op(fn: Any, inputs: Any = None, reference: Callable[..., Any] | None =
             call.wants_gradient(i) for call in case.examples for i in range(len(call.arrays))):
         raise ValueError("check_op: there is no input with floating-point numbers to differentiate "
                          "by; say differentiable=False for an op without a gradient")
-    report = OpReport(case.id)
-    report.findings = [look(case, check, max_examples, seed) for check in CHECKS.values()]
+    report = OpReport(case.id, [check_call(case)])
+    if not report.ok:
+        raise OpCheckError(report)
+    report.findings += [look(case, check, max_examples, seed) for check in CHECKS.values()]
     report.findings.append(check_raises(case))
     if report.ok:
         report.findings.append(check_mutants(case))

@@ -32,10 +32,12 @@ from minigrad.testing.probe import (
     leaves_of,
     random_cotangent,
     uses_others,
+    wants_gradient,
 )
 
 USES_OTHERS = ("fn does not depend on its inputs, but on other tensors that require grad: make it "
                "use its arguments")
+FEW = 2_000                     # elements of the inputs that are moved one by one
 STEPS = {"two-sided": 1e-6, "order 4": 1e-3, "complex step": 1e-30, "directions": 1e-3}
 
 
@@ -44,7 +46,7 @@ class GradcheckError(AssertionError):
 
 
 def gradcheck(fn: Any, inputs: Any, *, eps: float | None = None, atol: float = 1e-5,
-              rtol: float = 1e-5, seed: int = 0, order: int = 1, method: str = "two-sided",
+              rtol: float = 1e-5, seed: int = 0, order: int = 1, method: str | None = None,
               verbose: bool = False) -> bool:
     """True if the gradients of `fn(*inputs)` agree with finite differences.
 
@@ -57,18 +59,19 @@ def gradcheck(fn: Any, inputs: Any, *, eps: float | None = None, atol: float = 1
     eps: the step h, times |x| where that exceeds 1; None: what suits the method.
     order: 2 checks the second derivatives, too, 3 the third as well, and so on.
     method: "two-sided", which knows kinks; "order 4" and "complex step" for more digits, where the
-    function is smooth; "directions" for large inputs, whose elements are moved all at once.
+    function is smooth; "directions" for large inputs, whose elements are moved all at once. None is
+    "two-sided" for up to 2,000 elements in all, and "directions" for more.
     verbose: print what was used, and how sure it is.
     At a kink any subgradient passes; where y jumps there is none to compare with.
-    fn is called twice for each element of the inputs; inputs × outputs slopes are held in memory.
+    "two-sided" calls fn twice for each element of the inputs, and holds inputs × outputs slopes in
+    memory.
     Raises: GradcheckError with a report; TypeError for float32, or where fn is not a function;
     ValueError where nothing can be checked: no input requires grad, inputs or outputs that are not
     finite, a fn that is not deterministic or that does not use its arguments, a fn that does not
     allow the complex step.
     Source: as torch.autograd.gradcheck, but along a random cotangent and aware of kinks.
     """
-    eps = _require_options("gradcheck", fn, eps, atol, rtol, order, method)
-    fn, arguments = native(fn, arguments_of(inputs))
+    fn, arguments, method, eps = _prepared("gradcheck", fn, inputs, eps, atol, rtol, order, method)
     names = [f"inputs[{i}]" for i in range(len(arguments))]
     for level in range(1, order + 1):
         name = "gradcheck" if order == 1 else f"gradcheck of order {level}"
@@ -80,7 +83,7 @@ def gradcheck(fn: Any, inputs: Any, *, eps: float | None = None, atol: float = 1
 
 
 def gradgradcheck(fn: Any, inputs: Any, *, eps: float | None = None, atol: float = 1e-5,
-                  rtol: float = 1e-5, seed: int = 0, method: str = "two-sided",
+                  rtol: float = 1e-5, seed: int = 0, method: str | None = None,
                   verbose: bool = False) -> bool:
     """True if the second derivatives of `fn(*inputs)` agree with finite differences.
 
@@ -89,8 +92,7 @@ def gradgradcheck(fn: Any, inputs: Any, *, eps: float | None = None, atol: float
     Raises: as `gradcheck` does.
     Source: torch.autograd.gradgradcheck.
     """
-    eps = _require_options("gradgradcheck", fn, eps, atol, rtol, 1, method)
-    fn, arguments = native(fn, arguments_of(inputs))
+    fn, arguments, method, eps = _prepared("gradgradcheck", fn, inputs, eps, atol, rtol, 1, method)
     return check_second(fn, arguments, seed, eps, atol, rtol, method=method, verbose=verbose)
 
 
@@ -173,12 +175,17 @@ def derivative(name: str, fn: Callable[..., Any], arguments: list[Any], seed: in
         *names, *(f"g{primes}[{k}]" for k in range(len(cotangents)))]
 
 
-def _require_options(name: str, fn: Any, eps: float | None, atol: float, rtol: float, order: int,
-                     method: str) -> float:
+def _prepared(name: str, fn: Any, inputs: Any, eps: float | None, atol: float, rtol: float,
+              order: int, method: str | None) -> tuple[Callable[..., Any], list[Any], str, float]:
+    """fn and its arguments as minigrad's, the method and the step; raises for bad options."""
     if not (callable(fn) or isinstance(fn, tuple)):
         raise TypeError(f"{name}: fn must be a function; got {type(fn).__name__}")
-    if method not in METHODS:
+    if method is not None and method not in METHODS:
         raise ValueError(f"{name}: method must be one of {', '.join(METHODS)}; got {method!r}")
+    fn, arguments = native(fn, arguments_of(inputs))
+    if method is None:
+        elements = sum(x.data.size for x in arguments if wants_gradient(x))
+        method = "two-sided" if elements <= FEW else "directions"
     eps = STEPS[method] if eps is None else eps
     for option, value in (("eps", eps), ("atol", atol), ("rtol", rtol)):
         if not isinstance(value, int | float | np.floating) or isinstance(value, bool):
@@ -188,4 +195,4 @@ def _require_options(name: str, fn: Any, eps: float | None, atol: float, rtol: f
             raise ValueError(f"{name}: {option} must be {bounds}; got {value}")
     if not isinstance(order, int) or isinstance(order, bool) or order < 1:
         raise ValueError(f"{name}: order must be an int of at least 1; got {order!r}")
-    return float(eps)
+    return fn, arguments, method, float(eps)

@@ -61,6 +61,8 @@ def look(case: OpCase, check: Check, max_examples: int, seed: int | None) -> Fin
 
 
 def _said(error: BaseException) -> str:
+    if type(error).__name__.startswith("Flaky"):        # hypothesis': an ExceptionGroup
+        return "it fails, and at the same inputs it does not: its results are not deterministic"
     if isinstance(error, AssertionError):
         return str(error) or "an assertion fails"
     return f"it raises {type(error).__name__}: {error}"
@@ -134,7 +136,7 @@ def _shrunk(case: OpCase, check: Check, call: Call) -> Call:
     def fails(other: Call) -> bool:
         return bool(_takes(case, other) and _problem(case, check, other))
 
-    with contextlib.suppress(hypothesis.errors.NoSuchExample):
+    with contextlib.suppress(hypothesis.errors.HypothesisException):    # such as: nothing smaller
         call = hypothesis.find(resizings(call), fails, settings=_quiet_settings(100))
     def rounded(decimals: int) -> Call:
         return call.map(lambda x: np.round(x, decimals) if x.dtype.kind == "f" else x)
