@@ -1,4 +1,5 @@
-"""python -m minigrad.testing mutate [OP…]: break each op's gradient; which check notices?"""
+"""python -m minigrad.testing mutate [OP…]: break each op's gradient; which check notices?
+python -m minigrad.testing puzzle [N [FILE]]: find the mistake in an op's gradient."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.testing.mutation import LEGEND, Report, Row
+from minigrad.testing.puzzle import cli as puzzle
 
 TESTS = Path(__file__).resolve().parents[2] / "tests"
 
@@ -22,7 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = commands.add_parser("mutate", help="break each op's gradient: which check notices?")
     command.add_argument("ops", nargs="*", metavar="OP",
                          help="ops of the table in tests/op_cases, say mul (default: all of them)")
-    names = parser.parse_args(argv).ops
+    puzzle.add_parser(commands)
+    arguments = parser.parse_args(argv)
+    if arguments.command == "puzzle":
+        return puzzle.main(arguments)
+    names = arguments.ops
     try:
         cases, lab = op_table()
         chosen = choose(names, [case for case in cases if case.differentiable])

@@ -112,6 +112,14 @@ class Edition:
         return self.mistake.applied(self.right)
 
     @property
+    def task(self) -> str:
+        return self._numbered(self.puzzle.task)
+
+    def hint(self, k: int) -> str:
+        """Hint 1, 2 or 3."""
+        return self._numbered(self.puzzle.hints[k - 1])
+
+    @property
     def file_name(self) -> str:
         return f"puzzle_{self.number:02}.py"
 

@@ -42,19 +42,23 @@ class Training:
         problem = self.setup(rng)
         parameters = [Tensor(np.array(p, float), True) for p in problem.start]
         drawn: list[float] = []
-        for _ in range(self.steps + 1):
-            with enable_grad():
-                y = problem.loss(op, *parameters)
-            drawn.append(float(y.item()) if problem.distance is None
-                         else problem.distance(*parameters))
-            if not math.isfinite(drawn[-1]):
-                break
-            if not y.requires_grad:         # nothing of it reaches a parameter
-                continue
-            for p, g in zip(parameters, grad(y, parameters, allow_unused=True), strict=True):
+        with np.errstate(all="ignore"):                 # a broken op may well overflow
+            for _ in range(self.steps + 1):
+                with enable_grad():
+                    loss = problem.loss(op, *parameters)
+                drawn.append(float(loss.item()) if problem.distance is None
+                             else problem.distance(*parameters))
+                if not math.isfinite(drawn[-1]):
+                    break
+                self._descend(loss, parameters)
+        return drawn
+
+    def _descend(self, loss: Tensor, parameters: Sequence[Tensor]) -> None:
+        if loss.requires_grad:                          # something of it reaches a parameter
+            found = grad(loss, parameters, allow_unused=True)
+            for p, g in zip(parameters, found, strict=True):
                 if g is not None:
                     p.data -= self.lr * g.data
-        return drawn
 
 
 def constant(array: Any) -> Tensor:
