@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:
                          help=f"the puzzle, 1 to {len(PUZZLES)}")
     command.add_argument("file", nargs="?", type=Path, metavar="FILE",
                          help="the file with your correction")
-    command.add_argument("--hint", nargs="?", type=int, const=0, choices=range(4), metavar="K",
+    command.add_argument("--hint", nargs="?", type=_hint, const=0, metavar="K",
                          help="print hint K, 1 to 3; without K, one more each time")
     command.add_argument("--solution", action="store_true", help="print the solution")
     command.add_argument("--seed", type=_seed, metavar="S",
@@ -51,6 +51,12 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _hint(text: str) -> int:
+    if text not in ("1", "2", "3"):
+        raise argparse.ArgumentTypeError(f"there are hints 1 to 3; got {text!r}")
+    return int(text)
+
+
 class Fault(Exception):
     """What was asked for cannot be done; the message says why in one line."""
 
@@ -60,6 +66,8 @@ def main(arguments: argparse.Namespace) -> int:
         return _dispatch(arguments, Progress.load())
     except (Fault, ValueError) as error:
         print(f"puzzle: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         print(f"puzzle: {error.filename}: {error.strerror}", file=sys.stderr)
     return 2
@@ -98,7 +106,7 @@ def _seed_of_edition(number: int, seed: int | None, file: Path | None) -> int:
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise Fault(f"{path}: not a text file in UTF-8") from None
     except FileNotFoundError:
@@ -114,8 +122,8 @@ def say(text: str, indent: str = "") -> None:
 # ---- the list, a puzzle, a hint, the solution ----------------------------------------------------
 
 def show_list(progress: Progress) -> None:
-    say(f"{len(PUZZLES)} small ops. Each computes the right value, but its gradient contains one "
-        "mistake: find it and correct it.")
+    say(f"These are {len(PUZZLES)} small ops. Each computes the right value, but its gradient "
+        "contains one mistake. Find it and correct it.")
     number = 0
     for grade, (title, puzzles) in enumerate(GRADES.items(), 1):
         print(f"\ngrade {grade}: {title}")

@@ -25,9 +25,7 @@ def draw(yours: Sequence[float], right: Sequence[float], shown: str, name: str) 
     def place(values: Sequence[float], mark: str) -> None:
         for column in range(WIDTH):
             step = round(column * steps / (WIDTH - 1))
-            if step >= len(values):
-                break
-            value = values[step]
+            value = values[step] if step < len(values) else math.inf
             outside = not math.isfinite(value) or _log(value) > high
             row = 0 if outside else round((high - _log(value)) / (high - low) * (HEIGHT - 1))
             here = grid[row][column]

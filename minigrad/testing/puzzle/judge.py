@@ -68,26 +68,26 @@ def judge(edition: Edition, text: str, file: str,
           stage: Callable[[str], None] = lambda _: None) -> Verdict:
     """The verdict on the file `file` with this text; stage(name) is told what is being done."""
     verdict = Verdict()
-    stage("the file was run")
+    stage("being read")
     try:
         op = read(text, file, edition)
     except Refused as error:
         return Verdict(refused=str(error))
     trials = [Trial(op, edition.right_op(), call) for call in edition.calls()]
     for name, check in CHECKS.items():
-        if any(state == WRONG for state, _, _ in verdict.checks):
-            verdict.checks.append((OPEN, name, "not reached"))
-            continue
-        stage(f'"{name}" was checked')
-        if chosen := [trial for trial in trials if applies(name, trial)]:
+        chosen = [trial for trial in trials if applies(name, trial)]
+        if verdict.details:
+            state, remark = OPEN, "not reached"
+        else:
+            stage(f"being checked: {name}")
             state, remark = OK, f"in {len(chosen)} call{'s' * (len(chosen) != 1)}"
             for trial in chosen:
                 if found := _found_by(check, trial, file):
-                    state, verdict.details = WRONG, found
-                    remark = trial.name
+                    state, remark, verdict.details = WRONG, trial.name, found
                     break
+        if chosen:
             verdict.checks.append((state, name, remark))
-    stage("the op was trained")
+    stage("being trained")
     try:
         verdict.curve = edition.train(op)
     except Exception as error:

@@ -37,15 +37,15 @@ def run(chosen: Edition, path: Path | None, limit: float = LIMIT) -> Result:
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               timeout=limit, env=os.environ | {"MINIGRAD_KERNELS": "numpy"})
-        output, ending = done.stdout, f"ended with exit status {done.returncode}"
+        output, ended = done.stdout, f"it ended Python, with exit status {done.returncode}"
     except subprocess.TimeoutExpired as error:
-        output, ending = error.stdout or b"", f"did not end within {limit:g} seconds"
+        output, ended = error.stdout or b"", (f"there is no verdict after {limit:g} seconds; look "
+                                              "for a loop that does not end")
     told = [json.loads(line) for line in output.splitlines() if line.endswith(b"}")]
     result = told[-1] if told else {}
     if "verdict" not in result:
-        stage = result.get("stage", "Python was started")
-        loop = "; look for a loop that does not end" if "within" in ending else ""
-        return Result([], Verdict(refused=f"{path}: the process {ending} while {stage}{loop}"))
+        return Result([], Verdict(refused=f"{path}, {result.get('stage', 'at the start')}: "
+                                  f"{ended}"))
     return Result(result["right"], Verdict(**result["verdict"]))
 
 
@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> None:
         print(json.dumps(told), file=lines, flush=True)
 
     if paths:
-        text = Path(paths[0]).read_text("utf-8")
+        text = Path(paths[0]).read_text("utf-8-sig")
         verdict = judge(chosen, text, paths[0], lambda stage: tell(stage=stage))
     else:
         verdict = Verdict(curve=chosen.train(chosen.broken_op()))

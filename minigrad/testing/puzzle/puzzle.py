@@ -63,7 +63,7 @@ class Call:
 class Puzzle:
     """An op to be corrected.
 
-    source: the right op; "$k" stands for one of `numbers`.
+    source: the right op; $k stands for one of `numbers`, here and in the texts, $less for k - 1.
     mistakes: of which the reader gets one.
     task: what is trained with the op, in one or two sentences.
     calls: on which calls the op is judged.
@@ -95,8 +95,8 @@ class Edition:
         self.mistake.applied(self.right)
 
     def _numbered(self, text: str) -> str:
-        numbers = self.puzzle.numbers
-        return text.replace("$k", str(numbers[self.seed % len(numbers)]))
+        k = self.puzzle.numbers[self.seed % len(self.puzzle.numbers)]
+        return text.replace("$k", str(k)).replace("$less", str(k - 1))
 
     @cached_property
     def mistake(self) -> Mistake:
@@ -130,13 +130,10 @@ class Edition:
 
     def as_file(self, source: str) -> str:
         command = "python -m minigrad.testing puzzle"
-        imports = IMPORTS if "Tensor(" in source else IMPORTS.replace(
-            "from minigrad.tensor import Tensor\n", "")
-        return (f"{self.title}: {self.puzzle.op} computes the right value, but its gradient "
-                "contains one mistake.\n\n"
+        return (f"{self.title}: find the mistake in the gradient of {self.puzzle.op}.\n\n"
                 f"Judge your correction:  {command} {self.number} {self.file_name}\n"
                 f"Ask for a hint:         {command} {self.number} --hint\n"
-                f'"""\n\n{imports}\n\n{source}')
+                f'"""\n\n{IMPORTS}\n\n{source}')
 
     def calls(self) -> list[Call]:
         return self.puzzle.calls(np.random.default_rng([self.number, self.seed]))

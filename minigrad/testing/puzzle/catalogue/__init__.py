@@ -6,7 +6,7 @@ from minigrad.testing.puzzle.catalogue import corners, hidden, inputs, sums, sym
 from minigrad.testing.puzzle.puzzle import Edition, Puzzle
 
 GRADES: dict[str, list[Puzzle]] = {
-    "one symbol": symbols.PUZZLES,
+    "one input": symbols.PUZZLES,
     "two inputs, and sizes": inputs.PUZZLES,
     "sums along an axis": sums.PUZZLES,
     "right nearly everywhere": corners.PUZZLES,

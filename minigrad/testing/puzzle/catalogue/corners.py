@@ -50,8 +50,8 @@ def amax(x):
         "equally large. How many are there in each row?",
     ),
     why="If all elements of a row grow together, the maximum grows by the same amount, so the "
-        "gradients of a row must add up to g. With n equal maxima, each gets g / n, as in "
-        "PyTorch's amax.",
+        "gradients of a row must add up to g. With n equal maxima, each gets the n-th "
+        "part of it, as in PyTorch's amax.",
 )
 
 
@@ -148,14 +148,12 @@ RELU = Puzzle(
 @op
 def relu(x):
     """y = max(x, 0)"""
-    positive = Tensor((x.data > 0).astype(x.dtype))
-
     def vjp(g):
-        return g * positive
+        return g * Tensor((x.data > 0).astype(x.dtype))
 
     return np.maximum(x.data, 0), vjp
 ''',
-    mistakes=(Mistake("writes to g", "        return g * positive",
+    mistakes=(Mistake("writes to g", "        return g * Tensor((x.data > 0).astype(x.dtype))",
                       "        g.data[x.data <= 0] = 0\n        return g"),),
     task="A residual connection: eight numbers h are to be found for which relu(h) + h has given "
          "values, half of them negative.",

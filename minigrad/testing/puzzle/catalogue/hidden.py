@@ -67,8 +67,8 @@ def log10(x):
 ''',
     mistakes=(Mistake("a constant in float32", "log_of_10 = 2.302585092994046",
                       "log_of_10 = float(np.log(np.float32(10)))"),),
-    task="The lowest point of the valley w - k log10 w is k / log 10. Gradient descent looks for "
-         "it, in float64. What is drawn is how far w is from it.",
+    task="The valley w - k log10 w, with a known k, is lowest at w = k / log 10. Gradient descent "
+         "looks for this place, in float64. What is drawn is how far w is from it.",
     training=Training(_valley, lr=0.8, steps=60, shown="distance from the answer"),
     calls=elementwise(0.5, 3.0),
     hints=(

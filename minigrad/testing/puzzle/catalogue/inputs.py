@@ -108,8 +108,8 @@ def matmul(a, b):
     calls=on([(4, 4), (4, 4)], [(2, 3), (3, 4)], [(1, 3), (3, 1)]),
     hints=(
         "Call the op with matrices that are not square, and let a gradient flow back.",
-        "Write the shapes beside the formulas: y and g are (N, M). What shape must the gradient "
-        "by a have, and from which product can it come?",
+        "Write the shapes beside the formulas: y and g are (N, M). What shape must each of the "
+        "two gradients have, and which products give it?",
         "All shapes are equal if the matrices are square, so that shapes alone cannot reveal "
         "the mistake. If N, K and M differ, only one of the two products is still possible "
         "as it stands.",

@@ -138,13 +138,16 @@ UNIT = Puzzle(
 @op
 def unit(x):
     """y_i = x_i / |x_i|: each row of a matrix, brought to length 1"""
-    return (x.data / np.sqrt((x.data**2).sum(1, keepdims=True)),
-            lambda g, y: ((g - y * (g * y).sum(1, keepdim=True))
-                          / x.square().sum(1, keepdim=True).sqrt()))
+    def vjp(g, y):
+        length = x.square().sum(1, keepdim=True).sqrt()
+        return (g - y * (g * y).sum(1, keepdim=True)) / length
+
+    return x.data / np.sqrt((x.data**2).sum(1, keepdims=True)), vjp
 ''',
-    mistakes=(Mistake("lost projection", "(g - y * (g * y).sum(1, keepdim=True))", "g"),),
+    mistakes=(Mistake("lost projection", "(g - y * (g * y).sum(1, keepdim=True)) / length",
+                      "g / length"),),
     task="Five arrows of length 1 are to point in given directions. What is drawn is the loss "
-         "minus the smallest that arrows of length 1 can have.",
+         "minus the smallest loss that arrows of length 1 can have.",
     training=Training(_directions, lr=0.3, steps=80, shown="loss, minus the smallest possible"),
     calls=on([(4, 3)], [(3, 3)], [(1, 4)], low=0.3, high=2.0),
     hints=(

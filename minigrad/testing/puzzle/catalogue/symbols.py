@@ -1,4 +1,4 @@
-"""Grade 1: ops of one input, in whose gradient one symbol is wrong."""
+"""Grade 1: ops of one input, whose derivative is known from school."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ POWER = Puzzle(
 @op
 def power(x):
     """y = x^$k"""
-    return x.data**$k, lambda g: g * $k * x**($k - 1)
+    return x.data**$k, lambda g: g * $k * x**$less
 ''',
-    mistakes=(Mistake("lost factor", "g * $k * x**($k - 1)", "g * x**($k - 1)"),),
+    mistakes=(Mistake("lost factor", "g * $k * x**$less", "g * x**$less"),),
     numbers=(5, 4, 6),
     task="Five numbers are to become the roots of five other numbers: w^$k is compared with "
          "them, and w is changed by gradient descent.",
