@@ -184,7 +184,7 @@ def show_hint(chosen: Edition, asked: int, progress: Progress) -> None:
     if count < len(chosen.puzzle.hints):
         print(f"\nThe next hint:  {COMMAND} {chosen.number} --hint")
     else:
-        print(f"\nThat was the last hint. The solution:  {COMMAND} {chosen.number} --solution")
+        print(f"\nThis is the last hint.\nThe solution:  {COMMAND} {chosen.number} --solution")
 
 
 def show_solution(chosen: Edition) -> None:
@@ -217,8 +217,8 @@ def judge_file(chosen: Edition, path: Path, progress: Progress) -> int:
     if chosen.number not in progress.solved:
         progress.solved = sorted([*progress.solved, chosen.number])
         progress.save()
-    print(f"Solved. What the mistake was called:  {COMMAND} {chosen.number} --solution")
-    print(f"The list:                             {COMMAND}")
+    print(f"Solved.\nThe mistake explained:  {COMMAND} {chosen.number} --solution\n"
+          f"The next puzzles:       {COMMAND}")
     return 0
 
 

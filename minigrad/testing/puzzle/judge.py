@@ -119,7 +119,7 @@ def applies(name: str, trial: Trial) -> bool:
 def check_values(trial: Trial) -> None:
     for dtype in (np.float64, np.float32):
         leaves = trial.leaves(dtype)
-        y, right = trial.apply(*leaves), trial.apply_right(*leaves)
+        y, right = trial.apply(*leaves), trial.apply_right(*trial.leaves(dtype))
         if y.shape != right.shape or y.dtype != right.dtype:
             raise Wrong(f"the result has shape {y.shape} and dtype {y.dtype}; expected shape "
                         f"{right.shape} and dtype {right.dtype}")
@@ -272,7 +272,7 @@ def _slopes(fn: Callable[..., Any], leaves: list[Tensor], names: list[str]) -> l
         off = np.nan_to_num(np.abs(analytic - numeric), nan=np.inf)
         worst.append((float(off.max(initial=0)), _furthest(
             "gradient", name, analytic, numeric, "analytic", "numeric")))
-    return max(worst, key=lambda pair: pair[0])[1]
+    return max(worst)[1]
 
 
 def _moved(x: Tensor, weighed: Callable[[], float]) -> Iterator[tuple[float, float, float]]:

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ from minigrad.testing.puzzle.puzzle import Edition
 LIMIT = 30.0                            # seconds
 
 
+@dataclass
 class Result:
     """What a process found out: the curve of the right op, and the verdict on the other one."""
 
-    def __init__(self, right: list[float], verdict: Verdict) -> None:
-        self.right, self.verdict = right, verdict
+    right: list[float]
+    verdict: Verdict
 
 
 def run(chosen: Edition, path: Path | None, limit: float = LIMIT) -> Result:

@@ -13,9 +13,10 @@ import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Array
+from minigrad.tensor import Tensor
 from minigrad.testing.puzzle.training import Training
 
-Op = Callable[..., Any]
+Op = Callable[..., Tensor]
 Rng = np.random.Generator
 
 IMPORTS = """\

@@ -35,8 +35,9 @@ def read(text: str, file: str, edition: Edition) -> Op:
         tree = ast.parse(text, file)
         compile(text, file, "exec")
     except SyntaxError as error:
-        raise Refused(f"{file}, line {error.lineno}: not valid Python: {error.msg}") from None
-    except ValueError as error:                         # null bytes
+        where = f"{file}, line {error.lineno}" if error.lineno else file
+        raise Refused(f"{where}: not valid Python: {error.msg}") from None
+    except ValueError as error:                         # null bytes, in older versions of Python
         raise Refused(f"{file}: not valid Python: {error}") from None
     _refuse_shortcuts(tree, file, name)
     try:
@@ -89,11 +90,11 @@ def _reached(tree: ast.Module, name: str) -> Iterator[ast.AST]:
                         if isinstance(target, ast.Name)}
     waiting, seen = [name], set()
     while waiting:
-        statement = defined.get(waiting.pop())
-        if statement is None or statement in seen:
+        word = waiting.pop()
+        if word in seen or word not in defined:
             continue
-        seen.add(statement)
-        for node in ast.walk(statement):
+        seen.add(word)
+        for node in ast.walk(defined[word]):
             yield node
             if isinstance(node, ast.Name):
                 waiting.append(node.id)

@@ -12,6 +12,7 @@ import numpy as np
 from minigrad.autograd import enable_grad, grad
 from minigrad.tensor import Tensor
 
+
 @dataclass(frozen=True)
 class Problem:
     """What is trained: the numbers to start from, and loss(op, *parameters).

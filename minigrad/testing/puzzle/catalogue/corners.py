@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from minigrad.tensor import Tensor
 from minigrad.testing.puzzle.catalogue.calls import elementwise, on
-from minigrad.testing.puzzle.puzzle import Call, Mistake, Puzzle, Rng
+from minigrad.testing.puzzle.puzzle import Call, Mistake, Op, Puzzle, Rng
 from minigrad.testing.puzzle.training import Problem, Training, constant
 
 
@@ -30,7 +28,10 @@ AMAX = Puzzle(
     source='''
 @op
 def amax(x):
-    """y_i = max_j x_ij. The elements that are equally large share the gradient evenly."""
+    """y_i = max_j x_ij
+
+    Elements that are equally large share the gradient evenly.
+    """
     y = x.data.max(1)
     largest = Tensor((x.data == y[:, None]).astype(x.dtype))
     return y, lambda g: g.unsqueeze(1) * largest / largest.sum(1, keepdim=True)
@@ -63,7 +64,7 @@ def _brightness(rng: Rng) -> Problem:
 
 def _at_the_bounds(rng: Rng) -> list[Call]:
     inside = rng.uniform(0.1, 0.9, (2, 3))
-    edges = np.array([0.0, 0.5, 1.0, -0.5, 1.5])
+    edges = np.array([0.0, 0.5, 1.0, -0.01, 0.01, 0.99, 1.01])
     return [*on([(3, 4)], [()], low=-1.0, high=2.0)(rng), Call([inside]),
             Call([edges], special="two elements lie exactly on a bound")]
 
@@ -73,7 +74,10 @@ CLAMP = Puzzle(
     source='''
 @op
 def clamp(x):
-    """y = x, but at least 0 and at most 1. On the bounds themselves, the gradient passes."""
+    """y = x, but at least 0 and at most 1
+
+    On the bounds themselves, the gradient passes.
+    """
     passes = Tensor(((x.data >= 0) & (x.data <= 1)).astype(x.dtype))
     return x.data.clip(0, 1), lambda g: g * passes
 ''',
@@ -100,7 +104,7 @@ def _shrinkage(rng: Rng) -> Problem:
     x = rng.normal(size=(20, 4))
     target = x @ np.array([1.0, -2.0, 0.5, 1.5])
 
-    def loss(mul: Any, w: Tensor) -> Tensor:
+    def loss(mul: Op, w: Tensor) -> Tensor:
         return (constant(x) @ w - constant(target)).square().mean() + 2.0 * mul(w, w).sum()
 
     # the exact solution of the ridge regression

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from minigrad.autograd import grad
 from minigrad.tensor import Tensor
 from minigrad.testing.puzzle.catalogue.calls import elementwise, on
-from minigrad.testing.puzzle.puzzle import Call, Mistake, Puzzle, Rng
+from minigrad.testing.puzzle.puzzle import Call, Mistake, Op, Puzzle, Rng
 from minigrad.testing.puzzle.training import Problem, Training, constant
 
 
@@ -38,7 +37,8 @@ def sin(x):
     training=Training(_two_waves, lr=0.2, steps=60),
     calls=elementwise(),
     hints=(
-        "A single call of the op is right, and its gradient, too. The sum of two waves takes two calls.",
+        "A single call of the op is right, and its gradient, too. The sum of two waves takes two "
+        "calls.",
         "When the gradients are computed, all calls of the forward pass are over. What has the "
         "op kept of each of them?",
         "The op is one object, however often it is called. Each call returns a vjp of its own, "
@@ -131,7 +131,7 @@ def _slopes(rng: Rng) -> Problem:
     height, place = rng.uniform(1, 2, 2)
     target = height / (1 + np.exp(-(t + place)))
 
-    def loss(softplus: Any, a: Tensor, b: Tensor) -> Tensor:
+    def loss(softplus: Op, a: Tensor, b: Tensor) -> Tensor:
         x = Tensor(t.copy(), True)
         (slope,) = grad((a * softplus(x + b)).sum(), x, create_graph=True)
         assert slope is not None
@@ -145,7 +145,8 @@ SOFTPLUS = Puzzle(
 @op
 def softplus(x):
     """y = log(1 + e^x), a smooth relu"""
-    return np.logaddexp(0, x.data), lambda g: g * x.sigmoid()
+    y = np.logaddexp(0, x.data)
+    return y, lambda g: g * x.sigmoid()
 ''',
     mistakes=(Mistake("right to first order only", "g * x.sigmoid()",
                       "g * Tensor(1 / (1 + np.exp(-x.data)))"),),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from minigrad.tensor import Tensor
 from minigrad.testing.puzzle.catalogue.calls import on
-from minigrad.testing.puzzle.puzzle import Mistake, Puzzle, Rng
+from minigrad.testing.puzzle.puzzle import Call, Mistake, Op, Puzzle, Rng
 from minigrad.testing.puzzle.training import Problem, Training, constant
 
 
@@ -57,7 +55,7 @@ SCALE_ROWS = Puzzle(
     source='''
 @op
 def scale_rows(x, s):
-    """y_ij = x_ij s_i, for a matrix x (N, D) and a factor for each row, s (N,)"""
+    """y_ij = x_ij s_i, for x (N, D) and a factor for each row, s (N,)"""
     return (x.data * s.data[:, None],
             lambda g: g * s.unsqueeze(1),
             lambda g: (g * x).sum(1))
@@ -86,7 +84,7 @@ def _two_systems(rng: Rng) -> Problem:
     x, _ = np.linalg.qr(rng.normal(size=(4, 4)))
     left, right = rng.normal(size=(2, 4, 4))
 
-    def loss(matmul: Any, w: Tensor, v: Tensor) -> Tensor:
+    def loss(matmul: Op, w: Tensor, v: Tensor) -> Tensor:
         return ((matmul(w, constant(x)) - constant(left @ x)).square().sum()
                 + (matmul(constant(x), v) - constant(x @ right)).square().sum())
     return Problem([np.zeros((4, 4)), np.zeros((4, 4))], loss)
@@ -127,7 +125,7 @@ def _average(rng: Rng) -> Problem:
         (constant(x) @ w - constant(target)).square().unsqueeze(0), dim=1).sum())
 
 
-def _mean_calls(rng: Rng) -> Any:
+def _mean_calls(rng: Rng) -> list[Call]:
     return (on([(5,)], static=({"dim": 0},))(rng)
             + on([(3, 4)], [(2, 3, 4)], static=({"dim": 0}, {"dim": 1}, {"dim": -1}))(rng))
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from minigrad.testing.puzzle.catalogue.calls import on
+from minigrad.testing.puzzle.catalogue.calls import Shape, on
 from minigrad.testing.puzzle.puzzle import Mistake, Puzzle, Rng
 from minigrad.testing.puzzle.training import Problem, Training, constant
 
-MATRICES = ([(4, 4)], [(3, 5)], [(1, 4)], [(4, 1)])
+MATRICES: tuple[list[Shape], ...] = ([(4, 4)], [(3, 5)], [(1, 4)], [(4, 1)])
 
 
 def _probabilities(rng: Rng) -> Problem:
@@ -61,9 +59,12 @@ SHARE = Puzzle(
     source='''
 @op
 def share(x):
-    """y_ij = x_ij / Σ_k x_ik: which share of its row's total each element has"""
-    return (x.data / x.data.sum(1, keepdims=True),
-            lambda g, y: (g - (g * y).sum(1, keepdim=True)) / x.sum(1, keepdim=True))
+    """y_ij = x_ij / Σ_k x_ik: the share of each element in its row"""
+    def vjp(g, y):
+        total = x.sum(1, keepdim=True)
+        return (g - (g * y).sum(1, keepdim=True)) / total
+
+    return x.data / x.data.sum(1, keepdims=True), vjp
 ''',
     mistakes=(Mistake("keepdim lost", "(g * y).sum(1, keepdim=True)", "(g * y).sum(1)"),),
     task="Four recipes of four ingredients are known by the shares of the ingredients, not quite "

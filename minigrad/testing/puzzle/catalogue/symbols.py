@@ -1,8 +1,6 @@
-"""Grade 1: ops of one input, whose derivative is known from school."""
+"""Grade 1: ops of one input."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
