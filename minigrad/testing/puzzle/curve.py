@@ -42,12 +42,12 @@ def draw(yours: Sequence[float], right: Sequence[float], shown: str, name: str) 
         lines.append(f"{label:>9} |{''.join(cells).rstrip()}")
     lines.append(" " * 10 + "+" + "-" * WIDTH)
     lines.append(" " * 11 + "step 0" + f"step {steps}".rjust(WIDTH - 6))
-    legend = f"x {name}    o the right op"
+    legend = f"  x {name}    o the right op"
     if any("*" in row for row in grid):
         legend += "    * both"
     if any("^" in row for row in grid):
         legend += "    ^ leaves the picture"
-    return "\n".join([*lines, " " * 11 + legend])
+    return "\n".join([*lines, legend])
 
 
 def _log(value: float) -> float:

@@ -34,7 +34,8 @@ def amax(x):
     """
     y = x.data.max(1)
     largest = Tensor((x.data == y[:, None]).astype(x.dtype))
-    return y, lambda g: g.unsqueeze(1) * largest / largest.sum(1, keepdim=True)
+    return y, lambda g: (
+        g.unsqueeze(1) * largest / largest.sum(1, keepdim=True))
 ''',
     mistakes=(Mistake("each of several maxima gets all of the gradient",
                       " / largest.sum(1, keepdim=True)", ""),),
@@ -119,7 +120,7 @@ TWICE = Puzzle(
 @op
 def mul(a, b):
     """y = a b, elementwise"""
-    if a is b:                              # a square: one vjp does the work of both
+    if a is b:                  # a square: one vjp does the work of both
         return a.data**2, lambda g: 2 * g * a, None
     return a.data * b.data, lambda g: g * b, lambda g: g * a
 ''',

@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from minigrad.testing.puzzle.catalogue.calls import Shape, on
-from minigrad.testing.puzzle.puzzle import Mistake, Puzzle, Rng
+from minigrad.testing.puzzle.puzzle import Call, Mistake, Puzzle, Rng
 from minigrad.testing.puzzle.training import Problem, Training, constant
 
 MATRICES: tuple[list[Shape], ...] = ([(4, 4)], [(3, 5)], [(1, 4)], [(4, 1)])
+
+
+def _exponents(rng: Rng) -> list[Call]:
+    large = np.array([[800.0, 799.0, -800.0], [-900.0, -901.0, -902.0]])
+    return [*on(*MATRICES)(rng),
+            Call([large], special="e^x is too large or too small for a float")]
 
 
 def _probabilities(rng: Rng) -> Problem:
@@ -32,7 +38,7 @@ def softmax(x):
     task="Five distributions over four classes are to be learned: softmax(x) gives the "
          "probabilities, and the loss is the divergence from the true ones.",
     training=Training(_probabilities, lr=2.0, steps=80),
-    calls=on(*MATRICES),
+    calls=_exponents,
     hints=(
         "Which elements of x influence y_ij? Which elements of g may therefore influence the "
         "gradient by x_ij?",
@@ -111,7 +117,7 @@ def log_softmax(x):
     task="A linear classifier learns three classes from 60 points. Its loss is the cross-entropy, "
          "a mean over the points.",
     training=Training(_classes, lr=2.0, steps=60),
-    calls=on(*MATRICES),
+    calls=_exponents,
     hints=(
         "Let the gradient 0 arrive at y. Which gradient must then arrive at x?",
         "A vjp is linear in g: twice the g gives twice the gradient. Is each of the terms here "
