@@ -1,4 +1,4 @@
-"""The command `python -m minigrad.testing puzzle`: files, verdicts, the process and what is shown."""
+"""`python -m minigrad.testing puzzle`: files, verdicts, the process, and what is shown."""
 
 from __future__ import annotations
 
@@ -81,8 +81,9 @@ def test_names_of_the_engine_may_be_used_otherwise():
 
 def test_an_endless_loop_is_ended(tmp_path):
     file = tmp_path / "it.py"
-    file.write_text("import time\n" + HEAD + "@op\ndef cos(x):\n    def vjp(g):\n        while True:\n"
-                    "            time.sleep(0.01)\n    return np.cos(x.data), vjp\n", "utf-8")
+    file.write_text("import time\n" + HEAD + "@op\ndef cos(x):\n    def vjp(g):\n"
+                    "        while True:\n            time.sleep(0.01)\n"
+                    "    return np.cos(x.data), vjp\n", "utf-8")
     verdict = process.run(COS, file, limit=8).verdict
     assert verdict.refused == (f"{file}, being checked: gradients: there is no verdict after 8 "
                                "seconds; look for a loop that does not end")

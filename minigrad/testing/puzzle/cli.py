@@ -168,7 +168,9 @@ def hand_out(chosen: Edition) -> None:
 
 
 def show_curves(result: process.Result, chosen: Edition, name: str) -> None:
-    if result.verdict.curve and result.right:
+    if result.verdict.refused:
+        say(result.verdict.refused)
+    elif result.verdict.curve:
         print(curve.draw(result.verdict.curve, result.right, chosen.puzzle.training.shown, name))
 
 

@@ -88,13 +88,29 @@ def judge(edition: Edition, text: str, file: str,
         if chosen:
             verdict.checks.append((state, name, remark))
     stage("being trained")
-    try:
-        verdict.curve = edition.train(op)
-    except Exception as error:
-        verdict.details.append(f"training stopped: {place(error, file)}: {told(error)}")
+    _train(edition, op, file, verdict)
     return verdict
 
 
+def _train(edition: Edition, op: Op, file: str, verdict: Verdict) -> None:
+    """Add the curve; and, if all checks have passed, the check that it is as it should be."""
+    try:
+        verdict.curve = edition.train(op)
+        found = [] if _equal_curves(verdict.curve, edition.train(edition.right_op())) else [
+            "training goes another way than with the right op"]
+    except Exception as error:
+        found = [f"{place(error, file)}: {told(error)}"]
+    if not verdict.details:
+        verdict.details = found
+        verdict.checks.append((WRONG, "training", edition.puzzle.training.shown) if found else
+                              (OK, "training", "as with the right op"))
+
+
+def _equal_curves(ours: list[float], right: list[float]) -> bool:
+    return len(ours) == len(right) and np.allclose(ours, right, rtol=1e-3, atol=1e-6 * right[0])
+
+
+@np.errstate(all="ignore")
 def _found_by(check: Callable[[Trial], None], trial: Trial, file: str) -> list[str]:
     try:
         check(trial)
@@ -138,8 +154,9 @@ def check_first(trial: Trial) -> None:
 
 
 def check_special(trial: Trial) -> None:
-    _same_gradients(trial, 1e-6, "finite differences would allow this gradient, too; the docstring says "
-                    "which is right")
+    _same_gradients(trial, 1e-6,
+                    "finite differences would allow this gradient, too; the docstring says which "
+                    "is right")
 
 
 def check_twice(trial: Trial) -> None:
@@ -158,10 +175,10 @@ def check_twice(trial: Trial) -> None:
 def check_calls(trial: Trial) -> None:
     """The gradient of a call is the same if there was another call in between."""
     leaves, others = trial.leaves(), [Tensor(x.data + 0.25, True) for x in trial.leaves()]
-    alone = _gradients(trial.apply(*leaves), leaves, trial)
+    alone = _gradients(trial.apply(*leaves), leaves)
     y = trial.apply(*leaves)
     trial.apply(*others)
-    after = _gradients(y, leaves, trial)
+    after = _gradients(y, leaves)
     for name, ours, expected in zip(_names(trial), after, alone, strict=True):
         _compare("gradient", name, ours, expected, 1e-12,
                  "the op was called again, with other inputs, before the gradient was computed")
@@ -188,14 +205,15 @@ def check_second(trial: Trial) -> None:
     try:
         gradgradcheck(trial.apply, leaves)
     except GradcheckError:
-        g = Tensor(_cotangent(trial.apply(*leaves).shape))
+        g = Tensor(_cotangent(trial.apply(*leaves).shape), True)
 
-        def first(*xs: Any) -> list[Any]:
+        def first(*arguments: Any) -> list[Any]:
+            xs = arguments[:-1]
             found = grad(trial.apply(*xs), xs, g, create_graph=True, allow_unused=True)
             return [gx for gx in found if gx is not None]
 
-        raise Wrong("what is differentiated here is the gradient itself",
-                    *_slopes(first, leaves, _names(trial))) from None
+        raise Wrong("what is differentiated here is the gradient itself, by the inputs and by g",
+                    *_slopes(first, [*leaves, g], [*_names(trial), "by g"])) from None
 
 
 FIRST, SPECIAL, TWICE, SECOND = ("gradients", "gradients in special places",
@@ -223,15 +241,15 @@ def _cotangent(shape: tuple[int, ...]) -> Array:
     return np.asarray(np.random.default_rng(5).uniform(0.5, 1.5, shape))
 
 
-def _gradients(y: Any, leaves: Sequence[Tensor], trial: Trial) -> list[Array]:
+def _gradients(y: Any, leaves: Sequence[Tensor]) -> list[Array]:
     found = grad(y, leaves, Tensor(_cotangent(y.shape)), allow_unused=True)
     return [np.zeros(x.shape) if g is None else g.data for x, g in zip(leaves, found, strict=True)]
 
 
 def _same_gradients(trial: Trial, rounding: float, remark: str) -> None:
     leaves = trial.leaves()
-    ours = _gradients(trial.apply(*leaves), leaves, trial)
-    expected = _gradients(trial.apply_right(*leaves), leaves, trial)
+    ours = _gradients(trial.apply(*leaves), leaves)
+    expected = _gradients(trial.apply_right(*leaves), leaves)
     for name, a, b in zip(_names(trial), ours, expected, strict=True):
         _compare("gradient", name, a, b, rounding, remark)
 

@@ -45,8 +45,8 @@ def run(chosen: Edition, path: Path | None, limit: float = LIMIT) -> Result:
     told = [json.loads(line) for line in output.splitlines() if line.endswith(b"}")]
     result = told[-1] if told else {}
     if "verdict" not in result:
-        return Result([], Verdict(refused=f"{path}, {result.get('stage', 'at the start')}: "
-                                  f"{ended}"))
+        return Result([], Verdict(refused=f"{path or chosen.file_name}, "
+                                  f"{result.get('stage', 'at the start')}: {ended}"))
     return Result(result["right"], Verdict(**result["verdict"]))
 
 

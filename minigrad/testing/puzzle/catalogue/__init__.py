@@ -1,4 +1,4 @@
-"""The twenty puzzles, in order, four for each grade."""
+"""The twenty puzzles in order, four for each grade. A further one joins the list of its grade."""
 
 from __future__ import annotations
 
