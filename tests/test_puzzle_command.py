@@ -36,6 +36,9 @@ REFUSED = [
     (HEAD + "from minigrad.func import vjp as d\n\ndef helper(x):\n    return d(mg.cos, x)\n"
      "\n@op\ndef cos(x):\n    return np.cos(x.data), lambda g: helper(x)[1](g)[0]\n",
      r"^it\.py, line 10: the op uses func, "),
+    (HEAD + "@op\ndef cos(x):\n    y = mg.cos(x)\n    return y.data, y.node.edges[0][1]\n",
+     r"^it\.py, line 10: the op uses (node|edges), "),
+    (HEAD + "cos = op(mg.cos.__wrapped__)\n", r"^it\.py: cos is taken from elsewhere"),
 ]
 
 

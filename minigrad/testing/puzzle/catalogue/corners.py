@@ -126,7 +126,7 @@ def mul(a, b):
 ''',
     mistakes=(Mistake("wrong if an input is used twice", "2 * g * a, None", "g * a, None"),),
     task="Ridge regression: the loss contains the squares of the weights, mul(w, w). What is "
-         "drawn is the loss minus the smallest possible, which is known.",
+         "drawn is the loss minus the smallest possible loss, which is known.",
     training=Training(_shrinkage, lr=0.1, steps=60, shown="loss, minus the smallest possible"),
     calls=on([(4,), (4,)], [(3, 4), (3, 4)], [(3, 1), (1, 4)]),
     hints=(

@@ -37,8 +37,8 @@ def sin(x):
     training=Training(_two_waves, lr=0.2, steps=60),
     calls=elementwise(),
     hints=(
-        "A single call of the op is right, and its gradient, too. The sum of two waves takes two "
-        "calls.",
+        "A single call of the op gives the right value and the right gradient. The sum of two "
+        "waves takes two calls.",
         "When the gradients are computed, all calls of the forward pass are over. What has the "
         "op kept of each of them?",
         "The op is one object, however often it is called. Each call returns a vjp of its own, "
@@ -75,7 +75,7 @@ def log10(x):
         "The formula is right, and a gradient check with its usual tolerance passes. How many "
         "digits of the answer are right?",
         "float64 carries about 16 digits, float32 about 7. Compare your gradient with g divided "
-        "by x log 10, computed by hand, to 12 digits.",
+        "by x log 10, computed separately, to 12 digits.",
         "The gradient arrives in float64, and leaves in float64. In between, it meets one number "
         "that was computed less precisely. Print this number with 16 digits.",
     ),
@@ -160,7 +160,7 @@ def softplus(x):
         "Under create_graph=True, a gradient is itself the result of ops. Follow the path from x "
         "to the gradient through the vjp. Where does it end?",
         "The vjp computes with arrays where it should compute with Tensors: the engine records "
-        "only ops on Tensors. Minigrad has an op for this function.",
+        "only ops on Tensors. There is an op for the function that is computed here.",
     ),
     why="A gradient that is computed from x.data does not depend on x as far as the engine knows, "
         "so its own derivative comes out as 0. A vjp is written with ops on Tensors; then it "

@@ -69,9 +69,9 @@ def scale_rows(x, s):
         "Which shape does each input have, and which shape does each vjp return?",
         "Each s_i takes part in D elements of y. A change of s_i therefore changes the loss in "
         "D places.",
-        "A vjp may return a gradient that is larger than its input: the engine then sums it over "
-        "the leading axes, as NumPy's broadcasting would repeat it. Is this the axis along which "
-        "s was repeated?",
+        "A vjp may return a gradient with more dims than its input has. The engine then sums it "
+        "over the leading ones, along which NumPy's broadcasting would have repeated the input. "
+        "Is this the axis along which s was repeated?",
     ),
     why="s_i was used in all elements of row i, so its gradient is the sum of g x over that row. "
         "The engine sums a gradient that has too many dims over the leading ones: for a square "

@@ -73,9 +73,9 @@ def share(x):
     return x.data / x.data.sum(1, keepdims=True), vjp
 ''',
     mistakes=(Mistake("keepdim lost", "(g * y).sum(1, keepdim=True)", "(g * y).sum(1)"),),
-    task="Four recipes of four ingredients are known by the shares of the ingredients, not quite "
-         "precisely: they do not add up to 1. Gradient descent looks for amounts whose shares "
-         "are as near as possible. What is drawn is the loss minus the smallest possible.",
+    task="Four recipes are given as shares of four ingredients, but not quite precisely: the "
+         "shares do not add up to 1. Gradient descent looks for amounts whose shares come as "
+         "close as possible. What is drawn is the loss minus the smallest possible loss.",
     training=Training(_recipes, lr=2.0, steps=80, shown="loss, minus the smallest possible"),
     calls=on(*MATRICES, low=0.5, high=2.0),
     hints=(
