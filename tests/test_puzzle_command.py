@@ -87,8 +87,8 @@ def test_an_endless_loop_is_ended(tmp_path):
     file.write_text("import time\n" + HEAD + "@op\ndef cos(x):\n    def vjp(g):\n"
                     "        while True:\n            time.sleep(0.01)\n"
                     "    return np.cos(x.data), vjp\n", "utf-8")
-    verdict = process.run(COS, file, limit=8).verdict
-    assert verdict.refused == (f"{file}, being checked: gradients: there is no verdict after 8 "
+    verdict = process.run(COS, file, limit=10).verdict
+    assert verdict.refused == (f"{file}, being checked: gradients: there is no verdict after 10 "
                                "seconds; look for a loop that does not end")
 
 
@@ -131,6 +131,7 @@ def test_a_puzzle_is_played_from_the_list_to_its_solution(here, capsys):
     for count in (1, 2, 3, 3):
         assert f"Hint {count} of 3" in run(capsys, "7", "--hint")[1]
     assert "Hint 2 of 3" in run(capsys, "7", "--hint", "2")[1]
+    assert run(capsys, "7")[0] == 0                         # it shows the same edition again
     assert "+     return a.data @ b.data, lambda g: g @ b.t(), lambda g: a.t() @ g" in run(
         capsys, "7", "--solution")[1]
     file.write_text(file.read_text("utf-8").replace("a @ g", "a.t() @ g"), "utf-8-sig")
@@ -175,9 +176,11 @@ def test_nothing_but_solution_prints_the_solution(here, capsys):
     (["3", "--hint", "--solution"], "puzzle: give one of FILE, --hint and --solution"),
     (["3", "a.py", "--solution"], "puzzle: give one of FILE, --hint and --solution"),
     (["3", "latin.py"], "puzzle: latin.py: not a text file in UTF-8"),
+    (["3", "cos.py"], "puzzle: cos.py is the file of puzzle 1, not of puzzle 3"),
 ])
 def test_faults_are_one_line(here, capsys, arguments, message):
     (here / "latin.py").write_bytes(b"\xff\xfe")
+    (here / "cos.py").write_text(COS.as_file(COS.broken), "utf-8")
     status, text = run(capsys, *arguments)
     assert status == 2
     assert text.startswith(message)

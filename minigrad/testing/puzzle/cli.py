@@ -12,9 +12,9 @@ from typing import Any
 from minigrad.testing.puzzle import curve, process
 from minigrad.testing.puzzle.catalogue import GRADES, PUZZLES, edition
 from minigrad.testing.puzzle.judge import WRONG, Verdict
-from minigrad.testing.puzzle.progress import Progress
+from minigrad.testing.puzzle.progress import Fault, Progress
 from minigrad.testing.puzzle.puzzle import Edition
-from minigrad.testing.puzzle.reading import seed_of
+from minigrad.testing.puzzle.reading import title_of
 
 COMMAND = "python -m minigrad.testing puzzle"
 WIDTH = 79
@@ -57,16 +57,12 @@ def _hint(text: str) -> int:
     return int(text)
 
 
-class Fault(Exception):
-    """What was asked for cannot be done; the message says why in one line."""
-
-
 def main(arguments: argparse.Namespace) -> int:
     try:
         return _dispatch(arguments, Progress.load())
-    except (Fault, ValueError) as error:
+    except Fault as error:
         print(f"puzzle: {error}", file=sys.stderr)
-    except BrokenPipeError:
+    except BrokenPipeError:             # nobody reads on: no fault of a file
         raise
     except OSError as error:
         print(f"puzzle: {error.filename}: {error.strerror}", file=sys.stderr)
@@ -81,19 +77,18 @@ def _dispatch(given: argparse.Namespace, progress: Progress) -> int:
                         "--hint")
         show_list(progress)
         return 0
-    if given.solution or given.hint is not None:
-        if file or (given.solution and given.hint is not None):
-            raise Fault("give one of FILE, --hint and --solution")
-        chosen = edition(number, _seed_of_edition(number, given.seed, None))
-        if given.solution:
-            show_solution(chosen)
-        else:
-            show_hint(chosen, given.hint, progress)
-        return 0
-    if file is None:
-        hand_out(edition(number, given.seed or 0))
-        return 0
-    return judge_file(edition(number, _seed_of_edition(number, given.seed, file)), file, progress)
+    if (file is not None) + given.solution + (given.hint is not None) > 1:
+        raise Fault("give one of FILE, --hint and --solution")
+    chosen = edition(number, _seed_of_edition(number, given.seed, file))
+    if file is not None:
+        return judge_file(chosen, file, progress)
+    if given.solution:
+        show_solution(chosen)
+    elif given.hint is not None:
+        show_hint(chosen, given.hint, progress)
+    else:
+        hand_out(chosen)
+    return 0
 
 
 def _seed_of_edition(number: int, seed: int | None, file: Path | None) -> int:
@@ -101,7 +96,10 @@ def _seed_of_edition(number: int, seed: int | None, file: Path | None) -> int:
     if seed is not None:
         return seed
     path = file or Path(edition(number).file_name)
-    return (seed_of(_text_of(path), number) or 0) if file or path.exists() else 0
+    title = title_of(_text_of(path)) if file or path.exists() else None
+    if file and title and title[0] != number:
+        raise Fault(f"{file} is the file of puzzle {title[0]}, not of puzzle {number}")
+    return title[1] if title and title[0] == number else 0
 
 
 def _text_of(path: Path) -> str:
@@ -142,7 +140,7 @@ def hand_out(chosen: Edition) -> None:
     """Write the reader's file, unless there is one, and show the puzzle."""
     path = Path(chosen.file_name)
     if there := path.exists():
-        if not _text_of(path).startswith(chosen.title + ":"):
+        if title_of(_text_of(path)) != (chosen.number, chosen.seed):
             raise Fault(f"{path} is already there, and is not puzzle {chosen.number} with seed "
                         f"{chosen.seed}; it was left as it is. Rename or delete it first")
     else:

@@ -9,6 +9,10 @@ from pathlib import Path
 FILE = "puzzle_progress.json"
 
 
+class Fault(Exception):
+    """What was asked for cannot be done; the message says why in one line."""
+
+
 @dataclass
 class Progress:
     """solved: the numbers of the puzzles. hints: how many were given, by number."""
@@ -18,7 +22,7 @@ class Progress:
 
     @classmethod
     def load(cls) -> Progress:
-        """Raises: ValueError if the file is not one that was written here."""
+        """Raises: Fault if the file is not one that was written here."""
         if not Path(FILE).exists():
             return cls()
         try:
@@ -26,8 +30,8 @@ class Progress:
             return cls([int(n) for n in found["solved"]],
                        {str(int(n)): int(count) for n, count in found["hints"].items()})
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise ValueError(f"{FILE} is damaged, or is not a record of the puzzles; delete it to "
-                             "start afresh") from None
+            raise Fault(f"{FILE} is damaged, or is not a record of the puzzles; delete it to start "
+                        "afresh") from None
 
     def save(self) -> None:
         new = Path(FILE + ".new")

@@ -126,12 +126,12 @@ class Edition:
 
     @property
     def title(self) -> str:
-        """The first line of the reader's file, from which the judge knows the seed."""
-        return f'"""Puzzle {self.number}, seed {self.seed}'
+        """How the reader's file begins; the judge reads the seed from it."""
+        return f'"""Puzzle {self.number}, seed {self.seed}:'
 
     def as_file(self, source: str) -> str:
         command = "python -m minigrad.testing puzzle"
-        return (f"{self.title}: find the mistake in the gradient of {self.puzzle.op}.\n\n"
+        return (f"{self.title} find the mistake in the gradient of {self.puzzle.op}.\n\n"
                 f"Judge your correction:  {command} {self.number} {self.file_name}\n"
                 f"Ask for a hint:         {command} {self.number} --hint\n"
                 f'"""\n\n{IMPORTS}\n\n{source}')

@@ -18,10 +18,10 @@ class Refused(Exception):
     """The file cannot be judged; the message says why in one line."""
 
 
-def seed_of(text: str, number: int) -> int | None:
-    """The seed in the first line of a puzzle's file; None for any other file."""
-    found = re.match(rf'"""Puzzle {number}, seed (\d+)\b', text)
-    return int(found[1]) if found else None
+def title_of(text: str) -> tuple[int, int] | None:
+    """The number and the seed in the first line of a puzzle's file; None for any other file."""
+    found = re.match(r'"""Puzzle (\d+), seed (\d+):', text)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def read(text: str, file: str, edition: Edition) -> Op:

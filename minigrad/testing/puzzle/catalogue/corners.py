@@ -105,32 +105,32 @@ def _shrinkage(rng: Rng) -> Problem:
     x = rng.normal(size=(20, 4))
     target = x @ np.array([1.0, -2.0, 0.5, 1.5])
 
-    def loss(mul: Op, w: Tensor) -> Tensor:
-        return (constant(x) @ w - constant(target)).square().mean() + 2.0 * mul(w, w).sum()
+    def loss(times: Op, w: Tensor) -> Tensor:
+        return (constant(x) @ w - constant(target)).square().mean() + 2.0 * times(w, w).sum()
 
     # the exact solution of the ridge regression
     best = np.linalg.solve(x.T @ x / 20 + 2.0 * np.eye(4), x.T @ target / 20)
     lowest = float(((x @ best - target) ** 2).mean() + 2.0 * (best**2).sum())
-    return Problem([np.zeros(4)], lambda mul, w: loss(mul, w) - lowest)
+    return Problem([np.zeros(4)], lambda times, w: loss(times, w) - lowest)
 
 
 TWICE = Puzzle(
-    op="mul",
+    op="times",
     source='''
 @op
-def mul(a, b):
+def times(a, b):
     """y = a b, elementwise"""
     if a is b:                  # a square: one vjp does the work of both
         return a.data**2, lambda g: 2 * g * a, None
     return a.data * b.data, lambda g: g * b, lambda g: g * a
 ''',
     mistakes=(Mistake("wrong if an input is used twice", "2 * g * a, None", "g * a, None"),),
-    task="Ridge regression: the loss contains the squares of the weights, mul(w, w). What is "
+    task="Ridge regression: the loss contains the squares of the weights, times(w, w). What is "
          "drawn is the loss minus the smallest possible loss, which is known.",
     training=Training(_shrinkage, lr=0.1, steps=60, shown="loss, minus the smallest possible"),
     calls=on([(4,), (4,)], [(3, 4), (3, 4)], [(3, 1), (1, 4)]),
     hints=(
-        "The op is right for mul(a, b) with any two tensors. Training uses it in another way.",
+        "The op is right for times(a, b) with any two tensors. Training uses it in another way.",
         "What is the derivative of w² by w? Follow the line that computes it here.",
         "If both inputs are the same tensor, two gradients arrive at it, one through each input, "
         "and the engine adds them. The shortcut returns None for one of them, so the other must "
