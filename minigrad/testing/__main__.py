@@ -1,4 +1,5 @@
-"""python -m minigrad.testing mutate [OP…]: break each op's gradient; which check notices?"""
+"""python -m minigrad.testing mutate [OP…]: break each op's gradient; which check notices?
+python -m minigrad.testing puzzle [N [FILE]]: find the mistake in an op's gradient."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from minigrad.testing.battery import lab
 from minigrad.testing.case import OpCase
 from minigrad.testing.checks.running import cotangents, run, vjp
 from minigrad.testing.mutation import LEGEND, Report, Row
+from minigrad.testing.puzzle import cli as puzzle
 
 TESTS = Path(__file__).resolve().parents[2] / "tests"
 
@@ -29,7 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                               "or of a file of yours: my_ops.py:my_op, my_ops.py")
     command.add_argument("--module", metavar="NAME",
                          help="the ops are those of this module instead, say my_package.ops")
+    puzzle.add_parser(commands)
     arguments = parser.parse_args(argv)
+    if arguments.command == "puzzle":
+        return puzzle.main(arguments)
     names = arguments.ops
     try:
         if arguments.module is not None:
