@@ -1,0 +1,195 @@
+"""What all transforms share: one run of a function on copies of its arguments in the graph.
+
+The copies share the arguments' memory, but are vertices of their own. So a derivative with respect
+to them is not confused with any other, which is what makes transforms nest, and the caller's
+tensors remain as they were. If an argument is itself part of a graph, its copy is recorded as made
+from it, and an outer transform, or `backward()`, can differentiate the results again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from minigrad import autograd
+from minigrad.autograd import enable_grad, is_grad_enabled
+from minigrad.creation import zeros_like
+from minigrad.func import tree
+from minigrad.ops.shape import reshape
+from minigrad.tensor import Tensor
+
+Argnums = int | tuple[int, ...]
+
+
+class Trace:
+    """A function that was run to be differentiated.
+
+    primals: the arguments chosen by `argnums`, as a tree of Tensors: one argument for an int, a
+    tuple for several, all for None.
+    inputs: the vertices that stand for their leaves.
+    output, aux: what the function returned; outputs: the leaves of output.
+    own: the ids of the leaves of the graph that this run has added.
+    """
+
+    def __init__(self, name: str, func: Callable[..., Any], args: tuple[Any, ...],
+                 kwargs: dict[str, Any] | None = None, *, argnums: Argnums | None = None,
+                 has_aux: bool = False) -> None:
+        self.name = name
+        chosen = _chosen(name, argnums, len(args))
+        self.primals: Any = tuple(args[i] for i in chosen)
+        self.inputs = [self._input(x) for x in tree.leaves(self.primals)]
+        copies = dict(zip(chosen, tree.build(self.primals, self.inputs), strict=True))
+        if isinstance(argnums, int):
+            self.primals, = self.primals
+        self.own = {id(x) for x in self.inputs if x.node is None}
+        with enable_grad():
+            result = func(*(copies.get(i, x) for i, x in enumerate(args)), **(kwargs or {}))
+        self.output, aux = self._with_aux(result) if has_aux else (result, ())
+        self.outputs = tree.leaves(self.output)
+        self._require_outputs()
+        self._is_open = self._reaches_out(self.outputs)
+        self.aux = tree.mapped(self._auxiliary, aux)
+
+    def _input(self, x: Any) -> Tensor:
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{self.name}: the arguments to differentiate by must be Tensors, or "
+                            f"tuples, lists and dicts of them; got {type(x).__name__}")
+        if x.dtype.kind != "f":
+            raise RuntimeError(f"{self.name}: only floating point Tensors can be differentiated "
+                               f"by; got {x.dtype} {x.shape}")
+        if is_grad_enabled() and x.requires_grad:
+            return reshape(x, shape=x.shape)
+        return Tensor(x.data, requires_grad=True)
+
+    def _with_aux(self, result: Any) -> tuple[Any, Any]:
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise RuntimeError(f"{self.name}: with has_aux=True the function must return a tuple "
+                               f"(output, aux); got {tree.outline(result)}")
+        return result
+
+    def _auxiliary(self, x: Any) -> Tensor:
+        if not isinstance(x, Tensor):
+            raise RuntimeError(f"{self.name}: aux must consist of Tensors; got {type(x).__name__}")
+        return self.released(x)
+
+    def _require_outputs(self) -> None:
+        if not self.outputs:
+            raise RuntimeError(f"{self.name}: the function returned no Tensor; "
+                               f"got {self.output!r}")
+        for y in self.outputs:
+            if not isinstance(y, Tensor):
+                raise RuntimeError(f"{self.name}: the function must return Tensors, or tuples, "
+                                   f"lists and dicts of them; got {type(y).__name__}")
+
+    # ---- what the caller may go on with ----------------------------------------------------------
+
+    def _reaches_out(self, tensors: Iterable[Tensor]) -> bool:
+        """Whether tensors were made from leaves besides those of this run, which only an outer
+        transform or the caller can differentiate by."""
+        waiting: list[Any] = [t.node or t for t in tensors if t.requires_grad]
+        seen = set()
+        while waiting:
+            vertex = waiting.pop()
+            if id(vertex) in seen or id(vertex) in self.own:
+                continue
+            if not vertex.edges:
+                return True
+            seen.add(id(vertex))
+            waiting.extend(parent for parent, _ in vertex.edges)
+        return False
+
+    def records(self, given: Iterable[Tensor] = ()) -> bool:
+        """Whether derivatives, along the vectors `given`, need a graph of their own."""
+        return is_grad_enabled() and (self._is_open or any(v.requires_grad for v in given))
+
+    def released(self, t: Tensor) -> Tensor:
+        """A result as the caller gets it: outside the graph of this run, unless that goes on."""
+        if not t.requires_grad or (is_grad_enabled() and self._reaches_out([t])):
+            return t
+        return t.detach()
+
+    def results(self, like: Any, tensors: Iterable[Tensor]) -> Any:
+        """Results in a tree of the structure of `like`."""
+        return tree.build(like, map(self.released, tensors))
+
+    # ---- derivatives -----------------------------------------------------------------------------
+
+    def pull_back(self, cotangents: Sequence[Tensor | None], *, keep: bool, record: bool
+                  ) -> list[Tensor]:
+        """Jᵀu, one Tensor for each input. None stands for zeros.
+
+        keep: the graph is needed again.
+        record: the result can be differentiated.
+        """
+        found = _gradients(self.outputs, cotangents, self.inputs, keep=keep, record=record)
+        return [zeros_like(x) if g is None else g for x, g in zip(self.inputs, found, strict=True)]
+
+
+class Linear:
+    """The linear map v → Jv of a traced function, as the transpose of u → Jᵀu.
+
+    The vjp is recorded once, at u = 0. It is linear in u, so its own vjp needs no value of u: it
+    sends v back to (Jᵀ)ᵀv = Jv.
+    Source: J. Townsend, "A new trick for calculating Jacobian vector products", 2017.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.cotangents = [zeros_like(y).requires_grad_() if y.requires_grad else None
+                           for y in trace.outputs]
+        trace.own |= {id(u) for u in self.cotangents}
+        with enable_grad():
+            self.pulled_back = _gradients(trace.outputs, self.cotangents, trace.inputs,
+                                          keep=True, record=True)
+
+    def push(self, tangents: Sequence[Tensor | None], *, record: bool) -> list[Tensor | None]:
+        """Jv, one Tensor for each output, or None where that does not depend on the inputs.
+
+        A tangent of None stands for zeros.
+        """
+        wanted = [u for u in self.cotangents if u is not None]
+        found = iter(_gradients(self.pulled_back, tangents, wanted, keep=True, record=record))
+        return [None if u is None else next(found) for u in self.cotangents]
+
+
+def fitting(name: str, what: str, given: Any, whose: str, like: Any) -> list[Tensor]:
+    """The leaves of tangents or cotangents, once each is known to fit that of the tree `like`."""
+    found = tree.leaves_in_order_of(like, given)
+    if found is None:
+        raise RuntimeError(f"{name}: {what} must have the structure of the {whose}, "
+                           f"{tree.outline(like)}; got {tree.outline(given)}")
+    for v, x in zip(found, tree.leaves(like), strict=True):
+        if not isinstance(v, Tensor):
+            raise TypeError(f"{name}: {what} must be Tensors; got {type(v).__name__}")
+        if v.shape != x.shape:
+            raise RuntimeError(f"{name}: {what} must have the shapes of the {whose}; got "
+                               f"{v.shape} for {x.shape}")
+    return [v.to(x.dtype) for v, x in zip(found, tree.leaves(like), strict=True)]
+
+
+def _gradients(outputs: Sequence[Tensor | None], gradients: Sequence[Tensor | None],
+               inputs: Sequence[Tensor], *, keep: bool, record: bool) -> list[Tensor | None]:
+    """Of `autograd.backward`, which must not be given outputs without a graph."""
+    pairs = [(y, g) for y, g in zip(outputs, gradients, strict=True)
+             if y is not None and y.requires_grad and g is not None]
+    if not pairs:
+        return [None] * len(inputs)
+    ys, gs = zip(*pairs, strict=True)
+    return autograd.backward(ys, gs, inputs=inputs, retain_graph=keep, create_graph=record)
+
+
+def _chosen(name: str, argnums: Argnums | None, n: int) -> list[int]:
+    """The positions that `argnums` means, counted from the left."""
+    if argnums is None:
+        return [*range(n)]
+    given = argnums if isinstance(argnums, tuple) else (argnums,)
+    if not all(isinstance(i, int) for i in given):
+        raise TypeError(f"{name}: argnums must be an int or a tuple of ints; got {argnums!r}")
+    if not all(-n <= i < n for i in given):
+        raise RuntimeError(f"{name}: argnums {argnums} is out of range for {n} positional "
+                           "arguments")
+    chosen = [i % n for i in given]
+    if not chosen or len({*chosen}) < len(chosen):
+        raise RuntimeError(f"{name}: argnums must name each argument once, and at least one; "
+                           f"got {argnums}")
+    return chosen
