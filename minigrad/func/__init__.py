@@ -13,8 +13,8 @@ Jacobians are computed by a loop. docs/func.md is an introduction.
 """
 
 from minigrad.func.call import functional_call
-from minigrad.func.gradient import grad, grad_and_value, hvp
-from minigrad.func.jacobian import hessian, jacfwd, jacrev
+from minigrad.func.gradient import grad, grad_and_value
+from minigrad.func.jacobian import hessian, hvp, jacfwd, jacrev
 from minigrad.func.products import jvp, linearize, vjp
 
 __all__ = [

@@ -24,8 +24,8 @@ def functional_call(module: Module, parameter_and_buffer_dicts: Any, args: Any =
     tie_weights: a Tensor given for one name of a shared parameter is used for its other names, too.
     strict: all parameters and buffers must be given; otherwise those missing are the module's own.
     Raises: ValueError for a name in two dicts, or different Tensors for one shared parameter;
-    RuntimeError for missing names if strict; AttributeError or RuntimeError for unknown ones.
-    Source: torch.func.functional_call.
+    RuntimeError for missing or unknown names if strict, otherwise AttributeError for unknown ones.
+    Source: torch.func.functional_call, which lets some unknown names pass.
     """
     given = _merged(parameter_and_buffer_dicts)
     own = {**dict(module.named_parameters(remove_duplicate=False)),

@@ -8,7 +8,7 @@ from typing import Any
 
 from minigrad.creation import ones_like
 from minigrad.func import tree
-from minigrad.func.trace import Argnums, Trace, fitting
+from minigrad.func.trace import Argnums, Trace
 from minigrad.tensor import Tensor
 
 
@@ -57,32 +57,6 @@ def _gradient(name: str, func: Callable[..., Any], argnums: Argnums, has_aux: bo
         got = f"shape {y.shape}" if isinstance(y, Tensor) else tree.outline(y)
         raise RuntimeError(f"{name}: the function must return one scalar Tensor; got {got}; vjp "
                            "and jacrev are for other outputs")
-    record = trace.records()
+    value, record = trace.released(y), trace.records()
     found = trace.pull_back([ones_like(y)], keep=record, record=record)
-    value = trace.released(y)
     return trace.results(trace.primals, found), (value, trace.aux) if has_aux else (value,)
-
-
-def hvp(func: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...],
-        argnums: Argnums = 0) -> Any:
-    """H·v, the Hessian of a scalar `func(*primals)` times a vector, without computing H.
-
-        hvp(f, (x,), (v,)) = ∂/∂x ⟨∂f/∂x, v⟩ = jvp(grad(f), (x,), (v,))[1]
-
-    primals, tangents: tuples of equal structure, one entry for each argument of func.
-    argnums: whose rows of H; the columns are those of all primals.
-    Raises: as `grad` and `jvp` do.
-    Source: B. Pearlmutter, "Fast exact multiplication by the Hessian", 1994.
-    """
-    if not isinstance(primals, tuple):
-        raise TypeError(f"hvp: primals must be a tuple; got {type(primals).__name__}")
-    vs = fitting("hvp", "tangents", tangents, "primals", primals)
-    everything = tuple(range(len(primals)))
-
-    def slope(*args: Any) -> Tensor:
-        """⟨∂f/∂x, v⟩, the derivative of f along the tangents"""
-        gradient, _ = _gradient("hvp", func, everything, False, args, {})
-        terms = [(g * v).sum() for g, v in zip(tree.leaves(gradient), vs, strict=True)]
-        return functools.reduce(Tensor.add, terms)
-
-    return grad(slope, argnums)(*primals)

@@ -1,4 +1,4 @@
-"""Whole Jacobians, by a loop over basis vectors, and Hessians.
+"""Whole Jacobians, by a loop over basis vectors, and second derivatives.
 
 torch computes all rows at once with vmap, which minigrad does not have.
 """
@@ -13,7 +13,9 @@ import numpy as np
 
 from minigrad.creation import zeros
 from minigrad.func import tree
-from minigrad.func.trace import Argnums, Linear, Trace
+from minigrad.func.gradient import grad
+from minigrad.func.products import vjp
+from minigrad.func.trace import Argnums, Linear, Trace, chosen, fitting
 from minigrad.ops.shape import reshape, stack
 from minigrad.tensor import Tensor
 
@@ -92,6 +94,27 @@ def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any
     Source: torch.func.hessian.
     """
     return jacfwd(jacrev(func, argnums), argnums)
+
+
+def hvp(func: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...],
+        argnums: Argnums = 0) -> Any:
+    """H·v, the Hessian of a scalar `func(*primals)` times a vector, without computing H.
+
+        hvp(f, (x,), (v,)) = jvp(grad(f), (x,), (v,))[1] = Hᵀv, since H is symmetric
+
+    primals, tangents: tuples of equal structure, one entry for each argument of func.
+    argnums: the arguments whose rows of H are wanted, as in `grad`; the columns are those of all
+    primals.
+    Raises: as `grad` and `jvp` do.
+    Source: B. Pearlmutter, "Fast exact multiplication by the Hessian", 1994.
+    """
+    if not isinstance(primals, tuple):
+        raise TypeError(f"hvp: primals must be a tuple; got {type(primals).__name__}")
+    rows = chosen("hvp", argnums, len(primals))
+    fitting("hvp", "tangents", tangents, "primals", primals)
+    _, vjp_fn = vjp(grad(func, tuple(range(len(primals)))), *primals)
+    found = vjp_fn(tangents)
+    return found[rows[0]] if isinstance(argnums, int) else tuple(found[i] for i in rows)
 
 
 def _basis(t: Tensor) -> Iterator[Tensor]:

@@ -35,10 +35,10 @@ class Trace:
                  kwargs: dict[str, Any] | None = None, *, argnums: Argnums | None = None,
                  has_aux: bool = False) -> None:
         self.name = name
-        chosen = _chosen(name, argnums, len(args))
-        self.primals: Any = tuple(args[i] for i in chosen)
+        positions = chosen(name, argnums, len(args))
+        self.primals: Any = tuple(args[i] for i in positions)
         self.inputs = [self._input(x) for x in tree.leaves(self.primals)]
-        copies = dict(zip(chosen, tree.build(self.primals, self.inputs), strict=True))
+        copies = dict(zip(positions, tree.build(self.primals, self.inputs), strict=True))
         if isinstance(argnums, int):
             self.primals, = self.primals
         self.own = {id(x) for x in self.inputs if x.node is None}
@@ -178,7 +178,7 @@ def _gradients(outputs: Sequence[Tensor | None], gradients: Sequence[Tensor | No
     return autograd.backward(ys, gs, inputs=inputs, retain_graph=keep, create_graph=record)
 
 
-def _chosen(name: str, argnums: Argnums | None, n: int) -> list[int]:
+def chosen(name: str, argnums: Argnums | None, n: int) -> list[int]:
     """The positions that `argnums` means, counted from the left."""
     if argnums is None:
         return [*range(n)]
@@ -188,8 +188,8 @@ def _chosen(name: str, argnums: Argnums | None, n: int) -> list[int]:
     if not all(-n <= i < n for i in given):
         raise RuntimeError(f"{name}: argnums {argnums} is out of range for {n} positional "
                            "arguments")
-    chosen = [i % n for i in given]
-    if not chosen or len({*chosen}) < len(chosen):
+    positions = [i % n for i in given]
+    if not positions or len({*positions}) < len(positions):
         raise RuntimeError(f"{name}: argnums must name each argument once, and at least one; "
                            f"got {argnums}")
-    return chosen
+    return positions
