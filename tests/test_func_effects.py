@@ -50,7 +50,13 @@ def test_results_belong_to_no_graph_unless_the_caller_has_one() -> None:
     results = [func.grad(s)(x), func.grad(lambda a: s(a) + w.sum())(x),
                *func.grad_and_value(s)(x), *func.vjp(s, x)[1](mg.tensor(1.0)),
                func.vjp(s, x)[0], *func.jvp(s, (x,), (x,)), func.hessian(s)(x),
-               func.grad(lambda a: (s(a), a * 2), has_aux=True)(x)[1]]
+               func.grad(lambda a: (s(a), a * 2), has_aux=True)(x)[1],
+               func.grad(lambda a: a * func.grad(lambda b: a * b * b)(x[0]))(x[1]),
+               func.grad(lambda a: s(a * func.jvp(lambda b: a * b * b, (x,), (x,))[1]))(x),
+               func.jacfwd(func.jacfwd(lambda a: a * a.sum()))(x),
+               func.jacrev(func.jacfwd(lambda a: a * a.sum()))(x),
+               func.hvp(lambda a: func.grad(s)(a).exp().sum(), (x,), (x,)),
+               func.linearize(lambda a: func.grad(s)(a), x)[1](x)]
     assert not any(t.requires_grad for t in results)
     assert func.grad(lambda a: (a * a * w).sum())(x).requires_grad
     assert func.jvp(s, (x,), (w,))[1].requires_grad

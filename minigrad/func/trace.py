@@ -3,7 +3,9 @@
 The copies share the arguments' memory, but are vertices of their own. So a derivative with respect
 to them is not confused with any other, which is what makes transforms nest, and the caller's
 tensors remain as they were. If an argument is itself part of a graph, its copy is recorded as made
-from it, and an outer transform, or `backward()`, can differentiate the results again.
+from it, and an outer transform, or `backward()`, can differentiate the results again. Otherwise it
+is made from a leaf that stops to want a gradient when the function has run: what was made from such
+leaves alone depends on nothing that anybody could still differentiate by.
 """
 
 from __future__ import annotations
@@ -28,7 +30,6 @@ class Trace:
     tuple for several, all for None.
     inputs: the vertices that stand for their leaves.
     output, aux: what the function returned; outputs: the leaves of output.
-    own: the ids of the leaves of the graph that this run has added.
     """
 
     def __init__(self, name: str, func: Callable[..., Any], args: tuple[Any, ...],
@@ -36,30 +37,31 @@ class Trace:
                  has_aux: bool = False) -> None:
         self.name = name
         positions = chosen(name, argnums, len(args))
-        self.primals: Any = tuple(args[i] for i in positions)
-        self.inputs = [self._input(x) for x in tree.leaves(self.primals)]
-        copies = dict(zip(positions, tree.build(self.primals, self.inputs), strict=True))
-        if isinstance(argnums, int):
-            self.primals, = self.primals
-        self.own = {id(x) for x in self.inputs if x.node is None}
+        primals = tuple(args[i] for i in positions)
+        self.primals: Any = primals[0] if isinstance(argnums, int) else primals
+        sources = [self._source(x) for x in tree.leaves(primals)]
+        self.inputs = [_vertex(x) for x in sources]
+        copies = dict(zip(positions, tree.build(primals, self.inputs), strict=True))
         with enable_grad():
             result = func(*(copies.get(i, x) for i, x in enumerate(args)), **(kwargs or {}))
+        for x, source in zip(tree.leaves(primals), sources, strict=True):
+            if source is not x:
+                source.requires_grad_(False)
         self.output, aux = self._with_aux(result) if has_aux else (result, ())
         self.outputs = tree.leaves(self.output)
         self._require_outputs()
-        self._is_open = self._reaches_out(self.outputs)
+        self._is_open = _reaches_out(self.outputs)
         self.aux = tree.mapped(self._auxiliary, aux)
 
-    def _input(self, x: Any) -> Tensor:
+    def _source(self, x: Any) -> Tensor:
+        """What the copy of x is recorded as made from: x, or a leaf of this run."""
         if not isinstance(x, Tensor):
             raise TypeError(f"{self.name}: the arguments to differentiate by must be Tensors, or "
                             f"tuples, lists and dicts of them; got {type(x).__name__}")
         if x.dtype.kind != "f":
             raise RuntimeError(f"{self.name}: only floating point Tensors can be differentiated "
                                f"by; got {x.dtype} {x.shape}")
-        if is_grad_enabled() and x.requires_grad:
-            return reshape(x, shape=x.shape)
-        return Tensor(x.data, requires_grad=True)
+        return x if is_grad_enabled() and x.requires_grad else Tensor(x.data, requires_grad=True)
 
     def _with_aux(self, result: Any) -> tuple[Any, Any]:
         if not (isinstance(result, tuple) and len(result) == 2):
@@ -83,28 +85,13 @@ class Trace:
 
     # ---- what the caller may go on with ----------------------------------------------------------
 
-    def _reaches_out(self, tensors: Iterable[Tensor]) -> bool:
-        """Whether tensors were made from leaves besides those of this run, which only an outer
-        transform or the caller can differentiate by."""
-        waiting: list[Any] = [t.node or t for t in tensors if t.requires_grad]
-        seen = set()
-        while waiting:
-            vertex = waiting.pop()
-            if id(vertex) in seen or id(vertex) in self.own:
-                continue
-            if not vertex.edges:
-                return True
-            seen.add(id(vertex))
-            waiting.extend(parent for parent, _ in vertex.edges)
-        return False
-
     def records(self, given: Iterable[Tensor] = ()) -> bool:
         """Whether derivatives, along the vectors `given`, need a graph of their own."""
         return is_grad_enabled() and (self._is_open or any(v.requires_grad for v in given))
 
     def released(self, t: Tensor) -> Tensor:
         """A result as the caller gets it: outside the graph of this run, unless that goes on."""
-        if not t.requires_grad or (is_grad_enabled() and self._reaches_out([t])):
+        if not t.requires_grad or (is_grad_enabled() and _reaches_out([t])):
             return t
         return t.detach()
 
@@ -134,13 +121,14 @@ class Linear:
     """
 
     def __init__(self, trace: Trace) -> None:
-        self.trace = trace
-        self.cotangents = [zeros_like(y).requires_grad_() if y.requires_grad else None
-                           for y in trace.outputs]
-        trace.own |= {id(u) for u in self.cotangents}
-        with enable_grad():
-            self.pulled_back = _gradients(trace.outputs, self.cotangents, trace.inputs,
-                                          keep=True, record=True)
+        sources = [zeros_like(y).requires_grad_() if y.requires_grad else None
+                   for y in trace.outputs]
+        self.cotangents = [None if u is None else _vertex(u) for u in sources]
+        self.pulled_back = _gradients(trace.outputs, self.cotangents, trace.inputs,
+                                      keep=True, record=True)
+        for source in sources:
+            if source is not None:
+                source.requires_grad_(False)
 
     def push(self, tangents: Sequence[Tensor | None], *, record: bool) -> list[Tensor | None]:
         """Jv, one Tensor for each output, or None where that does not depend on the inputs.
@@ -150,6 +138,27 @@ class Linear:
         wanted = [u for u in self.cotangents if u is not None]
         found = iter(_gradients(self.pulled_back, tangents, wanted, keep=True, record=record))
         return [None if u is None else next(found) for u in self.cotangents]
+
+
+def _vertex(x: Tensor) -> Tensor:
+    """The same values as a vertex of its own, recorded as made from x."""
+    with enable_grad():
+        return reshape(x, shape=x.shape)
+
+
+def _reaches_out(tensors: Iterable[Tensor]) -> bool:
+    """Whether tensors were made from leaves that want a gradient: those of the caller or of an
+    outer transform."""
+    waiting: list[Any] = [t.node or t for t in tensors if t.requires_grad]
+    seen = set(waiting)
+    while waiting:
+        vertex = waiting.pop()
+        if vertex.edges is None or (isinstance(vertex, Tensor) and vertex.requires_grad):
+            return True
+        found = {parent for parent, _ in vertex.edges} - seen
+        seen |= found
+        waiting.extend(found)
+    return False
 
 
 def fitting(name: str, what: str, given: Any, whose: str, like: Any) -> list[Tensor]:
