@@ -152,6 +152,9 @@ PROGRAMS: dict[str, Program] = {
         lambda a: a * f.jvp(lambda b: a * b, (x,), (y,))[1], (x,), (y,))[1],
     "vjp_fn in a grad": lambda f, x, y, z: f.grad(
         lambda u: s(f.vjp(lambda a: a * a * u, x)[1](y)[0]))(x),
+    "an output twice": lambda f, x, y, z: (f.jacfwd(lambda a: [a * a] * 2)(x),
+                                           f.vjp(lambda a: [a * a] * 2, x)[1]([x, y])),
+    "hessian of a linear function": lambda f, x, y, z: f.hessian(lambda a: (a * y).sum())(x),
     "detached": lambda f, x, y, z: f.jvp(lambda a: a.detach() * a, (x,), (y,)),
 }
 
@@ -211,6 +214,7 @@ def test_hvp_is_the_hessian_times_a_vector() -> None:
     assert_equal(plain(func.hvp(f, (x, y), (v, w), (0, 1))), tuple(rows))
     np.testing.assert_allclose(func.hvp(f, (x, y), (v, w)).data,
                                func.jvp(func.grad(f), (x, y), (v, w))[1].data, rtol=1e-12)
+    assert func.hvp(lambda a: a.sum(), (x,), (v,)).tolist() == [0.0, 0.0, 0.0]
     tree = func.hvp(lambda d: f(d["a"], d["b"]), ({"a": x, "b": y},), ({"a": v, "b": w},))
     assert_equal(plain(tree), {"a": rows[0], "b": rows[1]})
 

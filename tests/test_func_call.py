@@ -14,6 +14,9 @@ import minigrad.functional as F
 from minigrad import func, nn
 from minigrad.tensor import Tensor
 
+# torch's first jvp imports scripts
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script")
+
 
 def pair() -> tuple[nn.Module, torch.nn.Module]:
     """The same network in both frameworks, in float64."""
@@ -70,6 +73,35 @@ def test_gradients_are_those_of_backward() -> None:
         np.testing.assert_allclose(found[k].data, p.grad.data, rtol=1e-9, atol=1e-12)
     for k, b in buffers.items():
         np.testing.assert_array_equal(moved[k].data, b.data)
+
+
+def test_a_convolutional_network_in_every_direction() -> None:
+    """jvp, vjp and the product with the Hessian; torch.func cannot do the last: batch norm's second
+    derivatives are wrong there, so the reference is torch.autograd."""
+    mg.manual_seed(0)
+    ours, theirs = (m.Sequential(m.Conv2d(2, 3, 3), m.BatchNorm2d(3, track_running_stats=False),
+                                 m.GELU(), m.MaxPool2d(2), m.Flatten(), m.Linear(12, 3))
+                    for m in (nn, torch.nn))
+    ours, theirs = ours.double(), theirs.double()
+    theirs.load_state_dict({k: torch.tensor(v.data) for k, v in ours.state_dict().items()})
+    x, v = RNG.standard_normal((2, 6, 2, 6, 6))
+
+    _, dy = func.jvp(ours, (Tensor(x),), (Tensor(v),))
+    _, expected = torch.func.jvp(theirs, (torch.tensor(x),), (torch.tensor(v),))
+    np.testing.assert_allclose(dy.data, expected.detach().numpy(), rtol=1e-9, atol=1e-11)
+
+    names = [k for k, _ in ours.named_parameters()]
+    vs = [RNG.standard_normal(p.shape) for p in ours.parameters()]
+    found = func.hvp(lambda p: F.cross_entropy(func.functional_call(ours, p, Tensor(x)), CLASSES),
+                     (dict(ours.named_parameters()),),
+                     ({k: Tensor(v) for k, v in zip(names, vs, strict=True)},))
+    _, expected = torch.autograd.functional.hvp(
+        lambda *p: torch.nn.functional.cross_entropy(
+            torch.func.functional_call(theirs, dict(zip(names, p, strict=True)), torch.tensor(x)),
+            torch.tensor(CLASSES)),
+        tuple(p.detach() for p in theirs.parameters()), tuple(map(torch.tensor, vs)))
+    for name, g in zip(names, expected, strict=True):
+        np.testing.assert_allclose(found[name].data, g.numpy(), rtol=1e-8, atol=1e-10)
 
 
 class Tied(nn.Module):

@@ -134,5 +134,5 @@ def _joined(lines: list[Tensor | None], dim: int, y: Tensor, x: Tensor) -> Tenso
     """Rows (dim 0) or columns (dim -1) as one Jacobian, of shape y.shape + x.shape."""
     shape = (*y.shape, *x.shape)
     if not lines or lines[0] is None:
-        return zeros(shape, dtype=y.dtype)
+        return zeros(shape, dtype=x.dtype if dim == 0 else y.dtype)
     return reshape(stack(lines, dim), shape=shape)

@@ -4,8 +4,8 @@ The copies share the arguments' memory, but are vertices of their own. So a deri
 to them is not confused with any other, which is what makes transforms nest, and the caller's
 tensors remain as they were. If an argument is itself part of a graph, its copy is recorded as made
 from it, and an outer transform, or `backward()`, can differentiate the results again. Otherwise it
-is made from a leaf that stops to want a gradient when the function has run: what was made from such
-leaves alone depends on nothing that anybody could still differentiate by.
+is made from a leaf that wants a gradient only while the function runs: what depends on such leaves
+alone cannot be differentiated by anything outside.
 """
 
 from __future__ import annotations
