@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from op_cases import CASES, Call, OpCase
-from op_checks import assert_close, outputs_of, to_torch
+from op_cases import CASES
 
 import minigrad as mg
 import minigrad.functional as F
 from minigrad import func
 from minigrad.tensor import Tensor
+from minigrad.testing import OpCase
+from minigrad.testing.case import Call
+from minigrad.testing.checks.running import compare, listed
 
 # torch's first jvp imports scripts, and its vmap does not know every op
 pytestmark = [pytest.mark.filterwarnings("ignore:.*torch.jit.script"),
               pytest.mark.filterwarnings("ignore:There is a performance drop")]
 
-Function = Callable[..., Any]
+Function, Arrays = Callable[..., Any], tuple[Any, ...]
 
 USE_AUTOGRAD = {
     "norm.batch_norm": "∂²/∂w∂x is wrong in torch.func: its Hessian is not symmetric",
@@ -35,47 +37,50 @@ USE_AUTOGRAD = {
 """Where torch.autograd.functional.hessian has to be the reference instead of torch.func.hessian."""
 
 
+def in_torch(x: Any) -> Any:
+    """The same with tensors of PyTorch for arrays."""
+    if isinstance(x, np.ndarray):
+        return torch.tensor(x)
+    return tuple(map(in_torch, x)) if isinstance(x, tuple) else x
+
+
 def of_floats(run: Function, call: Call, tensor: Function, is_float: Function) -> Function:
     """The op as a function of its floating point inputs, to a tuple of floating point outputs."""
     def fn(*xs: Any) -> tuple[Any, ...]:
         given = iter(xs)
         arguments = [None if a is None else next(given) if a.dtype.kind == "f" else tensor(a)
                      for a in call.arrays]
-        return tuple(y for y in outputs_of(run(*arguments)) if is_float(y))
+        return tuple(y for y in listed(run(*arguments)) if is_float(y))
     return fn
 
 
-def both_sides(case: OpCase, call: Call) -> tuple[Function, Function, list[Any]]:
+def both_sides(case: OpCase, call: Call) -> tuple[Function, Function, Arrays]:
     """minigrad's op, torch's, and the floating point inputs."""
-    static = {name: to_torch(value) for name, value in call.static.items()}
+    static = {name: in_torch(value) for name, value in call.static.items()}
     ours = of_floats(lambda *xs: case(*xs, **call.static), call, Tensor,
                      lambda y: y.dtype.kind == "f")
     theirs = of_floats(lambda *xs: case.reference(*xs, **static), call, torch.tensor,
                        torch.Tensor.is_floating_point)
-    return ours, theirs, [a for a in call.arrays if a is not None and a.dtype.kind == "f"]
+    return ours, theirs, tuple(a for a in call.arrays if a is not None and a.dtype.kind == "f")
 
 
-def random_like(seed: int, arrays: Any) -> list[Any]:
+def random_like(seed: int, arrays: Any) -> Arrays:
     rng = np.random.default_rng(seed)
-    return [np.asarray(rng.standard_normal(a.shape)).astype(a.dtype) for a in arrays]
+    return tuple(np.asarray(rng.standard_normal(a.shape)).astype(a.dtype) for a in arrays)
 
 
 def in_tensors(arrays: Any) -> tuple[Tensor, ...]:
     return tuple(map(Tensor, arrays))
 
 
-def in_torch(arrays: Any) -> tuple[torch.Tensor, ...]:
-    return tuple(torch.tensor(a) for a in arrays)
-
-
 def assert_all_close(ours: Any, theirs: Any, tolerance: float) -> None:
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
         assert str(a.dtype) == str(b.dtype).removeprefix("torch.")
-        assert_close(a.data, b.detach().numpy(), tolerance)
+        compare("a result", a.data, b.detach().numpy(), tolerance)
 
 
-def differentiable(case: OpCase) -> list[tuple[Function, Function, list[Any], tuple[Any, ...]]]:
+def differentiable(case: OpCase) -> list[tuple[Function, Function, Arrays, Arrays]]:
     """Its examples that have floating point inputs and outputs; and those outputs."""
     sides = [both_sides(case, call) for call in case.examples]
     return [(ours, theirs, xs, ys) for ours, theirs, xs in sides
@@ -134,11 +139,11 @@ def test_hessians_are_torchs(case: OpCase) -> None:
             assert_all_close(found[i], expected[i], 1e-9)
             for j in everything:            # symmetric
                 n = xs[i].size
-                assert_close(found[i][j].data.reshape(n, -1).T,
-                             found[j][i].data.reshape(-1, n), 1e-10)
+                compare("a block of the Hessian", found[i][j].data.reshape(n, -1).T,
+                        found[j][i].data.reshape(-1, n), 1e-10)
 
 
-def weighed(fn: Function, us: list[Any], tensor: Function) -> Function:
+def weighed(fn: Function, us: Arrays, tensor: Function) -> Function:
     def loss(*xs: Any) -> Any:
         total = tensor(np.float64(0))
         for y, u in zip(fn(*xs), us, strict=True):
