@@ -1,6 +1,6 @@
 """minigrad: an automatic differentiation framework on NumPy and Numba, written to be read."""
 
-from minigrad import functional, nn, optim
+from minigrad import func, functional, nn, optim
 from minigrad.autograd import enable_grad, grad, no_grad
 from minigrad.creation import (
     arange, bool_ as bool, eye, float32, float64, full, full_like, int64, ones, ones_like, rand,
@@ -30,7 +30,7 @@ __all__ = [
     "Tensor", "abs", "add", "all", "amax", "amin", "any", "arange", "argmax", "argmin", "bmm",
     "bool", "broadcast_to", "cat", "chunk", "clamp", "compile", "cos", "cumsum", "div", "dot",
     "einsum", "enable_grad", "erf", "exp", "expm1", "eye", "flatten", "flip", "float32",
-    "float64", "floor_divide", "full", "full_like", "functional", "gather", "grad",
+    "float64", "floor_divide", "full", "full_like", "func", "functional", "gather", "grad",
     "index_select", "int64", "log", "log1p", "log_softmax", "logsumexp", "manual_seed",
     "masked_fill", "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "mul", "neg",
     "nn", "no_grad", "ones", "ones_like", "optim", "permute", "pow", "prod", "rand",

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import doctest
 import re
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from pages import DOCS, run_snippets
 
 import minigrad.functional as F
 from minigrad.tensor import Tensor
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "numerics.md"
-TEXT = PAGE.read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"```pycon\n(.*?)```", TEXT, re.S)
+TEXT = (DOCS / "numerics.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `([^`]+)` \| ([^|`]+) \| ([^|`]+) \|$", TEXT, re.M)
 
 
 def test_every_snippet_prints_what_is_shown() -> None:
-    names: dict[str, Any] = {}
-    said: list[str] = []
-    for i, snippet in enumerate(SNIPPETS):
-        test = doctest.DocTestParser().get_doctest(snippet, names, f"snippet {i}", str(PAGE), 0)
-        test.globs = names                              # what one defines, the next may use
-        doctest.DocTestRunner(verbose=False).run(test, out=said.append, clear_globs=False)
-    assert "".join(said) == ""
-    assert len(SNIPPETS) > 10
+    _, count = run_snippets("numerics.md")
+    assert count > 10
 
 
 def numbers(text: str) -> list[float]:

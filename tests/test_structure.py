@@ -16,7 +16,7 @@ PACKAGES = ("minigrad", "torch_impl", "comparisons")
 LINES = 400
 
 MINIGRAD = ["kernels", "inplace", "hooks", "modes", "autograd", "ops", "tensor", "random",
-            "creation", "functional", "nn", "optim", "data", "models"]
+            "creation", "functional", "nn", "func", "optim", "data", "models"]
 """Each may import what stands before it; what is not named stands above them all."""
 
 COMPARISONS = ["errors", "files", "datasets", "implementations", "tasks", "training", "report",

@@ -146,12 +146,16 @@ def pow(a: Tensor, exponent: Tensor) -> Recorded:
     """y = a^b.   ∂y/∂a = b·a^(b-1), 0 where b = 0;   ∂y/∂b = y·log a, 0 where a = 0 ≤ b"""
     b = exponent
 
+    def by_base(g: Tensor) -> Tensor:
+        flat = b == 0                       # there 0·a^-1 may be NaN, which must not reach g either
+        return where(flat, 0.0, g * b * pow(a, where(flat, 0.0, b - 1)))
+
     def by_exponent(g: Tensor, y: Tensor) -> Tensor:
         flat = (a == 0) & (b >= 0)          # there 0·log 0 is NaN, which must not reach g either
         return where(flat, 0.0, where(flat, 0.0, g) * y * log(a))
 
     return (np.power(a.data, b.data) if a.dtype.kind == "f" else _integer_power(a.data, b.data),
-            lambda g: where(b == 0, 0.0, g * b * pow(a, b - 1)), by_exponent)
+            by_base, by_exponent)
 
 
 def _integer_power(a: Array, b: Array) -> Array:

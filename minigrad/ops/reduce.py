@@ -150,7 +150,8 @@ def std(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
     variance, variance_vjp = _variance("std", x, dim, unbiased, keepdim, correction)
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
-        return variance_vjp(elementwise.where(y == 0, 0.0, g / (y * 2)))
+        # g / ∞ is 0, and so is its derivative by g, while that of a masked g / 0 would be NaN
+        return variance_vjp(g / elementwise.where(y == 0, math.inf, y * 2))
     return np.sqrt(variance), vjp
 
 
