@@ -131,6 +131,20 @@ def fast_log1p(x: Any) -> Any:
 
 
 @inline
+def whole_log1p(x: Any) -> Any:
+    """log(1 + x) for all x, with u = 1 + x as rounded: x·log u / (u - 1) (Kahan).
+
+    The logarithm and u - 1 belong to the same u, so that its rounding error cancels.
+    """
+    if isinstance(x, np.float64):
+        return np.log1p(x)
+    u = x + ONE
+    y = fast_log(u) / (u - ONE) * x
+    y = x if u == ONE else y                        # keeps the sign of 0
+    return x if u == INFINITY else y
+
+
+@inline
 def fast_log(x: Any) -> Any:
     """log x = n·ln 2 + log(1 + f), with x = 2^n·(1 + f) and 1 + f between √½ and √2."""
     if isinstance(x, np.float64):
