@@ -322,13 +322,12 @@ def value(x: Array, t: Array, kind: int, options: Options, reduction: str) -> An
         sum = np.add.reduce(y, None)
         return sum if reduction == "sum" else sum / y.dtype.type(y.size)
     order = memory_order(x)
-    values, targets = flat(x, order), flat(t, order)
     if reduction == "none":
         y = empty_in_order(x.shape, x.dtype, order)
-        losses(values, targets, kind, options, flat(y, order))
+        losses(flat(x, order), flat(t, order), kind, options, flat(y, order))
         return y
     sums = empty((-(-x.size // PIECE),), np.float64)
-    loss_sums(values, targets, kind, options, sums)
+    loss_sums(flat(x, order), flat(t, order), kind, options, sums)
     sum = np.add.reduce(sums)
     return (sum if reduction == "sum" else sum / x.size).astype(x.dtype)
 
