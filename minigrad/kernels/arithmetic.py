@@ -162,7 +162,8 @@ def _planned(a_shape: Steps, a_strides: Steps, b_shape: Steps, b_strides: Steps,
     a, b = (np.lib.stride_tricks.as_strided(np.empty(0, f"V{itemsize}"), *given)
             for given in ((a_shape, a_strides), (b_shape, b_strides)))
     shape = np.broadcast_shapes(a_shape, b_shape)
-    order = memory_order(next((x for x in (a, b) if x.shape == shape), np.empty(shape, "V0")))
+    order = memory_order(next((x for x in (a, b) if x.shape == shape and 0 not in x.strides),
+                              np.empty(shape, "V0")))
     sizes: list[int] = []
     steps: list[tuple[int, ...]] = []           # for each dim: the output's, a's, b's
     y = empty_in_order(shape, f"V{itemsize}", order)

@@ -21,12 +21,12 @@ import numpy as np
 
 from minigrad.kernels import (
     FLOATS,
-    SMALL,
     Array,
     Double1,
     Double2,
     Double3,
     Float1,
+    Float2,
     Float3,
     empty,
     inline,
@@ -37,7 +37,7 @@ from minigrad.kernels import (
 )
 from minigrad.kernels.maths import fast_exp, ordered, unordered
 
-LARGE = 2**13       # values; with fewer, NumPy is done before a kernel has begun
+LARGE = 2**14       # values; with fewer, NumPy is done before a kernel has begun
 PARTS = 16          # that the rows of one result are divided into; the rounding depends on it
 LEAST = 2**12       # values in a part
 WIDE = 512          # columns that are treated at a time, so that totals stay in the L1 cache
@@ -226,14 +226,35 @@ def combined(kind: int, a: float, b: float) -> float:
     return -greater(-b, -a) if kind == SMALLEST else a + b
 
 
-# ---- the kernel ----------------------------------------------------------------------------------
+# ---- the kernels ---------------------------------------------------------------------------------
 
-def reductions_numpy(x: Float3, shift: Double2, kind: int, partials: Double3) -> None:
-    """partials[a, p, c] = Σ x[a, i, c] over the rows i of part p: or, according to kind,
-    Σ (x - shift), Σ (x - shift)², Σ e^(x - shift), Π x, max x, min x; NaN if a number is.
+def row_reductions_numpy(x: Float2, shift: Double1, kind: int, partials: Double2) -> None:
+    """partials[a, p] = Σ x[a, i] over the places i of part p: or, according to kind, Σ (x - shift),
+    Σ (x - shift)², Σ e^(x - shift), Π x, max x, min x; the last two are NaN if a number is.
+
+    Shapes: x (A, N), shift (A,), partials (A, P): each row is divided into P parts. Kinds without a
+    shift do not look at it.
+    """
+    column_reductions_numpy(x[..., None], shift[..., None], kind, partials[..., None])
+
+
+@kernel(row_reductions_numpy, writes=("partials",))
+def row_reductions(x: Float2, shift: Double1, kind: int, partials: Double2) -> None:
+    rows, n = x.shape
+    parts = partials.shape[1]
+    is_shifted = DEVIATIONS <= kind <= EXPONENTIALS
+    step = max(1, LEAST * parts // max(1, n))               # parts that a thread reduces in turn
+    for block in prange((rows * parts + step - 1) // step):
+        for at in range(block * step, min(block * step + step, rows * parts)):
+            row, part = (at, 0) if parts == 1 else (at // parts, at % parts)
+            values = x[row] if parts == 1 else x[row, n * part // parts:n * (part + 1) // parts]
+            partials[row, part] = reduced_row(values, shift[row] if is_shifted else 0.0, kind)
+
+
+def column_reductions_numpy(x: Float3, shift: Double2, kind: int, partials: Double3) -> None:
+    """partials[a, p, c] = Σ x[a, i, c] over the rows i of part p, or as in `row_reductions`.
 
     Shapes: x (A, N, C), shift (A, C), partials (A, P, C): the N rows are divided into P parts.
-    Kinds without a shift do not look at it.
     """
     rows, parts = x.shape[1], partials.shape[1]
     for part in range(parts):
@@ -244,8 +265,8 @@ def reductions_numpy(x: Float3, shift: Double2, kind: int, partials: Double3) ->
         partials[:, part] = UFUNCS[kind].reduce(y, 1, initial=IDENTITY[kind])
 
 
-@kernel(reductions_numpy, writes=("partials",), small=SMALL)
-def reductions(x: Float3, shift: Double2, kind: int, partials: Double3) -> None:
+@kernel(column_reductions_numpy, writes=("partials",))
+def column_reductions(x: Float3, shift: Double2, kind: int, partials: Double3) -> None:
     planes, rows, columns = x.shape
     parts = partials.shape[1]
     values = x.reshape(x.size)
@@ -255,26 +276,26 @@ def reductions(x: Float3, shift: Double2, kind: int, partials: Double3) -> None:
         block, part, plane = task % blocks, task // blocks % parts, task // blocks // parts
         first, last = rows * part // parts, rows * (part + 1) // parts
         left = block * WIDE
-        width = min(WIDE, columns - left)
-        start, count = (plane * rows + first) * columns + left, last - first
-        if columns == 1:
-            own = shift[plane, 0] if is_shifted else 0.0
-            partials[plane, part, 0] = reduced_row(values[start:start + count], own, kind)
-        else:
-            together = 1 if blocks > 1 else max(1, min(WIDE // columns, count))
-            total, shifts = np.empty(together * width), np.empty(together * width)
-            total[:] = IDENTITY[kind]
-            for k in range(together if is_shifted else 0):
-                shifts[k * width:k * width + width] = shift[plane, left:left + width]
-            steps, rest = count // together, count % together
-            reduce_rows(values, start, together * columns, steps, shifts, kind, total)
-            reduce_rows(values, start + steps * together * columns, columns, min(rest, 1), shifts,
-                        kind, total[:rest * width])
-            target = partials[plane, part, left:left + width]
-            target[:] = total[:width]
-            for k in range(1, together):
+        width, count = min(WIDE, columns - left), last - first
+        together = 1 if blocks > 1 else max(1, min(WIDE // columns, count))
+        total, shifts = np.empty(together * width), np.empty(together * width)
+        for j in range(total.shape[0]):
+            total[j] = IDENTITY[kind]
+        if is_shifted:
+            for k in range(together):
                 for j in range(width):
-                    target[j] = combined(kind, target[j], total[k * width + j])
+                    shifts[k * width + j] = shift[plane, left + j]
+        start, step = (plane * rows + first) * columns + left, together * columns
+        steps, rest = count // together, count % together
+        reduce_rows(values, start, step, steps, shifts, kind, total)
+        if rest:
+            reduce_rows(values, start + steps * step, step, 1, shifts, kind, total[:rest * width])
+        target = partials[plane, part, left:left + width]
+        for j in range(width):
+            target[j] = total[j]
+        for k in range(1, together):
+            for j in range(width):
+                target[j] = combined(kind, target[j], total[k * width + j])
 
 
 # ---- on arrays of any shape ----------------------------------------------------------------------
@@ -326,7 +347,7 @@ def reduce(kind: int, x: Array, dims: tuple[int, ...], shift: Array | None = Non
         x = x[tuple(slice(1 if dim in alike else None) for dim in range(x.ndim))]
     order = memory_order(x)
     plan = _planned(x.shape, order, dims)
-    values = x.transpose(order)
+    values = x if x.flags.c_contiguous else x.transpose(order)
     if not values.flags.c_contiguous:
         dense = empty(values.shape, x.dtype)
         dense[...] = values
@@ -338,7 +359,11 @@ def reduce(kind: int, x: Array, dims: tuple[int, ...], shift: Array | None = Non
         tasks = planes * -(-columns // WIDE)
         parts = max(1, min(PARTS // tasks, rows, rows * min(columns, WIDE) // LEAST))
         partials = empty((planes, parts, columns), np.float64)
-        reductions(values.reshape(planes, rows, columns), shifts, kind, partials)
+        if columns == 1:
+            row_reductions(values.reshape(planes, rows), shifts[:, 0], kind,
+                           partials.reshape(planes, parts))
+        else:
+            column_reductions(values.reshape(planes, rows, columns), shifts, kind, partials)
         values = partials[:, 0] if parts == 1 else UFUNCS[kind].reduce(partials, 1)
         kind = SUM if DEVIATIONS <= kind <= EXPONENTIALS else kind
     y: Array = values.reshape(plan.shape).transpose(plan.back)
@@ -347,7 +372,8 @@ def reduce(kind: int, x: Array, dims: tuple[int, ...], shift: Array | None = Non
 
 def is_large(x: Array, dims: tuple[int, ...]) -> bool:
     """Whether `reduce` is for x, and not NumPy."""
-    return x.size >= LARGE and x.dtype in FLOATS and len(dims) > 0
+    enough = LARGE if len(dims) < x.ndim else 2 * LARGE     # NumPy is best at a single result
+    return x.size >= enough and x.dtype in FLOATS and len(dims) > 0
 
 
 def total(x: Array, dims: tuple[int, ...], keepdims: bool, count: int = 1) -> Array:
