@@ -41,6 +41,7 @@ LARGE = 2**14       # values; with fewer, NumPy is done before a kernel has begu
 PARTS = 16          # that the rows of one result are divided into; the rounding depends on it
 LEAST = 2**12       # values in a part
 WIDE = 512          # columns that are treated at a time, so that totals stay in the L1 cache
+NARROW = 64         # values in a row; shorter ones are joined
 EXACT = 64          # numbers that float32 may add up one after the other
 
 SUM, DEVIATIONS, SQUARES, EXPONENTIALS, PRODUCT, LARGEST, SMALLEST = range(7)
@@ -137,13 +138,11 @@ def sum_rows(x: Float1, start: int, step: int, rows: int, total: Double1) -> Non
     n, four = total.shape[0], rows // 4 * 4
     for r in range(0, four, 4):
         at = start + r * step
-        a, b, c, d = (x[at:at + n], x[at + step:at + step + n],
-                      x[at + 2 * step:at + 2 * step + n], x[at + 3 * step:at + 3 * step + n])
+        a, b, c, d = x[at:], x[at + step:], x[at + 2 * step:], x[at + 3 * step:]
         for j in range(n):
-            total[j] += ((np.float64(a[j]) + np.float64(b[j]))
-                         + (np.float64(c[j]) + np.float64(d[j])))
+            total[j] += np.float64((a[j] + b[j]) + (c[j] + d[j]))
     for r in range(four, rows):
-        a = x[start + r * step:start + r * step + n]
+        a = x[start + r * step:]
         for j in range(n):
             total[j] += np.float64(a[j])
 
@@ -153,7 +152,7 @@ def deviation_rows(x: Float1, start: int, step: int, rows: int, shift: Double1, 
                    ) -> None:
     n = total.shape[0]
     for r in range(rows):
-        row = x[start + r * step:start + r * step + n]
+        row = x[start + r * step:]
         for j in range(n):
             total[j] += np.float64(row[j]) - shift[j]
 
@@ -163,7 +162,7 @@ def square_rows(x: Float1, start: int, step: int, rows: int, shift: Double1, tot
                 ) -> None:
     n = total.shape[0]
     for r in range(rows):
-        row = x[start + r * step:start + r * step + n]
+        row = x[start + r * step:]
         for j in range(n):
             d = np.float64(row[j]) - shift[j]
             total[j] += d * d
@@ -174,7 +173,7 @@ def exponential_rows(x: Float1, start: int, step: int, rows: int, shift: Double1
                      ) -> None:
     n, number = total.shape[0], x.dtype.type
     for r in range(rows):
-        row = x[start + r * step:start + r * step + n]
+        row = x[start + r * step:]
         for j in range(n):
             total[j] += np.float64(fast_exp(row[j] - number(shift[j])))
 
@@ -183,7 +182,7 @@ def exponential_rows(x: Float1, start: int, step: int, rows: int, shift: Double1
 def product_rows(x: Float1, start: int, step: int, rows: int, total: Double1) -> None:
     n = total.shape[0]
     for r in range(rows):
-        row = x[start + r * step:start + r * step + n]
+        row = x[start + r * step:]
         for j in range(n):
             total[j] *= np.float64(row[j])
 
@@ -193,7 +192,7 @@ def largest_rows(x: Float1, start: int, step: int, rows: int, sign: float, total
     """total = the largest sign·x, where total itself is sign times a number as well."""
     n = total.shape[0]
     for r in range(rows):
-        row = x[start + r * step:start + r * step + n]
+        row = x[start + r * step:]
         for j in range(n):
             total[j] = sign * greater(sign * np.float64(row[j]), sign * total[j])
 
@@ -217,13 +216,20 @@ def reduce_rows(x: Float1, start: int, step: int, rows: int, shift: Double1, kin
 
 
 @inline
-def combined(kind: int, a: float, b: float) -> float:
-    """Two totals as one."""
+def combine(kind: int, a: Double1, b: Double1) -> None:
+    """Totals b are added to totals a, or what the kind does instead."""
     if kind == PRODUCT:
-        return a * b
-    if kind == LARGEST:
-        return greater(b, a)
-    return -greater(-b, -a) if kind == SMALLEST else a + b
+        for j in range(a.shape[0]):
+            a[j] *= b[j]
+    elif kind == LARGEST:
+        for j in range(a.shape[0]):
+            a[j] = greater(b[j], a[j])
+    elif kind == SMALLEST:
+        for j in range(a.shape[0]):
+            a[j] = -greater(-b[j], -a[j])
+    else:
+        for j in range(a.shape[0]):
+            a[j] += b[j]
 
 
 # ---- the kernels ---------------------------------------------------------------------------------
@@ -271,31 +277,34 @@ def column_reductions(x: Float3, shift: Double2, kind: int, partials: Double3) -
     parts = partials.shape[1]
     values = x.reshape(x.size)
     blocks = (columns + WIDE - 1) // WIDE
-    is_shifted = DEVIATIONS <= kind <= EXPONENTIALS
-    for task in prange(planes * parts * blocks):
-        block, part, plane = task % blocks, task // blocks % parts, task // blocks // parts
-        first, last = rows * part // parts, rows * (part + 1) // parts
-        left = block * WIDE
-        width, count = min(WIDE, columns - left), last - first
-        together = 1 if blocks > 1 else max(1, min(WIDE // columns, count))
-        total, shifts = np.empty(together * width), np.empty(together * width)
-        for j in range(total.shape[0]):
-            total[j] = IDENTITY[kind]
-        if is_shifted:
-            for k in range(together):
-                for j in range(width):
-                    shifts[k * width + j] = shift[plane, left + j]
-        start, step = (plane * rows + first) * columns + left, together * columns
-        steps, rest = count // together, count % together
-        reduce_rows(values, start, step, steps, shifts, kind, total)
-        if rest:
-            reduce_rows(values, start + steps * step, step, 1, shifts, kind, total[:rest * width])
-        target = partials[plane, part, left:left + width]
-        for j in range(width):
-            target[j] = total[j]
-        for k in range(1, together):
+    tasks, identity = planes * parts * blocks, IDENTITY[kind]
+    step = max(1, LEAST * parts * blocks // max(1, rows * columns))     # of a thread, in turn
+    for turn in prange((tasks + step - 1) // step):
+        totals, shifts = np.empty(WIDE), np.empty(WIDE)
+        for task in range(turn * step, min(turn * step + step, tasks)):
+            block, part, plane = task % blocks, task // blocks % parts, task // blocks // parts
+            first, last = rows * part // parts, rows * (part + 1) // parts
+            left = block * WIDE
+            width, count = min(WIDE, columns - left), last - first
+            together = max(1, min(NARROW // columns, count))
+            total = totals[:together * width]
+            for j in range(total.shape[0]):
+                total[j] = identity
+            if DEVIATIONS <= kind <= EXPONENTIALS:
+                for k in range(together):
+                    for j in range(width):
+                        shifts[k * width + j] = shift[plane, left + j]
+            start, stride = (plane * rows + first) * columns + left, together * columns
+            steps, rest = count // together, count % together
+            reduce_rows(values, start, stride, steps, shifts, kind, total)
+            if rest:
+                reduce_rows(values, start + steps * stride, stride, 1, shifts, kind,
+                            total[:rest * width])
+            target = partials[plane, part, left:left + width]
             for j in range(width):
-                target[j] = combined(kind, target[j], total[k * width + j])
+                target[j] = total[j]
+            for k in range(1, together):
+                combine(kind, target, total[k * width:k * width + width])
 
 
 # ---- on arrays of any shape ----------------------------------------------------------------------
@@ -303,11 +312,12 @@ def column_reductions(x: Float3, shift: Double2, kind: int, partials: Double3) -
 class Plan(NamedTuple):
     """How an array is reduced, over one dim or some that are neighbours in memory at each stage.
 
-    stages: the (planes, rows, columns) that it is seen as. first, shape: its dims, in the order of
-    memory, after the first stage and after the last. back: the order that undoes this one.
+    stages: the (planes, rows, columns) that it is seen as, and into how many parts the rows are
+    divided. first, shape: its dims, in the order of memory, after the first stage and after the
+    last. back: the order that undoes this one.
     """
 
-    stages: tuple[tuple[int, int, int], ...]
+    stages: tuple[tuple[int, int, int, int], ...]
     first: tuple[int, ...]
     shape: tuple[int, ...]
     back: tuple[int, ...]
@@ -323,9 +333,13 @@ def _planned(shape: tuple[int, ...], order: tuple[int, ...], dims: tuple[int, ..
             groups.append(([dim], dim in dims))
     sizes = [math.prod(shape[dim] for dim in group) for group, _ in groups]
     reduced = [i for i, (_, is_reduced) in enumerate(groups) if is_reduced]
-    stages = [(math.prod(sizes[:i]), sizes[i],
-               math.prod(sizes[j] for j in range(i + 1, len(sizes)) if j not in reduced))
-              for i in reversed(reduced)]
+    stages = []
+    for i in reversed(reduced):
+        planes, rows = math.prod(sizes[:i]), sizes[i]
+        columns = math.prod(sizes[j] for j in range(i + 1, len(sizes)) if j not in reduced)
+        tasks = planes * -(-columns // WIDE)
+        parts = max(1, min(PARTS // tasks, rows, rows * min(columns, WIDE) // LEAST))
+        stages.append((planes, rows, columns, parts))
     last = groups[reduced[-1]][0]
     return Plan(tuple(stages), tuple(1 if dim in last else shape[dim] for dim in order),
                 tuple(1 if dim in dims else shape[dim] for dim in order),
@@ -352,12 +366,10 @@ def reduce(kind: int, x: Array, dims: tuple[int, ...], shift: Array | None = Non
         dense = empty(values.shape, x.dtype)
         dense[...] = values
         values = dense
-    for stage, (planes, rows, columns) in enumerate(plan.stages):
+    for stage, (planes, rows, columns, parts) in enumerate(plan.stages):
         shifts = NO_SHIFT
         if shift is not None and stage == 0:
             shifts = np.broadcast_to(shift.transpose(order), plan.first).reshape(planes, columns)
-        tasks = planes * -(-columns // WIDE)
-        parts = max(1, min(PARTS // tasks, rows, rows * min(columns, WIDE) // LEAST))
         partials = empty((planes, parts, columns), np.float64)
         if columns == 1:
             row_reductions(values.reshape(planes, rows), shifts[:, 0], kind,
@@ -366,7 +378,8 @@ def reduce(kind: int, x: Array, dims: tuple[int, ...], shift: Array | None = Non
             column_reductions(values.reshape(planes, rows, columns), shifts, kind, partials)
         values = partials[:, 0] if parts == 1 else UFUNCS[kind].reduce(partials, 1)
         kind = SUM if DEVIATIONS <= kind <= EXPONENTIALS else kind
-    y: Array = values.reshape(plan.shape).transpose(plan.back)
+    y: Array = values.reshape(plan.shape)
+    y = y if x.flags.c_contiguous else y.transpose(plan.back)
     return y if times == 1 else y * times
 
 
@@ -385,7 +398,9 @@ def total(x: Array, dims: tuple[int, ...], keepdims: bool, count: int = 1) -> Ar
         y = np.add.reduce(x, dims, np.float64 if is_long else x.dtype, None, keepdims)
         return (y / y.dtype.type(count) if count != 1 else y).astype(x.dtype, copy=False)
     y = reduce(SUM, x, dims)
-    return _as(y if count == 1 else y / count, x, dims, keepdims)
+    if count != 1:
+        y *= 1 / count
+    return _as(y, x, dims, keepdims)
 
 
 def squares(x: Array, dims: tuple[int, ...], keepdims: bool, count: float) -> Array:

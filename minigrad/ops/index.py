@@ -185,6 +185,13 @@ def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded
     return y, lambda g: _getitem(g, key=key)
 
 
+@op
+def _rows(x: Tensor, *, rows: Array) -> Recorded:
+    """y = x[rows], where all rows are known to lie within x"""
+    shape = x.shape
+    return kernels.rows_of(x.data, rows), lambda g: _put(g, shape=shape, key=(rows,))
+
+
 # ---- by an index tensor -------------------------------------------------------------------------
 
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
@@ -198,13 +205,15 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
     if places.ndim > 1:
         raise IndexError(f"index_select: index must be 1-d; got {places.shape}")
     n = x.shape[axis] if x.ndim else 1
-    if places.size and not (places.min() >= 0 and places.max() < n):
+    if not kernels.are_places(places, n):
         raise IndexError(_out_of_range("index_select", places, dim, n))
     if x.ndim == 0:
         if places.size != 1:
             raise RuntimeError("index_select: a 0-d tensor has one position to select; "
                                f"got {places.size}")
         return clone(x)
+    if axis == 0:
+        return _rows(x, rows=places.reshape(-1))
     return _getitem(x, key=(slice(None),) * axis + (places.reshape(-1),))
 
 
@@ -225,7 +234,7 @@ def gather(x: Tensor, *, dim: int, index: Any) -> Recorded:
     if places.size and not fits:
         raise RuntimeError(f"gather: index must have x's number of dims and fit within x except "
                            f"along dim {dim}; got x {shape}, index {places.shape}")
-    if places.size and not (places.min() >= 0 and places.max() < full[axis]):
+    if not kernels.are_places(places, full[axis]):
         raise RuntimeError(_out_of_range("gather", places, dim, full[axis]))
     if not places.size:
         return np.zeros(places.shape, x.dtype), lambda g: autograd.Tensor(np.zeros(shape, g.dtype))
@@ -284,12 +293,12 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None,
             -len(table) <= to_int("embedding", "padding_idx", padding_idx) < len(table)):
         raise ValueError(f"embedding: padding_idx must lie in [-{len(table)}, {len(table) - 1}]; "
                          f"got {padding_idx}")
-    if rows.size and not (rows.min() >= 0 and rows.max() < len(table)):
+    if not kernels.are_places(rows, len(table)):
         raise IndexError(f"embedding: input must lie in [0, {len(table) - 1}]; "
                          f"got {rows.min()} to {rows.max()}")
     if max_norm is not None:
         _shorten_rows(table.detach(), np.unique(rows), max_norm, norm_type)
-    y = table[rows]
+    y = _rows(table, rows=rows)
     if scale_grad_by_freq:
         _, position, counts = np.unique(rows, return_inverse=True, return_counts=True)
         y = _scale_gradient(y, factor=1 / counts[position].reshape(*rows.shape, 1).astype(y.dtype))
