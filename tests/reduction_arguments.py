@@ -1,4 +1,4 @@
-"""Arguments for the kernels of reductions and losses, as in kernel_arguments.py."""
+"""Arguments for the kernels of reductions, losses, lookups and choices, as in kernel_arguments.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from kernel_arguments import junk, real
+from kernel_arguments import gradient, junk, of_one, of_positive, real, with_options
 
 from minigrad.kernels.loss import PIECE
 
@@ -48,5 +48,37 @@ def count_outside(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     return x, 0.5, 1.0, junk(-(-len(x) // PIECE), "float64")
 
 
-REDUCTIONS = {f.__name__: f for f in (row_reductions, column_reductions, losses, loss_sums, loss_grad,
-                                      count_outside)}
+def pick_rows(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    n, rows, columns = (draw(st.integers(1, 20)) for _ in range(3))
+    return real(rng, (rows, columns), dtype), rng.integers(0, rows, n), junk((n, columns), dtype)
+
+
+def pick_along(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    planes, rows, columns, n = (draw(st.integers(1, 5)) for _ in range(4))
+    return (real(rng, (planes, rows, columns), dtype),
+            rng.integers(0, rows, planes * n * columns), junk((planes, n, columns), dtype))
+
+
+def add_along(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    y, places, x = pick_along(rng, draw, dtype)
+    return real(rng, x.shape, dtype), places, junk(y.shape, dtype)
+
+
+def clamp_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, g, dx = gradient()(rng, draw, dtype)
+    x[:1] = np.nan
+    return x, g, -0.5, 0.7, draw(st.booleans()), dx
+
+
+def select(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    n = draw(st.sampled_from([1, 30, 9000]))
+    a, b = (real(rng, draw(st.sampled_from([1, n])), dtype) for _ in range(2))
+    return a, b, rng.random(n) < 0.5, junk(n, dtype)
+
+
+REDUCTIONS: dict[str, Any] = {f.__name__: f for f in (
+    row_reductions, column_reductions, losses, loss_sums, loss_grad, count_outside, pick_rows,
+    pick_along, add_along, clamp_grad, select)}
+REDUCTIONS |= dict.fromkeys(("absolute", "sign"), of_one)
+REDUCTIONS |= dict.fromkeys(("log1p", "sqrt", "rsqrt"), of_positive)
+REDUCTIONS |= {"clamp": with_options([-0.5, 0.0], [0.1, 0.7])}

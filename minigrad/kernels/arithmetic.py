@@ -34,8 +34,8 @@ LARGE = 2**15       # values; with fewer, NumPy is done before the threads have 
 SHORT = 16          # columns; with fewer, finding the next row takes longer than computing a row
 PIECE = 2**13       # values that a thread computes at a time
 
-ADD, SUBTRACT, MULTIPLY, DIVIDE = range(4)
-UFUNCS = (np.add, np.subtract, np.multiply, np.divide)
+ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM = range(6)
+UFUNCS = (np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum)
 
 Triple = tuple[int, int, int]
 Steps = tuple[int, ...]
@@ -57,12 +57,18 @@ def value_of(kind: int, a: float, b: float) -> float:
         return a + b
     if kind == SUBTRACT:
         return a - b
-    return a * b if kind == MULTIPLY else a / b
+    if kind == MULTIPLY:
+        return a * b
+    if kind == DIVIDE:
+        return a / b
+    if kind == MAXIMUM:
+        return a if (a >= b) | (a != a) else b
+    return a if (a <= b) | (a != a) else b
 
 
 def arithmetic_numpy(a: Float1, b: Float1, kind: int, sizes: Triple, a_steps: Triple,
                      b_steps: Triple, y: Float1) -> None:
-    """y = a + b, a - b, a · b or a / b."""
+    """y = a + b, a - b, a · b, a / b, max(a, b) or min(a, b)."""
     left, right = (
         np.lib.stride_tricks.as_strided(x, sizes, [step * x.itemsize for step in steps])
         for x, steps in ((a, a_steps), (b, b_steps)))
@@ -113,6 +119,18 @@ def multiply(a: Array, b: Array) -> Any:
 def divide(a: Array, b: Array) -> Any:
     """a / b"""
     return _large(DIVIDE, a, b) if a.size >= LARGE or b.size >= LARGE else a / b
+
+
+def maximum(a: Array, b: Array) -> Any:
+    """max(a, b)"""
+    return (_large(MAXIMUM, a, b) if a.size >= LARGE or b.size >= LARGE
+            else np.maximum(a, b))
+
+
+def minimum(a: Array, b: Array) -> Any:
+    """min(a, b)"""
+    return (_large(MINIMUM, a, b) if a.size >= LARGE or b.size >= LARGE
+            else np.minimum(a, b))
 
 
 def negative(x: Array) -> Any:

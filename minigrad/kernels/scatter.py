@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.kernels import FLOATS, SMALL, Array, Float2, Int1, empty, kernel, prange
+from minigrad.kernels import FLOATS, SMALL, Array, Float2, Float3, Int1, empty, kernel, prange
 
 BLOCK = 2**12       # values that a thread copies at a time
 PARTS = 8           # of a table; a thread owns the rows whose number has its remainder
@@ -43,6 +43,40 @@ def scatter_rows(x: Float2, rows: Int1, y: Float2) -> None:
                 source, target = x[i], y[rows[i]]
                 for j in range(x.shape[1]):
                     target[j] += source[j]
+
+
+def pick_along_numpy(x: Float3, places: Int1, y: Float3) -> None:
+    """y[a, m, c] = x[a, places[a, m, c], c], where places is flat."""
+    y[:] = np.take_along_axis(x, places.reshape(y.shape), 1)
+
+
+@kernel(pick_along_numpy, writes=("y",))
+def pick_along(x: Float3, places: Int1, y: Float3) -> None:
+    planes, rows, columns = y.shape
+    for plane in prange(planes):
+        for row in range(rows):
+            at = (plane * rows + row) * columns
+            for j in range(columns):
+                y[plane, row, j] = x[plane, places[at + j], j]
+
+
+def add_along_numpy(x: Float3, places: Int1, y: Float3) -> None:
+    """y = 0, and then y[a, places[a, m, c], c] += x[a, m, c] for each of them."""
+    y[:] = 0
+    a, _, c = np.ogrid[tuple(map(slice, x.shape))]
+    np.add.at(y, (a, places.reshape(x.shape), c), x)
+
+
+@kernel(add_along_numpy, writes=("y",))
+def add_along(x: Float3, places: Int1, y: Float3) -> None:
+    planes, rows, columns = x.shape
+    for plane in prange(planes):
+        target = y[plane]
+        target[:] = 0
+        for row in range(rows):
+            at = (plane * rows + row) * columns
+            for j in range(columns):
+                target[places[at + j], j] += x[plane, row, j]
 
 
 # ---- on arrays of any shape ----------------------------------------------------------------------

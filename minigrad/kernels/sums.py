@@ -399,7 +399,7 @@ def total(x: Array, dims: tuple[int, ...], keepdims: bool, count: int = 1) -> Ar
         return (y / y.dtype.type(count) if count != 1 else y).astype(x.dtype, copy=False)
     y = reduce(SUM, x, dims)
     if count != 1:
-        y *= 1 / count
+        y /= count
     return _as(y, x, dims, keepdims)
 
 

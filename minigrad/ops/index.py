@@ -6,6 +6,7 @@ Source: torch's functions of the same names.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import TYPE_CHECKING, Any
 
@@ -238,10 +239,34 @@ def gather(x: Tensor, *, dim: int, index: Any) -> Recorded:
         raise RuntimeError(_out_of_range("gather", places, dim, full[axis]))
     if not places.size:
         return np.zeros(places.shape, x.dtype), lambda g: autograd.Tensor(np.zeros(shape, g.dtype))
+    if sizes[:axis] == full[:axis] and sizes[axis + 1:] == full[axis + 1:]:
+        return _gather_along(x.data.reshape(full), axis, places), lambda g: _add_along(
+            g, shape=full, axis=axis, places=places).reshape(shape)
     grids = np.ogrid[tuple(slice(n) for n in sizes)]
     key = tuple(places.reshape(sizes) if i == axis else grid for i, grid in enumerate(grids))
     y = x.data.reshape(full)[key].reshape(places.shape)
     return y, lambda g: _put(g.reshape(sizes), shape=full, key=key).reshape(shape)
+
+
+def _gather_along(x: Array, axis: int, places: Array) -> Array:
+    y = empty(places.shape, x.dtype)
+    before, after = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1:])
+    kernels.pick_along(x.reshape(before, -1, after), _flat(places), y.reshape(before, -1, after))
+    return y
+
+
+@op
+def _add_along(x: Tensor, *, shape: tuple[int, ...], axis: int, places: Array) -> Recorded:
+    """Zeros of `shape`, to which each x is added at its place along one dim"""
+    y = empty(shape, x.dtype)
+    before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1:])
+    kernels.add_along(x.data.reshape(before, -1, after), _flat(places),
+                      y.reshape(before, -1, after))
+    return y, lambda g: gather(g, dim=axis, index=places).reshape(x.shape)
+
+
+def _flat(places: Array) -> Array:
+    return places.astype(np.int64, copy=False).reshape(-1)
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
