@@ -1,4 +1,4 @@
-"""Arguments for the kernels of reductions, losses, lookups and choices, as in kernel_arguments.py."""
+"""Arguments for the kernels of reductions, losses, lookups and choices."""
 
 from __future__ import annotations
 

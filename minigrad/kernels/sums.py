@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -331,6 +331,8 @@ def _planned(shape: tuple[int, ...], order: tuple[int, ...], dims: tuple[int, ..
             groups[-1][0].append(dim)
         else:
             groups.append(([dim], dim in dims))
+    if not any(is_reduced for _, is_reduced in groups):         # over dims of size 1 only
+        groups.append(([], True))
     sizes = [math.prod(shape[dim] for dim in group) for group, _ in groups]
     reduced = [i for i, (_, is_reduced) in enumerate(groups) if is_reduced]
     stages = []
@@ -395,8 +397,10 @@ def total(x: Array, dims: tuple[int, ...], keepdims: bool, count: int = 1) -> Ar
         # along the innermost dim NumPy adds pairs, along others one number after the other
         is_long = (x.dtype == np.float32 and len(dims) < x.ndim and dims != (x.ndim - 1,)
                    and math.prod(x.shape[dim] for dim in dims) > EXACT)
-        y = np.add.reduce(x, dims, np.float64 if is_long else x.dtype, None, keepdims)
-        return (y / y.dtype.type(count) if count != 1 else y).astype(x.dtype, copy=False)
+        small: Array = np.asarray(x.sum(dims, np.float64 if is_long else x.dtype, None, keepdims))
+        if count != 1:
+            small = small / small.dtype.type(count)
+        return small.astype(x.dtype, copy=False)
     y = reduce(SUM, x, dims)
     if count != 1:
         y /= count
@@ -413,8 +417,8 @@ def squares(x: Array, dims: tuple[int, ...], keepdims: bool, count: float) -> Ar
     if not is_large(x, dims):
         centred = x - first
         centred = centred - centred.sum(dims, keepdims=True) / x.dtype.type(n)
-        y: Array = np.square(centred).sum(dims, keepdims=keepdims)
-        return y / x.dtype.type(count)
+        small: Array = np.square(centred).sum(dims, keepdims=keepdims) / x.dtype.type(count)
+        return small
     middle = first.astype(np.float64)
     middle += reduce(DEVIATIONS, x, dims, middle) / n
     return _as(reduce(SQUARES, x, dims, middle) / count, x, dims, keepdims)
