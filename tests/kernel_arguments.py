@@ -113,12 +113,6 @@ def product_by_panels(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     return a, b, bias, panel_width(a.itemsize), draw(st.integers(1, m)), junk((m, n), dtype)
 
 
-def row_sums(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    planes, rows = draw(st.integers(1, 4)), draw(st.integers(0, 20))
-    columns, parts = draw(st.sampled_from([1, 5, 40, 2050])), draw(st.integers(1, 5))
-    return real(rng, (planes, rows, columns), dtype), junk((planes, parts, columns), dtype)
-
-
 def bounds(rng: Any, draw: Any, *, empty: bool) -> tuple[Any, Any]:
     """The shape of x, and where windows start and stop along both axes."""
     shape = (*(draw(st.integers(1, 6)) for _ in range(3)), draw(st.integers(0, 4)))
@@ -278,7 +272,6 @@ def arithmetic(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
     conv, conv_weight_grad, winograd, winograd_weight_grad, matmul, product_by_panels,
-    row_sums,
     max_pool, max_pool_grad, gather, avg_pool, avg_pool_grad, channel_sums, batch_norm,
     batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, relu_grad, arithmetic)}
 ARGUMENTS |= dict.fromkeys(("erf", "exp", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu"), of_one)

@@ -13,8 +13,10 @@ from hypothesis import given, strategies as st
 
 from minigrad.kernels import arithmetic
 
-PAIRS = {arithmetic.add: operator.add, arithmetic.subtract: operator.sub,
-         arithmetic.multiply: operator.mul, arithmetic.divide: operator.truediv}
+PAIRS: dict[Any, Callable[..., Any]] = {
+    arithmetic.add: operator.add, arithmetic.subtract: operator.sub,
+    arithmetic.multiply: operator.mul, arithmetic.divide: operator.truediv,
+    arithmetic.maximum: np.maximum, arithmetic.minimum: np.minimum}
 
 
 @pytest.fixture(autouse=True, scope="module")

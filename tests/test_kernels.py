@@ -12,8 +12,11 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 from kernel_arguments import ARGUMENTS, EVERY
+from reduction_arguments import REDUCTIONS
 
 from minigrad.kernels import convolve, optim
+
+ARGUMENTS |= REDUCTIONS
 
 dtypes = st.sampled_from(["float32", "float64"])
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)

@@ -18,6 +18,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], float, float, int]] = {
     "fast_exp": (torch.exp, -87, 88, 1), "whole_exp": (torch.exp, -110, 95, 1),
     "fast_expm1": (torch.expm1, -40, 0, 2), "fast_sigmoid": (torch.sigmoid, -80, 40, 3),
     "fast_tanh": (torch.tanh, -12, 12, 3), "fast_log1p": (torch.log1p, 0, 1, 2),
+    "whole_log1p": (torch.log1p, -0.999, 50, 3),
     "fast_log": (torch.log, 1e-6, 100, 1), "fast_erf": (torch.erf, -5, 5, 2),
     "scaled_tail": (lambda x: 0.5 * torch.special.erfcx(x / math.sqrt(2)), 0, 13, 6)}
 
@@ -51,11 +52,29 @@ def test_errors_are_a_few_units_in_the_last_place(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["fast_exp", "whole_exp", "fast_sigmoid", "fast_tanh", "fast_log",
+                                  "whole_log1p",
                                   "fast_erf"])
 def test_infinities_nan_and_zeros(name: str) -> None:
     x = np.array([0, -0.0, np.inf, -np.inf, np.nan], np.float32)
     expected = CASES[name][0](torch.tensor(x)).numpy()
     np.testing.assert_array_equal(applied(name, x), expected)
+
+
+def test_integers_are_ordered_as_the_floats() -> None:
+    exp.compiled()
+    x = np.array([-np.inf, -2, -1e-40, -0.0, 0.0, 1e-40, 2, np.inf, np.nan], np.float32)
+
+    @numba.njit     # type: ignore[untyped-decorator]
+    def run(x: Any, keys: Any, back: Any) -> None:
+        for i in range(len(x)):
+            keys[i] = maths.ordered(x[i])
+            back[i] = maths.unordered(keys[i], x[i])
+    for dtype, integer in ((np.float32, np.int32), (np.float64, np.int64)):
+        keys, back = np.empty(len(x), integer), np.empty(len(x), dtype)
+        run(x.astype(dtype), keys, back)
+        assert (np.diff(keys) > 0).all()
+        assert keys[-1] == np.iinfo(integer).max
+        np.testing.assert_array_equal(back, x.astype(dtype))
 
 
 def least_maximum(f: Callable[[Any], Any], low: float, high: float, degree: int) -> Any:

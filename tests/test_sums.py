@@ -1,7 +1,9 @@
-"""Large sums over leading or middle dims, and gradients of rows picked by number."""
+"""Large reductions along any dims and in any order of memory, and rows picked by number."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numba
@@ -31,6 +33,73 @@ def test_large_sums_of_whole_numbers_are_exact(shape: Any, dim: Any, dtype: type
             assert y.dtype == dtype
             np.testing.assert_array_equal(
                 y.data, torch.tensor(whole).sum(dim, keepdim=keepdim).numpy())
+
+
+def orders(x: Any) -> Iterator[Any]:
+    """The same values, with the dims in each order of memory, with gaps, and the last expanded."""
+    for order in itertools.permutations(range(x.ndim)):
+        yield x.transpose(order).copy().transpose(np.argsort(order))
+    yield np.repeat(x, 2, -1)[..., ::2]
+    yield np.broadcast_to(x[..., :1], x.shape)
+
+
+@pytest.mark.parametrize("shape", [(40, 30, 40), (40_000, 3), (3, 40_000), (5, 4096, 2)])
+@FLOATS
+def test_reductions_along_any_dims_in_any_order_of_memory(shape: Any, dtype: type) -> None:
+    values = np.random.default_rng(0).uniform(-1, 1, shape).astype(dtype)
+    tolerance = 3e-6 if dtype is np.float32 else 1e-12
+    for x in orders(values):
+        for count in range(1, x.ndim + 1):
+            for dim in itertools.combinations(range(x.ndim), count):
+                exact = x.astype(np.float64)
+                for found, expected in (
+                        (mg.mean(x, dim), exact.mean(dim)),
+                        (mg.var(x, dim), exact.var(dim, ddof=1)),
+                        (mg.amax(x, dim), x.max(dim)), (mg.amin(x, dim), x.min(dim)),
+                        (mg.logsumexp(x, dim), np.log(np.exp(exact).sum(dim)))):
+                    assert found.dtype == dtype
+                    np.testing.assert_allclose(found.data, expected, tolerance, tolerance)
+
+
+@pytest.mark.parametrize("dim", [(0,), (1,), (2,), (0, 2), (1, 2), (0, 1, 2)])
+def test_extremes_are_nan_where_a_number_is(dim: Any) -> None:
+    x = np.random.default_rng(0).standard_normal((40, 30, 40)).astype(np.float32)
+    x[3, 4, 5], x[7, 8, 9] = np.nan, -np.nan
+    np.testing.assert_array_equal(mg.amax(x, dim).data, x.max(dim))
+    np.testing.assert_array_equal(mg.amin(x, dim).data, x.min(dim))
+
+
+MANY = 2**24
+
+
+@pytest.mark.parametrize(("shape", "dim"), [
+    ((MANY,), (0,)), ((MANY // 2, 2), (0,)), ((2, MANY // 2), (1,)), ((MANY // 64, 64), (0,)),
+    ((4, MANY // 16, 4), (1,)), ((16, 64, MANY // 1024), (0, 2))])
+@pytest.mark.parametrize("kind", ["ones", "tenths", "random"])
+def test_a_sum_of_many_numbers_keeps_its_digits(shape: Any, dim: Any, kind: str) -> None:
+    x = (np.random.default_rng(0).random(shape, np.float32) if kind == "random"
+         else np.full(shape, 1 if kind == "ones" else 0.1, np.float32))
+    for ours, exact in ((mg.sum(x, dim), x.sum(dim, dtype=np.float64)),
+                        (mg.mean(x, dim), x.mean(dim, dtype=np.float64))):
+        np.testing.assert_allclose(ours.data, exact, 2e-7)
+
+
+@pytest.mark.parametrize("rows", [1000, 4000, 60_000])
+def test_sums_over_a_batch_keep_their_digits(rows: int) -> None:
+    """In a bias's gradient, in the mean of losses, and where few values make NumPy's sum."""
+    x = np.full((rows, 4), 0.1, np.float32)
+    bias = mg.tensor(np.zeros(4, np.float32), requires_grad=True)
+    (mg.tensor(x * 0) + bias).backward(mg.tensor(x))
+    assert bias.grad is not None
+    np.testing.assert_allclose(bias.grad.data, rows * float(np.float32(0.1)), 2e-6)
+    np.testing.assert_allclose(F.l1_loss(x, x * 0).item(), np.float32(0.1), 2e-6)
+
+
+@FLOATS
+def test_the_variance_of_equal_numbers_is_zero(dtype: type) -> None:
+    x = np.full((300, 301), 0.1, dtype)
+    for dim in ((0,), (1,), (0, 1)):
+        assert not mg.var(x, dim).data.any()
 
 
 @FLOATS

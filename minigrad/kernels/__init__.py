@@ -29,6 +29,8 @@ from minigrad.kernels.compile import (
     FLOATS as FLOATS,
     SMALL as SMALL,
     Array as Array,
+    Bool1 as Bool1,
+    Double1 as Double1,
     Double2 as Double2,
     Double3 as Double3,
     Double4 as Double4,

@@ -34,8 +34,8 @@ LARGE = 2**15       # values; with fewer, NumPy is done before the threads have 
 SHORT = 16          # columns; with fewer, finding the next row takes longer than computing a row
 PIECE = 2**13       # values that a thread computes at a time
 
-ADD, SUBTRACT, MULTIPLY, DIVIDE = range(4)
-UFUNCS = (np.add, np.subtract, np.multiply, np.divide)
+ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM = range(6)
+UFUNCS = (np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum)
 
 Triple = tuple[int, int, int]
 Steps = tuple[int, ...]
@@ -57,12 +57,18 @@ def value_of(kind: int, a: float, b: float) -> float:
         return a + b
     if kind == SUBTRACT:
         return a - b
-    return a * b if kind == MULTIPLY else a / b
+    if kind == MULTIPLY:
+        return a * b
+    if kind == DIVIDE:
+        return a / b
+    if kind == MAXIMUM:
+        return a if (a >= b) | (a != a) else b
+    return a if (a <= b) | (a != a) else b
 
 
 def arithmetic_numpy(a: Float1, b: Float1, kind: int, sizes: Triple, a_steps: Triple,
                      b_steps: Triple, y: Float1) -> None:
-    """y = a + b, a - b, a · b or a / b."""
+    """y = a + b, a - b, a · b, a / b, max(a, b) or min(a, b)."""
     left, right = (
         np.lib.stride_tricks.as_strided(x, sizes, [step * x.itemsize for step in steps])
         for x, steps in ((a, a_steps), (b, b_steps)))
@@ -115,6 +121,18 @@ def divide(a: Array, b: Array) -> Any:
     return _large(DIVIDE, a, b) if a.size >= LARGE or b.size >= LARGE else a / b
 
 
+def maximum(a: Array, b: Array) -> Any:
+    """max(a, b)"""
+    return (_large(MAXIMUM, a, b) if a.size >= LARGE or b.size >= LARGE
+            else np.maximum(a, b))
+
+
+def minimum(a: Array, b: Array) -> Any:
+    """min(a, b)"""
+    return (_large(MINIMUM, a, b) if a.size >= LARGE or b.size >= LARGE
+            else np.minimum(a, b))
+
+
 def negative(x: Array) -> Any:
     """-x"""
     return _large(MULTIPLY, x, np.asarray(-1, x.dtype)) if x.size >= LARGE else -x
@@ -162,7 +180,8 @@ def _planned(a_shape: Steps, a_strides: Steps, b_shape: Steps, b_strides: Steps,
     a, b = (np.lib.stride_tricks.as_strided(np.empty(0, f"V{itemsize}"), *given)
             for given in ((a_shape, a_strides), (b_shape, b_strides)))
     shape = np.broadcast_shapes(a_shape, b_shape)
-    order = memory_order(next((x for x in (a, b) if x.shape == shape), np.empty(shape, "V0")))
+    order = memory_order(next((x for x in (a, b) if x.shape == shape and 0 not in x.strides),
+                              np.empty(shape, "V0")))
     sizes: list[int] = []
     steps: list[tuple[int, ...]] = []           # for each dim: the output's, a's, b's
     y = empty_in_order(shape, f"V{itemsize}", order)

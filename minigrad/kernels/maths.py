@@ -44,6 +44,7 @@ ZERO, ONE, TWO, ROOT_TWO = _singles(0, 1, 2, math.sqrt(2))
 EXP_LOW, EXP_HIGH, EXP_ZERO, EXP_INFINITE = _singles(-87.3, 88.3, -104, 89)
 EXPM1_LOW, TANH_LOW, TAIL_HIGH = _singles(-20, 1e-4, 14)
 SMALLEST_NORMAL, TWO_23, ROOT_HALF_BITS = np.float32(2.0**-126), np.float32(2.0**23), 0x3f3504f3
+GREATEST_32, GREATEST_64 = np.int32(2**31 - 1), np.int64(2**63 - 1)
 NAN, INFINITY = _singles(math.nan, math.inf)
 
 
@@ -131,6 +132,20 @@ def fast_log1p(x: Any) -> Any:
 
 
 @inline
+def whole_log1p(x: Any) -> Any:
+    """log(1 + x) for all x, with u = 1 + x as rounded: x·log u / (u - 1) (Kahan).
+
+    The logarithm and u - 1 belong to the same u, so that its rounding error cancels.
+    """
+    if isinstance(x, np.float64):
+        return np.log1p(x)
+    u = x + ONE
+    y = fast_log(u) / (u - ONE) * x
+    y = x if u == ONE else y                        # keeps the sign of 0
+    return x if u == INFINITY else y
+
+
+@inline
 def fast_log(x: Any) -> Any:
     """log x = n·ln 2 + log(1 + f), with x = 2^n·(1 + f) and 1 + f between √½ and √2."""
     if isinstance(x, np.float64):
@@ -145,6 +160,29 @@ def fast_log(x: Any) -> Any:
     y = y if x < INFINITY else x                    # ∞ and NaN
     y = -INFINITY if x == ZERO else y
     return NAN if x < ZERO else y
+
+
+@inline
+def ordered(x: Any) -> Any:
+    """An integer that is the greater, the greater x is, and the greatest of all for NaN.
+
+    The bits of a positive float, read as an integer, have this order; those of a negative one have
+    the opposite. Compilers find the greatest of many integers with vector instructions, but not
+    that of floats, because of NaN.
+    """
+    if isinstance(x, np.float64):
+        long = np.float64(x).view(np.int64)
+        return GREATEST_64 if x != x else np.int64(long ^ ((long >> 63) & GREATEST_64))
+    bits = np.float32(x).view(np.int32)
+    return GREATEST_32 if x != x else np.int32(bits ^ ((bits >> 31) & GREATEST_32))
+
+
+@inline
+def unordered(key: Any, x: Any) -> Any:
+    """The float, of x's dtype, that `ordered` gives this key for."""
+    if isinstance(x, np.float64):
+        return np.int64(key ^ ((key >> 63) & GREATEST_64)).view(np.float64)
+    return np.int32(key ^ ((key >> 31) & GREATEST_32)).view(np.float32)
 
 
 @inline

@@ -1,58 +1,177 @@
-"""Sums over dims that are not the last.
-
-A loop walks over rows and adds them to a row of sums, value by value, which vector instructions do
-in the order in which it is written.
-"""
+"""Reductions of arrays over any dims, in any order of memory."""
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
-from minigrad.kernels import FLOATS, Array, Float3, empty, kernel, prange
+from minigrad.kernels import FLOATS, Array, empty, memory_order
+from minigrad.kernels.reductions import (
+    DEVIATIONS,
+    EXPONENTIALS,
+    LARGEST,
+    LEAST,
+    PRODUCT,
+    SMALLEST,
+    SQUARES,
+    SUM,
+    UFUNCS,
+    WIDE,
+    column_reductions,
+    row_reductions,
+)
 
-LARGE = 2**15       # values; with fewer, NumPy is done before the threads have begun
-PARTS = 8           # that the rows of one sum are divided into; the rounding depends on it
-COLUMNS = 2**11     # that are summed at a time, so that the sums stay in the first-level cache
-NARROW = 16         # columns; with fewer, the loop gains nothing
+LARGE = 2**14       # values; with fewer, NumPy is done before a kernel has begun
+PARTS = 16          # that the rows of one result are divided into; the rounding depends on it
+EXACT = 64          # numbers that float32 may add up one after the other
 
 
-def row_sums_numpy(x: Float3, y: Float3) -> None:
-    """y[a, p] = Σ x[a, i] over the rows i of part p.
+class Plan(NamedTuple):
+    """How an array is reduced, over one dim or some that are neighbours in memory at each stage.
 
-    Shapes: x (A, N, C), y (A, P, C): the N rows are divided into P parts.
+    stages: the (planes, rows, columns) that it is seen as, and into how many parts the rows are
+    divided. first, shape: its dims, in the order of memory, after the first stage and after the
+    last. back: the order that undoes this one.
     """
-    parts = y.shape[1]
-    for part in range(parts):
-        y[:, part] = x[:, x.shape[1] * part // parts:x.shape[1] * (part + 1) // parts].sum(1)
+
+    stages: tuple[tuple[int, int, int, int], ...]
+    first: tuple[int, ...]
+    shape: tuple[int, ...]
+    back: tuple[int, ...]
 
 
-@kernel(row_sums_numpy, writes=("y",))
-def row_sums(x: Float3, y: Float3) -> None:
-    parts, rows = y.shape[1], x.shape[1]
-    for task in prange(y.shape[0] * parts):
-        plane, part = task // parts, task % parts
-        for left in range(0, x.shape[2], COLUMNS):
-            total = y[plane, part, left:left + COLUMNS]
-            total[:] = 0
-            for i in range(rows * part // parts, rows * (part + 1) // parts):
-                row = x[plane, i, left:left + COLUMNS]
-                for j in range(len(total)):
-                    total[j] += row[j]
+@lru_cache(1024)            # a network reduces arrays of the same few shapes again and again
+def _planned(shape: tuple[int, ...], order: tuple[int, ...], dims: tuple[int, ...]) -> Plan:
+    groups: list[tuple[list[int], bool]] = []   # neighbours that are all reduced, or all kept
+    for dim in order:
+        if groups and (groups[-1][1] == (dim in dims) or shape[dim] == 1):
+            groups[-1][0].append(dim)
+        else:
+            groups.append(([dim], dim in dims))
+    if not any(is_reduced for _, is_reduced in groups):         # over dims of size 1 only
+        groups.append(([], True))
+    sizes = [math.prod(shape[dim] for dim in group) for group, _ in groups]
+    reduced = [i for i, (_, is_reduced) in enumerate(groups) if is_reduced]
+    stages = []
+    for i in reversed(reduced):
+        planes, rows = math.prod(sizes[:i]), sizes[i]
+        columns = math.prod(sizes[j] for j in range(i + 1, len(sizes)) if j not in reduced)
+        tasks = planes * -(-columns // WIDE)
+        parts = max(1, min(PARTS // tasks, rows, rows * min(columns, WIDE) // LEAST))
+        stages.append((planes, rows, columns, parts))
+    last = groups[reduced[-1]][0]
+    return Plan(tuple(stages), tuple(1 if dim in last else shape[dim] for dim in order),
+                tuple(1 if dim in dims else shape[dim] for dim in order),
+                tuple(sorted(range(len(order)), key=order.__getitem__)))
 
 
-def total(x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
-    """Σ x over some dims."""
-    first, after = (min(dims), max(dims) + 1) if dims else (0, 0)
-    planes, rows, columns = (math.prod(part) for part in (
-        x.shape[:first], x.shape[first:after], x.shape[after:]))
-    neighbours = len(dims) == after - first and columns >= NARROW
-    if x.size < LARGE or not neighbours or x.dtype not in FLOATS or not x.flags.c_contiguous:
-        return np.asarray(x.sum(dims, dtype=x.dtype, keepdims=keepdims))
-    parts = max(1, min(PARTS // planes, rows // PARTS))
-    y = empty((planes, parts, columns), x.dtype)
-    row_sums(x.reshape(planes, rows, columns), y)
-    kept = (1,) * len(dims) if keepdims else ()
-    whole: Array = y[:, 0] if parts == 1 else y.sum(1)
-    return whole.reshape(*x.shape[:first], *kept, *x.shape[after:])
+NO_SHIFT = np.zeros((1, 1))
+
+
+def reduce(kind: int, x: Array, dims: tuple[int, ...], shift: Array | None = None) -> Array:
+    """x reduced over some dims, at least one, which are kept with size 1; float64.
+
+    shift: float64, of the result's shape.
+    """
+    times = 1
+    if 0 in x.strides and kind not in (LARGEST, SMALLEST, PRODUCT):     # expanded: all are equal
+        alike = [dim for dim in dims if x.strides[dim] == 0]
+        times = math.prod(x.shape[dim] for dim in alike)
+        x = x[tuple(slice(1 if dim in alike else None) for dim in range(x.ndim))]
+    order = memory_order(x)
+    plan = _planned(x.shape, order, dims)
+    values = x if x.flags.c_contiguous else x.transpose(order)
+    if not values.flags.c_contiguous:
+        dense = empty(values.shape, x.dtype)
+        dense[...] = values
+        values = dense
+    for stage, (planes, rows, columns, parts) in enumerate(plan.stages):
+        shifts = NO_SHIFT
+        if shift is not None and stage == 0:
+            shifts = np.broadcast_to(shift.transpose(order), plan.first).reshape(planes, columns)
+        partials = empty((planes, parts, columns), np.float64)
+        if columns == 1:
+            row_reductions(values.reshape(planes, rows), shifts[:, 0], kind,
+                           partials.reshape(planes, parts))
+        else:
+            column_reductions(values.reshape(planes, rows, columns), shifts, kind, partials)
+        values = partials[:, 0] if parts == 1 else UFUNCS[kind].reduce(partials, 1)
+        kind = SUM if DEVIATIONS <= kind <= EXPONENTIALS else kind
+    y: Array = values.reshape(plan.shape)
+    y = y if x.flags.c_contiguous else y.transpose(plan.back)
+    return y if times == 1 else y * times
+
+
+def is_large(x: Array, dims: tuple[int, ...]) -> bool:
+    """Whether `reduce` is for x, and not NumPy."""
+    enough = LARGE if len(dims) < x.ndim else 2 * LARGE     # NumPy is best at a single result
+    return x.size >= enough and x.dtype in FLOATS and len(dims) > 0
+
+
+def total(x: Array, dims: tuple[int, ...], keepdims: bool, count: int = 1) -> Array:
+    """Σ x over some dims, divided by `count`."""
+    if not is_large(x, dims):
+        # along the innermost dim NumPy adds pairs, along others one number after the other
+        is_long = (x.dtype == np.float32 and len(dims) < x.ndim and dims != (x.ndim - 1,)
+                   and math.prod(x.shape[dim] for dim in dims) > EXACT)
+        dtype = np.float64 if is_long else x.dtype
+        small: Array = np.asarray(x.sum(dims, dtype, keepdims=keepdims))
+        if count != 1:
+            small = small / small.dtype.type(count)
+        return small.astype(x.dtype, copy=False)
+    y = reduce(SUM, x, dims)
+    if count != 1:
+        y /= count
+    return _as(y, x, dims, keepdims)
+
+
+def squares(x: Array, dims: tuple[int, ...], keepdims: bool, count: float) -> Array:
+    """Σ (x - mean)² over some dims, divided by `count`; 0 if all x are equal.
+
+    That is why x is measured from the first one, not from 0, when the mean is formed.
+    """
+    n = math.prod(x.shape[dim] for dim in dims)
+    first = x[tuple(slice(0, 1) if dim in dims else slice(None) for dim in range(x.ndim))]
+    if not is_large(x, dims):
+        centred = x - first
+        centred = centred - centred.sum(dims, keepdims=True) / x.dtype.type(n)
+        small: Array = np.square(centred).sum(dims, keepdims=keepdims) / x.dtype.type(count)
+        return small
+    middle = first.astype(np.float64)
+    middle += reduce(DEVIATIONS, x, dims, middle) / n
+    return _as(reduce(SQUARES, x, dims, middle) / count, x, dims, keepdims)
+
+
+def extreme(x: Array, dims: tuple[int, ...], keepdims: bool, largest: bool) -> Array:
+    """The largest or the smallest x over some dims; NaN if there is one."""
+    if not is_large(x, dims):
+        return np.asarray((np.max if largest else np.min)(x, dims, keepdims=keepdims))
+    return _as(reduce(LARGEST if largest else SMALLEST, x, dims), x, dims, keepdims)
+
+
+def product(x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
+    """Π x over some dims."""
+    if not is_large(x, dims):
+        return np.asarray(x.prod(dims, dtype=x.dtype, keepdims=keepdims))
+    return _as(reduce(PRODUCT, x, dims), x, dims, keepdims)
+
+
+def log_sum_exp(x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
+    """log Σ e^x over some dims, computed as m + log Σ e^(x - m) with m = max x."""
+    if not is_large(x, dims):
+        m = x.max(dims, keepdims=True, initial=-np.inf)
+        m = np.where(np.isfinite(m), m, 0).astype(x.dtype)
+        y = np.log(np.exp(x - m).sum(dims, keepdims=True)) + m
+        return np.asarray(y if keepdims else y.squeeze(dims))
+    m = reduce(LARGEST, x, dims)
+    m = np.where(np.isfinite(m), m, 0)
+    return _as(np.log(reduce(EXPONENTIALS, x, dims, m)) + m, x, dims, keepdims)
+
+
+def _as(y: Array, x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
+    """A result in x's dtype, with or without the dims that were reduced."""
+    y = y.astype(x.dtype)
+    return y if keepdims else y.squeeze(dims)

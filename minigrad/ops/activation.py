@@ -31,7 +31,7 @@ from minigrad.ops.arguments import (
     require_number,
     to_floats,
 )
-from minigrad.ops.elementwise import exp, where
+from minigrad.ops.elementwise import clamp_grad, exp, where
 from minigrad.ops.promotion import float_op
 
 if TYPE_CHECKING:
@@ -86,8 +86,15 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     if x.dtype.kind != "f" and not (math.isfinite(min_val) and math.isfinite(max_val)):
         raise RuntimeError(f"hardtanh: x of {x.dtype} needs finite limits; "
                            f"got {min_val}, {max_val}")
-    outside = (x <= min_val) | (x >= max_val)               # a NaN is neither: its gradient passes
-    return where(outside, x.detach().clamp(min_val, max_val).to(x.dtype), x)
+    return _hardtanh(x, low=min_val, high=max_val)
+
+
+@op
+def _hardtanh(x: Tensor, *, low: float, high: float) -> Recorded:
+    if x.dtype.kind != "f":
+        return np.clip(x.data, low, high).astype(x.dtype), None
+    return (apply(elementwise.clamp, x.data, options=(float(low), float(high))),
+            lambda g: clamp_grad(g, x, low=low, high=high, passes_nan=True))
 
 
 # ---- smooth ones ---------------------------------------------------------------------------------

@@ -209,19 +209,19 @@ def log(x: Tensor) -> Recorded:
 @float_op
 def log1p(x: Tensor) -> Recorded:
     """y = log(1 + x), exact for small x"""
-    return np.log1p(x.data), lambda g: g / (x + 1)
+    return kernels.apply(kernels.log1p, x.data), lambda g: g / (x + 1)
 
 
 @float_op
 def sqrt(x: Tensor) -> Recorded:
     """y = √x; the gradient at 0 is infinite"""
-    return np.sqrt(x.data), lambda g, y: g / (y * 2)
+    return kernels.apply(kernels.sqrt, x.data), lambda g, y: g / (y * 2)
 
 
 @float_op
 def rsqrt(x: Tensor) -> Recorded:
     """y = 1/√x"""
-    return 1 / np.sqrt(x.data), lambda g, y: g * y * y * y * -0.5
+    return kernels.apply(kernels.rsqrt, x.data), lambda g, y: g * y * y * y * -0.5
 
 
 @float_op
@@ -256,26 +256,29 @@ def tan(x: Tensor) -> Recorded:
 def abs(x: Tensor) -> Recorded:
     """y = |x|; gradient 0 at 0"""
     refuse_bools("abs", x)
-    return np.abs(x.data), lambda g: g * sign(x)
+    y = kernels.apply(kernels.absolute, x.data) if x.dtype.kind == "f" else np.abs(x.data)
+    return y, lambda g: g * sign(x)
 
 
 @op
 def sign(x: Tensor) -> Recorded:
     """y = -1, 0 or 1 (0 for NaN); the gradient is 0 everywhere"""
+    if x.dtype.kind == "f":
+        return kernels.apply(kernels.sign, x.data), _zero
     return np.where(x.data < 0, -1, x.data > 0).astype(x.dtype), _zero
 
 
 @functools.partial(op, prepare=tensors_to_common_dtype)
 def maximum(a: Tensor, b: Tensor) -> Recorded:
     """y = max(a, b); at a tie each side gets half the gradient"""
-    return (np.maximum(a.data, b.data), lambda g: _share_of_greater(g, a, b),
+    return (arithmetic.maximum(a.data, b.data), lambda g: _share_of_greater(g, a, b),
             lambda g: _share_of_greater(g, b, a))
 
 
 @functools.partial(op, prepare=tensors_to_common_dtype)
 def minimum(a: Tensor, b: Tensor) -> Recorded:
     """y = min(a, b); at a tie each side gets half the gradient"""
-    return (np.minimum(a.data, b.data), lambda g: _share_of_greater(g, b, a),
+    return (arithmetic.minimum(a.data, b.data), lambda g: _share_of_greater(g, b, a),
             lambda g: _share_of_greater(g, a, b))
 
 
@@ -303,8 +306,26 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
 
 @op
 def _clamp(x: Tensor, *, min: float | None, max: float | None) -> Recorded:
-    inside = np.logical_and(min is None or x.data > min, max is None or x.data < max)
-    return np.clip(x.data, min, max), lambda g: where(inside, g, 0.0)
+    low, high = -math.inf if min is None else min, math.inf if max is None else max
+    if x.dtype.kind != "f" or math.isnan(low) or math.isnan(high):
+        return np.clip(x.data, min, max), _zero
+    inside = None if min is not None is not max else np.logical_and(
+        min is None or x.data > min, max is None or x.data < max)
+
+    def vjp(g: Tensor) -> Tensor:
+        # an infinite x lies within a bound that is not given
+        return clamp_grad(g, x, low=low, high=high) if inside is None else where(inside, g, 0.0)
+    return kernels.apply(kernels.clamp, x.data, options=(float(low), float(high))), vjp
+
+
+@op
+def clamp_grad(g: Tensor, x: Tensor, *, low: float, high: float, passes_nan: bool = False
+               ) -> Recorded:
+    """g where low < x < high, 0 elsewhere; where x is NaN, g or 0 as asked for"""
+    how: Any = {"low": low, "high": high, "passes_nan": passes_nan}
+    return (kernels.apply(kernels.clamp_grad, x.data, g.data,
+                          options=(float(low), float(high), passes_nan)),
+            lambda c: clamp_grad(c, x, **how), None)
 
 
 @op
@@ -354,7 +375,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Tensor | tupl
 
 @op
 def _where(a: Tensor, b: Tensor, *, mask: np.ndarray[Any, np.dtype[np.bool_]]) -> Recorded:
-    return (np.where(mask, a.data, b.data),
+    return (kernels.where(mask, a.data, b.data),
             lambda g: where(mask, g, 0.0), lambda g: where(mask, 0.0, g))
 
 

@@ -6,6 +6,7 @@ Source: torch's functions of the same names.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import TYPE_CHECKING, Any
 
@@ -187,6 +188,13 @@ def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded
     return y, lambda g: _getitem(g, key=key)
 
 
+@op
+def _rows(x: Tensor, *, rows: Array) -> Recorded:
+    """y = x[rows], where all rows are known to lie within x"""
+    shape = x.shape
+    return kernels.rows_of(x.data, rows), lambda g: _put(g, shape=shape, key=(rows,))
+
+
 # ---- by an index tensor -------------------------------------------------------------------------
 
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
@@ -200,13 +208,15 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
     if places.ndim > 1:
         raise IndexError(f"index_select: index must be 1-d; got {places.shape}")
     n = x.shape[axis] if x.ndim else 1
-    if places.size and not (places.min() >= 0 and places.max() < n):
+    if not kernels.are_places(places, n):
         raise IndexError(_out_of_range("index_select", places, dim, n))
     if x.ndim == 0:
         if places.size != 1:
             raise RuntimeError("index_select: a 0-d tensor has one position to select; "
                                f"got {places.size}")
         return clone(x)
+    if axis == 0:
+        return _rows(x, rows=places.reshape(-1))
     return _getitem(x, key=(slice(None),) * axis + (places.reshape(-1),))
 
 
@@ -227,14 +237,38 @@ def gather(x: Tensor, *, dim: int, index: Any) -> Recorded:
     if places.size and not fits:
         raise RuntimeError(f"gather: index must have x's number of dims and fit within x except "
                            f"along dim {dim}; got x {shape}, index {places.shape}")
-    if places.size and not (places.min() >= 0 and places.max() < full[axis]):
+    if not kernels.are_places(places, full[axis]):
         raise RuntimeError(_out_of_range("gather", places, dim, full[axis]))
     if not places.size:
         return np.zeros(places.shape, x.dtype), lambda g: autograd.Tensor(np.zeros(shape, g.dtype))
+    if sizes[:axis] == full[:axis] and sizes[axis + 1:] == full[axis + 1:]:
+        return _gather_along(x.data.reshape(full), axis, places), lambda g: _add_along(
+            g, shape=full, axis=axis, places=places).reshape(shape)
     grids = np.ogrid[tuple(slice(n) for n in sizes)]
     key = tuple(places.reshape(sizes) if i == axis else grid for i, grid in enumerate(grids))
     y = x.data.reshape(full)[key].reshape(places.shape)
     return y, lambda g: _put(g.reshape(sizes), shape=full, key=key).reshape(shape)
+
+
+def _gather_along(x: Array, axis: int, places: Array) -> Array:
+    y = empty(places.shape, x.dtype)
+    before, after = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1:])
+    kernels.pick_along(x.reshape(before, -1, after), _flat(places), y.reshape(before, -1, after))
+    return y
+
+
+@op
+def _add_along(x: Tensor, *, shape: tuple[int, ...], axis: int, places: Array) -> Recorded:
+    """Zeros of `shape`, to which each x is added at its place along one dim"""
+    y = empty(shape, x.dtype)
+    before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1:])
+    kernels.add_along(x.data.reshape(before, -1, after), _flat(places),
+                      y.reshape(before, -1, after))
+    return y, lambda g: gather(g, dim=axis, index=places).reshape(x.shape)
+
+
+def _flat(places: Array) -> Array:
+    return places.astype(np.int64, copy=False).reshape(-1)
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
@@ -286,12 +320,12 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None,
             -len(table) <= to_int("embedding", "padding_idx", padding_idx) < len(table)):
         raise ValueError(f"embedding: padding_idx must lie in [-{len(table)}, {len(table) - 1}]; "
                          f"got {padding_idx}")
-    if rows.size and not (rows.min() >= 0 and rows.max() < len(table)):
+    if not kernels.are_places(rows, len(table)):
         raise IndexError(f"embedding: input must lie in [0, {len(table) - 1}]; "
                          f"got {rows.min()} to {rows.max()}")
     if max_norm is not None:
         _shorten_rows(table.detach(), np.unique(rows), max_norm, norm_type)
-    y = table[rows]
+    y = _rows(table, rows=rows)
     if scale_grad_by_freq:
         _, position, counts = np.unique(rows, return_inverse=True, return_counts=True)
         y = _scale_gradient(y, factor=1 / counts[position].reshape(*rows.shape, 1).astype(y.dtype))

@@ -7,11 +7,13 @@ Source: torch.nn.functional's functions of the same names.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.autograd import Array, Recorded, as_tensor, op
+from minigrad.autograd import Recorded, as_tensor, is_grad_enabled, op
+from minigrad.kernels import loss as kernels
 from minigrad.ops.activation import softplus
 from minigrad.ops.arguments import (
     require_bool,
@@ -27,22 +29,56 @@ if TYPE_CHECKING:
     from minigrad.tensor import Tensor
 
 
+# ---- one op for all ------------------------------------------------------------------------------
+
+@op
+def _loss(x: Tensor, t: Tensor, *, kind: int, options: kernels.Options, reduction: str) -> Recorded:
+    """y = the losses, or their sum or mean"""
+    share = 1 / (np.broadcast(x.data, t.data).size or 1) if reduction == "mean" else 1.0
+    how: Any = {"kind": kind, "options": options, "factor": share}
+    return (kernels.value(x.data, t.data, kind, options, reduction),
+            lambda g: _loss_grad(g, x, t, by_target=False, **how),
+            lambda g: _loss_grad(g, x, t, by_target=True, **how))
+
+
+def _loss_grad(g: Tensor, x: Tensor, t: Tensor, *, kind: int, by_target: bool, factor: float,
+               options: kernels.Options) -> Tensor:
+    """factor·g times the derivative of the losses by x, or by t; made of ops if it is recorded"""
+    if is_grad_enabled():
+        return g * _DERIVATIVES[kind][by_target](x, t, options) * factor
+    return _loss_slope(g, x, t, kind=kind, by_target=by_target, factor=factor, options=options)
+
+
+@op
+def _loss_slope(g: Tensor, x: Tensor, t: Tensor, *, kind: int, by_target: bool, factor: float,
+                options: kernels.Options) -> Recorded:
+    return (kernels.gradient(x.data, t.data, g.data, kind, by_target, factor, options),
+            None, None, None)
+
+
+def _distance_slope(x: Tensor, t: Tensor, options: kernels.Options) -> Tensor:
+    limit, curve, slope, _ = options
+    d = x - t
+    if limit <= 0:
+        return d.sign() * slope
+    lines = np.abs(d.data) >= limit
+    return where(lines, d.sign() * slope if np.isfinite(slope) else d, d * (2 * curve))
+
+
+_DERIVATIVES: dict[int, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
+    kernels.SQUARE: (lambda x, t, _: (x - t) * 2, lambda x, t, _: (t - x) * 2),
+    kernels.DISTANCE: (_distance_slope, lambda x, t, options: _distance_slope(t, x, options)),
+    kernels.PROBABILITY: (
+        lambda x, t, options: (x - t) / (x * (1 - x)).clamp(min=options[1]),
+        lambda x, t, _: (1 - x).log() - x.log()),
+    kernels.LOGIT: (lambda x, t, _: x.sigmoid() - t, lambda x, t, _: -x),
+    kernels.DIVERGENCE: (lambda x, t, _: -t,
+                         lambda x, t, _: where(t == 0, 0.0, t.log()) + t / t - x)}
+
+
 # ---- distances -----------------------------------------------------------------------------------
 
-@op
-def _squared_error(x: Tensor, t: Tensor, *, reduction: str) -> Recorded:
-    """y = (x - t)², all of them, or their sum or mean"""
-    d = x.data - t.data
-    y, share = _reduced(d * d, reduction)
-    return (y, lambda g: _squared_error_grad(g, x, t, factor=2 * share),
-            lambda g: _squared_error_grad(g, t, x, factor=2 * share))
-
-
-@op
-def _squared_error_grad(g: Tensor, x: Tensor, t: Tensor, *, factor: float) -> Recorded:
-    """dx = factor·g·(x - t)"""
-    return ((x.data - t.data) * (g.data * g.dtype.type(factor)),
-            lambda c: c * (x - t) * factor, lambda c: c * g * factor, lambda c: c * g * -factor)
+NO_OPTIONS = (0.0, 0.0, 0.0, 0.0)
 
 
 def mse_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
@@ -52,9 +88,7 @@ def mse_loss(input: Any, target: Any, size_average: None = None, reduce: None = 
     require_reduction(name, reduction, size_average, reduce)
     x, t = _pair(name, input, target)
     require_float(name, x)
-    if weight is None:
-        return _squared_error(x, t, reduction=reduction)
-    return _averaged((x - t).square(), _like(name, input, weight), reduction)
+    return _averaged(kernels.SQUARE, NO_OPTIONS, x, t, _like(name, input, weight), reduction)
 
 
 def l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
@@ -67,7 +101,10 @@ def l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = N
         raise RuntimeError(f"{name}: needs numbers, not bools")
     if reduction == "mean":
         require_float(name, x)
-    return _averaged((x - t).abs(), _like(name, input, weight), reduction)
+    w = _like(name, input, weight)
+    if x.dtype.kind != "f":
+        return _reduce(_times((x - t).abs(), w), reduction)
+    return _averaged(kernels.DISTANCE, (0.0, 0.0, 1.0, 0.0), x, t, w, reduction)
 
 
 def smooth_l1_loss(input: Any, target: Any, size_average: None = None, reduce: None = None,
@@ -85,10 +122,8 @@ def smooth_l1_loss(input: Any, target: Any, size_average: None = None, reduce: N
         return l1_loss(input, target, reduction=reduction)
     x, t = _pair(name, input, target)
     require_float(name, x)
-    d = x - t
-    near = (np.abs(d.data) < beta) | np.isnan(d.data)       # of NaN the gradient is NaN
-    square = where(near, d, 0.0).square() * (0.5 / beta)
-    return _reduce(where(near, square, d.abs() - beta / 2), reduction)
+    return _loss(x, t, kind=kernels.DISTANCE, options=(beta, 0.5 / beta, 1.0, beta / 2),
+                 reduction=reduction)
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0,
@@ -105,31 +140,21 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     own = as_tensor(name, input)                # of mixed dtypes torch takes x's
     require_float(name, own)
     x, t = _pair(name, own, target)
-    d = x - t
-    near = (np.abs(d.data) < delta) | np.isnan(d.data)
-    far = (where(near, 0.0, d.abs()) - delta / 2) * delta    # 0: δ may be infinite
-    losses = where(near, where(near, d, 0.0).square() * 0.5, far)
-    return _weighted(losses.to(own.dtype), _like(name, own, weight), reduction)
+    options = (delta, 0.5, delta, delta * delta / 2)
+    return _weighted(kernels.DISTANCE, options, x, t, _like(name, own, weight), reduction,
+                     own.dtype)
 
 
 # ---- of probabilities ----------------------------------------------------------------------------
 
-@op
-def _clamped_cross_entropy(x: Tensor, target: Tensor) -> Recorded:
-    """y = -(t·log x + (1 - t)·log(1 - x)), the logarithms no less than -100.
-
-    ∂y/∂x = (x - t) / max(x·(1 - x), 1e-12),   ∂y/∂t = log(1 - x) - log x
-    """
-    least = float(np.float32(1e-12))            # as in torch, whatever the dtype
-    log, log_rest = np.maximum(np.log(x.data), -100), np.maximum(np.log1p(-x.data), -100)
-    return (target.data * (log_rest - log) - log_rest,
-            lambda g: g * (x - target) / (x * (1 - x)).clamp(min=least),
-            lambda g: g * ((1 - x).log() - x.log()))
+LEAST_LOG, LEAST_VARIANCE = -100.0, float(np.float32(1e-12))    # as in torch, whatever the dtype
 
 
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_average: None = None,
                          reduce: None = None, reduction: str = "mean") -> Tensor:
     """-(t·log x + (1 - t)·log(1 - x)), logarithms no less than -100, times `weight`.
+
+    ∂y/∂x = (x - t) / max(x·(1 - x), 1e-12),   ∂y/∂t = log(1 - x) - log x
 
     Shapes: x and target the same; x in [0, 1].
     Raises: ValueError where shapes differ, RuntimeError for x out of range.
@@ -140,28 +165,11 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_avera
     if t.dtype != x.dtype:
         raise RuntimeError(f"{name}: x and target must have one dtype; got {x.dtype}, {t.dtype}")
     for argument, values in (("x", x.data), ("target", t.data)):
-        if values.size and not (values.min() >= 0 and values.max() <= 1):
+        if not kernels.all_within(values, 0, 1):
             raise RuntimeError(f"{name}: {argument} must lie in [0, 1]; got {values.min()} to "
                                f"{values.max()}")
-    return _weighted(_clamped_cross_entropy(x, t), _broadcast(name, "weight", weight, x), reduction)
-
-
-@op
-def _logit_cross_entropy(x: Tensor, t: Tensor, *, reduction: str) -> Recorded:
-    """y = -(t·log σ(x) + (1 - t)·log(1 - σ(x))) = (1 - t)·x - log σ(x), or their sum or mean"""
-    minus_log_sigmoid = np.log1p(np.exp(-np.abs(x.data))) - np.minimum(x.data, 0)
-    y, share = _reduced((1 - t.data) * x.data + minus_log_sigmoid, reduction)
-    return (y, lambda g: _logit_cross_entropy_grad(g, x, t, factor=share),
-            lambda g: g * x * -share)
-
-
-@op
-def _logit_cross_entropy_grad(g: Tensor, x: Tensor, t: Tensor, *, factor: float) -> Recorded:
-    """dx = factor·g·(σ(x) - t)"""
-    return ((1 / (1 + np.exp(-x.data)) - t.data) * (g.data * g.dtype.type(factor)),
-            lambda c: c * (x.sigmoid() - t) * factor,
-            lambda c: c * g * x.sigmoid() * (1 - x.sigmoid()) * factor,
-            lambda c: c * g * -factor)
+    return _weighted(kernels.PROBABILITY, (LEAST_LOG, LEAST_VARIANCE, 0.0, 0.0), x, t,
+                     _broadcast(name, "weight", weight, x), reduction, x.dtype)
 
 
 def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None,
@@ -174,23 +182,15 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None
     """
     name = "binary_cross_entropy_with_logits"
     require_reduction(name, reduction, size_average, reduce)
-    x, t = _equal_shapes(name, input, target)
-    require_float(name, t)
+    x, target = _equal_shapes(name, input, target)
+    require_float(name, target)
     w, p = _broadcast(name, "weight", weight, x), _broadcast(name, "pos_weight", pos_weight, x)
-    if w is p is None and x.dtype == t.dtype:
-        return _logit_cross_entropy(x, t, reduction=reduction)
-    minus_log_sigmoid = softplus(-x, threshold=np.inf)
-    if p is not None:
-        minus_log_sigmoid = minus_log_sigmoid * ((p - 1) * t + 1)
+    x, t = promote(x, target, name=name)
+    if p is None:                                       # of mixed dtypes torch takes target's
+        return _weighted(kernels.LOGIT, NO_OPTIONS, x, t, w, reduction, target.dtype)
+    minus_log_sigmoid = softplus(-x, threshold=np.inf) * ((p - 1) * t + 1)
     losses = (1 - t) * x + minus_log_sigmoid
-    return _weighted(losses.to(t.dtype), w, reduction)          # of mixed dtypes torch takes t's
-
-
-@op
-def _t_log_t(t: Tensor) -> Recorded:
-    """y = t·log t, 0 at 0.   ∂y/∂t = log t + t/t, with log 0 taken as 0 but 0/0 as NaN"""
-    y = np.where(t.data == 0, 0, t.data * np.log(t.data)).astype(t.dtype)
-    return y, lambda g: g * where(t == 0, 0.0, t.log()) + g * t / t
+    return _reduce(_times(losses.to(target.dtype), w), reduction)
 
 
 def kl_div(input: Any, target: Any, size_average: None = None, reduce: None = None,
@@ -206,37 +206,37 @@ def kl_div(input: Any, target: Any, size_average: None = None, reduce: None = No
     require_bool(name, log_target=log_target)
     require_float(name, as_tensor(name, input), as_tensor(name, target))
     x, t = _promoted(name, input, target)
-    losses = t.exp() * (t - x) if log_target else _t_log_t(t) - t * x
-    if reduction != "batchmean":
-        return _reduce(losses, reduction)
-    return losses.sum() / x.shape[0] if x.ndim else losses.sum()
+    how = "sum" if reduction == "batchmean" else reduction
+    y = (_reduce(t.exp() * (t - x), how) if log_target else
+         _loss(x, t, kind=kernels.DIVERGENCE, options=NO_OPTIONS, reduction=how))
+    return y / x.shape[0] if reduction == "batchmean" and x.ndim else y
 
 
 # ---- what they share -----------------------------------------------------------------------------
-
-def _reduced(losses: Array, reduction: str) -> tuple[Array, float]:
-    """The losses reduced, and the share that each has in the result."""
-    if reduction == "none":
-        return losses, 1.0
-    total = np.add.reduce(losses, None)
-    if reduction == "sum":
-        return total, 1.0
-    return total / losses.dtype.type(losses.size), 1 / (losses.size or 1)
-
 
 def _reduce(losses: Tensor, reduction: str) -> Tensor:
     return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
 
-def _weighted(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
-    return _reduce(losses if weight is None else losses * weight, reduction)
+def _times(losses: Tensor, weight: Tensor | None) -> Tensor:
+    return losses if weight is None else losses * weight
 
 
-def _averaged(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+def _weighted(kind: int, options: kernels.Options, x: Tensor, t: Tensor, weight: Tensor | None,
+              reduction: str, dtype: np.dtype[Any]) -> Tensor:
+    """The losses in this dtype, times the weights, reduced."""
+    if weight is None:
+        return _loss(x, t, kind=kind, options=options, reduction=reduction).to(dtype)
+    losses = _loss(x, t, kind=kind, options=options, reduction="none")
+    return _reduce(losses.to(dtype) * weight, reduction)
+
+
+def _averaged(kind: int, options: kernels.Options, x: Tensor, t: Tensor, weight: Tensor | None,
+              reduction: str) -> Tensor:
     """As _weighted, but "mean" is the weighted average."""
     if weight is None or reduction != "mean":
-        return _weighted(losses, weight, reduction)
-    return (losses * weight).sum() / weight.sum()
+        return _weighted(kind, options, x, t, weight, reduction, x.dtype)
+    return _weighted(kind, options, x, t, weight, "sum", x.dtype) / weight.sum()
 
 
 def _like(name: str, input: Any, weight: Any) -> Tensor | None:

@@ -71,7 +71,7 @@ def mean(x: Tensor, *, dim: Dims = None, keepdim: bool = False,
     x = to_floats("mean", x, dtype)
     dims, shape = _over("mean", x, dim, keepdim), x.shape
     n = math.prod(shape[d] for d in dims)
-    return (sums.total(x.data, dims, keepdim) / x.dtype.type(n),
+    return (sums.total(x.data, dims, keepdim, n),
             lambda g: _spread(g * (1 / (n or 1)), shape, dims))
 
 
@@ -97,7 +97,7 @@ def prod(x: Tensor, *, dim: int | None = None, keepdim: bool = False,
             others = _product_of_others(x.transpose(dim, -1)).transpose(dim, -1)
         return _spread(g, shape, dims) * others
 
-    return x.data.prod(dims, dtype=x.dtype, keepdims=keepdim), vjp
+    return sums.product(x.data, dims, keepdim), vjp
 
 
 def _product_of_others(x: Tensor) -> Tensor:
@@ -163,19 +163,16 @@ def _variance(name: str, x: Tensor, dim: Dims | bool, unbiased: bool | None, kee
     dims, shape = _over(name, x, dim, keepdim), x.shape
     n = math.prod(shape[d] for d in dims)
     freedom = n - _correction(name, unbiased, correction)
-    # measured from the first element, not from 0, so that the variance of equal numbers is 0
-    first = x.data[tuple(slice(0, 1) if d in dims else slice(None) for d in range(x.ndim))]
-    centred = x.data - first
-    centred = centred - centred.sum(dims, keepdims=True) / x.dtype.type(n)
-    total = np.square(centred).sum(dims, keepdims=keepdim)
+    divisor = freedom if n and freedom > 0 else 0
+    variance = sums.squares(x.data, dims, keepdim, divisor)
 
     def vjp(g: Tensor) -> Tensor:
         middle = x.mean(dims, keepdim=True)
         if freedom <= 0 and (dim is None or not shape):     # as torch: over all dims, no signs
             return _spread(g, shape, dims) * elementwise.where(x == middle, math.nan, math.inf)
-        return _spread(g, shape, dims) * (x - middle) * (2 / freedom if freedom else math.inf)
-    divisor = freedom if n and freedom > 0 else 0
-    return total / x.dtype.type(divisor), vjp
+        factor = 2 / freedom if freedom else math.inf
+        return _spread(g * factor, shape, dims) * (x - middle)
+    return variance, vjp
 
 
 def _correction(name: str, unbiased: bool | None, correction: float | None) -> float:
@@ -196,16 +193,16 @@ def _correction(name: str, unbiased: bool | None, correction: float | None) -> f
 @op
 def amax(x: Tensor, *, dim: Dims = (), keepdim: bool = False) -> Recorded:
     """y = the largest x; tied elements share the gradient evenly"""
-    return _extreme("amax", np.max, x, dim, keepdim)
+    return _extreme("amax", x, dim, keepdim)
 
 
 @op
 def amin(x: Tensor, *, dim: Dims = (), keepdim: bool = False) -> Recorded:
     """y = the smallest x; tied elements share the gradient evenly"""
-    return _extreme("amin", np.min, x, dim, keepdim)
+    return _extreme("amin", x, dim, keepdim)
 
 
-def _extreme(name: str, find: Any, x: Tensor, dim: Dims, keepdim: bool) -> Recorded:
+def _extreme(name: str, x: Tensor, dim: Dims, keepdim: bool) -> Recorded:
     dims, shape = _over(name, x, dim, keepdim), x.shape
     require_elements(name, shape, dims, IndexError if dim not in (None, (), []) else RuntimeError)
 
@@ -213,7 +210,7 @@ def _extreme(name: str, find: Any, x: Tensor, dim: Dims, keepdim: bool) -> Recor
         ties = x.data == _spread(y, shape, dims).data
         share = ties / ties.sum(dims, keepdims=True)        # 0/0 where y is NaN: no tie, all NaN
         return _spread(g, shape, dims) * autograd.Tensor(share.astype(g.dtype))
-    return find(x.data, dims, keepdims=keepdim), vjp
+    return sums.extreme(x.data, dims, keepdim, name == "amax"), vjp
 
 
 class ValuesIndices(NamedTuple):
@@ -253,19 +250,19 @@ def _max_or_min(name: str, input: Any, dim: Any, keepdim: bool,
         if keepdim:
             raise TypeError(f"{name}: keepdim needs a dim")
         require_elements(name, x.shape, tuple(range(x.ndim)), RuntimeError)
-        return _of_all(x, find=np.max if name == "max" else np.min)
+        return _of_all(x, largest=name == "max")
     indices = _position(name, x, dim, True)
     values = x.gather(dim, indices)
     return ValuesIndices(*(t if keepdim else t.squeeze(dim) for t in (values, indices)))
 
 
 @op
-def _of_all(x: Tensor, *, find: Any) -> Recorded:
+def _of_all(x: Tensor, *, largest: bool) -> Recorded:
     """y = the largest or smallest x; tied elements, at NaN all NaNs, share the gradient evenly"""
     def vjp(g: Tensor, y: Tensor) -> Tensor:
         ties = np.isnan(x.data) if np.isnan(y.data) else x.data == y.data
         return g * autograd.Tensor((ties / ties.sum()).astype(g.dtype))
-    return find(x.data), vjp
+    return sums.extreme(x.data, tuple(range(x.ndim)), False, largest), vjp
 
 
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
@@ -326,10 +323,7 @@ def logsumexp(x: Tensor, *, dim: int | tuple[int, ...] | list[int],
         raise TypeError("logsumexp: dim must be an int or a tuple of ints; got None")
     x = x if x.dtype.kind == "f" else x.to(np.float32)
     dims, shape = _over("logsumexp", x, dim, keepdim), x.shape
-    m = x.data.max(dims, keepdims=True, initial=-np.inf)
-    m = np.where(np.isfinite(m), m, 0).astype(x.dtype)
-    y = np.log(np.exp(x.data - m).sum(dims, keepdims=True)) + m
-    return (y if keepdim else y.squeeze(dims),
+    return (sums.log_sum_exp(x.data, dims, keepdim),
             lambda g, y: _spread(g, shape, dims) * (x - _spread(y, shape, dims)).exp())
 
 
