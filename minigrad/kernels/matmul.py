@@ -18,6 +18,7 @@ from minigrad.kernels import (
     FLOATS,
     Array,
     Float1,
+    Float4,
     Pair,
     Strided4,
     empty,
@@ -33,66 +34,69 @@ LARGE = 2**18           # multiplications; with fewer, NumPy's OpenBLAS keeps to
 LARGE_VECTOR = 9216     # and with fewer than this where one of the matrices is a vector
 TINY = 2**12            # products of a stack, each with so few, are done sooner by NumPy alone
 FORKED = 2**20          # with fewer, one thread is done before others are awake
-DEPTH = 192             # rows of a panel, which is to stay in the core's first-level cache
+DEPTH = 400             # rows of a panel; fewer mean more passes over y
 MOST_ROWS = 480         # of a block, whose part of a is to stay in the core's second-level cache
 PACKING = 8             # to pack a row of b takes as long as to multiply it by so many rows of a
 FEW_ROWS = 4            # so few are multiplied one by one, by a block of b that stays in the
 CACHED = 2**17          # core's cache meanwhile, with so many values
 
 
-def _multiplications(a: Array, b: Array, bias: Array, parts: Pair, y: Array) -> int:
+def _multiplications(a: Array, b: Array, bias: Array, parts: Pair, scratch: Array, y: Array
+                     ) -> int:
     return y.size * a.shape[3]
 
 
-def matmul_numpy(a: Strided4, b: Strided4, bias: Float1, parts: Pair, y: Strided4) -> None:
+def matmul_numpy(a: Strided4, b: Strided4, bias: Float1, parts: Pair, scratch: Float4, y: Strided4
+                 ) -> None:
     """y = a @ b + bias
 
     Shapes: a (P, Q, m, k), b (P, Q, k, n), each with P and Q or 1 in their place; bias (n,), or
     empty for none → y (P, Q, m, n), its rows contiguous. b has contiguous rows or columns.
+    scratch: for each thread a panel of b, and where a has contiguous columns, so many of a as the
+    rows of a block need.
     """
     np.matmul(a, b, out=y)
     if len(bias):
         y += bias
 
 
-@kernel(matmul_numpy, writes=("y",), small=FORKED, work=_multiplications)
-def matmul(a: Strided4, b: Strided4, bias: Float1, parts: Pair, y: Strided4) -> None:
+@kernel(matmul_numpy, writes=("y",), scratch=("scratch",), small=FORKED, work=_multiplications)
+def matmul(a: Strided4, b: Strided4, bias: Float1, parts: Pair, scratch: Float4, y: Strided4
+           ) -> None:
     outer, inner, m, n = y.shape
-    k, width = a.shape[3], PANEL_BYTES // a.itemsize
-    lanes = width // VECTORS
+    threads, panels, depth, width = scratch.shape
+    lanes, k = width // VECTORS, a.shape[3]
     down, across = parts                        # a matrix is divided into so many blocks
-    passes = max(1, (k + DEPTH - 1) // DEPTH)
-    depth = ((k + passes - 1) // passes + lanes - 1) // lanes * lanes
-    by_columns = a.strides[3] != a.itemsize == a.strides[2]     # of a, which is then packed, too
-    for block in prange(outer * inner * down * across):
-        p, q = block // (inner * down * across), block // (down * across) % inner
-        i, j = block // across % down, block % across
-        tiles, vectors = (m + ROWS - 1) // ROWS, (n + lanes - 1) // lanes
-        top, bottom = tiles * i // down * ROWS, min(tiles * (i + 1) // down * ROWS, m)
-        left, right = vectors * j // across * lanes, min(vectors * (j + 1) // across * lanes, n)
-        # of a stack of one, all blocks take the same matrix
-        rows = a[p % a.shape[0], q % a.shape[1], top:bottom]
-        columns = b[p % b.shape[0], q % b.shape[1], :, left:right]
-        target, added = y[p, q, top:bottom, left:right], bias[left:right]
-        high, wide = target.shape
-        panel = np.empty((depth, width), a.dtype)
-        strips = np.empty(((high + width - 1) // width if by_columns else 0, depth, width), a.dtype)
-        for part in range(passes):
-            start, stop = part * depth, min(part * depth + depth, k)
-            for strip in range(len(strips)):
-                pack(rows[strip * width:strip * width + width, start:stop].T, strips[strip])
-            for column in range(0, wide, width):
-                end = min(column + width, wide)
-                pack(columns[start:stop, column:end], panel)
-                for row in range(0, high, ROWS):
-                    below, strip = min(row + ROWS, high), row // width
-                    if by_columns:
-                        at = row - strip * width
-                        tile(strips[strip, :stop - start, at:at + below - row].T, panel,
-                             added[column:end], target[row:below, column:end], part > 0)
-                    else:
-                        tile(rows[row:below, start:stop], panel,
-                             added[column:end], target[row:below, column:end], part > 0)
+    blocks, tiles, vectors = (outer * inner * down * across, (m + ROWS - 1) // ROWS,
+                              (n + lanes - 1) // lanes)
+    for thread in prange(threads):
+        panel, strips = scratch[thread, 0], scratch[thread, 1:]
+        for block in range(blocks * thread // threads, blocks * (thread + 1) // threads):
+            p, q = block // (inner * down * across), block // (down * across) % inner
+            i, j = block // across % down, block % across
+            top, bottom = tiles * i // down * ROWS, min(tiles * (i + 1) // down * ROWS, m)
+            left, right = vectors * j // across * lanes, min(vectors * (j + 1) // across * lanes, n)
+            # of a stack of one, all blocks take the same matrix
+            rows = a[p % a.shape[0], q % a.shape[1], top:bottom]
+            columns = b[p % b.shape[0], q % b.shape[1], :, left:right]
+            target, added = y[p, q, top:bottom, left:right], bias[left:right]
+            high, wide = target.shape
+            for start in range(0, max(k, 1), depth):
+                stop = min(start + depth, k)
+                for strip in range(panels - 1):
+                    pack(rows[strip * width:strip * width + width, start:stop].T, strips[strip])
+                for column in range(0, wide, width):
+                    end = min(column + width, wide)
+                    pack(columns[start:stop, column:end], panel)
+                    for row in range(0, high, ROWS):
+                        below, strip = min(row + ROWS, high), row // width
+                        if panels > 1:
+                            at = row - strip * width
+                            tile(strips[strip, :stop - start, at:at + below - row].T, panel,
+                                 added[column:end], target[row:below, column:end], start > 0)
+                        else:
+                            tile(rows[row:below, start:stop], panel,
+                                 added[column:end], target[row:below, column:end], start > 0)
 
 
 def few_rows_numpy(a: Strided4, b: Strided4, bias: Float1, parts: Pair, y: Strided4) -> None:
@@ -135,7 +139,9 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
 def _multiply(a: Array, b: Array, bias: Array | None, y: Array) -> None:
     (outer, inner, m, n), k = y.shape, a.shape[3]
     threads = thread_count() if y.size * k >= FORKED else 1
-    matmul(a, b, _given(bias, a), parts_of(m, n, outer * inner, threads, a.itemsize), y)
+    by_columns = a.strides[3] != a.itemsize == a.strides[2]
+    parts, scratch = _plan(m, k, n, outer * inner, threads, a.itemsize, by_columns)
+    matmul(a, b, _given(bias, a), parts, empty(scratch, a.dtype), y)
 
 
 def _stack_of_products(a: Array, b: Array, bias: Array | None) -> Array:
@@ -193,18 +199,32 @@ def _given(bias: Array | None, x: Array) -> Array:
 
 
 @lru_cache(1024)
-def parts_of(m: int, n: int, matrices: int, threads: int, itemsize: int) -> Pair:
-    """Into how many blocks each product (m, n) is divided, by rows and by columns, so that the
-    thread with the most to do has as little as can be."""
-    lanes = PANEL_BYTES // VECTORS // itemsize
+def _plan(m: int, k: int, n: int, matrices: int, threads: int, itemsize: int, by_columns: bool
+          ) -> tuple[Pair, tuple[int, int, int, int]]:
+    """Into how many blocks each product is divided, by rows and by columns, so that the thread
+    with the most to do has as little as can be; and the shape of the scratch memory."""
+    width = PANEL_BYTES // itemsize
+    lanes = width // VECTORS
     blocks = 1 if matrices % threads == 0 or matrices > 4 * threads else threads
 
+    def size(parts: Pair) -> Pair:
+        """Of the largest block."""
+        return _upwards(-(-m // parts[0]), ROWS), _upwards(-(-n // parts[1]), lanes)
+
     def most_work(parts: Pair) -> int:
-        rows, columns = (-(-size // (unit * count)) * unit
-                         for size, unit, count in zip((m, n), (ROWS, lanes), parts, strict=True))
+        rows, columns = size(parts)
+        columns += lanes // 2 * (columns % width > 0)       # the last panel is less efficient
         return -(-matrices * math.prod(parts) // threads) * (rows + PACKING) * columns
 
     divisions = ((blocks // across, across) for across in range(1, blocks + 1)
                  if blocks % across == 0)
-    return min(((-(-m // (MOST_ROWS * down)) * down or 1, across) for down, across in divisions),
-               key=most_work)
+    parts = min(((_upwards(-(-m // MOST_ROWS), down), across) for down, across in divisions),
+                key=most_work)
+    passes = max(1, -(-k // DEPTH))
+    panels = 1 + by_columns * -(-size(parts)[0] // width)
+    return parts, (threads, panels, _upwards(-(-k // passes), lanes), width)
+
+
+def _upwards(x: int, unit: int) -> int:
+    """The next multiple of unit; at least one."""
+    return max(1, -(-x // unit)) * unit

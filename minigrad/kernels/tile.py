@@ -134,6 +134,10 @@ class TileEmitter(Emitter):
         known = [self.smaller(self.number(row), last_row) for row in rows]
         sources = [builder.gep(a, [builder.mul(a_down, row)]) for row in known]
         sums = [[self.variable(self.zero) for _ in vectors] for _ in rows]
+        targets = [builder.gep(y, [builder.mul(y_down, row)]) for row in known]
+        for target in targets:
+            for start in starts:
+                self.fetch(target, start)
         with self.tools.for_range(builder, k) as loop:
             to_a, to_b = builder.mul(loop.index, a_right), builder.mul(loop.index, width)
             seen = [self.load_whole(panel, builder.add(to_b, start)) for start in starts]
@@ -143,9 +147,8 @@ class TileEmitter(Emitter):
         masks = [self.mask(builder.sub(n, start)) for start in starts]
         added = self.tools.as_bool_bit(builder, adds)
         biased = builder.icmp_signed(">", self.length(bias), self.number(0))
-        for row, total in zip(rows, sums, strict=True):
+        for row, target, total in zip(rows, targets, sums, strict=True):
             with builder.if_then(builder.icmp_signed("<", self.number(row), m)):
-                target = builder.gep(y, [builder.mul(y_down, self.number(row))])
                 before = builder.select(added, target, bias)
                 for start, mask, value in zip(starts, masks, total, strict=True):
                     with builder.if_then(builder.or_(added, biased)):
@@ -175,6 +178,12 @@ class TileEmitter(Emitter):
     def load_whole(self, array: Any, at: Any) -> Any:
         place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
         return self.builder.load(place, align=self.align.constant)
+
+    def fetch(self, array: Any, at: Any) -> None:
+        """Ask for a cache line that will be written to."""
+        place = self.builder.bitcast(self.builder.gep(array, [at]), self.ir.IntType(8).as_pointer())
+        flags = (self.ir.Constant(self.ir.IntType(32), flag) for flag in (1, 3, 1))
+        self.call("llvm.prefetch.p0i8", self.ir.VoidType(), place, *flags)
 
     def transposed(self, square: list[Any]) -> list[Any]:
         """Vectors that hold the rows of a square, from those that hold its columns.
