@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad import autograd
-from minigrad.autograd import Array, Recorded, as_tensor, op
+from minigrad.autograd import Array, Recorded, as_tensor, in_place, op
 from minigrad.kernels import empty, scatter as kernels
 from minigrad.ops.arguments import (
     normalize_dim,
@@ -164,7 +164,17 @@ def _check(entries: list[Any], shape: tuple[int, ...]) -> None:
 @op
 def _getitem(x: Tensor, *, key: tuple[Any, ...]) -> Recorded:
     shape = x.shape
-    return x.data[key], lambda g: _put(g, shape=shape, key=key)
+
+    def add(dx: Tensor, g: Tensor) -> None:
+        part = dx.data[key]
+        np.add(part, g.data, out=part)
+
+    def put_back(g: Tensor) -> Tensor:
+        if autograd.is_grad_enabled() or any(isinstance(k, np.ndarray) for k in key):
+            return _put(g, shape=shape, key=key)
+        return in_place(lambda: _put(g, shape=shape, key=key), lambda dx: add(dx, g))
+
+    return x.data[key], put_back
 
 
 @op
@@ -177,7 +187,8 @@ def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded
         places = np.where(rows < 0, rows + shape[0], rows).astype(np.int64, copy=False).reshape(-1)
         kernels.scatter_rows(x.data.reshape(len(places), -1), places, y.reshape(shape[0], -1))
         return y, lambda g: _getitem(g, key=key)
-    y = np.zeros(shape, x.dtype)
+    y = empty(shape, x.dtype)
+    y.fill(0)
     if any(isinstance(k, np.ndarray) and k.dtype != np.bool_ for k in key):
         np.add.at(y, key, x.data)
     else:
