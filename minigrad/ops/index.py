@@ -42,9 +42,28 @@ def getitem(input: Any, key: Any) -> Tensor:
     Source: torch's indexing.
     """
     x = as_tensor("indexing", input)
+    entries = key if type(key) is tuple else (key,)
+    if _are_plain(entries, x.shape):
+        return _getitem(x, key=(*entries, ...))
     for step in steps(key, x.shape):
         x = _getitem(x, key=step)
     return x
+
+
+def _are_plain(entries: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
+    """Whether these are ints within range and slices of ints, which need no further look."""
+    if len(entries) > len(shape):
+        return False
+    for k, n in zip(entries, shape, strict=False):
+        if type(k) is slice:
+            for bound in (k.start, k.stop):
+                if bound is not None and type(bound) is not int:
+                    return False
+            if k.step is not None and (type(k.step) is not int or k.step < 1):
+                return False
+        elif type(k) is not int or not -n <= k < n:
+            return False
+    return True
 
 
 def steps(key: Any, shape: tuple[int, ...]) -> list[tuple[Any, ...]]:
