@@ -18,8 +18,10 @@ from minigrad.kernels import (
     FLOATS,
     Array,
     Float1,
+    Float2,
     Float4,
     Pair,
+    Strided2,
     Strided4,
     empty,
     gemm,
@@ -99,21 +101,25 @@ def matmul(a: Strided4, b: Strided4, bias: Float1, parts: Pair, scratch: Float4,
                                  added[column:end], target[row:below, column:end], start > 0)
 
 
-def few_rows_numpy(a: Strided4, b: Strided4, bias: Float1, parts: Pair, y: Strided4) -> None:
-    """As `matmul`, for single matrices: P = Q = 1."""
-    matmul_numpy(a, b, bias, parts, y)
+def few_rows_numpy(a: Strided2, b: Strided2, bias: Float1, parts: int, y: Float2) -> None:
+    """y = a @ b + bias
+
+    Shapes: a (m, k), b (k, n), bias (n,), or empty for none → y (m, n).
+    """
+    np.matmul(a, b, out=y)
+    if len(bias):
+        y += bias
 
 
 @kernel(few_rows_numpy, writes=("y",), multiplies=True)
-def few_rows(a: Strided4, b: Strided4, bias: Float1, parts: Pair, y: Strided4) -> None:
-    m, n = y.shape[2:]
-    for block in prange(parts[1]):
-        left, right = n * block // parts[1], n * (block + 1) // parts[1]
+def few_rows(a: Strided2, b: Strided2, bias: Float1, parts: int, y: Float2) -> None:
+    m, n = y.shape
+    for block in prange(parts):
+        left, right = n * block // parts, n * (block + 1) // parts
         for row in range(m):
-            target = y[0, 0, row:row + 1, left:right]
-            for column in range(len(bias[left:right])):
-                target[0, column] = bias[left + column]
-            gemm(a[0, 0, row:row + 1], b[0, 0, :, left:right], target, len(bias) > 0)
+            if len(bias):
+                y[row, left:right] = bias[left:right]
+            gemm(a[row:row + 1], b[:, left:right], y[row:row + 1, left:right], len(bias) > 0)
 
 
 def product(a: Array, b: Array, bias: Array | None = None) -> Array:
@@ -125,8 +131,8 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
     if large and a.dtype in FLOATS:
         y: Array = empty((m, n), a.dtype)
         if m <= FEW_ROWS:
-            few_rows(_taken(a)[None, None], _taken(b)[None, None], _given(bias, a),
-                     (1, min(n, 2 * -(-k * n // (2 * CACHED)))), y[None, None])
+            parts = min(n, 2 * -(-k * n // (2 * CACHED)))
+            few_rows(_taken(a), _taken(b), _given(bias, a), parts, y)
         else:
             _multiply(_readable(a)[None, None], _packable(b)[None, None], bias, y[None, None])
         return y

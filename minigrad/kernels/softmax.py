@@ -78,11 +78,21 @@ def largest(x: Float1, lanes: Float1) -> Any:
     return best
 
 
+# A sum of many values is compiled to a loop over some vectors at once, and what is left over is added
+# value by value. Short rows would be all left over, so their values are added LANES at a time.
+
 @inline_sum
 def row_sum(x: Float1) -> Any:
     """Σ x."""
+    n = x.shape[0]
+    long, whole = n // (4 * LANES) * 4 * LANES, n // LANES * LANES
     result = x.dtype.type(0)
-    for i in range(x.shape[0]):
+    for i in range(long):
+        result += x[i]
+    for k in range(long, whole, LANES):
+        for i in range(LANES):
+            result += x[k + i]
+    for i in range(whole, n):
         result += x[i]
     return result
 
@@ -90,8 +100,15 @@ def row_sum(x: Float1) -> Any:
 @inline_sum
 def row_product(x: Float1, y: Float1) -> Any:
     """Σ x·y."""
+    n = x.shape[0]
+    long, whole = n // (4 * LANES) * 4 * LANES, n // LANES * LANES
     result = x.dtype.type(0)
-    for i in range(x.shape[0]):
+    for i in range(long):
+        result += x[i] * y[i]
+    for k in range(long, whole, LANES):
+        for i in range(LANES):
+            result += x[k + i] * y[k + i]
+    for i in range(whole, n):
         result += x[i] * y[i]
     return result
 
@@ -124,6 +141,17 @@ def largest_of_each(x: Float2, start: int, stop: int, m: Float1) -> None:
             m[i] = value if value > most else most
 
 
+@inline
+def exp_sum_of_each(x: Float2, start: int, stop: int, m: Float1, sums: Float1) -> None:
+    """m = the largest x of each column from start to stop, sums = Σ e^(x - m)."""
+    largest_of_each(x, start, stop, m)
+    sums[:] = 0
+    for j in range(x.shape[0]):
+        row = x[j, start:stop]
+        for i in range(stop - start):
+            sums[i] += fast_exp(row[i] - m[i])
+
+
 # ---- softmax -------------------------------------------------------------------------------------
 
 def softmax_numpy(x: Float3, y: Float3) -> None:
@@ -145,7 +173,13 @@ def softmax(x: Float3, y: Float3) -> None:
                 source, target = x_rows[row], y_rows[row]
                 m = largest(source, lanes)
                 for i in range(n):
-                    target[i] = fast_exp(source[i] - m)
+                    target[i] = source[i] - m
+            # of all rows at once: a short one would not fill the vectors
+            values = y.reshape(outer * n)[block * step * n:min(block * step + step, outer) * n]
+            for i in range(values.shape[0]):
+                values[i] = fast_exp(values[i])
+            for row in range(block * step, min(block * step + step, outer)):
+                target = y_rows[row]
                 factor = one / row_sum(target)
                 for i in range(n):
                     target[i] *= factor
@@ -235,12 +269,7 @@ def log_softmax(x: Float3, y: Float3) -> None:
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
             peaks, sums = np.empty((2, stop - start), x.dtype)
-            largest_of_each(x[o], start, stop, peaks)
-            sums[:] = 0
-            for j in range(n):
-                source = x[o, j, start:stop]
-                for i in range(stop - start):
-                    sums[i] += fast_exp(source[i] - peaks[i])
+            exp_sum_of_each(x[o], start, stop, peaks, sums)
             for i in range(stop - start):
                 sums[i] = np.log(sums[i])
             for j in range(n):
@@ -318,12 +347,7 @@ def cross_entropy(x: Float3, target: Int2, weight: Float2, normalizer: Float2, l
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
             peaks, sums = np.empty((2, stop - start), x.dtype)
-            largest_of_each(x[o], start, stop, peaks)
-            sums[:] = 0
-            for j in range(n):
-                source = x[o, j, start:stop]
-                for i in range(stop - start):
-                    sums[i] += fast_exp(source[i] - peaks[i])
+            exp_sum_of_each(x[o], start, stop, peaks, sums)
             for i in range(stop - start):
                 t, sums[i] = target[o, start + i], np.log(sums[i])
                 normalizer[o, start + i] = peaks[i] + sums[i]
