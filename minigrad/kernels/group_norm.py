@@ -1,8 +1,7 @@
 """Layer norm and group norm: mean 0 and variance 1 for the values of each item, in one pass.
 
-Means and variances are float64, whatever x is, and x - mean is as exact as if the mean's float64
-were used: where the values lie close together most of x cancels there, and the rounding errors of
-float32 would be divided by a small σ.
+Means and variances are float64, and so is x - mean, whatever x is: where the values lie close
+together most of x cancels there, and the rounding errors of float32 would be divided by a small σ.
 
 statistics: mean and 1/σ of each set of values, with σ = √(var + eps).
 """
@@ -19,7 +18,6 @@ from minigrad.kernels import (
     Float1,
     Float2,
     Float3,
-    inline,
     inline_sum,
     kernel,
     prange,
@@ -27,7 +25,6 @@ from minigrad.kernels import (
 
 BLOCK = 4096            # values in the rows of a block, which one thread treats in turn
 TILE = 256              # items side by side
-SPAN = 512              # values whose sum is taken in the dtype of x
 
 
 @inline_sum
@@ -57,28 +54,21 @@ def products(g: Float1, x: Float1, mean: float) -> float:
     return result
 
 
-@inline
-def centre(x: Float1, mean: float, centred: Float1) -> None:
-    """centred = x - mean, in the dtype of x and as exact as it can be there.
-
-    The mean is taken in two parts: x - near has no rounding error where x and the mean lie close
-    together, and so most of x cancels.
-    """
-    near = x.dtype.type(mean)
-    rest = x.dtype.type(mean - near)
-    for i in range(x.shape[0]):
-        centred[i] = x[i] - near - rest
+@inline_sum
+def weighed(g: Float1, w: Float1) -> float:
+    """Σ g·w."""
+    result = 0.0
+    for i in range(g.shape[0]):
+        result += np.float64(g[i]) * w[i]
+    return result
 
 
 @inline_sum
-def inner_product(x: Float1, y: Float1) -> float:
-    """Σ x·y. Up to SPAN products are added up in the dtype of x, and these sums in float64."""
+def weighed_products(g: Float1, w: Float1, x: Float1, mean: float) -> float:
+    """Σ g·w·(x - mean)."""
     result = 0.0
-    for start in range(0, x.shape[0], SPAN):
-        part = x.dtype.type(0)
-        for i in range(start, min(start + SPAN, x.shape[0])):
-            part += x[i] * y[i]
-        result += part
+    for i in range(x.shape[0]):
+        result += np.float64(g[i]) * w[i] * (x[i] - mean)
     return result
 
 
@@ -101,12 +91,10 @@ def layer_norm(x: Float2, w: Float1, b: Float1, eps: float, statistics: Double2,
         for row in range(block * step, min(block * step + step, rows)):
             source, target = x[row], y[row]
             mean = total(source) / n
-            centre(source, mean, target)
-            inverse = 1 / np.sqrt(inner_product(target, target) / n + eps)
+            inverse = 1 / np.sqrt(spread(source, mean) / n + eps)
             statistics[0, row], statistics[1, row] = mean, inverse
-            factor = x.dtype.type(inverse)
             for i in range(n):
-                target[i] = target[i] * factor * w[i] + b[i]
+                target[i] = (source[i] - mean) * inverse * w[i] + b[i]
 
 
 def layer_norm_grad_numpy(g: Float2, x: Float2, w: Float1, statistics: Double2, partials: Double3,
@@ -133,19 +121,15 @@ def layer_norm_grad(g: Float2, x: Float2, w: Float1, statistics: Double2, partia
         dw, db = partials[part, 0], partials[part, 1]
         dw[:] = 0
         db[:] = 0
-        normal, ones = np.empty(n, x.dtype), np.ones(n, x.dtype)
         for row in range(part * step, min(part * step + step, rows)):
-            slope, target = g[row], dx[row]
-            inverse = x.dtype.type(statistics[1, row])
-            centre(x[row], statistics[0, row], normal)
+            slope, source, target = g[row], x[row], dx[row]
+            mean, inverse = statistics[0, row], statistics[1, row]
+            average = weighed(slope, w) / n
+            slant = weighed_products(slope, w, source, mean) * inverse * inverse / n
             for i in range(n):
-                normal[i] *= inverse
-                target[i] = slope[i] * w[i]
-            average = x.dtype.type(inner_product(target, ones) / n)
-            slant = x.dtype.type(inner_product(target, normal) / n)
-            for i in range(n):
-                target[i] = (target[i] - average - slant * normal[i]) * inverse
-                dw[i] += slope[i] * normal[i]
+                centred = source[i] - mean
+                target[i] = (np.float64(slope[i]) * w[i] - average - slant * centred) * inverse
+                dw[i] += slope[i] * (centred * inverse)
                 db[i] += slope[i]
 
 

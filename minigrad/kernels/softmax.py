@@ -78,21 +78,11 @@ def largest(x: Float1, lanes: Float1) -> Any:
     return best
 
 
-# A sum of many values is compiled to a loop over some vectors at once, and what is left over is added
-# value by value. Short rows would be all left over, so their values are added LANES at a time.
-
 @inline_sum
 def row_sum(x: Float1) -> Any:
     """Σ x."""
-    n = x.shape[0]
-    long, whole = n // (4 * LANES) * 4 * LANES, n // LANES * LANES
     result = x.dtype.type(0)
-    for i in range(long):
-        result += x[i]
-    for k in range(long, whole, LANES):
-        for i in range(LANES):
-            result += x[k + i]
-    for i in range(whole, n):
+    for i in range(x.shape[0]):
         result += x[i]
     return result
 
@@ -100,15 +90,8 @@ def row_sum(x: Float1) -> Any:
 @inline_sum
 def row_product(x: Float1, y: Float1) -> Any:
     """Σ x·y."""
-    n = x.shape[0]
-    long, whole = n // (4 * LANES) * 4 * LANES, n // LANES * LANES
     result = x.dtype.type(0)
-    for i in range(long):
-        result += x[i] * y[i]
-    for k in range(long, whole, LANES):
-        for i in range(LANES):
-            result += x[k + i] * y[k + i]
-    for i in range(whole, n):
+    for i in range(x.shape[0]):
         result += x[i] * y[i]
     return result
 
@@ -173,13 +156,7 @@ def softmax(x: Float3, y: Float3) -> None:
                 source, target = x_rows[row], y_rows[row]
                 m = largest(source, lanes)
                 for i in range(n):
-                    target[i] = source[i] - m
-            # of all rows at once: a short one would not fill the vectors
-            values = y.reshape(outer * n)[block * step * n:min(block * step + step, outer) * n]
-            for i in range(values.shape[0]):
-                values[i] = fast_exp(values[i])
-            for row in range(block * step, min(block * step + step, outer)):
-                target = y_rows[row]
+                    target[i] = fast_exp(source[i] - m)
                 factor = one / row_sum(target)
                 for i in range(n):
                     target[i] *= factor
