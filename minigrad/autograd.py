@@ -149,6 +149,8 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
         inputs, (value, *vjps) = (compute(args, static) if is_quiet.get()
                                   else quiet.run(compute, args, static))
         y = Tensor(value)
+        if mode.observer is not None:
+            mode.observer(apply, inputs, static, y)
         if mode.enabled:
             for x in inputs:
                 if x is not None and x._requires_grad:
@@ -278,8 +280,7 @@ def _replaced(g: Tensor, replacement: Tensor | None) -> Tensor:
 
 def _latest_first(roots: Iterable[Vertex]) -> list[Vertex]:
     """All that `roots` were made from, the latest first: each comes before its parents."""
-    found = dict.fromkeys(roots)
-    stack = list(found)
+    stack = list(found := dict.fromkeys(roots))
     while stack:
         for parent, _ in stack.pop().edges or ():
             if parent not in found:

@@ -16,6 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class _GradMode(threading.local):
     enabled = True                      # each thread starts with recording on
+    observer: Callable[..., None] | None = None     # called with each op, its inputs, static, y
 
 
 mode = _GradMode()

@@ -5,11 +5,8 @@ import os
 import signal
 
 import numba
-import pytest
 import torch
 from hypothesis import HealthCheck, settings
-
-pytest.register_assert_rewrite("op_checks")
 
 common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("dev", max_examples=15, **common)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional
-from op_checks import assert_close, outputs_of
 
 import minigrad as mg
 from minigrad.tensor import Tensor
+from minigrad.testing.checks.running import compare, listed
 
 rng = np.random.default_rng(0)
 X, Y, Z = (rng.standard_normal((4, 4)) for _ in range(3))
@@ -162,9 +162,10 @@ def of_minigrad(value: Any) -> Any:
 
 
 def assert_alike(ours: Any, torchs: Any) -> None:
-    for y, expected in zip(outputs_of(ours), outputs_of(torchs), strict=True):
+    for y, expected in zip(listed(ours), listed(torchs), strict=True):
         assert str(y.dtype) == str(expected.dtype).removeprefix("torch.")
-        assert_close(y.data, expected.numpy(), 1e-6 if y.dtype == np.float32 else 1e-10)
+        compare("the output", y.data, expected.numpy(),
+                1e-6 if y.dtype == np.float32 else 1e-10)
 
 
 def by_position(arguments: dict[str, Any]) -> list[tuple[list[Any], dict[str, Any]]]:

@@ -119,7 +119,7 @@ def test_a_corner_that_differs_is_explained(tmp_path: Path) -> None:
     recipe.case = f"    activation({recipe.name!r}),\n"
     recipe.add_op(folder)
     recipe.add_case(folder)
-    run = pytest_in(folder, f"{recipe.name} and infinities", "test_ops.py")
+    run = pytest_in(folder, f"{recipe.name} and corners", "test_ops.py")
     assert run.returncode == 1, run.stdout + run.stderr
     assert "Corners are the calls where a value or a gradient is a matter of choice" in run.stdout
     assert "corners=finite_special" in run.stdout

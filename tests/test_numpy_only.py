@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 TESTS = Path(__file__).resolve().parent
-TABLES = ("op_cases", "domains.py", "signatures.py", "test_nn.py", "optimisers.py",
+TABLES = ("op_cases", "signatures.py", "test_nn.py", "optimisers.py",
           "test_lr_scheduler.py", "test_transforms.py")
 
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 import torch
-from op_cases import CASES, Call, OpCase
-from op_checks import bound, gradient_of, names_in_graph, run, tensors
+from graphs import gradient_of, names_in_graph
+from op_cases import CASES
 
 from minigrad.autograd import registry
-from minigrad.testing import gradgradcheck
+from minigrad.testing import Call, OpCase, gradgradcheck
+from minigrad.testing.checks.running import bound, run, tensors
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "ops.md"
 
@@ -99,7 +100,7 @@ def public_row(case: OpCase, primitives: dict[str, Primitive]) -> list[str]:
     return [str(inputs), f"`{torch_name(case)}`",
             ", ".join(f"`{name}`" for name in sorted(made_of)) or "–", second,
             str(len(case.examples)), "✓" if case.corners is not None else "–",
-            str(len(case.errors))]
+            str(len(case.raises))]
 
 
 def primitive_row(full: str, primitive: Primitive) -> list[str]:

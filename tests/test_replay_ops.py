@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from op_cases import CASES, OpCase
-from op_checks import outputs_of
+from op_cases import CASES
 
 import minigrad
 from minigrad import Tensor
+from minigrad.testing import OpCase
+from minigrad.testing.checks.running import listed
 
 SMOOTH = [case for case in CASES if case.differentiable]
 few = settings(max_examples=max(1, settings.default.max_examples // 8))
@@ -31,7 +32,7 @@ def test_the_same_to_the_bit(case: OpCase, data: st.DataObject) -> None:
     def step(*arrays: Any) -> list[Tensor]:
         leaves = [None if x is None else x.detach().requires_grad_(x.dtype.kind == "f")
                   for x in arrays]
-        ys = outputs_of(case(*leaves, **call.static))
+        ys = listed(case(*leaves, **call.static))
         roots = [y for y in ys if y.requires_grad]
         gradients = minigrad.grad(
             roots, [x for x in leaves if x is not None and x.requires_grad],

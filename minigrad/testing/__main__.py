@@ -9,8 +9,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
+from minigrad.testing import users
+from minigrad.testing.battery import lab
+from minigrad.testing.case import OpCase
+from minigrad.testing.checks.running import cotangents, run, vjp
 from minigrad.testing.mutation import LEGEND, Report, Row
 
 TESTS = Path(__file__).resolve().parents[2] / "tests"
@@ -21,33 +25,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("mutate", help="break each op's gradient: which check notices?")
     command.add_argument("ops", nargs="*", metavar="OP",
-                         help="ops of the table in tests/op_cases, say mul (default: all of them)")
-    names = parser.parse_args(argv).ops
+                         help="ops of the table in tests/op_cases, say mul (default: all of them), "
+                              "or of a file of yours: my_ops.py:my_op, my_ops.py")
+    command.add_argument("--module", metavar="NAME",
+                         help="the ops are those of this module instead, say my_package.ops")
+    arguments = parser.parse_args(argv)
+    names = arguments.ops
     try:
-        cases, lab = op_table()
-        chosen = choose(names, [case for case in cases if case.differentiable])
+        if arguments.module is not None:
+            chosen = users.cases_of(users.load(arguments.module), names)
+        elif any(".py" in name for name in names):
+            chosen = [case for name in names for case in of_file(name)]
+        else:
+            chosen = choose(names, [case for case in op_table() if case.differentiable])
     except LookupError as error:
         print(f"mutate: {error.args[0]}", file=sys.stderr)
         return 2
-    if names:
+    if names or arguments.module:
         reports = [lab(case) for case in chosen]
         print("\n\n".join(report.table() for report in reports) + f"\n{LEGEND}")
     else:
-        reports = summary(chosen, lab)
+        reports = summary(chosen)
     print(verdict(reports))
     return 0 if all(report.ok for report in reports) else 1
 
 
-def op_table() -> tuple[list[Any], Any]:
-    """The cases of the checkout's op table, and the function that runs the lab on one."""
+def of_file(name: str) -> list[OpCase]:
+    """The ops that my_ops.py:my_op, or my_ops.py, stands for."""
+    path, colon, op = name.partition(".py:")
+    if not colon and not name.endswith(".py"):
+        raise LookupError(f"{name}: ops of the table and of files cannot be mixed; a file's op is "
+                          "my_ops.py:my_op")
+    return users.cases_of(users.load(f"{path}.py" if colon else name), [op] if colon else [])
+
+
+def op_table() -> list[OpCase]:
+    """The cases of the checkout's op table."""
     if not (TESTS / "op_cases").is_dir():
         raise LookupError(f"the op table is not there: looked for {TESTS / 'op_cases'}; it comes "
                           "with the source, not with the installed package. Your own op needs "
                           "none: minigrad.testing.mutate(fn, inputs)")
     sys.path.insert(0, str(TESTS))
     try:
-        cases = importlib.import_module("op_cases").CASES
-        return cases, importlib.import_module("op_checks").lab
+        cases: list[OpCase] = importlib.import_module("op_cases").CASES
+        return cases
     except ModuleNotFoundError as error:
         raise LookupError(f"the op table needs {error.name}, which is not installed: "
                           "pip install -e '.[test]'") from None
@@ -55,13 +76,20 @@ def op_table() -> tuple[list[Any], Any]:
         sys.path.remove(str(TESTS))
 
 
-def choose(names: Sequence[str], cases: Sequence[Any]) -> list[Any]:
-    """The cases with these names, in their own order; all of them for none."""
-    known: dict[str, list[Any]] = {}
+def choose(names: Sequence[str], cases: Sequence[OpCase]) -> list[OpCase]:
+    """The cases with these names, in their own order; all of them for none.
+
+    The name of a private function of minigrad.ops stands for the ops that use it, which are
+    printed.
+    """
+    known: dict[str, list[OpCase]] = {}
     for case in cases:
         for name in {case.id, case.id.partition(".")[2], case.op.__name__}:
             known.setdefault(name, []).append(case)
     for name in names:
+        if name not in known and (users_of := [case for case in cases if uses(case, name)]):
+            print(f"{name} is used by {', '.join(case.id for case in users_of)}")
+            known[name] = users_of
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
@@ -69,7 +97,26 @@ def choose(names: Sequence[str], cases: Sequence[Any]) -> list[Any]:
     return [case for case in cases if not names or any(case in known[name] for name in names)]
 
 
-def summary(cases: Sequence[Any], lab: Any) -> list[Report]:
+def uses(case: OpCase, name: str) -> bool:
+    """Whether a function of minigrad.ops with this name runs in the op or in its gradient."""
+    seen: set[str] = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if frame.f_globals.get("__name__", "").startswith("minigrad.ops."):
+            seen.add(frame.f_code.co_name)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        for call in case.examples:
+            xs, ys = run(case, call)
+            vjp(xs, ys, cotangents(ys), create_graph=True)
+    finally:
+        sys.setprofile(before)
+    return name in seen
+
+
+def summary(cases: Sequence[OpCase]) -> list[Report]:
     """A line for each op: how many of its mutants each check catches. What escapes, in full."""
     width = max(len(case.id) for case in cases)
     checks: list[str] = []

@@ -27,10 +27,10 @@ import numpy as np
 
 from minigrad.autograd import Array, Recorded, op
 from minigrad.tensor import Tensor
-from minigrad.testing.gradcheck import (
+from minigrad.testing.foreign import NoGradientError, name_of, native
+from minigrad.testing.gradcheck import check, check_second
+from minigrad.testing.probe import (
     arguments_of,
-    check,
-    check_second,
     float_outputs,
     gradients_of,
     leaves_of,
@@ -125,7 +125,7 @@ class Mutation:
     gradient: Callable[[Tensor], Tensor] | None = None
     cotangent: Callable[[Tensor, Shape], Tensor] | None = None
     applies: Callable[[Shape, Shape], bool] = lambda x, y: math.prod(x) > 0
-    seen_by: tuple[str, ...] = ("gradcheck", "adjoint", "PyTorch")
+    seen_by: tuple[str, ...] = ("gradcheck", "adjoint", "reference")
 
 
 def _broadcast_axis(x: Shape, y: Shape) -> int | None:
@@ -261,10 +261,14 @@ class Report:
         return next(row for row in self.rows if (row.input, row.mutation.name) == key)
 
     def __str__(self) -> str:
-        return f"{self.table()}\n{LEGEND}"
+        return self.table() if self.failing else f"{self.table()}\n{LEGEND}"
 
     def table(self) -> str:
-        """A line for each mutant, a column for each check."""
+        """A line for each mutant, a column for each check; one line if the op itself is wrong."""
+        if self.failing:
+            failed, error = next(iter(self.failing.items()))
+            return (f"{self.name}: the op as it is does not pass {failed}, so that mutants of it "
+                    f"would show nothing: {error}")
         width = max((len(row.input) for row in self.rows), default=0)
         last = max(len(self.name) - width - 2, 11)
         head = f"{self.name:{width + 2 + last}}" + "".join(f"  {name}" for name in self.checks)
@@ -275,8 +279,6 @@ class Report:
             lines.append(f"{first:{width}}  {row.mutation.name:{last}}{marks}  "
                          f"{row.reason or row.mutation.mistake}")
             before = row.input
-        lines += [f"{name}: the op as it is does not pass: {error}"
-                  for name, error in self.failing.items()]
         return "\n".join(lines)
 
     def _mark(self, row: Row, check: str) -> str:
@@ -306,10 +308,10 @@ def mutate(fn: Function, inputs: Any, *, checks: Mapping[str, Check] = CHECKS,
     why it makes no difference to this function.
     Raises: TypeError and ValueError as `gradcheck` does.
     """
-    if not callable(fn):
+    if not (callable(fn) or isinstance(fn, tuple)):
         raise TypeError(f"mutate: fn must be a function; got {type(fn).__name__}")
-    name = getattr(fn, "__name__", type(fn).__name__)
-    return survey(name, [Trial(fn, arguments_of(inputs), checks)], equivalent)
+    function, arguments = native(fn, arguments_of(inputs))
+    return survey(name_of(fn), [Trial(function, arguments, checks)], equivalent)
 
 
 def survey(name: str, trials: Sequence[Trial], equivalent: Mapping[str, str] | None = None
@@ -328,11 +330,14 @@ def survey(name: str, trials: Sequence[Trial], equivalent: Mapping[str, str] | N
         for check_name, run in trial.checks.items():
             try:
                 run(trial.fn, trial.inputs)
+            except NoGradientError:         # of the second order: nothing to check, nothing wrong
+                checks = [other for other in checks if other != check_name]
             except (AssertionError, RuntimeError) as error:
                 lines = str(error).strip().splitlines()
                 failing.setdefault(check_name, lines[0] if lines else type(error).__name__)
-    checks = [check_name for check_name in checks if check_name not in failing]
     report = Report(name, checks, [], failing)
+    if failing:                         # there is nothing to learn from changes to what is wrong
+        return report
     for i in range(max((len(trial.inputs) for trial in trials), default=0)):
         for mutation in MUTATIONS.values():
             caught = _caught_by(checks, trials, mutation, i)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from domains import positive, probability, real, seeds
 from hypothesis import strategies as st
 
 import minigrad
 from minigrad.ops import class_loss as ops
-from op_cases.case import Call, Error, OpCase
+from minigrad.testing.case import Call, Error, OpCase
+from minigrad.testing.domains import positive, probability, real
+from minigrad.testing.strategies import generators
 from op_cases.loss import reductions, weight_static
 
 X, T = np.ones((2, 3)), np.zeros(2, np.int64)
@@ -18,7 +19,7 @@ X, T = np.ones((2, 3)), np.zeros(2, np.int64)
 
 @st.composite
 def class_calls(draw, *, smoothing: bool) -> Call:
-    rng, n, classes = draw(seeds), draw(st.integers(1, 4)), draw(st.integers(2, 4))
+    rng, n, classes = draw(generators()), draw(st.integers(1, 4)), draw(st.integers(2, 4))
     rest = draw(st.sampled_from([(), (3,), (2, 2)]))
     x, target = (n, classes, *rest), (n, *rest)
     if draw(st.booleans()):
@@ -43,7 +44,7 @@ def by_class(loss):
 
 @st.composite
 def probability_calls(draw) -> Call:
-    rng, shape = draw(seeds), draw(st.sampled_from([(3,), (2, 3), (4, 2, 3), (2, 4, 1, 2)]))
+    rng, shape = draw(generators()), draw(st.sampled_from([(3,), (2, 3), (4, 2, 3), (2, 4, 1, 2)]))
     classes = shape[1 if len(shape) > 1 else 0]
     return Call(real(rng, shape), probability(rng, shape), reduction=draw(reductions),
                 label_smoothing=draw(st.sampled_from([0.0, 0.2])),
@@ -75,7 +76,8 @@ CASES = [
     OpCase(ops.cross_entropy, weight_static(F.cross_entropy), probability_calls(),
            (Call(real(np.random.default_rng(3), (2, 3)),
                  probability(np.random.default_rng(4), (2, 3)), label_smoothing=0.2),),
-           run=weight_static(ops.cross_entropy), name="cross_entropy of probabilities"),
+           run=weight_static(ops.cross_entropy), name="cross_entropy of probabilities",
+           excused={"empty": "smoothing over no class at all is 0/0 to PyTorch, and 0 here"}),
     OpCase(ops.nll_loss, by_class(F.nll_loss), class_calls(smoothing=False),
            (Call(real(np.random.default_rng(5), (3, 4)), target=np.array([1, -100, 3]),
                  weights=[1.0, 2.0, 0.5, 1.5]),),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from domains import real, seeds
 from hypothesis import strategies as st
 
 from minigrad.ops import einsum as ops
-from op_cases.case import Call, Error, OpCase, example
+from minigrad.testing.case import Call, Error, OpCase, example
+from minigrad.testing.domains import real
+from minigrad.testing.strategies import generators
 
 X, Y = np.arange(6.0).reshape(2, 3), np.arange(6.0).reshape(3, 2)
 
@@ -18,7 +19,7 @@ def equations(draw) -> Call:
     """One to three operands whose subscripts overlap, repeat, broadcast and hide in ellipses."""
     size = {letter: draw(st.integers(0, 3)) for letter in "ijkL"}
     hidden = draw(st.lists(st.integers(0, 3), max_size=2))
-    rng = draw(seeds)
+    rng = draw(generators())
     terms, arrays, used = [], [], []
     for _ in range(draw(st.integers(1, 3))):
         term = draw(st.lists(st.sampled_from("ijkL"), max_size=3))
@@ -95,7 +96,7 @@ CASES = [
     OpCase(ops.einsum, by_lists(torch.einsum),
            st.builds(lambda rng, output: Call(real(rng, (2, 3)), real(rng, (2, 3, 4)),
                                               lists=([0, 30], [..., 30, 2]), output=output),
-                     seeds, st.sampled_from([None, [], [2, 0], [..., 30], [0, 2, ...]])),
+                     generators(), st.sampled_from([None, [], [2, 0], [..., 30], [0, 2, ...]])),
            (example(12, real, (2, 3), (3, 4), lists=([26, 1], (1, 0))),
             example(13, real, (2, 3), (3, 4), lists=([26, 1], (1, 0)), output=[26, 0]),
             example(14, real, (5, 2, 3), (3, 4), lists=([..., 1], [1, 51]), output=[51, ...])),

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from domains import (
+from hypothesis import strategies as st
+
+from minigrad.ops import elementwise as ops
+from minigrad.testing.case import Call, Error, OpCase, example
+from minigrad.testing.domains import (
     Domain,
-    broadcastable,
     distinct,
     finite_special,
     nonzero,
     positive,
     real,
-    seeds,
     special,
     tied,
     unit,
 )
-from hypothesis import strategies as st
-
-from minigrad.ops import elementwise as ops
-from op_cases.case import Call, Error, OpCase, binary, example, unary
+from minigrad.testing.strategies import binary, broadcastable_shapes, generators, unary
 
 TORCH_DTYPE = {"float32": torch.float32, "float64": torch.float64}
 RELATIONS = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
@@ -33,7 +32,7 @@ def one(op, reference, domain: Domain, corners: Domain | None = special, *, erro
 
 
 def two(op, reference, a: Domain, b: Domain, corners: Domain | None = special, *, errors=(),
-        name="", run=None, zero_gradient=False, floats_only=False, **static):
+        name="", run=None, zero_gradient=False, **static):
     rng = np.random.default_rng(2)
     chosen = {key: strategy.elements[0] for key, strategy in static.items()}
     pinned = (Call(a(rng, (2, 3)), b(rng, (2, 3)), **chosen),
@@ -42,7 +41,7 @@ def two(op, reference, a: Domain, b: Domain, corners: Domain | None = special, *
                      r"\w+: shapes \(2, 3\) and \(2, 4\) do not broadcast")
     return OpCase(op, reference, binary(a, b, **static), pinned, (mismatch, *errors),
                   corners=None if corners is None else binary(corners, corners, **static),
-                  name=name, run=run, zero_gradient=zero_gradient, floats_only=floats_only)
+                  name=name, run=run, zero_gradient=zero_gradient)
 
 
 def smooth_quotient(rng, shape):
@@ -62,11 +61,11 @@ def distinct_pair(rng, shapes):
 
 
 def extreme(op, reference):
-    return OpCase(op, reference, st.builds(distinct_pair, seeds, broadcastable(2)),
+    return OpCase(op, reference, st.builds(distinct_pair, generators(), broadcastable_shapes(2)),
                   (distinct_pair(np.random.default_rng(6), ((2, 3), (2, 3))),
                    distinct_pair(np.random.default_rng(7), ((2, 3), (3,)))),
                   corners=st.one_of(binary(tied, tied), binary(special, special)),
-                  errors=(Error(Call(np.ones((2, 3)), np.ones((2, 4))), RuntimeError,
+                  raises=(Error(Call(np.ones((2, 3)), np.ones((2, 4))), RuntimeError,
                                 rf"{op.__name__}: shapes \(2, 3\) and \(2, 4\) do not broadcast"),))
 
 
@@ -80,20 +79,20 @@ def held(bounds: Domain) -> st.SearchStrategy[Call]:
         values = np.split(bounds(rng, (sum(n),)), np.cumsum(n)[:-1])
         x, low, high = (v.reshape(shape) for v, shape in zip(values, shapes, strict=True))
         return Call(x, low, high)
-    return st.builds(call, seeds, broadcastable(3))
+    return st.builds(call, generators(), broadcastable_shapes(3))
 
 
 def clamped(domain: Domain, bounds) -> st.SearchStrategy[Call]:
     return st.builds(lambda rng, shape, low_high: Call(domain(rng, shape), min=low_high[0],
                                                        max=low_high[1]),
-                     seeds, st.sampled_from([(), (3,), (2, 3), (0, 2), (1, 4)]),
+                     generators(), st.sampled_from([(), (3,), (2, 3), (0, 2), (1, 4)]),
                      st.sampled_from(bounds))
 
 
 @st.composite
 def where_calls(draw, domain: Domain = real) -> Call:
-    rng = draw(seeds)
-    condition, a, b = draw(broadcastable(3))
+    rng = draw(generators())
+    condition, a, b = draw(broadcastable_shapes(3))
     return Call(domain(rng, a), domain(rng, b), condition=np.asarray(rng.random(condition) < 0.5))
 
 

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import torch.nn.functional as F
-from domains import (
-    any_shapes,
-    broadcastable,
-    dim_of,
-    dims_of,
-    nonzero,
-    real,
-    seeds,
-    shapes,
-    tied,
-)
 from hypothesis import strategies as st
 
 from minigrad import functional as ops
-from op_cases.case import Call, Error, OpCase, example
+from minigrad.testing.case import Call, Error, OpCase, example
+from minigrad.testing.domains import nonzero, real, tied
+from minigrad.testing.strategies import (
+    any_shapes,
+    broadcastable_shapes,
+    dim_of,
+    dims_of,
+    generators,
+    shapes,
+)
 
 
 @st.composite
 def softmax_calls(draw) -> Call:
     shape = draw(any_shapes(0, 3))
-    return Call(real(draw(seeds), shape), dim=draw(dim_of(len(shape))))
+    return Call(real(draw(generators()), shape), dim=draw(dim_of(len(shape))))
 
 
 @st.composite
@@ -48,7 +46,7 @@ def pad_calls(draw) -> Call:
         sizes = [min(n, side + min(sizes[i ^ 1], 0)) for i, (n, side) in enumerate(
             zip(sizes, np.repeat(shape[::-1][:n], 2).tolist(), strict=True))]
     value = draw(st.sampled_from([None, 1.5, 2])) if mode == "constant" else None
-    return Call(real(draw(seeds), shape), pad=tuple(sizes), mode=mode, value=value)
+    return Call(real(draw(generators()), shape), pad=tuple(sizes), mode=mode, value=value)
 
 
 @st.composite
@@ -56,12 +54,12 @@ def normalize_calls(draw, domain=nonzero, p=(0, 0.5, 1, 1.5, 2.0, 3, -1, np.inf,
     shape = draw(any_shapes(1, 3) if domain is tied else shapes(1, 3))
     dim = dims_of(len(shape)) if 0 not in shape else dim_of(len(shape))
     p = draw(st.sampled_from([n for n in p if 0 < n < np.inf or 0 not in shape]))
-    return Call(domain(draw(seeds), shape), dim=draw(dim), p=p)
+    return Call(domain(draw(generators()), shape), dim=draw(dim), p=p)
 
 
 @st.composite
 def cosine_calls(draw, domain=nonzero, eps=(1e-8,)) -> Call:
-    rng, pair = draw(seeds), draw(broadcastable(2))
+    rng, pair = draw(generators()), draw(broadcastable_shapes(2))
     ndim = max(len(shape) for shape in pair)
     return Call(*(domain(rng, shape) for shape in pair), dim=draw(dim_of(ndim)),
                 eps=draw(st.sampled_from(eps)))

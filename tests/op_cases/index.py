@@ -6,11 +6,12 @@ import functools
 
 import numpy as np
 import torch
-from domains import any_shapes, broadcastable, dim_of, real, seeds, shapes, special
 from hypothesis import strategies as st
 
 from minigrad.ops import index as ops
-from op_cases.case import Call, Error, OpCase, example
+from minigrad.testing.case import Call, Error, OpCase, example
+from minigrad.testing.domains import real, special
+from minigrad.testing.strategies import any_shapes, broadcastable_shapes, dim_of, generators, shapes
 
 X = np.arange(6.0).reshape(2, 3)
 
@@ -19,7 +20,7 @@ X = np.arange(6.0).reshape(2, 3)
 def keys(draw, shape) -> object:
     """Ints, slices, None, ..., bools, lists, integer arrays and masks in any mixture that fits."""
     if draw(st.integers(0, 4)) == 0:
-        mask = np.asarray(draw(seeds).random(shape) < 0.5)
+        mask = np.asarray(draw(generators()).random(shape) < 0.5)
         return mask.astype(np.uint8) if draw(st.booleans()) else mask
     key: list = []
     length = draw(st.sampled_from([None, 1, 3]))        # of the integer arrays
@@ -48,7 +49,7 @@ def keys(draw, shape) -> object:
 @st.composite
 def getitem_calls(draw) -> Call:
     shape = draw(any_shapes())
-    return Call(real(draw(seeds), shape), key=draw(keys(shape)))
+    return Call(real(draw(generators()), shape), key=draw(keys(shape)))
 
 
 def torch_getitem(x, key):
@@ -66,7 +67,7 @@ def selections(draw) -> Call:
     dim = draw(dim_of(len(shape)))
     n = shape[dim] if shape else 1
     size = draw(st.integers(0, 4)) if shape else 1
-    rng = draw(seeds)
+    rng = draw(generators())
     return Call(real(rng, shape), dim=dim, index=rng.integers(0, n, size))
 
 
@@ -78,15 +79,15 @@ def gathers(draw) -> Call:
     size = tuple(draw(st.integers(0, 5 if i == axis else n)) for i, n in enumerate(shape))
     if len(shape) < 2 and draw(st.booleans()):
         size = () if shape else (draw(st.integers(0, 3)),)
-    rng = draw(seeds)
+    rng = draw(generators())
     return Call(real(rng, shape), dim=dim,
                 index=rng.integers(0, shape[axis] if shape else 1, size))
 
 
 @st.composite
 def fillings(draw, domain=real) -> Call:
-    rng = draw(seeds)
-    shape, mask = draw(broadcastable(2))
+    rng = draw(generators())
+    shape, mask = draw(broadcastable_shapes(2))
     return Call(domain(rng, shape), domain(rng, ()), mask=np.asarray(rng.random(mask) < 0.5))
 
 
@@ -106,7 +107,7 @@ LOOKED_UP = np.array([[0, 2, 2], [3, 0, 1]])
 def embedding_calls(**padding) -> st.SearchStrategy[Call]:
     return st.builds(lambda rng, rows, **padding: Call(real(rng, (4, 3)),
                                                        rows=np.array(rows, np.int64), **padding),
-                     seeds, st.lists(st.integers(0, 3), max_size=5), **padding)
+                     generators(), st.lists(st.integers(0, 3), max_size=5), **padding)
 
 
 CASES = [

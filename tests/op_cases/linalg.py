@@ -6,11 +6,12 @@ import re
 
 import numpy as np
 import torch
-from domains import broadcastable, real, seeds
 from hypothesis import strategies as st
 
 from minigrad.ops import linalg as ops
-from op_cases.case import Call, Error, OpCase, example
+from minigrad.testing.case import Call, Error, OpCase, example
+from minigrad.testing.domains import real
+from minigrad.testing.strategies import broadcastable_shapes, generators
 
 sides = st.integers(0, 4)
 
@@ -18,10 +19,10 @@ sides = st.integers(0, 4)
 @st.composite
 def matmul_calls(draw) -> Call:
     n, k, m = draw(sides), draw(sides), draw(sides)
-    lead_a, lead_b = draw(broadcastable(2, max_dims=2))
+    lead_a, lead_b = draw(broadcastable_shapes(2, max_dims=2))
     a = draw(st.sampled_from([(k,), (n, k), (*lead_a, n, k)]))
     b = draw(st.sampled_from([(k,), (k, m), (*lead_b, k, m)]))
-    rng = draw(seeds)
+    rng = draw(generators())
     return Call(real(rng, a), real(rng, b))
 
 
@@ -29,7 +30,7 @@ def matmul_calls(draw) -> Call:
 def stacks(draw, lead: int) -> Call:
     n, k, m = draw(sides), draw(sides), draw(sides)
     stack = tuple(draw(sides) for _ in range(lead))
-    rng = draw(seeds)
+    rng = draw(generators())
     return Call(real(rng, (*stack, n, k)), real(rng, (*stack, k, m)))
 
 
@@ -37,7 +38,7 @@ def stacks(draw, lead: int) -> Call:
 def linear_calls(draw) -> Call:
     lead = draw(st.lists(sides, max_size=2))
     inputs, outputs = draw(sides), draw(sides)
-    rng = draw(seeds)
+    rng = draw(generators())
     b = draw(st.sampled_from([None, (outputs,), (1,), (*lead[:len(lead) == 1], outputs)]))
     return Call(real(rng, (*lead, inputs)), real(rng, (outputs, inputs)),
                 None if b is None else real(rng, b))
@@ -77,7 +78,7 @@ CASES = [
            (misfit(ops.bmm, (2, 2, 3), (3, 3, 2)), misfit(ops.bmm, (2, 3), (3, 2)),
             misfit(ops.bmm, (1, 2, 3), (3, 3, 2)), bools(ops.bmm, (1, 2, 3), (1, 3, 2)))),
     OpCase(ops.dot, torch.dot,
-           st.builds(lambda rng, n: Call(real(rng, (n,)), real(rng, (n,))), seeds, sides),
+           st.builds(lambda rng, n: Call(real(rng, (n,)), real(rng, (n,))), generators(), sides),
            (example(9, real, (3,), (3,)),),
            (misfit(ops.dot, (3,), (2,)), misfit(ops.dot, (2, 2), (2, 2)),
             misfit(ops.dot, (), ()), mixed(ops.dot, (3,), (3,)), bools(ops.dot, (3,), (3,)))),

@@ -7,12 +7,13 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from domains import Domain, positive, probability, real, seeds, shapes
 from hypothesis import strategies as st
 
 import minigrad
 from minigrad.ops import loss as ops
-from op_cases.case import Call, Error, OpCase, example
+from minigrad.testing.case import Call, Error, OpCase, example
+from minigrad.testing.domains import Domain, positive, probability, real
+from minigrad.testing.strategies import generators, shapes
 
 reductions = st.sampled_from(["none", "mean", "sum"])
 plain = st.sampled_from(["none", "sum"])            # torch warns of kl_div's "mean"
@@ -29,7 +30,7 @@ def weight_static(loss):
 
 def numbers(x: Domain, target: Domain, **static: st.SearchStrategy) -> st.SearchStrategy[Call]:
     return st.builds(lambda rng, shape, **drawn: Call(x(rng, shape), target(rng, shape), **drawn),
-                     seeds, shapes(0, 3), **({"reduction": reductions} | static))
+                     generators(), shapes(0, 3), **({"reduction": reductions} | static))
 
 
 def errors(name: str, **static: str) -> tuple[Error, ...]:

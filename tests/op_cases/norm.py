@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from domains import positive, real, seeds
 from hypothesis import strategies as st
 
 import minigrad
 from minigrad.ops import norm as ops
-from op_cases.case import Call, Error, OpCase, Tolerance, example
+from minigrad.testing.case import Call, Error, OpCase, Tolerance, example
+from minigrad.testing.domains import positive, real
+from minigrad.testing.strategies import generators
 
 SHARP = Tolerance(1e-10, 1e-8, "differences of nearly equal values, divided by a small variance")
 side = st.integers(1, 4)
@@ -23,13 +24,13 @@ def spread_out(draw, min_dims: int, max_dims: int, axis: int | None = None):
     shape = [draw(st.integers(2, 4)) for _ in range(draw(st.integers(min_dims, max_dims)))]
     if axis is not None:
         shape[axis] = draw(side)
-    return draw(seeds), tuple(shape)
+    return draw(generators()), tuple(shape)
 
 
 @st.composite
 def lrn_calls(draw) -> Call:
     shape = [draw(st.integers(1, 6)) for _ in range(draw(st.integers(3, 5)))]
-    return Call(real(draw(seeds), tuple(shape)), size=draw(st.integers(1, 7)),
+    return Call(real(draw(generators()), tuple(shape)), size=draw(st.integers(1, 7)),
                 alpha=draw(st.sampled_from([1e-4, 0.5, 2.0])),
                 beta=draw(st.sampled_from([0.75, 0.5, 1.2])),
                 k=draw(st.sampled_from([1.0, 2.0])))

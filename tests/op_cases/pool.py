@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch.nn.functional as F
-from domains import distinct, real, seeds, tied
 from hypothesis import strategies as st
 
 from minigrad.ops import pool as ops
-from op_cases.case import Call, Error, OpCase, example
+from minigrad.testing.case import Call, Error, OpCase, example
+from minigrad.testing.domains import distinct, real, tied
+from minigrad.testing.strategies import generators
 
 
 def shapes(dims: int):
@@ -46,14 +47,14 @@ def pool_calls(draw, domain, dims: int, *, maximum: bool) -> Call:
     # as large as the window: else one might hold no place at all, where torch's index is arbitrary
     sides = (max(n, d * (k - 1) + 1) for n, k, d in zip(
         shape[-dims:], each(kernel), each(static.get("dilation", 1)), strict=True))
-    return Call(domain(draw(seeds), (*shape[:-dims], *sides)), **static)
+    return Call(domain(draw(generators()), (*shape[:-dims], *sides)), **static)
 
 
 def adaptive_calls(domain, dims: int) -> st.SearchStrategy[Call]:
     one, many = st.integers(1, 4), st.integers(1, 9)
     each = st.tuples(st.one_of(st.none(), one), many) if dims == 2 else st.tuples(many)
-    return st.builds(lambda rng, shape, size: Call(domain(rng, shape), output_size=size), seeds,
-                     shapes(dims), st.one_of(one, each))
+    return st.builds(lambda rng, shape, size: Call(domain(rng, shape), output_size=size),
+                     generators(), shapes(dims), st.one_of(one, each))
 
 
 def both_results(pool, **more):

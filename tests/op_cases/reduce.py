@@ -7,25 +7,20 @@ import warnings
 
 import numpy as np
 import torch
-from domains import (
-    Domain,
-    any_shapes,
-    broadcastable,
-    dim_of,
-    dims_of,
-    distinct,
-    finite_special,
-    nonzero,
-    real,
-    seeds,
-    shapes,
-    special,
-    tied,
-)
 from hypothesis import strategies as st
 
 from minigrad.ops import reduce as ops
-from op_cases.case import Call, Error, OpCase, binary, example
+from minigrad.testing.case import Call, Error, OpCase, example
+from minigrad.testing.domains import Domain, distinct, finite_special, nonzero, real, special, tied
+from minigrad.testing.strategies import (
+    any_shapes,
+    binary,
+    broadcastable_shapes,
+    dim_of,
+    dims_of,
+    generators,
+    shapes,
+)
 
 X = np.arange(6.0).reshape(2, 3)
 
@@ -56,7 +51,7 @@ def over_dims(draw, domain: Domain, shape=None, none=True, **static) -> Call:
     """dim: None, an int or several."""
     drawn = draw(any_shapes() if shape is None else shape)
     more = {name: draw(s) for name, s in static.items()}
-    return Call(domain(draw(seeds), drawn), dim=draw(dims_of(len(drawn), none=none)),
+    return Call(domain(draw(generators()), drawn), dim=draw(dims_of(len(drawn), none=none)),
                 keepdim=draw(st.booleans()), **more)
 
 
@@ -67,7 +62,7 @@ def over_dim(draw, domain: Domain, shape=None, none=False, keepdim=True, **stati
     dim = None if none and draw(st.booleans()) else draw(dim_of(len(drawn)))
     more = {"keepdim": draw(st.booleans())} if keepdim and dim is not None else {}
     more |= {name: draw(s) for name, s in static.items()}
-    return Call(domain(draw(seeds), drawn), dim=dim, **more)
+    return Call(domain(draw(generators()), drawn), dim=dim, **more)
 
 
 def out_of_range(op) -> tuple[Error, ...]:
@@ -138,7 +133,7 @@ def moment(op, reference) -> OpCase:
                    Error(Call(X, correction="1"), TypeError,
                          f"{name}: correction must be a number; got '1'")),
                   corners=st.one_of(over_dims(special, wide),
-                                    st.builds(constant_rows, seeds, st.integers(2, 9)),
+                                    st.builds(constant_rows, generators(), st.integers(2, 9)),
                                     over_dims(tied, shapes(), correction=st.just(0)),
                                     over_dims(real, any_shapes(), correction=st.integers(1, 4))))
 
@@ -172,7 +167,7 @@ def of_two(op, reference) -> OpCase:
         a, b = np.split(values, [int(np.prod(shapes[0]))])
         return Call(a.reshape(shapes[0]), b.reshape(shapes[1]))
     name, rng = op.__name__, np.random.default_rng(28)
-    return OpCase(op, reference, st.builds(pair, seeds, broadcastable(2)),
+    return OpCase(op, reference, st.builds(pair, generators(), broadcastable_shapes(2)),
                   (pair(rng, ((2, 3), (2, 3))), pair(rng, ((2, 3), (3,)))),
                   (Error(Call(X, np.ones((2, 4))), RuntimeError, "do not broadcast"),
                    Error(Call(X, X, keepdim=True), TypeError, f"{name}: takes either dim and"),
@@ -217,8 +212,8 @@ def truth(op, reference) -> OpCase:
 def norm_calls(draw, domain=nonzero, ord=(0.5, 1, 1.5, 2.0, 3, -1, np.inf, -np.inf)) -> Call:
     shape = draw(any_shapes(1, 3) if domain is tied else shapes(1, 3))
     ord = draw(st.sampled_from([n for n in ord if 0 < n < np.inf or 0 not in shape]))
-    return Call(domain(draw(seeds), shape), ord=ord, dim=draw(dims_of(len(shape), none=False)),
-                keepdim=draw(st.booleans()))
+    return Call(domain(draw(generators()), shape), ord=ord,
+                dim=draw(dims_of(len(shape), none=False)), keepdim=draw(st.booleans()))
 
 
 CASES = [

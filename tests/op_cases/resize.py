@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch.nn.functional as F
-from domains import real, seeds
 from hypothesis import strategies as st
 
 from minigrad.ops import resize as ops
-from op_cases.case import Call, Error, OpCase, example
+from minigrad.testing.case import Call, Error, OpCase, example
+from minigrad.testing.domains import real
+from minigrad.testing.strategies import generators
 
 DIMS = {"nearest": (3, 4, 5), "nearest-exact": (3, 4, 5), "linear": (3,), "bilinear": (4,),
         "trilinear": (5,)}
@@ -39,7 +40,7 @@ def resize_calls(draw) -> Call:
         factors = draw(st.one_of(factor, st.tuples(*[factor] * dims)))
         static |= {"scale_factor": factors,
                    "recompute_scale_factor": draw(st.sampled_from([None, False, True]))}
-    return Call(real(draw(seeds), shape), **static)
+    return Call(real(draw(generators()), shape), **static)
 
 
 def call(*shape: int, **static) -> Call:

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import torch
-from domains import any_shapes, dim_of, dims_of, real, seeds, shapes, special
 from hypothesis import strategies as st
 
 from minigrad.ops import shape as ops
-from op_cases.case import Call, Error, OpCase, example
+from minigrad.testing.case import Call, Error, OpCase, example
+from minigrad.testing.domains import real, special
+from minigrad.testing.strategies import any_shapes, dim_of, dims_of, generators, shapes
 
 X = np.arange(6.0).reshape(2, 3)
 
@@ -19,7 +20,7 @@ X = np.arange(6.0).reshape(2, 3)
 def calls(draw, arguments, shape=None) -> Call:
     """One input, and what `arguments(draw, its shape)` gives."""
     drawn = draw(any_shapes() if shape is None else shape)
-    return Call(real(draw(seeds), drawn), **arguments(draw, drawn))
+    return Call(real(draw(generators()), drawn), **arguments(draw, drawn))
 
 
 def new_shape(draw, shape) -> dict:
@@ -92,7 +93,7 @@ def joined(draw, stack: bool = False) -> Call:
     """One to four inputs that agree but for their size along `dim`."""
     shape = draw(any_shapes(0 if stack else 1))
     dim = draw(dim_of(len(shape) + stack))
-    rng = draw(seeds)
+    rng = draw(generators())
     inputs = []
     for _ in range(draw(st.integers(1, 4))):
         sizes = list(shape)
@@ -117,7 +118,7 @@ def triangle(op, reference) -> OpCase:
                    Error(Call(X, diagonal=10**20), ValueError,
                          f"{op.__name__}: diagonal must fit in 64 bits; got 10000")),
                   corners=st.builds(lambda rng, k: Call(special(rng, (3, 3)), diagonal=k),
-                                    seeds, st.integers(-100, 100)))
+                                    generators(), st.integers(-100, 100)))
 
 
 def twice(op, **static) -> Error:

@@ -1,17 +1,21 @@
-"""What one entry of the op table says."""
+"""What there is to say about one op, so that `check_op` can check it."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from domains import Domain, Shape, any_shapes, broadcastable, seeds
-from hypothesis import strategies as st
 
+from minigrad.testing.domains import Domain, Shape
+from minigrad.testing.foreign import name_of, native
 from minigrad.testing.mutation import MUTATIONS
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
 
 
 class Call:
@@ -20,10 +24,21 @@ class Call:
     def __init__(self, *arrays: Any, **static: Any) -> None:
         self.arrays = tuple(None if x is None else np.asarray(x) for x in arrays)
         self.static = static
+        self.constant: frozenset[int] = frozenset()     # inputs whose gradient nobody wants
+
+    def wants_gradient(self, i: int) -> bool:
+        x = self.arrays[i]
+        return x is not None and x.dtype.kind == "f" and i not in self.constant
+
+    def with_arrays(self, arrays: Iterable[Any]) -> Call:
+        """The same call with other arrays."""
+        other = Call(*arrays, **self.static)
+        other.constant = self.constant
+        return other
 
     def map(self, f: Callable[[Any], Any]) -> Call:
         """The same call with f(array) for each array."""
-        return Call(*(None if x is None else f(x) for x in self.arrays), **self.static)
+        return self.with_arrays(None if x is None else f(x) for x in self.arrays)
 
     def astype(self, *dtypes: Any) -> Call:
         """Each input in its own of the dtypes (the first where they run out); static floats in the
@@ -51,7 +66,7 @@ class Error:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far from torch, relative to the largest value there (at least 1), and why."""
+    """How far from the reference, relative to the largest value there (at least 1), and why."""
 
     value: float = 1e-10
     gradient: float = 1e-9
@@ -62,63 +77,63 @@ class Tolerance:
 class OpCase:
     """One op: what it should equal, where, and what it should refuse.
 
-    op: minigrad's function. reference: torch's, called with the same arguments.
+    op: a function of Tensors, or one of another framework (see `minigrad.testing.foreign`).
+    reference: a function of PyTorch, JAX or NumPy that is called with the same arguments; None
+    where there is none, and finite differences are the only judge.
     inputs: calls at points where the op is smooth, so that finite differences apply; numbers apart
-    enough that every vjp is far from zero.
+    enough that every vjp is far from zero. A hypothesis strategy; None: the examples, resized.
     examples: pinned calls, smooth as well; on each input of at least one of them every mutant of
     the gradient must make a difference (no dim of size 1, no symmetry).
+    raises: calls that must fail.
     corners: calls where a value or a gradient is a matter of choice: zeros, kinks, ties,
-    infinities, NaN, extreme numbers. They are compared with torch only; None: there are none.
+    infinities, NaN, extreme numbers. They are compared with the reference only; None: there are
+    none.
     run: how to call the op where not as `op(*tensors, **static)`; reference is called alike.
     differentiable: False where no output carries a gradient.
     zero_gradient: True where the gradient is zero everywhere it exists.
     equivalent: a mutation ("rolled", or "inputs[1] rolled") → why it makes no difference here.
-    floats_only: True where integers are refused, though torch may take some.
+    excused: a check's name → why the op need not pass it.
+    dtypes: what the inputs may hold; mixtures of these give the dtypes that PyTorch's do.
     """
 
     op: Callable[..., Any]
-    reference: Callable[..., Any]
-    inputs: st.SearchStrategy[Call]
-    examples: tuple[Call, ...]
-    errors: tuple[Error, ...] = ()
-    corners: st.SearchStrategy[Call] | None = None
+    reference: Callable[..., Any] | None
+    inputs: SearchStrategy[Call] | None
+    examples: Sequence[Call]
+    raises: Sequence[Error] = ()
+    corners: SearchStrategy[Call] | None = None
     run: Callable[..., Any] | None = None
     tolerance: Tolerance = field(default=Tolerance())
     differentiable: bool = True
     zero_gradient: bool = False
-    equivalent: dict[str, str] = field(default_factory=dict)
-    floats_only: bool = False
+    equivalent: Mapping[str, str] = field(default_factory=dict)
+    excused: Mapping[str, str] = field(default_factory=dict)
+    dtypes: Sequence[str] = ("float32", "float64")
     name: str = ""
 
     @property
     def id(self) -> str:
-        return f"{self.op.__module__.rpartition('.')[2]}.{self.name or self.op.__name__}"
+        """Its name; for one of minigrad's with its module's, as in elementwise.mul."""
+        package, _, module = str(getattr(self.op, "__module__", "")).rpartition(".")
+        name = self.name or name_of(self.op)
+        return f"{module}.{name}" if package in ("minigrad", "minigrad.ops") else name
 
     @property
     def equivalents(self) -> dict[str, str]:
         """Every mutation that makes no difference, with its reason."""
         zero = (name for name in MUTATIONS if name != "shifted" and self.zero_gradient)
-        return dict.fromkeys(zero, "its gradient is 0 everywhere") | self.equivalent
+        return dict.fromkeys(zero, "its gradient is 0 everywhere") | dict(self.equivalent)
+
+    @cached_property
+    def function(self) -> Callable[..., Any]:
+        """The op as a function of Tensors."""
+        return self.run or native(self.op, ())[0]
+
+    def __call__(self, *tensors: Any, **static: Any) -> Any:
+        return self.function(*tensors, **static)
 
     def __repr__(self) -> str:
         return f"<case of {self.id}>"
-
-    def __call__(self, *tensors: Any, **static: Any) -> Any:
-        return (self.run or self.op)(*tensors, **static)
-
-
-def unary(domain: Domain, shapes: st.SearchStrategy[Shape] | None = None,
-          **static: st.SearchStrategy[Any]) -> st.SearchStrategy[Call]:
-    """One input of any shape, and static arguments drawn independently of it."""
-    return st.builds(lambda rng, shape, **drawn: Call(domain(rng, shape), **drawn),
-                     seeds, any_shapes() if shapes is None else shapes, **static)
-
-
-def binary(a: Domain, b: Domain, **static: st.SearchStrategy[Any]) -> st.SearchStrategy[Call]:
-    """Two inputs whose shapes broadcast."""
-    return st.builds(
-        lambda rng, pair, **drawn: Call(a(rng, pair[0]), b(rng, pair[1]), **drawn),
-        seeds, broadcastable(2), **static)
 
 
 def example(seed: int, domain: Domain, *shapes: Shape, **static: Any) -> Call:

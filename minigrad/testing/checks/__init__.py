@@ -1,0 +1,62 @@
+"""The checks that `check_op` makes: each looks at an op at one call.
+
+A check raises where it finds something wrong: an AssertionError that says what, or whatever the op
+raises. It raises NotTried where it does not apply, and may return how far apart what it compared
+was. Where the check itself knows the likely cause, its message ends in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from minigrad.testing.case import Call, OpCase
+
+Run = Callable[[OpCase, Call], float | None]
+RunT = TypeVar("RunT", bound=Run)
+REFUSALS = (RuntimeError, ValueError, TypeError, IndexError)
+
+
+class NotTried(Exception):
+    """The check does not apply to this op, or not to this call; the message says why."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One of the checks.
+
+    passed: what it says of an op that passes.
+    at: the calls to look at: "any", the pinned examples and the drawn calls; "examples", the former
+    only; "first", the first of them; "corners".
+    share: how many calls are drawn, as a part of max_examples.
+    differentiable: only for ops with a gradient.
+    unless: why it does not apply to an op, as far as its case shows; "" where it does.
+    """
+
+    name: str
+    passed: str
+    run: Run
+    at: str = "any"
+    share: float = 1.0
+    differentiable: bool = True
+    unless: Callable[[OpCase], str] = lambda case: ""
+
+    def excuse(self, case: OpCase) -> str:
+        """Why the check does not apply to the op; "" where it does."""
+        if self.differentiable and not case.differentiable:
+            return "it has no gradient"
+        if self.at == "corners" and case.corners is None:
+            return "no corners were given"
+        return self.unless(case) or case.excused.get(self.name, "")
+
+
+CHECKS: dict[str, Check] = {}
+
+
+def check(name: str, passed: str, **more: Any) -> Callable[[RunT], RunT]:
+    """Adds a function to the checks."""
+    def register(run: RunT) -> RunT:
+        CHECKS[name] = Check(name, passed, run, **more)
+        return run
+    return register

@@ -1,0 +1,189 @@
+"""How inputs lie in memory, of what dtype they are, and how many threads work on them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+
+from minigrad.autograd import Array
+from minigrad.testing.case import Call, OpCase
+from minigrad.testing.checks import REFUSALS, NotTried, check
+from minigrad.testing.checks.derivatives import no_reference
+from minigrad.testing.checks.running import (
+    bound,
+    compare_all,
+    compare_rounded,
+    cotangents,
+    gradient_names,
+    listed,
+    output_names,
+    reference,
+    run,
+    tensors,
+    values_and_gradients,
+    vjp,
+)
+from minigrad.testing.foreign import NoGradientError
+
+
+def strided(x: Array, step: int = 2) -> Array:
+    """The same values in memory with gaps and with the dims in reverse order; a negative step: and
+    backwards."""
+    room = np.zeros([2 * n + 1 for n in reversed(x.shape)], x.dtype)
+    y = np.asarray(room[(slice(1, None, 2),) * x.ndim]).transpose()
+    if step < 0:
+        y = y[::-1] if x.ndim else y
+    y[...] = x
+    return y
+
+
+def read_only(x: Array) -> Array:
+    y = x.copy()
+    y.flags.writeable = False
+    return y
+
+
+@check("inputs kept", "neither inputs nor cotangents are written to", share=0.25,
+       differentiable=False)
+def check_inputs_kept(case: OpCase, call: Call) -> None:
+    because = "it writes into an input or into the gradient that arrives: work on a copy"
+    try:
+        protected = values_and_gradients(case, call, read_only)
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise AssertionError(f"{error}\nlikely cause: {because}") from None
+    kept: list[tuple[Array, Array]] = []
+
+    def watched(x: Array) -> Array:
+        kept.append((x.copy(), x.copy()))
+        return kept[-1][0]
+
+    compare_all(call, protected, values_and_gradients(case, call, watched), 0.0, because)
+    for after, before in kept:
+        if not np.array_equal(after, before, equal_nan=before.dtype.kind == "f"):
+            raise AssertionError(f"an input or cotangent of shape {before.shape} was written to\n"
+                                 f"likely cause: {because}")
+
+
+@check("memory layout", "results do not depend on how inputs lie in memory", share=0.5,
+       differentiable=False)
+def check_layout(case: OpCase, call: Call) -> float:
+    expected, apart = values_and_gradients(case, call, np.array), 0.0
+    for step in (2, -2):
+        def place(x: Array, step: int = step) -> Array:
+            return strided(x, step)
+        try:
+            found = values_and_gradients(case, call, place)
+        except RuntimeError:
+            if not _reference_refuses(case, call):      # as torch's view() does
+                raise
+            continue
+        apart = max(apart, compare_all(call, found, expected, 1e-12,
+            "it depends on how an input lies in memory (strides, order of dims): reshape, ravel "
+            "and NumPy's order= are the usual suspects"))
+    return apart
+
+
+def _reference_refuses(case: OpCase, call: Call) -> bool:
+    """Whether the reference does not take scattered memory either."""
+    with contextlib.suppress(NotTried):
+        judge = reference(case, call)[1]
+        try:
+            judge(*tensors(call.map(strided)))
+        except REFUSALS:
+            return True
+    return False
+
+
+@check("float32", "float32 stays float32, and is as exact as float32 can be", share=0.25)
+def check_float32(case: OpCase, call: Call) -> float:
+    """Within PyTorch's tolerance of what comes from the same numbers in float64: where rounding
+    errors grow, its float32 results are as far from that as anybody's."""
+    single = call.astype(np.float32)
+    double = single.astype(np.float64)
+    exact_of, in_single = bound(case, double), None
+    with contextlib.suppress(NotTried):
+        framework, exact_of = reference(case, double)
+        in_single = None if framework == "NumPy" else listed(exact_of(*tensors(single)))
+    xs, ys = run(case, single)
+    exact_xs = tensors(double)
+    exact_ys = listed(exact_of(*exact_xs))
+    apart = 0.0
+    for k, (name, y, t) in enumerate(zip(output_names(len(ys)), ys, exact_ys, strict=True)):
+        if y.dtype == np.float64 and (in_single is None or in_single[k].dtype != y.dtype):
+            raise AssertionError(f"{name} is float64 though all inputs are float32\nlikely cause: "
+                                 "a float64 constant or array takes part")
+        apart = max(apart, compare_rounded(name, y.data, t.data))
+    gs = cotangents(ys)
+    try:
+        exact = vjp(exact_xs, exact_ys, [g.astype(np.float64) for g in gs])
+    except NoGradientError:
+        return apart
+    for name, g, t in zip(gradient_names(call), vjp(xs, ys, gs), exact, strict=True):
+        apart = max(apart, compare_rounded(name, g, t))
+    return apart
+
+
+@check("dtypes", "every mixture of dtypes gives PyTorch's dtype and values", at="first",
+       differentiable=False, unless=no_reference)
+def check_dtypes(case: OpCase, call: Call) -> None:
+    """Where PyTorch has an answer. Bools may be refused."""
+    if reference(case, call)[0] != "PyTorch":
+        raise NotTried("the reference is not PyTorch's")
+    n = sum(x is not None for x in call.arrays)
+    for dtypes in itertools.product(case.dtypes, repeat=min(2, n)):
+        mixed = call.astype(*dtypes)
+        try:
+            expected = listed(reference(case, mixed)[1](*tensors(mixed, False)))
+        except REFUSALS:
+            continue
+        try:
+            ys = run(case, mixed)[1]
+        except REFUSALS:
+            if "bool" in dtypes:
+                continue
+            raise AssertionError(
+                f"{case.id} refuses {dtypes}, and PyTorch does not: take them as well (@float_op "
+                "turns integers into floats), or leave them out of the case's dtypes") from None
+        for name, y, t in zip(output_names(len(ys)), ys, expected, strict=True):
+            if y.dtype != t.dtype:
+                raise AssertionError(f"{name} for {dtypes} has dtype {y.dtype}; PyTorch's has "
+                                     f"{t.dtype}")
+            compare_rounded(name, y.data, t.data)
+
+
+@contextlib.contextmanager
+def _threads(n: int | None) -> Iterator[None]:
+    """Kernels run on n threads (None: on all there are)."""
+    numba = sys.modules.get("numba")
+    if numba is None:
+        yield
+        return
+    before = numba.get_num_threads()
+    numba.set_num_threads(n or numba.config.NUMBA_NUM_THREADS)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
+@check("determinism", "the same bits each time, for any number of threads", at="examples",
+       differentiable=False)
+def check_determinism(case: OpCase, call: Call) -> None:
+    for dtype in (np.float64, np.float32):
+        cast = call.astype(dtype)
+        with _threads(1):
+            alone = values_and_gradients(case, cast, np.array)
+            again = values_and_gradients(case, cast, np.array)
+        with _threads(None):
+            together = values_and_gradients(case, cast, np.array)
+        compare_all(cast, again, alone, 0.0,
+                    "two calls with the same inputs differ: it draws random numbers, or keeps "
+                    "something from one call to the next")
+        compare_all(cast, together, alone, 0.0,
+                    "several threads add to the same number, in an order that changes")

@@ -1,0 +1,127 @@
+"""Other sizes than the examples': 1, 0, and inputs that are broadcast.
+
+Dims of one length are taken to be one dim of the op's: in a product of (2, 3) and (3, 4) the two 3s
+change together. Where the op refuses such a call, in words, there is nothing to check.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from minigrad.autograd import Array
+from minigrad.testing.case import Call, OpCase
+from minigrad.testing.checks import REFUSALS, NotTried, check
+from minigrad.testing.checks.derivatives import check_gradient, check_reference
+from minigrad.testing.checks.running import (
+    cotangents,
+    gradient_names,
+    listed,
+    reference,
+    run,
+    tensors,
+    vjp,
+)
+
+
+def lengths(call: Call) -> list[int]:
+    """The lengths of the inputs' dims, each once, those above 1."""
+    return sorted({n for x in call.arrays if x is not None for n in x.shape if n > 1})
+
+
+def resized(call: Call, to: Mapping[int, int]) -> Call:
+    """The call with the dims of each length in `to` cut, or repeated, to that one."""
+    def cut(x: Array) -> Array:
+        for axis, n in enumerate(x.shape):
+            x = x.take(np.arange(to.get(n, n)) % max(n, 1), axis)
+        return x
+    return call.map(cut)
+
+
+def broadcast(call: Call) -> Iterator[Call]:
+    """The call with one dim of one input set to 1, or with its leading dim left off."""
+    for i, x in enumerate(call.arrays):
+        if x is None:
+            continue
+        smaller = [x.take([0], axis) for axis, n in enumerate(x.shape) if n > 1]
+        smaller += [x[0]] if x.ndim and len(x) else []
+        for y in smaller:
+            yield call.with_arrays([*call.arrays[:i], y, *call.arrays[i + 1:]])
+
+
+def look_at(case: OpCase, calls: list[Call], must_take: bool = True) -> float:
+    """Check values and gradients at those of the calls that the op takes.
+
+    must_take: it is a mistake to refuse one that the reference takes.
+    """
+    apart, taken = 0.0, 0
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")     # of what is seldom meant
+        for call in calls:
+            try:
+                xs, ys = run(case, call)
+            except REFUSALS as error:
+                if must_take and _reference_takes(case, call):
+                    raise AssertionError(f"it raises {type(error).__name__}: {error}; the "
+                                         f"reference takes the call\nin {call}") from None
+                continue
+            taken += 1
+            try:
+                apart = max(apart, _compared(case, call))
+                for name, g, x in zip(gradient_names(call), vjp(xs, ys, cotangents(ys)),
+                                      (x for x in xs if x is not None and x.requires_grad),
+                                      strict=True):
+                    if g.shape != x.shape:
+                        raise AssertionError(f"{name} has shape {g.shape}, the input {x.shape}")
+            except AssertionError as error:
+                raise AssertionError(f"{error}\nin {call}") from None
+    if calls and not taken:
+        raise NotTried("the op refuses them")
+    return apart
+
+
+def _reference_takes(case: OpCase, call: Call) -> bool:
+    try:
+        reference(case, call)[1](*tensors(call, False))
+    except (NotTried, *REFUSALS):
+        return False
+    return True
+
+
+def _compared(case: OpCase, call: Call) -> float:
+    """With the reference, if it takes the call; with finite differences otherwise."""
+    try:
+        judge = reference(case, call)[1]
+        xs = tensors(call)
+        ys = listed(judge(*xs))
+        vjp(xs, ys, cotangents(ys))
+    except (NotTried, *REFUSALS):
+        # a ValueError: nothing to compare with, as for the variance of one number
+        with contextlib.suppress(ValueError):
+            if case.differentiable:
+                check_gradient(case, call)
+        return 0.0
+    return check_reference(case, call)
+
+
+@check("size 1", "dims of size 1 are no exception", at="examples", differentiable=False)
+def check_size_one(case: OpCase, call: Call) -> float:
+    sizes = lengths(call)
+    return look_at(case, [resized(call, {n: 1}) for n in sizes] +
+                   [resized(call, dict.fromkeys(sizes, 1))])
+
+
+@check("empty", "empty inputs are no exception", at="examples", differentiable=False)
+def check_empty(case: OpCase, call: Call) -> float:
+    return look_at(case, [resized(call, {n: 0}) for n in lengths(call)])
+
+
+@check("broadcast", "gradients of broadcast inputs are summed", at="examples",
+       differentiable=False,
+       unless=lambda case: "" if any(len(call.arrays) > 1 for call in case.examples) else
+       "it has one input")
+def check_broadcast(case: OpCase, call: Call) -> float:
+    return look_at(case, list(broadcast(call)), must_take=False)

@@ -1,0 +1,195 @@
+"""Further ways to differentiate numerically, orders above the second, and whole networks."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from leaves import at, leaf
+
+import minigrad as mg
+from minigrad import functional as F, nn
+from minigrad.autograd import op
+from minigrad.tensor import Tensor
+from minigrad.testing import GradcheckError, gradcheck, gradcheck_modules
+
+METHODS = pytest.mark.parametrize("method", ["two-sided", "order 4", "complex step", "directions"])
+
+
+@op
+def cube(x: Tensor) -> Any:
+    return x.data**3, lambda g: g * x * x * 3.0
+
+
+@op
+def nearly_cube(x: Tensor) -> Any:
+    return x.data**3, lambda g: g * x * x * (3.0 + 1e-8)
+
+
+@op
+def wrong_cube(x: Tensor) -> Any:
+    return x.data**3, lambda g: g * x * x * 2.0
+
+
+@METHODS
+def test_each_method_passes_the_right_and_fails_the_wrong(method: str) -> None:
+    assert gradcheck(cube, leaf(2, 3), method=method)
+    with pytest.raises(GradcheckError, match=r"a factor: analytic = 0\.666667"):
+        gradcheck(wrong_cube, leaf(2, 3), method=method)
+
+
+def test_more_digits_see_smaller_mistakes() -> None:
+    x = at([0.7, -1.3, 2.0])
+    assert gradcheck(nearly_cube, x)
+    for method in ("order 4", "complex step"):
+        tight = {"method": method, "atol": 1e-10, "rtol": 1e-10}
+        assert gradcheck(cube, x, **tight)
+        with pytest.raises(GradcheckError, match=f"by {method}, sure to "):
+            gradcheck(nearly_cube, x, **tight)
+
+
+def test_a_method_says_how_sure_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    gradcheck(cube, at([0.7, -1.3]), method="complex step", verbose=True)
+    gradcheck(lambda x: x.relu(), at([1e-4, 1.0]), method="order 4", verbose=True)  # near a kink
+    gradcheck(cube, leaf(100), method="directions", verbose=True)
+    exact, near, sample = capsys.readouterr().out.splitlines()
+    assert exact.startswith("gradcheck: inputs[0] of shape (2,), 2 elements by complex step, sure "
+                            "to 4e-14")
+    assert float(re.search("2 elements by order 4, sure to ([^:]+):", near)[1]) < 1e-8
+    assert "along random directions, and inputs[0] of shape (100,), 16 elements" in sample
+
+
+def test_order_4_is_never_surer_than_it_should_be() -> None:
+    for seed in range(20):
+        x = leaf(5)
+        f = (lambda x: x.tanh(), lambda x: x.exp() * x, lambda x: (x * 3).sin())[seed % 3]
+        assert gradcheck(f, x, method="order 4", atol=0.0, rtol=0.0, seed=seed)
+
+
+def test_one_wrong_element_of_many_is_found() -> None:
+    @op
+    def wrong_at_one(x: Tensor) -> Any:
+        def vjp(g: Tensor) -> Tensor:
+            spoiled = np.ones(x.shape)
+            spoiled[123, 45] = 1.5
+            return g * x * 2.0 * Tensor(spoiled)
+        return x.data**2, vjp
+
+    with pytest.raises(GradcheckError, match=r"of shape \(200, 200\) is wrong at 1 of 1\d elements "
+                                             r"that were looked at; .* index \(123, 45\)"):
+        gradcheck(wrong_at_one, leaf(200, 200), method="directions")
+
+
+def test_orders_above_the_second() -> None:
+    assert gradcheck(cube, leaf(2), order=3)
+
+    @op
+    def third_is_lost(x: Tensor) -> Any:
+        return x.data**4, lambda g: g * half(x) * 4.0
+
+    @op
+    def half(x: Tensor) -> Any:                     # x**3 with a right, but not recorded, gradient
+        return x.data**3, lambda g: g * Tensor(3.0 * x.data**2)
+
+    assert gradcheck(third_is_lost, at([1.5]), order=2)
+    with pytest.raises(GradcheckError, match=r"^gradcheck of order 3: the gradient by inputs\[0\]"):
+        gradcheck(third_is_lost, at([1.5]), order=3)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"method": "magic"}, "method must be one of two-sided, order 4, complex step, directions; "
+                          "got 'magic'"),
+    ({"order": 0}, "order must be an int of at least 1; got 0"),
+    ({"order": 1.5}, "order must be an int of at least 1; got 1.5"),
+])
+def test_bad_options(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        gradcheck(cube, leaf(2), **options)
+
+
+@pytest.mark.parametrize("fn", [lambda x: x.exp() * 2.0, F.gelu, lambda x: x.softmax(0)])
+def test_the_complex_step_is_refused_where_it_means_nothing(fn: Any) -> None:
+    with pytest.raises(ValueError, match="complex"):
+        gradcheck(fn, leaf(3), method="complex step")
+
+
+# ---- whole networks ------------------------------------------------------------------------------
+
+@op
+def swish(x: Tensor) -> Any:
+    s = x.sigmoid().detach()
+    return x.data * s.data, lambda g: g * (s + x * s * (1.0 - s))
+
+
+@op
+def bad_swish(x: Tensor) -> Any:
+    s = x.sigmoid().detach()
+    return x.data * s.data, lambda g: g * (s + x * s * (1.0 + s))
+
+
+class Block(nn.Module):
+    def __init__(self, n: int, activation: Any) -> None:
+        super().__init__()
+        self.fc, self.norm, self.activation = nn.Linear(n, n), nn.LayerNorm(n), activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.activation(self.norm(self.fc(x)))
+
+
+def network(activation: Any) -> nn.Module:
+    mg.manual_seed(0)
+    return nn.Sequential(nn.Embedding(7, 6), Block(6, F.relu), nn.Dropout(0.3),
+                         nn.Sequential(Block(6, activation), nn.BatchNorm1d(5)), nn.Flatten(),
+                         nn.Linear(30, 3))
+
+
+WORDS = mg.tensor(np.arange(20).reshape(4, 5) % 7)
+
+
+def test_every_layer_of_a_right_network_is_checked() -> None:
+    net = network(swish)
+    before = {name: p.data.copy() for name, p in net.state_dict().items()}
+    reports = {report.path: report for report in gradcheck_modules(net, WORDS)}
+    assert set(reports) == {"", "0", "1", "1.fc", "1.norm", "2", "3", "3.0", "3.0.fc", "3.0.norm",
+                            "3.1", "4", "5"}
+    assert reports["0"].checked == ["its parameter weight"]
+    assert reports["3.1"].checked == ["inputs[0]", "its parameter weight", "its parameter bias"]
+    assert str(reports["2"]) == "✓ 2 (Dropout): inputs[0]"
+    for name, p in net.state_dict().items():
+        np.testing.assert_array_equal(p.data, before[name])
+
+
+def test_the_wrong_layer_and_the_wrong_op_are_named() -> None:
+    with pytest.raises(GradcheckError) as caught:
+        gradcheck_modules(network(bad_swish), WORDS)
+    lines = str(caught.value).splitlines()
+    marks = [line.split(":")[0] for line in lines if line.startswith("✗")]
+    assert marks == ["✗ 3.0 (Block)"]
+    named = next(line for line in lines if "the op in it that is wrong" in line)
+    assert named.endswith("test_gradcheck_methods.bad_swish, for inputs of shape (4, 5, 6)")
+    assert any("✓ 1 (Block): inputs[0]" in line for line in lines)
+    assert any("3 (Sequential): not checked, as it contains a wrong one" in line for line in lines)
+
+
+def test_a_wrong_gradient_by_a_parameter_is_found() -> None:
+    @op
+    def scaled(x: Tensor, w: Tensor) -> Any:
+        return x.data * w.data, lambda g: g * w, lambda g: g * x * 1.1
+
+    class Scale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(mg.randn(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return scaled(x, self.weight)
+
+    with pytest.raises(GradcheckError, match=r"✗ 1 \(Scale\): the gradient by its parameter w"):
+        gradcheck_modules(nn.Sequential(nn.Linear(4, 3), Scale()), mg.randn(5, 4))
+
+
+def test_what_is_no_network_is_refused() -> None:
+    with pytest.raises(TypeError, match="net must be a Module; got function"):
+        gradcheck_modules(lambda x: x, mg.randn(2))     # type: ignore[arg-type]
