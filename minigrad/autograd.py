@@ -43,12 +43,13 @@ from minigrad.modes import (
     quiet,
     quietly as quietly,
 )
-from minigrad.visit import Vjp, in_place as in_place, together as together, visit
+from minigrad.visit import in_place as in_place, together as together, visit
 
 if TYPE_CHECKING:
     from minigrad.hooks import RemovableHandle
     from minigrad.tensor import Tensor as Tensor
 
+Vjp = Callable[..., "Tensor"]
 Vertex = Any                # a Node for what an op made, the Tensor itself for a leaf
 Recorded = tuple[Any, ...]  # what an op returns: an array, and a vjp or None for each input
 
@@ -252,7 +253,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
                     gx = unbroadcast(gx, parent.shape, vertex.name).to(parent.dtype)
                 if parent not in pending:
                     pending[parent] = gx
-                elif gx is not pending[parent]:         # else it has been added there in place
+                elif not gx is pending[parent] is own.get(parent):      # not yet added in place
                     pending[parent] = pending[parent] + gx
             found.clear()
             if vertex.edges and not retain_graph:

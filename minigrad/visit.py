@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 Gradient = Any              # a Tensor
-Vjp = Callable[..., Gradient]
 
 
 class Visit(threading.local):
@@ -27,7 +26,8 @@ class Visit(threading.local):
 visit = Visit()
 
 
-def together(gradients: Callable[[Gradient], Sequence[Gradient | None]], n: int) -> list[Vjp]:
+def together(gradients: Callable[[Gradient], Sequence[Gradient | None]], n: int
+             ) -> list[Callable[..., Gradient]]:
     """The vjps of n inputs whose gradients are found together, in one pass.
 
         return y, *together(gradients, 3)

@@ -88,8 +88,8 @@ def winograd_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 def matmul(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     outer, inner = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    m, k, n = draw(st.sampled_from([1, 5, 8, 20, 60])), draw(st.sampled_from([1, 5, 16, 35, 100])), \
-        draw(st.sampled_from([1, 7, 24, 30, 48, 100]))
+    m, k, n = (draw(st.sampled_from(sizes)) for sizes in (
+        (1, 5, 8, 20, 60), (1, 5, 16, 35, 100), (1, 7, 24, 30, 48, 100)))
     a, b = (real(rng, (draw(st.sampled_from([1, outer])), draw(st.sampled_from([1, inner])),
                        *shape), dtype) for shape in ((m, k), (k, n)))
     width = PANEL_BYTES // a.itemsize

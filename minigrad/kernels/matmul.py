@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+
 import numpy as np
 
 from minigrad.kernels import (
@@ -45,7 +46,8 @@ CACHED = 2**17          # core's cache meanwhile, with so many values
 
 def _multiplications(a: Array, b: Array, bias: Array, parts: Pair, scratch: Array, y: Array
                      ) -> int:
-    return y.size * a.shape[3]
+    count: int = y.size * a.shape[3]
+    return count
 
 
 def matmul_numpy(a: Strided4, b: Strided4, bias: Float1, parts: Pair, scratch: Float4, y: Strided4

@@ -184,14 +184,16 @@ def _check(entries: list[Any], shape: tuple[int, ...]) -> None:
 def _getitem(x: Tensor, *, key: tuple[Any, ...]) -> Recorded:
     shape = x.shape
 
-    def add(dx: Tensor, g: Tensor) -> None:
-        part = dx.data[key]
-        np.add(part, g.data, out=part)
-
     def put_back(g: Tensor) -> Tensor:
         if autograd.is_grad_enabled() or any(isinstance(k, np.ndarray) for k in key):
             return _put(g, shape=shape, key=key)
-        return in_place(lambda: _put(g, shape=shape, key=key), lambda dx: add(dx, g))
+
+        def add(dx: Tensor) -> None:
+            part = dx.data[key]
+            np.add(part, g.data, out=part)
+
+        dx: Tensor = in_place(lambda: _put(g, shape=shape, key=key), add)
+        return dx
 
     return x.data[key], put_back
 
