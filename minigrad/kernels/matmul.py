@@ -56,8 +56,8 @@ def matmul_numpy(a: Strided4, b: Strided4, bias: Float1, parts: Pair, scratch: F
 
     Shapes: a (P, Q, m, k), b (P, Q, k, n), each with P and Q or 1 in their place; bias (n,), or
     empty for none → y (P, Q, m, n), its rows contiguous. b has contiguous rows or columns.
-    scratch: for each thread a panel of b, and where a has contiguous columns, so many of a as the
-    rows of a block need.
+    scratch: for each thread a panel of b and, where a has contiguous columns, as many panels of a
+    as hold the rows of a block.
     """
     np.matmul(a, b, out=y)
     if len(bias):
