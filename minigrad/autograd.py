@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from types import FunctionType
@@ -44,6 +43,7 @@ from minigrad.modes import (
     quiet,
     quietly as quietly,
 )
+from minigrad.visit import in_place as in_place, together as together, visit
 
 if TYPE_CHECKING:
     from minigrad.hooks import RemovableHandle
@@ -186,30 +186,6 @@ def _record(name: str, inputs: tuple[Any, ...], vjps: list[Vjp | None], y: Tenso
         y._requires_grad = True
 
 
-class _Visit(threading.local):
-    found: dict[Any, Any] | None = None     # what `together` has found at the node being visited
-
-
-_visit = _Visit()
-
-
-def together(gradients: Callable[[Tensor], Sequence[Tensor | None]], n: int) -> list[Vjp]:
-    """The vjps of n inputs whose gradients are found together, in one pass.
-
-        return y, *together(gradients, 3)
-
-    `gradients(g)` returns the gradients of all n inputs. It runs once, when the first of them is
-    wanted, and each vjp hands out its own. What it found is dropped when the backward pass leaves
-    the node. Under create_graph=True (`is_grad_enabled()`) it must be made of ops, as any vjp.
-    """
-    def own(i: int, g: Tensor) -> Any:
-        found = {} if _visit.found is None else _visit.found
-        if gradients not in found or found[gradients][0] is not g:
-            found[gradients] = g, gradients(g)
-        return found[gradients][1][i]
-    return [lambda g, i=i: own(i, g) for i in range(n)]
-
-
 # ---- the backward pass ---------------------------------------------------------------------------
 
 def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
@@ -240,17 +216,20 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
 
     pending: dict[Vertex, Tensor] = {}          # gradients that have arrived so far
     finished: dict[Vertex, Tensor] = {}         # whole gradients of leaves or targets
+    found: dict[Any, Any] = {}
+    own: dict[Vertex, Tensor] = {}
     seen_outside = {id(g._data) for g in gradients}     # arrays that the caller or a hook may keep
     for root, g in zip(roots, gradients, strict=True):
         pending[root] = pending[root] + g if root in pending else g
 
-    before, found = (mode.enabled, _visit.found), dict[Any, Any]()
-    mode.enabled, _visit.found = create_graph, found
+    before = mode.enabled, visit.__dict__.copy()
+    mode.enabled, visit.found, visit.pending, visit.own = create_graph, found, pending, own
     try:
         for vertex in order:
             if vertex not in pending:
                 continue
             g = pending.pop(vertex)
+            own.pop(vertex, None)
             if targets is not None and vertex in targets:
                 finished[vertex] = g                    # before its own hooks, as in torch
             if vertex.hooks:
@@ -265,18 +244,24 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
             for parent, vjp in vertex.edges or ():
                 if targets is not None and parent not in needed:
                     continue
+                visit.parent = parent
                 gx = _sent_through(vertex, vjp, g)
                 if not isinstance(gx, Tensor):
                     raise TypeError(f"{vertex.name}: a vjp must return a Tensor; "
                                     f"got {type(gx).__name__}")
                 if gx._data.shape != parent.shape or gx._data.dtype != parent.dtype:
                     gx = unbroadcast(gx, parent.shape, vertex.name).to(parent.dtype)
-                pending[parent] = pending[parent] + gx if parent in pending else gx
+                if parent not in pending:
+                    pending[parent] = gx
+                elif not gx is pending[parent] is own.get(parent):      # not yet added in place
+                    pending[parent] = pending[parent] + gx
             found.clear()
             if vertex.edges and not retain_graph:
                 vertex.edges = vertex.output = None
     finally:
-        mode.enabled, _visit.found = before
+        mode.enabled = before[0]
+        visit.__dict__.clear()
+        visit.__dict__.update(before[1])
 
     if inputs is not None:
         return [finished.get(x.node or x) for x in inputs]

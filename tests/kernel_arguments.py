@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from minigrad import kernels
 from minigrad.kernels.conv_plan import Geometry, input_grad_plan, output_plan
-from minigrad.kernels.tile import panel_width
+from minigrad.kernels.tile import PANEL_BYTES, ROWS, VECTORS
 from minigrad.kernels.winograd import PANEL, gap_of, scratch_size
 
 EVERY = kernels.load_all()
@@ -89,28 +89,33 @@ def winograd_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 def matmul(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    outer, inner, m, k, n = (draw(st.integers(1, 5)) for _ in range(5))
+    outer, inner = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    m, k, n = (draw(st.sampled_from(sizes)) for sizes in (
+        (1, 5, 8, 20, 60), (1, 5, 16, 35, 100), (1, 7, 24, 30, 48, 100)))
     a, b = (real(rng, (draw(st.sampled_from([1, outer])), draw(st.sampled_from([1, inner])),
                        *shape), dtype) for shape in ((m, k), (k, n)))
+    width = PANEL_BYTES // a.itemsize
+    lanes, panels = width // VECTORS, 1
     if draw(st.booleans()):
         a = np.ascontiguousarray(a.swapaxes(2, 3)).swapaxes(2, 3)
+        panels += draw(st.sampled_from([0, -(-(m + ROWS) // width)]))
     if draw(st.booleans()):                     # side by side
         b = np.ascontiguousarray(b.swapaxes(1, 2)).swapaxes(1, 2)
-    parts = (draw(st.integers(1, m)), draw(st.integers(1, n)))
-    y = junk((outer, inner, m, n), dtype)
-    return a, b, real(rng, (draw(st.sampled_from([0, n])),), dtype), parts, y
-
-
-def product_by_panels(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    m, k = draw(st.integers(1, 20)), draw(st.sampled_from([1, 5, 16, 35, 191, 192, 200, 400]))
-    n = draw(st.sampled_from([1, 7, 24, 30, 48, 50, 100]))
-    a, b = real(rng, (m, k), dtype), real(rng, (k, n), dtype)
     if draw(st.booleans()):
-        a = a[::-1]
+        b = np.ascontiguousarray(b.swapaxes(2, 3)).swapaxes(2, 3)
+    bias = real(rng, (draw(st.sampled_from([0, n])),), dtype)
+    parts = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    scratch = junk((threads(draw), panels, lanes * draw(st.integers(1, 3)), width), dtype)
+    return a, b, bias, parts, scratch, junk((outer, inner, m, n), dtype)
+
+
+def few_rows(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    m, k, n = draw(st.integers(1, 4)), draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    a, b = real(rng, (m, k), dtype), real(rng, (k, n), dtype)
     if draw(st.booleans()):
         b = np.ascontiguousarray(b.T).T
     bias = real(rng, (draw(st.sampled_from([0, n])),), dtype)
-    return a, b, bias, panel_width(a.itemsize), draw(st.integers(1, m)), junk((m, n), dtype)
+    return a, b, bias, draw(st.integers(1, n)), junk((m, n), dtype)
 
 
 def bounds(rng: Any, draw: Any, *, empty: bool) -> tuple[Any, Any]:
@@ -271,7 +276,7 @@ def arithmetic(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
-    conv, conv_weight_grad, winograd, winograd_weight_grad, matmul, product_by_panels,
+    conv, conv_weight_grad, winograd, winograd_weight_grad, matmul, few_rows,
     max_pool, max_pool_grad, gather, avg_pool, avg_pool_grad, channel_sums, batch_norm,
     batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, relu_grad, arithmetic)}
 ARGUMENTS |= dict.fromkeys(("erf", "exp", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu"), of_one)

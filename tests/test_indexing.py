@@ -85,3 +85,48 @@ def test_lists_of_tensors_are_wanted() -> None:
             f(x)
         with pytest.raises(TypeError, match=f"{f.__name__}: needs a Tensor, an array or numbers"):
             f([x, None])
+
+
+def sliced(x: Any) -> Any:
+    """A number that depends on x by way of overlapping slices, of all of x, and of sums of it."""
+    y = x * 1.5
+    first, second, rest = y[:, :1], y[..., ::2], y[1:, 1:, 1:3]
+    total = (first ** 2).sum() * (second ** 3).sum() + (y * y).sum() + (y + y).sum()
+    return total + (rest * y[1, 1, 1]).sum() + y[0].sum() * (x[1] * x[0]).sum()
+
+
+def test_gradients_of_several_slices_add_up() -> None:
+    x, expected = mg.tensor(X, requires_grad=True), torch.tensor(X, requires_grad=True)
+    for _ in range(2):                      # and once more, to what is there
+        sliced(x).backward()
+        sliced(expected).backward()
+        assert x.grad is not None
+        assert expected.grad is not None
+        np.testing.assert_allclose(x.grad.data, expected.grad.numpy(), rtol=1e-12)
+
+
+def test_gradients_of_slices_can_be_differentiated() -> None:
+    x, expected = mg.tensor(X, requires_grad=True), torch.tensor(X, requires_grad=True)
+    (g,) = mg.grad(sliced(x), x, create_graph=True)
+    (t,) = torch.autograd.grad(sliced(expected), expected, create_graph=True)
+    (g ** 2).sum().backward()
+    (t ** 2).sum().backward()
+    assert x.grad is not None
+    assert expected.grad is not None
+    np.testing.assert_allclose(x.grad.data, expected.grad.numpy(), rtol=1e-12)
+
+
+def test_the_gradient_of_a_slice_is_not_changed_by_that_of_another() -> None:
+    x = mg.tensor(X, requires_grad=True)
+    y = x * 1.0
+    seen: list[Any] = []
+    y.register_hook(lambda g: seen.append(g.data.copy()))
+    a, b = y[0], y[1]
+    a.retain_grad()
+    b.retain_grad()
+    (a.sum() + (b * 2).sum()).backward()
+    assert a.grad is not None
+    assert b.grad is not None
+    np.testing.assert_array_equal(a.grad.data, 1.0)
+    np.testing.assert_array_equal(b.grad.data, 2.0)
+    np.testing.assert_array_equal(seen, [np.stack([a.grad.data, b.grad.data])])

@@ -91,7 +91,7 @@ def test_thread_count_changes_no_bit(name: str, data: st.DataObject, rng: Any, d
             one[kernel.parameters.index("threads")] = count
         elif "scratch" in kernel.parameters:        # which has a row for each thread
             at = kernel.parameters.index("scratch")
-            one[at] = np.resize(one[at], (count, one[at].shape[1]))
+            one[at] = np.resize(one[at], (count, *one[at].shape[1:]))
         kernel(*one)
         bits.append([one[i].tobytes() for i in results(kernel, args)])
     numba.set_num_threads(before)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("minigrad", "torch_impl", "comparisons")
 LINES = 400
 
-MINIGRAD = ["kernels", "inplace", "hooks", "modes", "autograd", "ops", "tensor", "random",
+MINIGRAD = ["kernels", "inplace", "hooks", "modes", "visit", "autograd", "ops", "tensor", "random",
             "creation", "functional", "nn", "func", "optim", "data", "models"]
 """Each may import what stands before it; what is not named stands above them all."""
 

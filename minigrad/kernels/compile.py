@@ -69,14 +69,14 @@ class Kernel:
     """A loop and its twin. A call runs the loop as Numba has compiled it, or else the twin."""
 
     def __init__(self, loop: Callable[..., None], twin: Callable[..., None],
-                 writes: tuple[str, ...], scratch: tuple[str, ...], small: int, threads: str,
-                 multiplies: bool, fused: bool) -> None:
+                 writes: tuple[str, ...], scratch: tuple[str, ...], small: int,
+                 work: Callable[..., int] | None, multiplies: bool, fused: bool) -> None:
         self.name, self.loop, self.twin = loop.__name__, loop, twin
-        self.scratch, self.small, self.multiplies = scratch, small, multiplies
+        self.scratch, self.multiplies = scratch, multiplies
+        self.small, self.work = small, work
         self.fastmath = FUSED if fused else set()
         self.__doc__ = loop.__doc__
         self.parameters = tuple(inspect.signature(loop).parameters)
-        self.threads = self.parameters.index(threads) if threads else None
         self.writes = tuple(name in writes + scratch for name in self.parameters)
         hints = get_type_hints(loop, include_extras=True)
         self.strided = tuple("A" in getattr(hints[name], "__metadata__", ())
@@ -90,7 +90,7 @@ class Kernel:
         if TWINS_ONLY or x.dtype not in FLOATS:
             self.twin(*args)
             return
-        parallel = x.size >= self.small if self.threads is None else args[self.threads] > 1
+        parallel = (x.size if self.work is None else self.work(*args)) >= self.small
         run = self._runs.get(parallel) or self.compiled(parallel)
         for value, strided in zip(args, self.strided):      # noqa: B905  # strict costs time
             if type(value) is np.ndarray and not (
@@ -136,8 +136,7 @@ class Kernel:
     def warmup(self, dtype: DTypeLike) -> None:
         """Compile for one float dtype, or load what was compiled before, without running."""
         if not TWINS_ONLY:
-            both = self.small or self.threads is not None
-            for parallel in (True, False) if both else (True,):
+            for parallel in (True, False) if self.small else (True,):
                 run = self.compiled(parallel)
                 # with NUMBA_DISABLE_JIT it is the loop itself
                 if hasattr(run, "compile") and not any(self.strided):
@@ -160,16 +159,15 @@ class Kernel:
 
 
 def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple[str, ...] = (),
-           small: int = 0, threads: str = "", multiplies: bool = False, fused: bool = True
-           ) -> Callable[[Callable[..., None]], Kernel]:
+           small: int = 0, work: Callable[..., int] | None = None, multiplies: bool = False,
+           fused: bool = True) -> Callable[[Callable[..., None]], Kernel]:
     """Make a kernel of a loop. Its first argument is an array of the float dtype it works in.
 
     twin: computes the same with NumPy. It runs instead of the loop, whose results it equals up to
     rounding, where the first argument has a dtype that loops are not compiled for.
     small: where the first argument has fewer values than this, the loop runs in the caller's thread
     alone, because it would be done before other threads had started.
-    threads: the name of an argument that decides this instead: the number of threads that share the
-    work. Where it is 1, the loop runs in the caller's thread alone.
+    work: what is compared with `small` instead, as a function of all arguments.
     writes, scratch: the names of the arguments that are its outputs, and of those that it uses as
     working memory, whose contents mean nothing before and after.
     multiplies: whether the loop calls the BLAS (`gemm`, or np.dot). Meanwhile the BLAS starts no
@@ -177,7 +175,7 @@ def kernel(twin: Callable[..., None], *, writes: tuple[str, ...], scratch: tuple
     fused: whether a·b + c may be one instruction, which rounds once instead of twice.
     """
     def decorate(loop: Callable[..., None]) -> Kernel:
-        registry[loop.__name__] = Kernel(loop, twin, writes, scratch, small, threads, multiplies,
+        registry[loop.__name__] = Kernel(loop, twin, writes, scratch, small, work, multiplies,
                                          fused)
         return registry[loop.__name__]
     return decorate

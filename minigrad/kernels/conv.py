@@ -220,9 +220,10 @@ def conv_numpy(x: Float4, w: Float4, b: Float1, numbers: Int1, taps: Int2, phase
         y += b[:, None, None, None]
 
 
-@kernel(conv_numpy, writes=("y",), scratch=("scratch",), threads="threads")
+@kernel(conv_numpy, writes=("y",), scratch=("scratch",), small=2, work=lambda *args: args[7])
 def conv(x: Float4, w: Float4, b: Float1, numbers: Int1, taps: Int2, phases: Int2, at_once: int,
          threads: int, scratch: Float1, y: Float4) -> None:
+    # its work is counted in threads: one that is to run alone is the caller's
     groups, pads, steps = numbers[6], numbers[7:12], numbers[12:]
     room, lines = parts_of(scratch, x.shape, y.shape[0], pads, steps)
     if room.shape[0] > 0:
@@ -249,7 +250,8 @@ def conv_weight_grad_numpy(x: Float4, g: Float4, numbers: Int1, taps: Int2, phas
         sums[..., i, j] = np.matmul(by_group, channels.swapaxes(1, 2))
 
 
-@kernel(conv_weight_grad_numpy, writes=("dw",), scratch=("scratch",), threads="threads")
+@kernel(conv_weight_grad_numpy, writes=("dw",), scratch=("scratch",), small=2,
+        work=lambda *args: args[6])
 def conv_weight_grad(x: Float4, g: Float4, numbers: Int1, taps: Int2, phases: Int2, at_once: Pair,
                      threads: int, scratch: Float1, dw: Float4) -> None:
     # A thread owns tiles of dw. It adds to each, chunk after chunk of positions, while a chunk is

@@ -2,11 +2,16 @@
 
 The BLAS could use threads of its own. But when they are done they keep their cores busy for a
 while, waiting for more work, and the next kernel needs those cores.
+
+A product y = a @ b is divided into blocks, one thread computes a block, and a block is computed
+panel by panel (see tile.py). Each value of y is the same sum in the same order whatever the blocks
+are, so their number may depend on the number of threads.
 """
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,6 +20,7 @@ from minigrad.kernels import (
     Array,
     Float1,
     Float2,
+    Float4,
     Pair,
     Strided2,
     Strided4,
@@ -23,82 +29,99 @@ from minigrad.kernels import (
     kernel,
     prange,
     takes,
+    thread_count,
 )
-from minigrad.kernels.tile import ROWS, pack, panel_width, tile
+from minigrad.kernels.tile import PANEL_BYTES, ROWS, VECTORS, pack, tile
 
 LARGE = 2**18           # multiplications; with fewer, NumPy's OpenBLAS keeps to one thread, too,
 LARGE_VECTOR = 9216     # and with fewer than this where one of the matrices is a vector
 TINY = 2**12            # products of a stack, each with so few, are done sooner by NumPy alone
-LONG = 256              # rows or columns of a block, or more, since for each block the BLAS
-BLOCKS = 8              # rearranges the whole of the other matrix; and blocks, at most
-MANY_ROWS = 256         # with more, the BLAS is as fast, or faster
-DEPTH = 192             # rows of a panel, which is to stay in the core's first-level cache
+FORKED = 2**20          # with fewer, one thread is done before others are awake
+DEPTH = 400             # rows of a panel; fewer mean more passes over y
+MOST_ROWS = 480         # of a block, whose part of a is to stay in the core's second-level cache
+PACKING = 8             # to pack a row of b takes as long as to multiply it by so many rows of a
 FEW_ROWS = 4            # so few are multiplied one by one, by a block of b that stays in the
 CACHED = 2**17          # core's cache meanwhile, with so many values
 
 
-def matmul_numpy(a: Strided4, b: Strided4, bias: Float1, parts: Pair, y: Strided4) -> None:
+def _multiplications(a: Array, b: Array, bias: Array, parts: Pair, scratch: Array, y: Array
+                     ) -> int:
+    count: int = y.size * a.shape[3]
+    return count
+
+
+def matmul_numpy(a: Strided4, b: Strided4, bias: Float1, parts: Pair, scratch: Float4, y: Strided4
+                 ) -> None:
     """y = a @ b + bias
 
     Shapes: a (P, Q, m, k), b (P, Q, k, n), each with P and Q or 1 in their place; bias (n,), or
-    empty for none → y (P, Q, m, n).
+    empty for none → y (P, Q, m, n), its rows contiguous. b has contiguous rows or columns.
+    scratch: for each thread a panel of b and, where a has contiguous columns, as many panels of a
+    as hold the rows of a block.
     """
     np.matmul(a, b, out=y)
     if len(bias):
         y += bias
 
 
-@kernel(matmul_numpy, writes=("y",), multiplies=True)
-def matmul(a: Strided4, b: Strided4, bias: Float1, parts: Pair, y: Strided4) -> None:
+@kernel(matmul_numpy, writes=("y",), scratch=("scratch",), small=FORKED, work=_multiplications)
+def matmul(a: Strided4, b: Strided4, bias: Float1, parts: Pair, scratch: Float4, y: Strided4
+           ) -> None:
     outer, inner, m, n = y.shape
+    threads, panels, depth, width = scratch.shape
+    lanes, k = width // VECTORS, a.shape[3]
     down, across = parts                        # a matrix is divided into so many blocks
-    for block in prange(outer * inner * down * across):
-        i, j = block // across % down, block % across
-        top, bottom = m * i // down, m * (i + 1) // down
-        left, right = n * j // across, n * (j + 1) // across
-        p, q = block // (inner * down * across), block // (down * across) % inner
-        # of a stack of one, all blocks take the same matrix
-        rows = a[p % a.shape[0], q % a.shape[1], top:bottom]
-        columns = b[p % b.shape[0], q % b.shape[1], :, left:right]
-        target = y[p, q, top:bottom, left:right]
-        if len(bias):
-            for row in range(bottom - top):
-                for column in range(right - left):
-                    target[row, column] = bias[left + column]
-        if m <= FEW_ROWS and outer * inner == 1:
-            for row in range(m):
-                gemm(rows[row:row + 1], columns, target[row:row + 1], len(bias) > 0)
-        else:
-            gemm(rows, columns, target, len(bias) > 0)
+    blocks, tiles, vectors = (outer * inner * down * across, (m + ROWS - 1) // ROWS,
+                              (n + lanes - 1) // lanes)
+    for thread in prange(threads):
+        panel, strips = scratch[thread, 0], scratch[thread, 1:]
+        for block in range(blocks * thread // threads, blocks * (thread + 1) // threads):
+            p, q = block // (inner * down * across), block // (down * across) % inner
+            i, j = block // across % down, block % across
+            top, bottom = tiles * i // down * ROWS, min(tiles * (i + 1) // down * ROWS, m)
+            left, right = vectors * j // across * lanes, min(vectors * (j + 1) // across * lanes, n)
+            # of a stack of one, all blocks take the same matrix
+            rows = a[p % a.shape[0], q % a.shape[1], top:bottom]
+            columns = b[p % b.shape[0], q % b.shape[1], :, left:right]
+            target, added = y[p, q, top:bottom, left:right], bias[left:right]
+            high, wide = target.shape
+            for start in range(0, max(k, 1), depth):
+                stop = min(start + depth, k)
+                for strip in range(panels - 1):
+                    pack(rows[strip * width:strip * width + width, start:stop].T, strips[strip])
+                for column in range(0, wide, width):
+                    end = min(column + width, wide)
+                    pack(columns[start:stop, column:end], panel)
+                    for row in range(0, high, ROWS):
+                        below, strip = min(row + ROWS, high), row // width
+                        if panels > 1:
+                            at = row - strip * width
+                            tile(strips[strip, :stop - start, at:at + below - row].T, panel,
+                                 added[column:end], target[row:below, column:end], start > 0)
+                        else:
+                            tile(rows[row:below, start:stop], panel,
+                                 added[column:end], target[row:below, column:end], start > 0)
 
 
-def product_by_panels_numpy(a: Strided2, b: Strided2, bias: Float1, width: int, parts: int,
-                            y: Float2) -> None:
+def few_rows_numpy(a: Strided2, b: Strided2, bias: Float1, parts: int, y: Float2) -> None:
     """y = a @ b + bias
 
     Shapes: a (m, k), b (k, n), bias (n,), or empty for none → y (m, n).
     """
-    matmul_numpy(a, b, bias, (1, 1), y)
+    np.matmul(a, b, out=y)
+    if len(bias):
+        y += bias
 
 
-@kernel(product_by_panels_numpy, writes=("y",))
-def product_by_panels(a: Strided2, b: Strided2, bias: Float1, width: int, parts: int, y: Float2
-                      ) -> None:
-    (m, n), k = y.shape, a.shape[1]
-    for task in prange((n + width - 1) // width * parts):
-        left, part = task // parts * width, task % parts        # a panel, and some rows of a
-        top, bottom = m * part // parts, m * (part + 1) // parts
-        right = min(left + width, n)
-        panel = np.empty((DEPTH, width), a.dtype)
-        if len(bias):
-            for row in range(top, bottom):
+@kernel(few_rows_numpy, writes=("y",), multiplies=True)
+def few_rows(a: Strided2, b: Strided2, bias: Float1, parts: int, y: Float2) -> None:
+    m, n = y.shape
+    for block in prange(parts):
+        left, right = n * block // parts, n * (block + 1) // parts
+        for row in range(m):
+            if len(bias):
                 y[row, left:right] = bias[left:right]
-        for start in range(0, k, DEPTH):
-            stop, adds = min(start + DEPTH, k), start > 0 or len(bias) > 0
-            pack(b[start:stop, left:right], panel)
-            for row in range(top, bottom, ROWS):
-                end = min(row + ROWS, bottom)
-                tile(a[row:end, start:stop], panel, y[row:end, left:right], adds)
+            gemm(a[row:row + 1], b[:, left:right], y[row:row + 1, left:right], len(bias) > 0)
 
 
 def product(a: Array, b: Array, bias: Array | None = None) -> Array:
@@ -108,19 +131,25 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
     (m, k), n = a.shape, b.shape[1]
     large = m * k * n > (LARGE if m > 1 < n else LARGE_VECTOR)
     if large and a.dtype in FLOATS:
-        a, b = _taken(a), _taken(b)
         y: Array = empty((m, n), a.dtype)
-        if FEW_ROWS < m <= MANY_ROWS and a.strides[1] == a.itemsize in b.strides:
-            width = panel_width(a.itemsize)
-            product_by_panels(a, b, _given(bias, a), width, _row_blocks(m, -(-n // width)), y)
-            return y
-        matmul(a[None, None], b[None, None], _given(bias, a), parts_of(m, k, n, 1),
-               y[None, None])
+        if m <= FEW_ROWS:
+            parts = min(n, 2 * -(-k * n // (2 * CACHED)))
+            few_rows(_taken(a), _taken(b), _given(bias, a), parts, y)
+        else:
+            _multiply(_readable(a)[None, None], _packable(b)[None, None], bias, y[None, None])
         return y
     y = a.dot(b)                                # faster than np.matmul for small ones
     if bias is not None:
         y += bias
     return y
+
+
+def _multiply(a: Array, b: Array, bias: Array | None, y: Array) -> None:
+    (outer, inner, m, n), k = y.shape, a.shape[3]
+    threads = thread_count() if y.size * k >= FORKED else 1
+    by_columns = a.strides[3] != a.itemsize == a.strides[2]
+    parts, scratch = _plan(m, k, n, outer * inner, threads, a.itemsize, by_columns)
+    matmul(a, b, _given(bias, a), parts, empty(scratch, a.dtype), y)
 
 
 def _stack_of_products(a: Array, b: Array, bias: Array | None) -> Array:
@@ -137,7 +166,7 @@ def _stack_of_products(a: Array, b: Array, bias: Array | None) -> Array:
         if bias is not None:
             y += bias
         return y
-    first, second = _as_stack(a, lead), _as_stack(b, lead)
+    first, second = _readable(_as_stack(a, lead)), _packable(_as_stack(b, lead))
     outer, inner = max(len(first), len(second)), max(first.shape[1], second.shape[1])
     if inner > 1 and second.strides[1] < second.strides[2] and second.strides[3] == b.itemsize:
         # row by row the matrices side by side, as those of b lie: so attention's heads, which are
@@ -145,7 +174,7 @@ def _stack_of_products(a: Array, b: Array, bias: Array | None) -> Array:
         y = empty((outer, m, inner, n), a.dtype).swapaxes(1, 2)
     else:
         y = empty((outer, inner, m, n), a.dtype)
-    matmul(first, second, _given(bias, a), parts_of(m, k, n, outer * inner), y)
+    _multiply(first, second, bias, y)
     return y.reshape(*lead, m, n)
 
 
@@ -155,7 +184,7 @@ def _as_stack(x: Array, lead: tuple[int, ...]) -> Array:
         x = np.broadcast_to(x, (*lead, *x.shape[-2:])).reshape(-1, lead[-1], *x.shape[-2:])
     elif x.ndim < 4:
         x = x[(None,) * (4 - x.ndim)]
-    return x if takes(x[0, 0]) else x.copy()
+    return x
 
 
 def _taken(x: Array) -> Array:
@@ -163,28 +192,47 @@ def _taken(x: Array) -> Array:
     return x if x.flags.forc or takes(x) else x.copy()
 
 
+def _readable(x: Array) -> Array:
+    """x, matrices, or a copy whose strides are whole numbers of values."""
+    return x.copy() if x.strides[-1] % x.itemsize or x.strides[-2] % x.itemsize else x
+
+
+def _packable(x: Array) -> Array:
+    """x, matrices, or a copy with contiguous rows or columns."""
+    return _readable(x) if x.itemsize in x.strides[-2:] else x.copy()
+
+
 def _given(bias: Array | None, x: Array) -> Array:
     return np.empty(0, x.dtype) if bias is None else bias
 
 
-def _row_blocks(m: int, panels: int) -> int:
-    """Into how many blocks the rows of a are divided, so that there are enough tasks for each
-    thread to have as many. The rounding does not depend on it."""
-    parts = 1 + panels % 2
-    while parts * panels < BLOCKS:
-        parts *= 2
-    return max(1, min(parts, m // (4 * ROWS)))
+@lru_cache(1024)
+def _plan(m: int, k: int, n: int, matrices: int, threads: int, itemsize: int, by_columns: bool
+          ) -> tuple[Pair, tuple[int, int, int, int]]:
+    """Into how many blocks each product is divided, by rows and by columns, so that the thread
+    with the most to do has as little as can be; and the shape of the scratch memory."""
+    width = PANEL_BYTES // itemsize
+    lanes = width // VECTORS
+    blocks = 1 if matrices % threads == 0 or matrices > 4 * threads else threads
+
+    def size(parts: Pair) -> Pair:
+        """Of the largest block."""
+        return _upwards(-(-m // parts[0]), ROWS), _upwards(-(-n // parts[1]), lanes)
+
+    def most_work(parts: Pair) -> int:
+        rows, columns = size(parts)
+        columns += lanes // 2 * (columns % width > 0)       # the last panel is less efficient
+        return -(-matrices * math.prod(parts) // threads) * (rows + PACKING) * columns
+
+    divisions = ((blocks // across, across) for across in range(1, blocks + 1)
+                 if blocks % across == 0)
+    parts = min(((_upwards(-(-m // MOST_ROWS), down), across) for down, across in divisions),
+                key=most_work)
+    passes = max(1, -(-k // DEPTH))
+    panels = 1 + by_columns * -(-size(parts)[0] // width)
+    return parts, (threads, panels, _upwards(-(-k // passes), lanes), width)
 
 
-def parts_of(m: int, k: int, n: int, matrices: int) -> Pair:
-    """Into how many blocks each product (m, n) is divided, by rows and by columns.
-
-    It depends on the shapes only, and so does the rounding.
-    """
-    if m <= FEW_ROWS and matrices == 1:
-        return 1, min(n, 2 * -(-k * n // (2 * CACHED)))
-    longest = max(m, n)
-    most = max(longest // LONG, 2 if matrices == 1 < longest else 1)
-    parts = min(-(-BLOCKS // matrices), most)
-    parts = 1 << parts.bit_length() - 1         # a power of two, to be dealt out evenly
-    return (parts, 1) if m >= n else (1, parts)
+def _upwards(x: int, unit: int) -> int:
+    """The next multiple of unit; at least one."""
+    return max(1, -(-x // unit)) * unit

@@ -124,6 +124,17 @@ def largest_of_each(x: Float2, start: int, stop: int, m: Float1) -> None:
             m[i] = value if value > most else most
 
 
+@inline
+def exp_sum_of_each(x: Float2, start: int, stop: int, m: Float1, sums: Float1) -> None:
+    """m = the largest x of each column from start to stop, sums = Σ e^(x - m)."""
+    largest_of_each(x, start, stop, m)
+    sums[:] = 0
+    for j in range(x.shape[0]):
+        row = x[j, start:stop]
+        for i in range(stop - start):
+            sums[i] += fast_exp(row[i] - m[i])
+
+
 # ---- softmax -------------------------------------------------------------------------------------
 
 def softmax_numpy(x: Float3, y: Float3) -> None:
@@ -235,12 +246,7 @@ def log_softmax(x: Float3, y: Float3) -> None:
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
             peaks, sums = np.empty((2, stop - start), x.dtype)
-            largest_of_each(x[o], start, stop, peaks)
-            sums[:] = 0
-            for j in range(n):
-                source = x[o, j, start:stop]
-                for i in range(stop - start):
-                    sums[i] += fast_exp(source[i] - peaks[i])
+            exp_sum_of_each(x[o], start, stop, peaks, sums)
             for i in range(stop - start):
                 sums[i] = np.log(sums[i])
             for j in range(n):
@@ -318,12 +324,7 @@ def cross_entropy(x: Float3, target: Int2, weight: Float2, normalizer: Float2, l
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
             peaks, sums = np.empty((2, stop - start), x.dtype)
-            largest_of_each(x[o], start, stop, peaks)
-            sums[:] = 0
-            for j in range(n):
-                source = x[o, j, start:stop]
-                for i in range(stop - start):
-                    sums[i] += fast_exp(source[i] - peaks[i])
+            exp_sum_of_each(x[o], start, stop, peaks, sums)
             for i in range(stop - start):
                 t, sums[i] = target[o, start + i], np.log(sums[i])
                 normalizer[o, start + i] = peaks[i] + sums[i]

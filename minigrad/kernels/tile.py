@@ -5,7 +5,8 @@
     tile       eight rows of y, as wide as a panel. For each k, it loads the panel's row k, three
                vectors, and spreads a value of each row of a over a vector. All products are added
                to sums that stay in registers throughout: 24 multiplications of vectors for 3 + 8
-               loads, so that the loads take less time than the multiplications.
+               loads, so that the loads take less time than the multiplications. Where y has fewer
+               columns left, one or two vectors do.
 
 Source: K. Goto and R. van de Geijn, Anatomy of high-performance matrix multiplication, 2008.
 """
@@ -21,12 +22,8 @@ from minigrad.kernels.vectors import VECTOR_BYTES, Emitter
 
 Array = NDArray[Any]
 
-ROWS, VECTORS = 8, 3        # of a tile
-
-
-def panel_width(itemsize: int) -> int:
-    """How many columns a panel has."""
-    return VECTORS * VECTOR_BYTES // itemsize
+ROWS, VECTORS = 8, 3                        # of a tile
+PANEL_BYTES = VECTORS * VECTOR_BYTES        # in a row of a panel
 
 
 def pack(b: Array, panel: Array) -> None:
@@ -38,13 +35,18 @@ def pack(b: Array, panel: Array) -> None:
     panel[:b.shape[0], :b.shape[1]] = b
 
 
-def tile(a: Array, panel: Array, y: Array, adds: bool) -> None:
-    """y = a @ panel, or y += a @ panel if it `adds`, for the panel's first k rows and n columns.
+def tile(a: Array, panel: Array, bias: Array, y: Array, adds: bool) -> None:
+    """y = a @ panel + bias, or y += a @ panel if it `adds`, for the panel's first k rows and n
+    columns.
 
-    Shapes: a (m ≤ ROWS, k), any strides; panel (K ≥ k, W); y (m, n ≤ W), its rows contiguous.
+    Shapes: a (m ≤ ROWS, k), any strides; panel (K ≥ k, W); bias (n,), or empty for none;
+    y (m, n ≤ W), its rows contiguous.
     """
     product = a @ panel[:a.shape[1], :y.shape[1]]
-    y[:] = y + product if adds else product
+    if adds:
+        y += product
+    else:
+        y[:] = product + bias if len(bias) else product
 
 
 # ---- what they compile to ------------------------------------------------------------------------
@@ -59,16 +61,16 @@ def teach_tile(numba: Any) -> None:
     def pack_typed(_: Any, b: Any, panel: Any) -> Any:
         return types.void(b, panel), TileEmitter(ROWS, VECTORS).pack
 
-    def tile_typed(_: Any, a: Any, panel: Any, y: Any, adds: Any) -> Any:
-        return types.void(a, panel, y, adds), TileEmitter(ROWS, VECTORS).tile
+    def tile_typed(_: Any, a: Any, panel: Any, bias: Any, y: Any, adds: Any) -> Any:
+        return types.void(a, panel, bias, y, adds), TileEmitter(ROWS, VECTORS).tile
 
     emit_pack, emit_tile = intrinsic(pack_typed), intrinsic(tile_typed)
 
     def compiled_pack(b: Any, panel: Any) -> Callable[..., None]:
         return lambda b, panel: emit_pack(b, panel)
 
-    def compiled_tile(a: Any, panel: Any, y: Any, adds: Any) -> Callable[..., None]:
-        return lambda a, panel, y, adds: emit_tile(a, panel, y, adds)
+    def compiled_tile(a: Any, panel: Any, bias: Any, y: Any, adds: Any) -> Callable[..., None]:
+        return lambda a, panel, bias, y, adds: emit_tile(a, panel, bias, y, adds)
 
     overload(pack, strict=False)(compiled_pack)
     overload(tile, strict=False)(compiled_tile)
@@ -107,33 +109,52 @@ class TileEmitter(Emitter):
         return context.get_dummy_value()
 
     def tile(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        a, panel, y, adds = self.begin(context, builder, signature, args)
+        a, panel, bias, y, adds = self.begin(context, builder, signature, args)
+        n = self.matrix(y)[0][1]
+        for columns in range(1, self.others + 1):       # vectors that y has columns for
+            most = columns * self.pieces * self.lanes
+            least = most - self.pieces * self.lanes + 1
+            fits = builder.and_(builder.icmp_signed("<=", self.number(least), n),
+                                builder.icmp_signed("<=", n, self.number(most)))
+            with builder.if_then(fits):
+                for rows, vectors in self.parts(self.outs, columns * self.pieces):
+                    self.part(a, panel, bias, y, adds, rows, vectors)
+        return context.get_dummy_value()
+
+    def part(self, a: Any, panel: Any, bias: Any, y: Any, adds: Any, rows: range, vectors: range
+             ) -> None:
+        """The part of a tile whose sums the registers hold at once."""
+        builder = self.builder
         (m, k), (a_down, a_right) = self.matrix(a)
         (_, n), (y_down, _) = self.matrix(y)
         width = self.number(self.others * self.pieces * self.lanes)
+        starts = [self.number(v * self.lanes) for v in vectors]
+        # what is beyond the last row is computed from the last, and not stored
         last_row = builder.sub(m, self.number(1))
-        for rows, vectors in self.parts(self.outs, self.others * self.pieces):
-            starts = [self.number(v * self.lanes) for v in vectors]
-            # what is beyond the last row is computed from the last, and not stored
-            known = [self.smaller(self.number(row), last_row) for row in rows]
-            sources = [builder.gep(a, [builder.mul(a_down, row)]) for row in known]
-            sums = [[self.variable(self.zero) for _ in vectors] for _ in rows]
-            with self.tools.for_range(builder, k) as loop:
-                to_a, to_b = builder.mul(loop.index, a_right), builder.mul(loop.index, width)
-                seen = [self.load_whole(panel, builder.add(to_b, start)) for start in starts]
-                for source, total in zip(sources, sums, strict=True):
-                    factor = self.spread(self.load(source, to_a))
-                    self.add_products([factor] * len(seen), seen, total)
-            masks = [self.mask(builder.sub(n, start)) for start in starts]
-            for row, total in zip(rows, sums, strict=True):
-                with builder.if_then(builder.icmp_signed("<", self.number(row), m)):
-                    target = builder.gep(y, [builder.mul(y_down, self.number(row))])
-                    for start, mask, value in zip(starts, masks, total, strict=True):
-                        with builder.if_then(self.tools.as_bool_bit(builder, adds)):
-                            before = self.load_vector(target, start, mask)
-                            builder.store(builder.fadd(before, builder.load(value)), value)
-                        self.store_vector(builder.load(value), target, start, mask)
-        return context.get_dummy_value()
+        known = [self.smaller(self.number(row), last_row) for row in rows]
+        sources = [builder.gep(a, [builder.mul(a_down, row)]) for row in known]
+        sums = [[self.variable(self.zero) for _ in vectors] for _ in rows]
+        targets = [builder.gep(y, [builder.mul(y_down, row)]) for row in known]
+        for target in targets:
+            for start in starts:
+                self.fetch(target, start)
+        with self.tools.for_range(builder, k) as loop:
+            to_a, to_b = builder.mul(loop.index, a_right), builder.mul(loop.index, width)
+            seen = [self.load_whole(panel, builder.add(to_b, start)) for start in starts]
+            for source, total in zip(sources, sums, strict=True):
+                factor = self.spread(self.load(source, to_a))
+                self.add_products([factor] * len(seen), seen, total)
+        masks = [self.mask(builder.sub(n, start)) for start in starts]
+        added = self.tools.as_bool_bit(builder, adds)
+        biased = builder.icmp_signed(">", self.length(bias), self.number(0))
+        for row, target, total in zip(rows, targets, sums, strict=True):
+            with builder.if_then(builder.icmp_signed("<", self.number(row), m)):
+                before = builder.select(added, target, bias)
+                for start, mask, value in zip(starts, masks, total, strict=True):
+                    with builder.if_then(builder.or_(added, biased)):
+                        other = self.load_vector(before, start, mask)
+                        builder.store(builder.fadd(other, builder.load(value)), value)
+                    self.store_vector(builder.load(value), target, start, mask)
 
     # ---- instructions
 
@@ -157,6 +178,12 @@ class TileEmitter(Emitter):
     def load_whole(self, array: Any, at: Any) -> Any:
         place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
         return self.builder.load(place, align=self.align.constant)
+
+    def fetch(self, array: Any, at: Any) -> None:
+        """Ask for a cache line that will be written to."""
+        place = self.builder.bitcast(self.builder.gep(array, [at]), self.ir.IntType(8).as_pointer())
+        flags = (self.ir.Constant(self.ir.IntType(32), flag) for flag in (1, 3, 1))
+        self.call("llvm.prefetch.p0i8", self.ir.VoidType(), place, *flags)
 
     def transposed(self, square: list[Any]) -> list[Any]:
         """Vectors that hold the rows of a square, from those that hold its columns.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad import autograd
-from minigrad.autograd import Array, Recorded, as_tensor, op
+from minigrad.autograd import Array, Recorded, as_tensor, in_place, op
 from minigrad.kernels import empty, scatter as kernels
 from minigrad.ops.arguments import (
     normalize_dim,
@@ -43,9 +43,28 @@ def getitem(input: Any, key: Any) -> Tensor:
     Source: torch's indexing.
     """
     x = as_tensor("indexing", input)
+    entries = key if type(key) is tuple else (key,)
+    if _are_plain(entries, x.shape):
+        return _getitem(x, key=(*entries, ...))
     for step in steps(key, x.shape):
         x = _getitem(x, key=step)
     return x
+
+
+def _are_plain(entries: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
+    """Whether these are ints within range and slices of ints, which need no further look."""
+    if len(entries) > len(shape):
+        return False
+    for k, n in zip(entries, shape, strict=False):
+        if type(k) is slice:
+            for bound in (k.start, k.stop):
+                if bound is not None and type(bound) is not int:
+                    return False
+            if k.step is not None and (type(k.step) is not int or k.step < 1):
+                return False
+        elif type(k) is not int or not -n <= k < n:
+            return False
+    return True
 
 
 def steps(key: Any, shape: tuple[int, ...]) -> list[tuple[Any, ...]]:
@@ -167,7 +186,19 @@ def _check(entries: list[Any], shape: tuple[int, ...]) -> None:
 @op
 def _getitem(x: Tensor, *, key: tuple[Any, ...]) -> Recorded:
     shape = x.shape
-    return x.data[key], lambda g: _put(g, shape=shape, key=key)
+
+    def put_back(g: Tensor) -> Tensor:
+        if autograd.is_grad_enabled() or any(isinstance(k, np.ndarray) for k in key):
+            return _put(g, shape=shape, key=key)
+
+        def add(dx: Tensor) -> None:
+            part = dx.data[key]
+            np.add(part, g.data, out=part)
+
+        dx: Tensor = in_place(lambda: _put(g, shape=shape, key=key), add)
+        return dx
+
+    return x.data[key], put_back
 
 
 @op
@@ -180,7 +211,8 @@ def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded
         places = np.where(rows < 0, rows + shape[0], rows).astype(np.int64, copy=False).reshape(-1)
         kernels.scatter_rows(x.data.reshape(len(places), -1), places, y.reshape(shape[0], -1))
         return y, lambda g: _getitem(g, key=key)
-    y = np.zeros(shape, x.dtype)
+    y = empty(shape, x.dtype)
+    y.fill(0)
     if any(isinstance(k, np.ndarray) and k.dtype != np.bool_ for k in key):
         np.add.at(y, key, x.data)
     else:

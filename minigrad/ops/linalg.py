@@ -101,7 +101,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Recorde
     xs, shape = x.data.shape, w.data.shape              # the vjp of w must not hold w itself
     flat = len(xs) == len(shape) == 2
     one_a_column = b is not None and len(shape) == 2 and b.data.shape == shape[:1]
-    if not (flat and xs[1] == shape[1] and (one_a_column or b is None)):
+    if not (xs and len(shape) == 2 and xs[-1] == shape[1] and (one_a_column or b is None)):
         _check_linear(x, w, b)
     dtype = w.data.dtype
     if not (x.data.dtype == dtype and (b is None or b.data.dtype == dtype) and dtype.kind == "f"):

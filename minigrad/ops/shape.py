@@ -63,12 +63,13 @@ def view(input: Any, size: tuple[int, ...]) -> Tensor:
 @op
 def permute(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
     """y's dim i is x's dim dims[i]."""
-    dims = to_ints("permute", "dims", dims)
-    if len(dims) != x.ndim:
-        raise RuntimeError(f"permute: dims {dims} must name each of the {x.ndim} dims once")
-    order = normalize_dims("permute", dims, x.ndim)
-    back = tuple(int(i) for i in np.argsort(order))
-    return x.data.transpose(order), lambda g: g.permute(back)
+    order = to_ints("permute", "dims", dims)
+    if sorted(order) != list(range(x.ndim)):    # a shortcut for the usual case
+        if len(order) != x.ndim:
+            raise RuntimeError(f"permute: dims {dims} must name each of the {x.ndim} dims once")
+        order = normalize_dims("permute", order, x.ndim)
+    return x.data.transpose(order), lambda g: permute(
+        g, dims=tuple(sorted(range(len(order)), key=order.__getitem__)))
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
