@@ -336,7 +336,9 @@ def gradient(x: Array, t: Array, g: Array, kind: int, by_target: bool, factor: f
              options: Options) -> Any:
     """factor·g·∂l/∂x, or ∂l/∂t instead."""
     if not is_large(x, t):
-        return slope_numpy(x, t, kind, by_target, options) * (g * g.dtype.type(factor))
+        slope = slope_numpy(x, t, kind, by_target, options)
+        return (np.broadcast_to(slope, np.broadcast_shapes(x.shape, t.shape))
+                * (g * g.dtype.type(factor)))
     order = memory_order(x)
     dx = empty_in_order(x.shape, x.dtype, order)
     slopes = flat(g, order) if g.size > 1 else g.reshape(1)

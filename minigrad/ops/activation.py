@@ -31,7 +31,7 @@ from minigrad.ops.arguments import (
     require_number,
     to_floats,
 )
-from minigrad.ops.elementwise import clamp_grad, exp, where
+from minigrad.ops.elementwise import _clamp_grad, exp, where
 from minigrad.ops.promotion import float_op
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _hardtanh(x: Tensor, *, low: float, high: float) -> Recorded:
     if x.dtype.kind != "f":
         return np.clip(x.data, low, high).astype(x.dtype), None
     return (apply(elementwise.clamp, x.data, options=(float(low), float(high))),
-            lambda g: clamp_grad(g, x, low=low, high=high, passes_nan=True))
+            lambda g: _clamp_grad(g, x, low=low, high=high, passes_nan=True))
 
 
 # ---- smooth ones ---------------------------------------------------------------------------------

@@ -314,18 +314,18 @@ def _clamp(x: Tensor, *, min: float | None, max: float | None) -> Recorded:
 
     def vjp(g: Tensor) -> Tensor:
         # an infinite x lies within a bound that is not given
-        return clamp_grad(g, x, low=low, high=high) if inside is None else where(inside, g, 0.0)
+        return _clamp_grad(g, x, low=low, high=high) if inside is None else where(inside, g, 0.0)
     return kernels.apply(kernels.clamp, x.data, options=(float(low), float(high))), vjp
 
 
 @op
-def clamp_grad(g: Tensor, x: Tensor, *, low: float, high: float, passes_nan: bool = False
+def _clamp_grad(g: Tensor, x: Tensor, *, low: float, high: float, passes_nan: bool = False
                ) -> Recorded:
     """g where low < x < high, 0 elsewhere; where x is NaN, g or 0 as asked for"""
     how: Any = {"low": low, "high": high, "passes_nan": passes_nan}
     return (kernels.apply(kernels.clamp_grad, x.data, g.data,
                           options=(float(low), float(high), passes_nan)),
-            lambda c: clamp_grad(c, x, **how), None)
+            lambda c: _clamp_grad(c, x, **how), None)
 
 
 @op

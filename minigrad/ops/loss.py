@@ -45,7 +45,8 @@ def _loss_grad(g: Tensor, x: Tensor, t: Tensor, *, kind: int, by_target: bool, f
                options: kernels.Options) -> Tensor:
     """factor·g times the derivative of the losses by x, or by t; made of ops if it is recorded"""
     if is_grad_enabled():
-        return g * _DERIVATIVES[kind][by_target](x, t, options) * factor
+        slope = _DERIVATIVES[kind][by_target](x, t, options)
+        return g * slope.expand(np.broadcast_shapes(x.shape, t.shape)) * factor
     return _loss_slope(g, x, t, kind=kind, by_target=by_target, factor=factor, options=options)
 
 
