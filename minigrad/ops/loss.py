@@ -53,6 +53,7 @@ def _loss_grad(g: Tensor, x: Tensor, t: Tensor, *, kind: int, by_target: bool, f
 @op
 def _loss_slope(g: Tensor, x: Tensor, t: Tensor, *, kind: int, by_target: bool, factor: float,
                 options: kernels.Options) -> Recorded:
+    """As `_loss_grad`, in one pass over memory and without a gradient of its own"""
     return (kernels.gradient(x.data, t.data, g.data, kind, by_target, factor, options),
             None, None, None)
 
