@@ -31,6 +31,7 @@ from minigrad.testing.foreign import NoGradientError, name_of, native
 from minigrad.testing.gradcheck import check, check_second
 from minigrad.testing.probe import (
     arguments_of,
+    checked,
     float_outputs,
     gradients_of,
     leaves_of,
@@ -258,7 +259,11 @@ class Report:
         return not (self.failing or self.escaped or self.stale)
 
     def __getitem__(self, key: tuple[str, str]) -> Row:
-        return next(row for row in self.rows if (row.input, row.mutation.name) == key)
+        for row in self.rows:
+            if (row.input, row.mutation.name) == key:
+                return row
+        raise KeyError(f"there is no mutant {key!r} in this report; there are "
+                       + ", ".join(f"{(row.input, row.mutation.name)}" for row in self.rows))
 
     def __str__(self) -> str:
         return self.table() if self.failing else f"{self.table()}\n{LEGEND}"
@@ -310,8 +315,29 @@ def mutate(fn: Function, inputs: Any, *, checks: Mapping[str, Check] = CHECKS,
     """
     if not (callable(fn) or isinstance(fn, tuple)):
         raise TypeError(f"mutate: fn must be a function; got {type(fn).__name__}")
+    if not (isinstance(checks, Mapping) and all(map(callable, checks.values()))):
+        raise TypeError("mutate: checks must map a name to check(fn, inputs), a function that "
+                        f"raises AssertionError on a wrong gradient; got {checks!r}")
     function, arguments = native(fn, arguments_of(inputs))
+    checked("mutate", arguments)
+    checked_equivalents("mutate", equivalent or {}, len(arguments))
     return survey(name_of(fn), [Trial(function, arguments, checks)], equivalent)
+
+
+def checked_equivalents(name: str, equivalent: Mapping[str, str], n_inputs: int | None) -> None:
+    """Raises where `equivalent` does not name mutations of n inputs, with a reason each."""
+    if not isinstance(equivalent, Mapping):
+        raise TypeError(f"{name}: equivalent must give the reason for each, as in "
+                        f"{{'rolled': 'why'}}; got {equivalent!r}")
+    for key in equivalent:
+        place, bracket, mutation = str(key).rpartition("] ")
+        if mutation not in MUTATIONS:
+            raise ValueError(f"{name}: equivalent: no mutation is called {key!r}; there are "
+                             f"{', '.join(MUTATIONS)}")
+        if bracket and n_inputs is not None and place not in [
+                f"inputs[{i}" for i in range(n_inputs)]:
+            raise ValueError(f"{name}: equivalent: there is no input for {key!r}; there are "
+                             f"{n_inputs}, from inputs[0]")
 
 
 def survey(name: str, trials: Sequence[Trial], equivalent: Mapping[str, str] | None = None
@@ -321,20 +347,19 @@ def survey(name: str, trials: Sequence[Trial], equivalent: Mapping[str, str] | N
     A check that need not see a mutation gets one try, at the first point.
     """
     reasons = dict(equivalent or {})
-    if unknown := sorted(key for key in reasons if key.split("] ")[-1] not in MUTATIONS):
-        raise ValueError(f"mutate: no mutation is called {', '.join(map(repr, unknown))}; there "
-                         f"are {', '.join(MUTATIONS)}")
     checks = list(dict.fromkeys(name for trial in trials for name in trial.checks))
     failing: dict[str, str] = {}
+    missing: set[str] = set()
     for trial in trials:
         for check_name, run in trial.checks.items():
             try:
                 run(trial.fn, trial.inputs)
             except NoGradientError:         # of the second order: nothing to check, nothing wrong
-                checks = [other for other in checks if other != check_name]
+                missing.add(check_name)
             except (AssertionError, RuntimeError) as error:
                 lines = str(error).strip().splitlines()
                 failing.setdefault(check_name, lines[0] if lines else type(error).__name__)
+    checks = [check for check in checks if check not in missing]
     report = Report(name, checks, [], failing)
     if failing:                         # there is nothing to learn from changes to what is wrong
         return report
@@ -343,6 +368,8 @@ def survey(name: str, trials: Sequence[Trial], equivalent: Mapping[str, str] | N
             caught = _caught_by(checks, trials, mutation, i)
             if caught is not None:
                 reason = reasons.get(f"inputs[{i}] {mutation.name}", reasons.get(mutation.name, ""))
+                if set(mutation.seen_by) <= missing:
+                    reason = reason or "the gradient has no gradient of its own"
                 report.rows.append(Row(f"inputs[{i}]", mutation, caught, reason))
     return report
 
