@@ -15,7 +15,7 @@ from minigrad.nn import Module
 from minigrad.testing.case import Call, Error, OpCase, Tolerance
 from minigrad.testing.checks import CHECKS
 from minigrad.testing.foreign import as_tensor, name_of, recognised, reference_like
-from minigrad.testing.mutation import checked_equivalents
+from minigrad.testing.mutants import checked_equivalents
 from minigrad.testing.search import draw
 
 if TYPE_CHECKING:

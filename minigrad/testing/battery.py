@@ -20,6 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from minigrad.tensor import Tensor
 from minigrad.testing import mutation
 from minigrad.testing.arguments import case_of, checked_case, require_alone, require_numbers
@@ -50,7 +52,7 @@ def check_call(case: OpCase) -> Finding:
     finding = Finding("call", "it can be called", len(case.examples))
     for call in case.examples:
         try:
-            result = case(*tensors(call), **call.static)
+            result = case(*tensors(call.map(np.array)), **call.static)
         except Exception as error:
             finding.problem = f"it raises {type(error).__name__}: {error}"
             if "must be Tensor, not Tensor" in str(error):
@@ -132,7 +134,7 @@ def _handy(case: OpCase, call: Call) -> Call:
 def _require_results(case: OpCase) -> None:
     """Raises where there is nothing to check."""
     for call in case.examples:
-        ys = run(case, call)[1]
+        ys = run(case, call.map(np.array))[1]
         if not ys:
             raise ValueError(f"check_op: {case.id} returns nothing, so there is nothing to check")
         if case.differentiable and not floats(ys):

@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.testing.domains import Domain, Shape
 from minigrad.testing.foreign import name_of, native
-from minigrad.testing.mutation import MUTATIONS
+from minigrad.testing.mutants import MUTATIONS
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

@@ -61,11 +61,12 @@ def look(case: OpCase, check: Check, max_examples: int, seed: int | None) -> Fin
         elif check.at == "corners" and case.corners is not None:
             draw(case.corners, at, n, seed)
     except Exception as error:
-        if failure.error is None:               # not the check's, but hypothesis' own
+        if failure.error is not None:
+            _make_smaller(case, check, failure)
+            finding.smallest = failure.call
+            finding.problem = FLAKY if _is_flaky(error) else failure.problem
+        elif not _nothing_to_draw(error):
             raise
-        _make_smaller(case, check, failure)
-        finding.smallest = failure.call
-        finding.problem = FLAKY if _is_flaky(error) else failure.problem
     if not (finding.calls or finding.problem):
         finding.excuse = excuses[0] if excuses else "there is no example"
     return finding
@@ -78,6 +79,10 @@ FLAKY = "it fails only sometimes at the same inputs: its results are not determi
 
 def _is_flaky(error: BaseException) -> bool:
     return type(error).__name__.startswith("Flaky")     # hypothesis': an ExceptionGroup
+
+
+def _nothing_to_draw(error: BaseException) -> bool:
+    return type(error).__name__ == "Unsatisfiable"      # hypothesis': the op takes no variation
 
 
 class Failure:

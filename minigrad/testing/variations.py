@@ -134,7 +134,7 @@ def _values(case: OpCase, call: Call) -> Array | None:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")         # as NumPy does of the mean of nothing
         try:
-            ys = run(case, call)[1]
+            ys = run(case, call.map(np.array))[1]       # a copy: it may write into its inputs
         except REFUSALS:
             return None
     values = np.concatenate([np.zeros(0), *(y.data.ravel() for y in floats(ys))])
