@@ -81,7 +81,7 @@ def test_gradients_that_are_wrong_elsewhere_than_at_the_example(name: str) -> No
     (lambda a, b: a / b, [A, np.abs(A) + 0.5]),
     (lambda x: x @ x.t(), [A]),
     (lambda x: x.clamp(-1.0, 1.0), [A]),
-    (lambda x: x.norm(), [A]),
+    (lambda x: (x * x).sum().sqrt(), [A]),
     (lambda x: (-1.0 / x.abs()).exp(), [A]),
     (mg.functional.gelu, [A]),
     (lambda x: x.softmax(-1), [A]),

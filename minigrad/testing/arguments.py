@@ -60,7 +60,7 @@ def call_of(inputs: Any) -> Call:
     given = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
     for i, x in enumerate(given):
         if not (x is None or (hasattr(x, "dtype") and hasattr(x, "shape"))):
-            raise TypeError(f"check_op: inputs[{i}] must be an array, a Tensor or None; got {x!r}. "
+            raise TypeError(f"check_op: inputs[{i}] must be an array, a Tensor or None; got {_briefly(x)}. "
                             "Arguments of other kinds go by name: Call(x, dim=1)")
     tensors = [None if x is None else as_tensor(x) for x in given]
     call = Call(*(None if x is None else x.data for x in tensors)).astype(np.float64)
@@ -76,7 +76,7 @@ def errors_of(raises: Any) -> list[Error]:
     for i, entry in enumerate(_listed("raises", raises, "(inputs, exception, message)")):
         if not (isinstance(entry, tuple | list) and len(entry) == 3):
             raise TypeError(f"check_op: raises[{i}] must be (inputs, exception, regular expression "
-                            f"of its message); got {entry!r}")
+                            f"of its message); got {_briefly(entry)}")
         inputs, kind, message = entry
         if not (isinstance(kind, type) and issubclass(kind, Exception)):
             raise TypeError(f"check_op: raises[{i}] must name an exception, say ValueError; got "
@@ -209,6 +209,12 @@ def _listed(option: str, given: Any, of: str) -> Sequence[Any]:
     if not isinstance(given, list | tuple):
         raise TypeError(f"check_op: {option} must be a list of {of}; got {type(given).__name__}")
     return given
+
+
+def _briefly(x: Any) -> str:
+    """On one line, and not a long one."""
+    line = " ".join(repr(x).split())
+    return line if len(line) <= 60 else line[:60] + "…"
 
 
 def _is_int(x: Any) -> bool:

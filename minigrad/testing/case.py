@@ -139,7 +139,7 @@ class OpCase:
 def example(seed: int, domain: Domain, *shapes: Shape, **static: Any) -> Call:
     """A pinned call with an input of each of the shapes."""
     if not callable(domain):
-        raise TypeError("example: domain must be a function (rng, shape) -> array, as domains.real; "
-                        f"got {domain!r}")
+        raise TypeError("example: domain must be a function (rng, shape) -> array, as "
+                        f"domains.real; got {domain!r}")
     rng = np.random.default_rng(seed)
     return Call(*(domain(rng, shape) for shape in shapes), **static)

@@ -11,7 +11,6 @@ import numpy as np
 from minigrad.autograd import Array
 from minigrad.testing.differences import Comparison
 
-
 SINGLE = float(np.finfo(np.float32).eps)
 
 

@@ -7,6 +7,7 @@ in `minigrad.testing` does without it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 KNOWS_KINKS = {"gradcheck"}
-SECONDS = 5.0                   # how long a smaller call may be looked for
+SECONDS = 3.0                   # how long a smaller call may be looked for
 CAUSE = "likely cause: "
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 
@@ -171,7 +172,7 @@ def _quiet_settings(n: int) -> Any:
 
 
 def _make_smaller(case: OpCase, check: Check, failure: Failure) -> None:
-    """Look for a smaller call at which the check fails alike: shorter dims, then rounder numbers."""
+    """Look for a smaller call that fails alike: shorter dims, then rounder numbers."""
     import hypothesis
 
     def fails(call: Call) -> bool:
@@ -190,7 +191,7 @@ def _make_smaller(case: OpCase, check: Check, failure: Failure) -> None:
         hypothesis.find(resizings(failure.call), fails, settings=_quiet_settings(100))
     call = failure.call
     for decimals in (0, 1, 2):
-        if fails(call.map(lambda x, decimals=decimals: _rounded(x, decimals))):
+        if fails(call.map(functools.partial(_rounded, decimals=decimals))):
             break
 
 

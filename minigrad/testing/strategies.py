@@ -87,8 +87,8 @@ def generators() -> st.SearchStrategy[np.random.Generator]:
 
 def _require_domain(name: str, domain: Any) -> None:
     if not callable(domain):
-        raise TypeError(f"{name}: domain must be a function (rng, shape) -> array, as domains.real; "
-                        f"got {domain!r}")
+        raise TypeError(f"{name}: domain must be a function (rng, shape) -> array, as "
+                        f"domains.real; got {domain!r}")
 
 
 def _require_strategy(name: str, argument: str, value: Any) -> None:

@@ -104,13 +104,15 @@ def variations(case: OpCase, call: Call, kinks: bool) -> SearchStrategy[Call]:
     """
     from hypothesis import strategies as st
     places = _growing(call)
-    sizes_of = st.one_of([resizings(call), *([st.builds(
-        enlarged, st.just(call), st.sampled_from(places), st.integers(2, LONGEST))] * bool(places))])
+    resized = resizings(call)
+    if places:
+        resized |= st.builds(enlarged, st.just(call), st.sampled_from(places),
+                             st.integers(2, LONGEST))
     changes = st.tuples(*[st.sampled_from([*SMOOTH, _whole] if kinks else SMOOTH)
                           for _ in call.arrays])
 
-    def varied(resized: Call, how: tuple[Change, ...], seed: int) -> tuple[Call, set[Change]]:
-        return _changed(resized, how, seed), {*how} - {_same}
+    def varied(other: Call, how: tuple[Change, ...], seed: int) -> tuple[Call, set[Change]]:
+        return _changed(other, how, seed), {*how} - {_same}
 
     def applies(drawn: tuple[Call, set[Change]]) -> bool:
         other, how = drawn
@@ -118,7 +120,7 @@ def variations(case: OpCase, call: Call, kinks: bool) -> SearchStrategy[Call]:
             return near(case, other)
         return smooth(case, other) if how else takes(case, other)
 
-    return st.builds(varied, sizes_of, changes, st.integers(0, 2**32 - 1)).filter(applies).map(
+    return st.builds(varied, resized, changes, st.integers(0, 2**32 - 1)).filter(applies).map(
         lambda drawn: drawn[0])
 
 
