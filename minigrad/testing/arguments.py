@@ -60,8 +60,8 @@ def call_of(inputs: Any) -> Call:
     given = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
     for i, x in enumerate(given):
         if not (x is None or (hasattr(x, "dtype") and hasattr(x, "shape"))):
-            raise TypeError(f"check_op: inputs[{i}] must be an array, a Tensor or None; got {_briefly(x)}. "
-                            "Arguments of other kinds go by name: Call(x, dim=1)")
+            raise TypeError(f"check_op: inputs[{i}] must be an array, a Tensor or None; got "
+                            f"{_briefly(x)}. Arguments of other kinds go by name: Call(x, dim=1)")
     tensors = [None if x is None else as_tensor(x) for x in given]
     call = Call(*(None if x is None else x.data for x in tensors)).astype(np.float64)
     says_so = [i for i, x in enumerate(given) if hasattr(x, "requires_grad")]
