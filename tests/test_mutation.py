@@ -308,6 +308,22 @@ def test_ops_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "of 3 ops" in out.splitlines()[-1]
 
 
+def test_an_op_of_a_file_that_fails_stops_no_other(tmp_path: Path,
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine_with_odd_ones.py"
+    file.write_text(MINE + "@op\ndef odd(x):\n    raise KeyError('foo')\n", encoding="utf-8")
+    code, out, _ = printed([str(file)], capsys)
+    assert code == 1
+    assert out.startswith("left out: odd: no guess at its inputs is one that it takes; say them")
+    assert "The last guess met with KeyError: 'foo'" in out
+    assert "of 3 ops" in out.splitlines()[-1]
+    _, out, _ = printed([f"{file}:wrong"], capsys)
+    assert "likely cause: a factor: analytic = 0.666667 × numeric" in out
+    assert mutation.LEGEND not in out
+    code, _, err = printed(["mine:cubed"], capsys)
+    assert "an op of a file is mine.py:cubed, one of a module --module mine cubed" in err
+
+
 def test_ops_of_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                          capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine_of_module.py").write_text(MINE, encoding="utf-8")
@@ -321,6 +337,7 @@ def test_ops_of_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     (["{folder}/no.py:cubed"], "no.py: there is no such file"),
     (["{folder}/broken.py"], "broken.py cannot be imported: SyntaxError"),
     (["{folder}/empty.py"], "empty: there is no op"),
+    (["{folder}/leaves.py"], "leaves.py cannot be imported: SystemExit: 3"),
     (["--module", "no.such.module"], "no.such.module cannot be imported: ModuleNotFoundError"),
     (["{folder}/picky.py:picky"], "picky: no guess at its inputs is one that it takes; say them"),
 ])
@@ -329,6 +346,7 @@ def test_a_file_without_the_op(arguments: list[str], message: str, tmp_path: Pat
     (tmp_path / "mine.py").write_text(MINE, encoding="utf-8")
     (tmp_path / "broken.py").write_text("def f(:", encoding="utf-8")
     (tmp_path / "empty.py").write_text("", encoding="utf-8")
+    (tmp_path / "leaves.py").write_text("raise SystemExit(3)", encoding="utf-8")
     (tmp_path / "picky.py").write_text(
         "from minigrad.autograd import op\n@op\ndef picky(x):\n    raise ValueError('no')\n",
         encoding="utf-8")

@@ -12,6 +12,8 @@ framework's, and reports what it found. `mutate` breaks a gradient in named ways
 check notices.
 """
 
+from typing import Any
+
 from minigrad.testing.battery import (
     OpCheckError as OpCheckError,
     OpReport as OpReport,
@@ -32,3 +34,11 @@ from minigrad.testing.gradcheck import (
 )
 from minigrad.testing.modules import gradcheck_modules as gradcheck_modules
 from minigrad.testing.mutation import mutate as mutate
+
+
+def __getattr__(name: str) -> Any:
+    """`strategies`, which needs hypothesis, is imported when it is first used."""
+    if name == "strategies":
+        import importlib
+        return importlib.import_module("minigrad.testing.strategies")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

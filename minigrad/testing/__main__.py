@@ -48,11 +48,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if names or arguments.module:
         reports = [lab(case) for case in chosen]
-        print("\n\n".join(report.table() for report in reports) + f"\n{LEGEND}")
+        print("\n\n".join(in_full(report) for report in reports))
+        if any(report.rows for report in reports):
+            print(LEGEND)
     else:
         reports = summary(chosen)
     print(verdict(reports))
     return 0 if all(report.ok for report in reports) else 1
+
+
+def in_full(report: Report) -> str:
+    """The table; of an op that is wrong as it is, where and why."""
+    return "\n".join([report.table(), *("    " + line for line in report.why.splitlines())])
 
 
 def of_file(name: str) -> list[OpCase]:
@@ -98,6 +105,10 @@ def choose(names: Sequence[str], cases: Sequence[OpCase]) -> list[OpCase]:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            module, _, op = name.partition(":")
+            if op or Path(f"{module}.py").is_file():
+                hint = (f"; an op of a file is {module}.py:{op or 'my_op'}, one of a module "
+                        f"--module {module} {op or 'my_op'}")
             raise LookupError(f"no op with a gradient is called {name!r} in the op table{hint}")
     return [case for case in cases if not names or any(case in known[name] for name in names)]
 

@@ -14,36 +14,36 @@ The checks themselves are in `minigrad.testing.checks`, a function each.
 
 from __future__ import annotations
 
-import copy
 import re
-import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.nn import Module
 from minigrad.tensor import Tensor
 from minigrad.testing import mutation
-from minigrad.testing.case import Call, Error, OpCase, Tolerance
+from minigrad.testing.arguments import case_of, checked_case, require_alone, require_numbers
+from minigrad.testing.case import Call, OpCase, Tolerance
 from minigrad.testing.checks import (  # importing the four adds their checks to CHECKS
     CHECKS as CHECKS,
     Check,
     derivatives,
     engine as engine,
     memory as memory,
-    sizes as sizes,
+    sizes,
 )
-from minigrad.testing.checks.running import bound, listed, reference, run, tensors
-from minigrad.testing.foreign import as_tensor, name_of, recognised, reference_like
+from minigrad.testing.checks.running import bound, floats, listed, reference, run, tensors
 from minigrad.testing.report import Finding, OpCheckError as OpCheckError, OpReport as OpReport
-from minigrad.testing.search import draw, look
+from minigrad.testing.search import look
+from minigrad.testing.variations import takes
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 USUAL = Tolerance()
+MANY = 2_000                    # elements: of larger examples, the mutants are tried on a part
 
 # ---- checks on the op as a whole -----------------------------------------------------------------
 
@@ -52,9 +52,12 @@ def check_call(case: OpCase) -> Finding:
     finding = Finding("call", "it can be called", len(case.examples))
     for call in case.examples:
         try:
-            result = case(*tensors(call), **call.static)
+            result = case(*tensors(call.map(np.array)), **call.static)
         except Exception as error:
             finding.problem = f"it raises {type(error).__name__}: {error}"
+            if "must be Tensor, not Tensor" in str(error):
+                finding.problem += ("\nlikely cause: it is a function of PyTorch's, and got "
+                                    "minigrad's Tensors: give torch tensors as inputs")
         else:
             wrong = [type(y).__name__ for y in listed(result) if not isinstance(y, Tensor)]
             if wrong:
@@ -66,8 +69,8 @@ def check_call(case: OpCase) -> Finding:
 
 
 def check_raises(case: OpCase) -> Finding:
-    """The calls that must fail do, in the words that were given."""
-    finding = Finding("raises", "calls that must fail do", len(case.raises))
+    """The calls that must fail do fail, in the words that were given."""
+    finding = Finding("raises", "calls that must fail do fail", len(case.raises))
     if not case.raises:
         finding.excuse = "no call was given that must fail"
     for error in case.raises:
@@ -106,17 +109,38 @@ def check_mutants(case: OpCase) -> Finding:
     if not case.differentiable:
         finding.excuse = "it has no gradient"
         return finding
-    report = lab(case)
+    report = lab(replace(case, examples=[_handy(case, call) for call in case.examples]))
     if report.failing:
         finding.excuse = str(report)
         return finding
-    caught = len(report.rows) - len(report.escaped) - sum(bool(row.reason) for row in report.rows)
-    finding.passed = f"{caught} of {len(report.rows)} wrong gradients would be noticed"
-    unseen = sorted({f"{row.input} {row.mutation.name}" for row in report.escaped})
-    if unseen:
-        finding.passed += (f"; not, as the examples are: {', '.join(unseen)} (take larger ones "
-                           "without symmetry, if they make a difference at all)")
+    rows = [row for row in report.rows if not row.reason]
+    caught = len(rows) - len(report.escaped)
+    finding.passed = f"{caught} of {len(rows)} wrong gradients would be noticed"
+    if unseen := sorted({f"{row.input} {row.mutation.name}" for row in report.escaped}):
+        finding.doubt = (f"these would not, at these examples: {', '.join(unseen)}. Either they "
+                         "are no mistakes (then declare them in equivalent=), or the examples are "
+                         "too small, too symmetric or too close to 0")
     return finding
+
+
+def _handy(case: OpCase, call: Call) -> Call:
+    """The call, or where it is large a part of it, if the op takes that."""
+    if sum(x.size for x in call.arrays if x is not None) <= MANY:
+        return call
+    part = sizes.resized(call, {n: 7 for n in sizes.lengths(call) if n > 7})
+    return part if takes(case, part) else call
+
+
+def _require_results(case: OpCase) -> None:
+    """Raises where there is nothing to check."""
+    for call in case.examples:
+        ys = run(case, call.map(np.array))[1]
+        if not ys:
+            raise ValueError(f"check_op: {case.id} returns nothing, so there is nothing to check")
+        if case.differentiable and not floats(ys):
+            raise ValueError(f"check_op: {case.id} returns no floating-point numbers to "
+                             f"differentiate, but {ys[0].dtype}; say differentiable=False for an "
+                             "op without a gradient")
 
 
 # ---- the whole battery ---------------------------------------------------------------------------
@@ -132,103 +156,59 @@ def check_op(fn: Any, inputs: Any = None, reference: Callable[..., Any] | None =
     """Check an op in every way there is.
 
     fn: a function of Tensors, a torch.autograd.Function or torch module, a jax.custom_vjp, a pair
-    (f, vjp) of NumPy functions with `vjp(g, *inputs)`, or an OpCase, which says all the rest. Of a
-    Module the inputs are looked at; `gradcheck_modules` is for its parameters.
+    (f, vjp) of NumPy functions with `vjp(g, *inputs)`, or an OpCase, which says all the rest. For a
+    Module only the gradients by its inputs are checked; `gradcheck_modules` is for its parameters.
     inputs: its arguments: arrays or Tensors, at a point where it is smooth. Of Tensors, those that
     require grad are differentiated; of arrays, all with floating-point numbers. Or a `Call`, which
     has arguments by name as well, or a hypothesis strategy of any of these.
     reference: what it should equal: a function of PyTorch, JAX or NumPy with the same arguments.
     examples: further inputs, pinned. raises: (inputs, exception, regular expression of its message)
     of calls that must fail. The others are as in OpCase.
-    max_examples: how many calls hypothesis draws for a check.
+    max_examples: how many calls hypothesis draws for a check. Without a strategy it varies the
+    inputs and examples: shorter and longer dims, numbers in other places, negated, larger, smaller
+    and whole. Their ranks and named arguments stay.
     Returns: the report, a line for each check.
     Raises: OpCheckError with the report where a check fails, at the smallest inputs found;
     TypeError for what cannot be checked.
     """
-    if isinstance(fn, OpCase):
-        case = fn
-    else:
-        if isinstance(fn, Module):
-            fn, dtypes = copy.deepcopy(fn).double(), ("float64",)
-        case = _case_of(fn, inputs, reference, examples, raises)
-        case = replace(case, corners=corners, tolerance=tolerance, differentiable=differentiable,
-                       zero_gradient=zero_gradient, equivalent=equivalent or {},
-                       excused=excused or {}, dtypes=dtypes,
-                       name=name or name_of(fn))
-    if unknown := sorted(case.excused.keys() - CHECKS):
-        raise ValueError(f"check_op: excused: there is no check {unknown[0]!r}; there are "
-                         f"{', '.join(CHECKS)}")
+    require_numbers(max_examples, seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")         # of NumPy and PyTorch, at the inputs we choose
+        if isinstance(fn, OpCase):
+            require_alone(fn, {
+                "inputs": inputs is not None, "reference": reference is not None,
+                "examples": bool(examples), "corners": corners is not None, "raises": bool(raises),
+                "tolerance": tolerance is not USUAL, "differentiable": not differentiable,
+                "zero_gradient": zero_gradient, "equivalent": bool(equivalent),
+                "excused": bool(excused), "dtypes": dtypes != ("float32", "float64"),
+                "name": bool(name)})
+            case = checked_case("check_op", fn)
+        else:
+            case = case_of(fn, inputs, reference, examples, raises, name, corners=corners,
+                           tolerance=tolerance, differentiable=differentiable,
+                           zero_gradient=zero_gradient,
+                           equivalent={} if equivalent is None else equivalent,
+                           excused={} if excused is None else excused, dtypes=dtypes)
+        report = _checked(case, max_examples, seed)
+    if not report.ok:
+        raise OpCheckError(report)
+    return report
+
+
+def _checked(case: OpCase, max_examples: int, seed: int | None) -> OpReport:
     if case.differentiable and not any(
             call.wants_gradient(i) for call in case.examples for i in range(len(call.arrays))):
         raise ValueError("check_op: there is no input with floating-point numbers to differentiate "
                          "by; say differentiable=False for an op without a gradient")
     report = OpReport(case.id, [check_call(case)])
     if not report.ok:
-        raise OpCheckError(report)
+        return report
+    _require_results(case)
     report.findings += [look(case, check, max_examples, seed) for check in CHECKS.values()]
     report.findings.append(check_raises(case))
     if report.ok:
         report.findings.append(check_mutants(case))
-    if not report.ok:
-        raise OpCheckError(report)
     return report
-
-
-def _case_of(fn: Any, inputs: Any, reference: Callable[..., Any] | None, examples: Sequence[Any],
-             raises: Sequence[tuple[Any, type[Exception], str]]) -> OpCase:
-    if not (callable(fn) or isinstance(fn, tuple)):
-        raise TypeError("check_op: fn must be a function, a pair (f, vjp) or an OpCase; got "
-                        f"{type(fn).__name__}")
-    if not (reference is None or callable(reference)):
-        raise TypeError(f"check_op: reference must be a function; got {type(reference).__name__}")
-    pinned = [call_of(example) for example in examples]
-    if _is_strategy(inputs):
-        strategy, originals = inputs.map(call_of), list(examples)
-        pinned = pinned or _sampled(strategy)
-    else:
-        strategy, originals = None, [inputs]
-        pinned = [call_of(inputs), *pinned]
-    if reference is not None:           # fails here, if it takes nothing at all
-        reference_like(reference, pinned[0].arrays, pinned[0].static)
-    arguments = [x for given in originals
-                 for x in (given if isinstance(given, list | tuple) else [given])]
-    return OpCase(recognised(fn, arguments) or fn, reference, strategy, pinned,
-                  [Error(call_of(call), kind, message) for call, kind, message in raises])
-
-
-def call_of(inputs: Any) -> Call:
-    """A call with these inputs: its floating-point numbers as float64."""
-    if isinstance(inputs, Call):
-        return inputs.astype(np.float64)
-    given = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
-    for i, x in enumerate(given):
-        if not (x is None or hasattr(x, "dtype")):
-            raise TypeError(f"check_op: inputs[{i}] must be an array, a Tensor or None; got {x!r}. "
-                            "Arguments of other kinds go by name: Call(x, dim=1)")
-    tensors = [None if x is None else as_tensor(x) for x in given]
-    call = Call(*(None if x is None else x.data for x in tensors)).astype(np.float64)
-    says_so = [i for i, x in enumerate(given) if hasattr(x, "requires_grad")]
-    if any(given[i].requires_grad for i in says_so):
-        call.constant = frozenset(i for i in says_so if not given[i].requires_grad)
-    return call
-
-
-def _is_strategy(inputs: Any) -> bool:
-    hypothesis = sys.modules.get("hypothesis")
-    return hypothesis is not None and isinstance(inputs, hypothesis.strategies.SearchStrategy)
-
-
-def _sampled(strategy: SearchStrategy[Call]) -> list[Call]:
-    """A few calls to pin: of those that hypothesis draws, the ones that tell most apart, with long
-    dims and many of them."""
-    calls: list[Call] = []
-    draw(strategy, calls.append, 50, 0)
-
-    def worth(call: Call) -> tuple[int, int]:
-        shapes = [x.shape for x in call.arrays if x is not None]
-        return (min((n for shape in shapes for n in shape), default=1),
-                sum(len(shape) for shape in shapes))
-    return sorted(calls, key=worth)[-3:]
 
 
 # ---- as tests ------------------------------------------------------------------------------------
@@ -244,8 +224,16 @@ def op_tests(make: Callable[[], OpCase | Sequence[OpCase]]) -> Any:
     example. How many calls are drawn is up to hypothesis' profile.
     """
     import pytest
+    if isinstance(make, OpCase) or not callable(make):
+        raise TypeError("op_tests: it decorates a function that returns an OpCase, or several; got "
+                        f"{'an OpCase' if isinstance(make, OpCase) else repr(make)}")
     result = make()
-    cases = [result] if isinstance(result, OpCase) else result
+    given = [result] if isinstance(result, OpCase) else result
+    if not (isinstance(given, list | tuple) and given
+            and all(isinstance(case, OpCase) for case in given)):
+        raise TypeError(f"op_tests: {make.__name__} must return an OpCase, or several in a list; "
+                        f"got {result!r}")
+    cases = [checked_case("op_tests", case) for case in given]
     chosen = [pytest.param(case, check, id=f"{case.id}-{check.name}".replace(" ", "_"))
               for case in cases for check in CHECKS.values() if not check.excuse(case)]
     chosen += [pytest.param(case, None, id=f"{case.id}-raises") for case in cases if case.raises]

@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.testing.domains import Domain, Shape
 from minigrad.testing.foreign import name_of, native
-from minigrad.testing.mutation import MUTATIONS
+from minigrad.testing.mutants import MUTATIONS
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -138,5 +138,8 @@ class OpCase:
 
 def example(seed: int, domain: Domain, *shapes: Shape, **static: Any) -> Call:
     """A pinned call with an input of each of the shapes."""
+    if not callable(domain):
+        raise TypeError("example: domain must be a function (rng, shape) -> array, as "
+                        f"domains.real; got {domain!r}")
     rng = np.random.default_rng(seed)
     return Call(*(domain(rng, shape) for shape in shapes), **static)

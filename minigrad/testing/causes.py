@@ -11,6 +11,8 @@ import numpy as np
 from minigrad.autograd import Array
 from minigrad.testing.differences import Comparison
 
+SINGLE = float(np.finfo(np.float32).eps)
+
 
 def report(name: str, it: Comparison, comparisons: list[Comparison], wrong: Array,
             outputs: list[tuple[int, ...]]) -> str:
@@ -37,23 +39,27 @@ def _cause(it: Comparison, comparisons: list[Comparison], wrong: Array,
            outputs: list[tuple[int, ...]]) -> str:
     g, numeric = it.analytic, it.numeric.reshape(it.analytic.shape)
 
-    atol = 10 * (it.atol + float(it.unsure.max(initial=0)))
+    rtol, atol = 10 * it.rtol, 10 * (it.atol + float(it.unsure.max(initial=0)))
 
     def same(a: Array, b: Array) -> bool:
-        return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-4, atol=atol))
+        return a.shape == b.shape and bool(np.allclose(a, b, rtol=rtol, atol=atol))
 
     if not np.isfinite(g).all():
         return "the vjp divides by zero, or takes a log or root outside its domain"
     if not g.any():
         return ("no gradient arrives: the vjp is None or zero, or a value was computed outside the "
                 "ops (from .data, by detach(), under no_grad())")
+    if np.allclose(g, numeric, rtol=4 * SINGLE, atol=4 * SINGLE * np.abs(numeric).max(initial=0)):
+        return "right to single precision only: a constant or a step in the vjp is float32"
+    if same(g, numeric):
+        return "nearly right: a constant with too few digits, or a step that loses some"
     if multiple := _multiple(g, numeric, same):
         return f"{multiple} everywhere"
     if len(outputs) == 1 and (axis := _unsummed_axis(it, outputs[0], same)) is not None:
         return (f"a missing sum over the broadcast axis {axis} of the output: only one position "
                 "along it arrives")
     for order in itertools.permutations(range(g.ndim)) if g.ndim <= 4 else ():
-        if order != tuple(range(g.ndim)) and same(g.transpose(order), numeric):
+        if _moves(order, g.shape) and same(g.transpose(order), numeric):
             return f"transposed: analytic.transpose{order} = numeric"
     if any(same(g.ravel(), other.numeric) for other in comparisons if other is not it):
         return "the vjps are in the wrong order: this is the gradient of another input"
@@ -68,6 +74,12 @@ def _cause(it: Comparison, comparisons: list[Comparison], wrong: Array,
     if g.size == 1 and numeric.any():
         return f"perhaps a factor: analytic = {g.item() / numeric.item():.6g} × numeric"
     return "no simple pattern; derive the vjp once more, and check what it captured"
+
+
+def _moves(order: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether dims in this order put the elements in another one: those of size 1 do not."""
+    long = [axis for axis in order if shape[axis] > 1]
+    return long != sorted(long)
 
 
 def _multiple(g: Array, numeric: Array, same: Callable[[Array, Array], bool]) -> str:

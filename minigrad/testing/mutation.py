@@ -18,19 +18,25 @@ with a cotangent of ones, `.sum()`, lets every multiple of the gradient through.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from minigrad.autograd import Array, Recorded, op
+from minigrad.autograd import Array
 from minigrad.tensor import Tensor
 from minigrad.testing.foreign import NoGradientError, name_of, native
 from minigrad.testing.gradcheck import check, check_second
+from minigrad.testing.mutants import (
+    MUTATIONS as MUTATIONS,
+    Mutation as Mutation,
+    checked_equivalents,
+    mutant as mutant,
+)
 from minigrad.testing.probe import (
     arguments_of,
+    checked,
     float_outputs,
     gradients_of,
     leaves_of,
@@ -38,7 +44,6 @@ from minigrad.testing.probe import (
     wants_gradient,
 )
 
-Shape = tuple[int, ...]
 Function = Callable[..., Any]
 Check = Callable[[Function, Sequence[Any]], object]
 """check(fn, inputs) raises AssertionError where it finds a gradient of fn wrong."""
@@ -108,106 +113,6 @@ CHECKS: dict[str, Check] = {
 }
 
 
-# ---- the mutants ---------------------------------------------------------------------------------
-
-@dataclass(frozen=True)
-class Mutation:
-    """One way to get a gradient wrong.
-
-    gradient: what reaches the input instead of its gradient; None where nothing does.
-    cotangent: or, what the input's vjp gets instead of g; called with g and the input's shape.
-    applies: whether that makes any difference, from the shapes of the input and of the output.
-    seen_by: the checks that must notice, those of them that are run.
-    """
-
-    name: str
-    mistake: str
-    gradient: Callable[[Tensor], Tensor] | None = None
-    cotangent: Callable[[Tensor, Shape], Tensor] | None = None
-    applies: Callable[[Shape, Shape], bool] = lambda x, y: math.prod(x) > 0
-    seen_by: tuple[str, ...] = ("gradcheck", "adjoint", "reference")
-
-
-def _broadcast_axis(x: Shape, y: Shape) -> int | None:
-    """The first axis of an output y along which an input x was repeated, if it was broadcast."""
-    padded = (1,) * (len(y) - len(x)) + x
-    if len(x) > len(y) or any(n not in (1, m) for n, m in zip(padded, y, strict=True)):
-        return None
-    return next((axis for axis, n in enumerate(y) if n > 1 == padded[axis]), None)
-
-
-def _one_position(g: Tensor, x: Shape) -> Tensor:
-    axis = _broadcast_axis(x, g.shape)
-    if axis is None:
-        return g
-    mask = np.zeros((g.shape[axis], *(1,) * (g.ndim - axis - 1)))
-    mask[0] = 1.0
-    return g * Tensor(mask)
-
-
-def _several(x: Shape, y: Shape) -> bool:
-    return math.prod(x) > 1
-
-
-def _in_two_dims(x: Shape, y: Shape) -> bool:
-    return math.prod(x) > 1 and sum(n > 1 for n in x) > 1
-
-
-MUTATIONS = {mutation.name: mutation for mutation in [
-    Mutation("negated", "the sign is wrong", lambda g: -g),
-    Mutation("scaled", "1 % too large", lambda g: g * 1.01),
-    Mutation("zeroed", "it is 0", lambda g: g * 0.0),
-    Mutation("dropped", "the vjp is None"),
-    Mutation("rolled", "each element gets its neighbour's", lambda g: g.roll(1),
-             applies=_several),
-    Mutation("reversed", "the last element comes first", lambda g: g.flip(tuple(range(g.ndim))),
-             applies=_several),
-    Mutation("transposed", "rows are taken for columns",
-             lambda g: g.permute(tuple(range(g.ndim))[::-1]).reshape(g.shape),
-             applies=_in_two_dims),
-    Mutation("shifted", "0.01 is added to it", lambda g: g + 0.01),
-    Mutation("g ignored", "as if g were 1", cotangent=lambda g, _: g * 0.0 + 1.0),
-    Mutation("unsummed", "one position, not the sum over a broadcast axis",
-             cotangent=_one_position, applies=lambda x, y: _broadcast_axis(x, y) is not None),
-    Mutation("detached", "right, but computed outside the graph", lambda g: g.detach(),
-             seen_by=("gradgradcheck",)),
-    Mutation("float32", "right, but rounded to float32", lambda g: g.to(np.float32).to(g.dtype),
-             seen_by=("linearity",)),
-]}
-
-
-@op
-def _tap(x: Tensor, *, change: Any) -> Recorded:
-    """y = x, with `change(g)` in place of its gradient g."""
-    return x.data, change
-
-
-@op
-def _either(y: Tensor, z: Tensor, *, change: Any) -> Recorded:
-    """The value of y, which z has as well; z's gradient is `change(g)`."""
-    return y.data, lambda g: g, change
-
-
-def mutant(fn: Function, mutation: Mutation, i: int) -> Function:
-    """fn with the gradient by its i-th input changed, and everything else as it was."""
-    def tapped(*xs: Any) -> Any:
-        return fn(*(_tap(x, change=mutation.gradient) if k == i else x for k, x in enumerate(xs)))
-
-    def split(*xs: Any) -> Any:
-        def change(g: Tensor) -> Tensor:
-            assert mutation.cotangent is not None
-            return mutation.cotangent(g, xs[i].shape)
-
-        others = fn(*(x.detach() if k == i else x for k, x in enumerate(xs)))
-        alone = fn(*(x.detach() if k != i and isinstance(x, Tensor) else x
-                     for k, x in enumerate(xs)))
-        if isinstance(others, Tensor):
-            return _either(others, alone, change=change)
-        return [_either(y, z, change=change) for y, z in zip(others, alone, strict=True)]
-
-    return tapped if mutation.cotangent is None else split
-
-
 # ---- the report ----------------------------------------------------------------------------------
 
 LEGEND = "✓ caught   · not seen   ✗ not seen, and should be   = declared to be no mistake"
@@ -241,6 +146,7 @@ class Report:
     checks: list[str]
     rows: list[Row]
     failing: dict[str, str] = field(default_factory=dict)       # on the op as it is
+    why: str = ""                       # gradcheck's report of such an op
 
     @property
     def escaped(self) -> list[Row]:
@@ -258,7 +164,11 @@ class Report:
         return not (self.failing or self.escaped or self.stale)
 
     def __getitem__(self, key: tuple[str, str]) -> Row:
-        return next(row for row in self.rows if (row.input, row.mutation.name) == key)
+        for row in self.rows:
+            if (row.input, row.mutation.name) == key:
+                return row
+        raise KeyError(f"there is no mutant {key!r} in this report; there are "
+                       + ", ".join(f"{(row.input, row.mutation.name)}" for row in self.rows))
 
     def __str__(self) -> str:
         return self.table() if self.failing else f"{self.table()}\n{LEGEND}"
@@ -310,7 +220,12 @@ def mutate(fn: Function, inputs: Any, *, checks: Mapping[str, Check] = CHECKS,
     """
     if not (callable(fn) or isinstance(fn, tuple)):
         raise TypeError(f"mutate: fn must be a function; got {type(fn).__name__}")
+    if not (isinstance(checks, Mapping) and all(map(callable, checks.values()))):
+        raise TypeError("mutate: checks must map a name to check(fn, inputs), a function that "
+                        f"raises AssertionError on a wrong gradient; got {checks!r}")
     function, arguments = native(fn, arguments_of(inputs))
+    checked("mutate", arguments)
+    checked_equivalents("mutate", equivalent or {}, len(arguments))
     return survey(name_of(fn), [Trial(function, arguments, checks)], equivalent)
 
 
@@ -321,21 +236,22 @@ def survey(name: str, trials: Sequence[Trial], equivalent: Mapping[str, str] | N
     A check that need not see a mutation gets one try, at the first point.
     """
     reasons = dict(equivalent or {})
-    if unknown := sorted(key for key in reasons if key.split("] ")[-1] not in MUTATIONS):
-        raise ValueError(f"mutate: no mutation is called {', '.join(map(repr, unknown))}; there "
-                         f"are {', '.join(MUTATIONS)}")
     checks = list(dict.fromkeys(name for trial in trials for name in trial.checks))
     failing: dict[str, str] = {}
+    missing: set[str] = set()
     for trial in trials:
         for check_name, run in trial.checks.items():
             try:
                 run(trial.fn, trial.inputs)
             except NoGradientError:         # of the second order: nothing to check, nothing wrong
-                checks = [other for other in checks if other != check_name]
+                missing.add(check_name)
             except (AssertionError, RuntimeError) as error:
                 lines = str(error).strip().splitlines()
                 failing.setdefault(check_name, lines[0] if lines else type(error).__name__)
+    checks = [check for check in checks if check not in missing]
     report = Report(name, checks, [], failing)
+    if {".sum()", "gradcheck"} & failing.keys():
+        report.why = _gradcheck_of(trials)
     if failing:                         # there is nothing to learn from changes to what is wrong
         return report
     for i in range(max((len(trial.inputs) for trial in trials), default=0)):
@@ -343,8 +259,20 @@ def survey(name: str, trials: Sequence[Trial], equivalent: Mapping[str, str] | N
             caught = _caught_by(checks, trials, mutation, i)
             if caught is not None:
                 reason = reasons.get(f"inputs[{i}] {mutation.name}", reasons.get(mutation.name, ""))
+                if set(mutation.seen_by) <= missing:
+                    reason = reason or "the gradient has no gradient of its own"
                 report.rows.append(Row(f"inputs[{i}]", mutation, caught, reason))
     return report
+
+
+def _gradcheck_of(trials: Sequence[Trial]) -> str:
+    """The report of the first wrong gradient."""
+    for trial in trials:
+        try:
+            check("gradcheck", trial.fn, list(trial.inputs), random_cotangent(0))
+        except (AssertionError, RuntimeError) as error:
+            return str(error)
+    return ""
 
 
 def _caught_by(checks: Sequence[str], trials: Sequence[Trial], mutation: Mutation, i: int

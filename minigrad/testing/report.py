@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 
 from minigrad.testing.case import Call
 
+TELLING = ("call", "inputs kept", "determinism", "independence", "gradcheck", "reference")
+"""The failures that explain others, which are shown first: an op that writes into its inputs, for
+one, fails nearly every check."""
+
 
 class OpCheckError(AssertionError):
     """An op fails some of its checks; `report` has all that was found."""
@@ -21,6 +25,7 @@ class Finding:
 
     problem: what is wrong, "" where nothing is. smallest: the smallest call at which it is.
     excuse: why the check was not tried, "" where it was.
+    doubt: what it leaves open, "" where it leaves nothing open.
     """
 
     check: str
@@ -30,6 +35,7 @@ class Finding:
     problem: str = ""
     smallest: Call | None = None
     excuse: str = ""
+    doubt: str = ""
 
     def line(self, width: int) -> str:
         if self.problem:
@@ -38,39 +44,55 @@ class Finding:
             return f"  · {self.check:{width}}  not tried: {self.excuse}"
         notes = [f"{self.calls} call{'s' * (self.calls != 1)}"] if self.calls else []
         notes += [f"at most {self.apart:.1g} apart"] if self.apart else []
-        return f"  ✓ {self.check:{width}}  {self.passed}" + f" ({', '.join(notes)})" * bool(notes)
+        return (f"  {'?' if self.doubt else '✓'} {self.check:{width}}  {self.passed}"
+                + f"; {self.doubt}" * bool(self.doubt) + f" ({', '.join(notes)})" * bool(notes))
 
 
 @dataclass
 class OpReport:
-    """What `check_op` found; printed, a line for each check, and the first problem in full."""
+    """What `check_op` found; printed, a line for each check, and in full the problem that tells
+    most."""
 
     name: str
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def failures(self) -> list[Finding]:
-        return [finding for finding in self.findings if finding.problem]
+        """The checks that failed, the most telling first."""
+        failed = [finding for finding in self.findings if finding.problem]
+        rank = {name: i for i, name in enumerate(TELLING)}
+        return sorted(failed, key=lambda finding: rank.get(finding.check, len(rank)))
 
     @property
     def ok(self) -> bool:
         return not self.failures
 
     def __getitem__(self, check: str) -> Finding:
-        return next(finding for finding in self.findings if finding.check == check)
+        for finding in self.findings:
+            if finding.check == check:
+                return finding
+        raise KeyError(f"there is no check {check!r} in this report; there are "
+                       f"{', '.join(finding.check for finding in self.findings)}")
 
     def __str__(self) -> str:
-        tried = sum(not finding.excuse for finding in self.findings)
-        failed = len(self.failures)
-        width = max(len(finding.check) for finding in self.findings)
-        verdict = f"{failed} of {tried} checks fail" if failed else f"{tried} checks pass"
-        lines = [f"{self.name}: {verdict}", "", *(finding.line(width) for finding in self.findings)]
+        width = max((len(finding.check) for finding in self.findings), default=0)
+        lines = [f"{self.name}: {self._verdict()}", "",
+                 *(finding.line(width) for finding in self.findings)]
         for finding in self.failures[:1]:
             lines += ["", f"{finding.check}, in full:", _indented(finding.problem)]
             if finding.smallest is not None:
-                lines += ["the smallest input found at which it fails:",
+                lines += ["at these inputs:" if finding.check in ("call", "raises") else
+                          "the smallest inputs found at which it fails:",
                           _indented(_described(finding.smallest))]
         return "\n".join(lines)
+
+    def _verdict(self) -> str:
+        tried = sum(not finding.excuse for finding in self.findings)
+        if failures := self.failures:
+            return ("it cannot be called; nothing else was checked" if failures[0].check == "call"
+                    else f"{len(failures)} of {tried} checks fail")
+        doubts = sum(bool(finding.doubt) for finding in self.findings)
+        return f"{tried - doubts} checks pass" + f", and {doubts} leaves a doubt" * bool(doubts)
 
 
 def _indented(text: str) -> str:

@@ -7,19 +7,27 @@ in `minigrad.testing` does without it.
 from __future__ import annotations
 
 import contextlib
-import warnings
+import functools
+import re
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigrad.autograd import Array
 from minigrad.testing.case import Call, OpCase
-from minigrad.testing.checks import REFUSALS, Check, NotTried, sizes
-from minigrad.testing.checks.running import run
+from minigrad.testing.checks import Check, NotTried
 from minigrad.testing.report import Finding
+from minigrad.testing.variations import resizings, takes, variations
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
+
+KNOWS_KINKS = {"gradcheck"}
+SECONDS = 3.0                   # how long a smaller call may be looked for
+CAUSE = "likely cause: "
+NUMBER = r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 
 
 def look(case: OpCase, check: Check, max_examples: int, seed: int | None) -> Finding:
@@ -28,13 +36,17 @@ def look(case: OpCase, check: Check, max_examples: int, seed: int | None) -> Fin
     if finding.excuse:
         return finding
     excuses: list[str] = []
+    failure = Failure()
 
     def at(call: Call) -> None:
-        finding.smallest = call
         try:
             apart = check.run(case, call)
         except NotTried as reason:
             excuses.append(str(reason))
+            return
+        except Exception as error:
+            if failure.accepts(call, error):
+                raise
             return
         finding.calls += 1
         if apart is not None:
@@ -46,68 +58,98 @@ def look(case: OpCase, check: Check, max_examples: int, seed: int | None) -> Fin
             for call in case.examples[:1] if check.at == "first" else case.examples:
                 at(call)
         if check.at == "any":
-            draw(drawn_calls(case), at, n, seed)
+            draw(drawn_calls(case, check.name in KNOWS_KINKS), at, n, seed)
         elif check.at == "corners" and case.corners is not None:
             draw(case.corners, at, n, seed)
     except Exception as error:
-        assert finding.smallest is not None
-        finding.smallest = _shrunk(case, check, finding.smallest)
-        finding.problem = _problem(case, check, finding.smallest) or _said(error)
-    else:
-        finding.smallest = None
+        if failure.error is not None:
+            _make_smaller(case, check, failure)
+            finding.smallest = failure.call
+            finding.problem = FLAKY if _is_flaky(error) else failure.problem
+        elif not _nothing_to_draw(error):
+            raise
     if not (finding.calls or finding.problem):
         finding.excuse = excuses[0] if excuses else "there is no example"
     return finding
 
 
+# ---- one failure ---------------------------------------------------------------------------------
+
+FLAKY = "it fails only sometimes at the same inputs: its results are not deterministic"
+
+
+def _is_flaky(error: BaseException) -> bool:
+    return type(error).__name__.startswith("Flaky")     # hypothesis': an ExceptionGroup
+
+
+def _nothing_to_draw(error: BaseException) -> bool:
+    return type(error).__name__ == "Unsatisfiable"      # hypothesis': the op takes no variation
+
+
+class Failure:
+    """The smallest call known at which a check fails, always in the way that it failed at first.
+
+    A smaller call may fail for another reason: a gradient of 0 is right whatever factor is wrong,
+    and one number is its own transpose. Such a call would mislead, and is not accepted.
+    """
+
+    def __init__(self) -> None:
+        self.call: Call | None = None
+        self.error: Exception | None = None
+        self.first: Exception | None = None
+        self.ends = 0.0
+
+    def accepts(self, call: Call, error: Exception) -> bool:
+        """Whether this is the first failure, or the same one at another call, in time."""
+        if self.first is None:
+            self.first, self.ends = error, time.monotonic() + SECONDS
+        elif kind_of(error) != kind_of(self.first):
+            return False
+        elif time.monotonic() > self.ends:
+            return call is self.call or _equal(call, self.call)
+        self.call, self.error = call, error
+        return True
+
+    @property
+    def problem(self) -> str:
+        """What is said about it: the numbers at the smallest call, the cause as it was found."""
+        assert self.error is not None
+        assert self.first is not None
+        said, cause = _said(self.error), _said(self.first).rpartition(CAUSE)[2]
+        return said.rpartition(CAUSE)[0] + CAUSE + cause if CAUSE in said else said
+
+
+def kind_of(error: Exception) -> tuple[Any, ...]:
+    """What two failures of the same kind have in common: the exception, the wording and the cause.
+
+    Numbers count only in the cause, where they tell one factor or axis from another.
+    """
+    text = _said(error)
+    cause = text.rpartition(CAUSE)[2].splitlines()[0] if CAUSE in text else ""
+    cause = re.sub(r"perhaps | everywhere", "", cause)
+    numbers = tuple(f"{float(number):.2g}" for number in re.findall(NUMBER, cause))
+    wording = re.sub(r"[^a-z ]", "", text.splitlines()[0].partition(" of shape ")[0].lower())
+    return type(error), wording, re.sub(NUMBER, "#", cause), numbers
+
+
 def _said(error: BaseException) -> str:
-    if type(error).__name__.startswith("Flaky"):        # hypothesis': an ExceptionGroup
-        return "it fails, and at the same inputs it does not: its results are not deterministic"
     if isinstance(error, AssertionError):
         return str(error) or "an assertion fails"
     return f"it raises {type(error).__name__}: {error}"
 
 
-def _problem(case: OpCase, check: Check, call: Call) -> str:
-    try:
-        check.run(case, call)
-    except NotTried:
-        return ""
-    except Exception as error:
-        return _said(error)
-    return ""
+def _equal(call: Call, other: Call | None) -> bool:
+    return other is not None and repr(call) == repr(other)
 
 
-def drawn_calls(case: OpCase) -> SearchStrategy[Call]:
-    """The case's own strategy; without one, its examples in other sizes, those that it takes."""
+# ---- drawing calls -------------------------------------------------------------------------------
+
+def drawn_calls(case: OpCase, kinks: bool = False) -> SearchStrategy[Call]:
+    """The case's own strategy; without one, variations of its examples."""
     if case.inputs is not None:
         return case.inputs
     from hypothesis import strategies as st
-    return st.one_of([resizings(call) for call in case.examples]).filter(
-        lambda call: _takes(case, call))
-
-
-def resizings(call: Call) -> SearchStrategy[Call]:
-    """The call with each length of its dims cut to one that hypothesis chooses."""
-    from hypothesis import strategies as st
-
-    def length(n: int) -> SearchStrategy[int]:
-        """1 to n, and 0: what comes first is the simplest to hypothesis."""
-        return st.sampled_from([*range(1, n + 1), 0])
-
-    return st.fixed_dictionaries({n: length(n) for n in sizes.lengths(call)}).map(
-        lambda to: sizes.resized(call, to))
-
-
-def _takes(case: OpCase, call: Call) -> bool:
-    """Whether the op takes the call, with a result that finite differences apply to."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")         # as NumPy does of the mean of nothing
-        try:
-            ys = run(case, call)[1]
-        except REFUSALS:
-            return False
-    return all(np.isfinite(y.data).all() for y in ys)
+    return st.one_of([variations(case, call, kinks) for call in case.examples])
 
 
 def draw(strategy: SearchStrategy[Call], at: Callable[[Call], None], n: int, seed: int | None
@@ -129,16 +171,37 @@ def _quiet_settings(n: int) -> Any:
                                suppress_health_check=list(hypothesis.HealthCheck))
 
 
-def _shrunk(case: OpCase, check: Check, call: Call) -> Call:
-    """A smaller call at which the check fails, too: shorter dims, then rounder numbers."""
+def _make_smaller(case: OpCase, check: Check, failure: Failure) -> None:
+    """Look for a smaller call that fails alike: shorter dims, then rounder numbers."""
     import hypothesis
 
-    def fails(other: Call) -> bool:
-        return bool(_takes(case, other) and _problem(case, check, other))
+    def fails(call: Call) -> bool:
+        if time.monotonic() > failure.ends or not takes(case, call):
+            return False
+        try:
+            check.run(case, call)
+        except NotTried:
+            return False
+        except Exception as error:
+            return _elements(call) <= _elements(failure.call) and failure.accepts(call, error)
+        return False
 
+    assert failure.call is not None
     with contextlib.suppress(hypothesis.errors.HypothesisException):    # such as: nothing smaller
-        call = hypothesis.find(resizings(call), fails, settings=_quiet_settings(100))
-    def rounded(decimals: int) -> Call:
-        return call.map(lambda x: np.round(x, decimals) if x.dtype.kind == "f" else x)
+        hypothesis.find(resizings(failure.call), fails, settings=_quiet_settings(100))
+    call = failure.call
+    for decimals in (0, 1, 2):
+        if fails(call.map(functools.partial(_rounded, decimals=decimals))):
+            break
 
-    return next(filter(fails, map(rounded, (0, 1, 2))), call)
+
+def _rounded(x: Array, decimals: int) -> Array:
+    """Rounder numbers, but none that becomes 0, where much is right by chance."""
+    if x.dtype.kind != "f":
+        return x
+    y = np.round(x, decimals)
+    return np.asarray(np.where(y == 0, x, y))
+
+
+def _elements(call: Call | None) -> int:
+    return 0 if call is None else sum(x.size for x in call.arrays if x is not None)

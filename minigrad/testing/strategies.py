@@ -85,9 +85,24 @@ def generators() -> st.SearchStrategy[np.random.Generator]:
     return st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
+def _require_domain(name: str, domain: Any) -> None:
+    if not callable(domain):
+        raise TypeError(f"{name}: domain must be a function (rng, shape) -> array, as "
+                        f"domains.real; got {domain!r}")
+
+
+def _require_strategy(name: str, argument: str, value: Any) -> None:
+    if not isinstance(value, st.SearchStrategy):
+        raise TypeError(f"{name}: {argument} must be a hypothesis strategy, for one value just(…) "
+                        f"of hypothesis.strategies; got {value!r}")
+
+
 def arrays(domain: Domain = real, shape: st.SearchStrategy[Shape] | None = None
            ) -> st.SearchStrategy[Array]:
     """float64 arrays with numbers of a domain, of any shape if none is given."""
+    _require_domain("arrays", domain)
+    if shape is not None:
+        _require_strategy("arrays", "shape", shape)
     return st.builds(lambda rng, drawn: domain(rng, drawn), generators(),
                      any_shapes() if shape is None else shape)
 
@@ -105,6 +120,11 @@ def calls(*inputs: Domain, shapes: st.SearchStrategy[tuple[Shape, ...]],
 
         calls(real, real, shapes=st.just(((2, 3), (3, 4))))
     """
+    for domain in inputs:
+        _require_domain("calls", domain)
+    _require_strategy("calls", "shapes", shapes)
+    for name, values in static.items():
+        _require_strategy("calls", name, values)
     return st.builds(
         lambda rng, drawn, **more: Call(*(domain(rng, shape) for domain, shape
                                           in zip(inputs, drawn, strict=True)), **more),
@@ -115,6 +135,7 @@ def unary(domain: Domain = real, shapes: st.SearchStrategy[Shape] | None = None,
           **static: st.SearchStrategy[Any]) -> st.SearchStrategy[Call]:
     """Calls with one input, of any shape if none is given."""
     one = any_shapes() if shapes is None else shapes
+    _require_strategy("unary", "shapes", one)
     return calls(domain, shapes=one.map(lambda shape: (shape,)), **static)
 
 

@@ -16,11 +16,10 @@ import numpy as np
 from minigrad.autograd import registry
 from minigrad.testing import domains
 from minigrad.testing.case import Call, OpCase
-from minigrad.testing.checks import REFUSALS
 from minigrad.testing.checks.running import run
 from minigrad.testing.gradcheck import gradcheck
 
-GUESSES = (domains.real, domains.positive, domains.unit)
+GUESSES = (domains.real, domains.positive, domains.unit, domains.probability)
 
 
 def load(where: str) -> ModuleType:
@@ -33,7 +32,7 @@ def load(where: str) -> ModuleType:
         if path.suffix != ".py":
             return importlib.import_module(where)
         if not path.is_file():
-            raise LookupError(f"{where}: there is no such file")
+            raise FileNotFoundError
         spec = importlib.util.spec_from_file_location(path.stem, path)
         assert spec is not None
         assert spec.loader is not None
@@ -45,9 +44,9 @@ def load(where: str) -> ModuleType:
         finally:
             sys.path.pop(0)
         return module
-    except LookupError:
-        raise
-    except Exception as error:
+    except FileNotFoundError:
+        raise LookupError(f"{where}: there is no such file") from None
+    except (Exception, SystemExit) as error:
         raise LookupError(f"{where} cannot be imported: {type(error).__name__}: {error}") from None
 
 
@@ -55,8 +54,8 @@ def cases_of(module: ModuleType, names: list[str]) -> list[OpCase]:
     """An OpCase for each op of a module with one of the names, or for all of them for none.
 
     A case that the module holds (by itself or in a list) is taken; for other ops the inputs are
-    guessed.
-    Raises: LookupError for an unknown name, or where no guess is one that the op takes.
+    guessed. Where that fails, an op that was not named is left out, which is printed.
+    Raises: LookupError for an unknown name, or where no guess is one that the named op takes.
     """
     given = [case for value in vars(module).values()
              for case in (value if isinstance(value, list | tuple) else [value])
@@ -66,33 +65,51 @@ def cases_of(module: ModuleType, names: list[str]) -> list[OpCase]:
            if name.startswith(prefix) and name.removeprefix(prefix) in vars(module)}
     cased = {case.op for case in given}
     known = {case.id: case for case in given}
-    known |= {name: case_by_guess(f) for name, f in ops.items()
-              if f not in cased and (name in names or not names)}
+    left_out: list[str] = []
+    for name, op in ops.items():
+        if op not in cased and (name in names or not names):
+            try:
+                known[name] = case_by_guess(op)
+            except LookupError as error:
+                if names:
+                    raise
+                left_out.append(str(error))
     for name in names:
         if name not in known:
             there = ", ".join(dict.fromkeys([*known, *ops])) or "none"
             raise LookupError(f"{module.__name__}: no op is called {name!r}; there are {there}")
     if not known:
-        raise LookupError(f"{module.__name__}: there is no op (a function under @op) and no OpCase")
+        raise LookupError(left_out[0] if left_out else
+                          f"{module.__name__}: there is no op (a function under @op) and no OpCase")
+    if left_out:
+        print(*(f"left out: {reason}" for reason in left_out), sep="\n")
     return [case for name, case in known.items() if name in names or not names]
 
 
 def case_by_guess(op: Callable[..., Any]) -> OpCase:
-    """A case whose inputs are arrays of (3, 4), or (4, 3, 5), with numbers that the op takes."""
+    """A case whose inputs are arrays of (3, 4), or (4, 3, 5), with numbers that the op takes.
+
+    Floating-point numbers for every input; or, where the op refuses these, small whole numbers for
+    the last one, as an index has them.
+    Raises: LookupError where it takes none.
+    """
     parameters = inspect.signature(op).parameters.values()
     n = sum(p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty for p in parameters) or 2
-    rng = np.random.default_rng(0)
-    for domain in GUESSES:
-        for shapes in ([(3, 4)] * n, [(4, 3, 5)] * n, [(4, 4)] * n):
-            case = OpCase(op, None, None, [Call(*(domain(rng, shape) for shape in shapes))],
-                          name=op.__name__)
-            try:
-                xs, _ = run(case, case.examples[0])
-                gradcheck(op, xs)
-            except AssertionError:
-                return case                 # wrong, which the lab will say
-            except REFUSALS:
-                continue
-            return case
+    rng, refusal = np.random.default_rng(0), ""
+    shapes = ((3, 4), (4, 3, 5), (4, 4))
+    guesses = [[domain(rng, shape) for _ in range(n)] for domain in GUESSES for shape in shapes]
+    guesses += [[*(domains.real(rng, shape) for _ in range(n - 1)), rng.integers(0, 3, length)]
+                for shape in shapes for length in (shape, shape[:1])] * (n > 1)
+    for arrays in guesses:
+        case = OpCase(op, None, None, [Call(*arrays)], name=op.__name__)
+        try:
+            gradcheck(op, run(case, case.examples[0])[0])
+        except AssertionError:
+            return case                     # wrong, which the lab will say
+        except Exception as error:          # it is the user's op, and may raise anything
+            refusal = f"{type(error).__name__}: {error}".splitlines()[0]
+            continue
+        return case
     raise LookupError(f"{op.__name__}: no guess at its inputs is one that it takes; say them in an "
-                      f"OpCase({op.__name__}, None, None, [Call(…)]) in the same file")
+                      f"OpCase({op.__name__}, None, None, [Call(…)]) in the same file. The last "
+                      f"guess met with {refusal}")

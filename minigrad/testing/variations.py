@@ -1,0 +1,171 @@
+"""Calls like a given one: other sizes and other numbers.
+
+A gradient can be right at an example and wrong elsewhere: for negative numbers, for whole numbers,
+for longer dims, for an index that occurs twice. So each example is varied: its dims become shorter
+or longer, its numbers change places, change sign, grow, shrink or become whole. What the op does
+not take is left out, and so are points where finite differences do not apply.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minigrad.autograd import Array
+from minigrad.testing.case import Call, OpCase
+from minigrad.testing.checks import REFUSALS, sizes
+from minigrad.testing.checks.running import floats, run
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+LONGEST = 7                     # what a dim of an example grows to, at most
+MANY = 500                      # elements: a call does not grow beyond that
+Place = int | tuple[int, int]   # all dims of one length, or one dim: (input, axis)
+Change = Callable[[np.random.Generator, Array], Array]
+
+# ---- other sizes ---------------------------------------------------------------------------------
+
+def resizings(call: Call) -> SearchStrategy[Call]:
+    """The call with each length of its dims cut to one that hypothesis chooses, at least 1."""
+    from hypothesis import strategies as st
+    return st.fixed_dictionaries({
+        n: st.sampled_from(range(1, n + 1)) for n in sizes.lengths(call)}).map(
+            lambda to: sizes.resized(call, to))
+
+
+def enlarged(call: Call, place: Place, to: int) -> Call:
+    """The call with some dims as long as `to`, unless that makes it large.
+
+    What is added repeats what is there, a little closer to 0, so that no new ties arise.
+    """
+    rng = np.random.default_rng(0)
+
+    def grown(i: int, x: Array) -> Array:
+        for axis, n in enumerate(x.shape):
+            if to > n > 0 and place in (n, (i, axis)):
+                added = x.take(np.arange(n, to) % n, axis)
+                if x.dtype.kind == "f":
+                    added = added * rng.uniform(0.8, 1.0, added.shape)
+                x = np.concatenate([x, added], axis)
+        return x
+
+    larger = call.with_arrays(None if x is None else grown(i, x)
+                              for i, x in enumerate(call.arrays))
+    return larger if sum(x.size for x in larger.arrays if x is not None) <= MANY else call
+
+
+def _growing(call: Call) -> list[Place]:
+    """The places where a call can grow."""
+    single = [(i, axis) for i, x in enumerate(call.arrays) if x is not None
+              for axis, n in enumerate(x.shape) if n == 1]
+    return [*(n for n in sizes.lengths(call) if n < LONGEST), *single]
+
+
+# ---- other numbers -------------------------------------------------------------------------------
+
+def _same(rng: np.random.Generator, x: Array) -> Array:
+    return x
+
+
+def _elsewhere(rng: np.random.Generator, x: Array) -> Array:
+    return rng.permutation(x.ravel()).reshape(x.shape)
+
+
+def _whole(rng: np.random.Generator, x: Array) -> Array:
+    """Whole numbers of the same sign, many of them equal, and none of them 0."""
+    return np.asarray(np.sign(x) * np.maximum(np.round(np.abs(x)), 1.0))
+
+
+SMOOTH: list[Change] = [_same, _elsewhere, lambda rng, x: -x, lambda rng, x: 10.0 * x,
+                        lambda rng, x: 0.1 * x]
+
+
+def _changed(call: Call, changes: Sequence[Change], seed: int) -> Call:
+    """Each input changed in its own way; of whole numbers, some repeated, as an index may be."""
+    rng = np.random.default_rng(seed)
+
+    def change(x: Array, how: Change) -> Array:
+        if how is _same or not x.size:
+            return x
+        return how(rng, x) if x.dtype.kind == "f" else rng.choice(x.ravel(), x.shape)
+
+    return call.with_arrays(None if x is None else change(x, how)
+                            for x, how in zip(call.arrays, changes, strict=True))
+
+
+def variations(case: OpCase, call: Call, kinks: bool) -> SearchStrategy[Call]:
+    """Calls like this one that the op takes, and where finite differences apply.
+
+    kinks: whether it may also be at a kink, as the ties among whole numbers often are.
+    """
+    from hypothesis import strategies as st
+    places = _growing(call)
+    resized = resizings(call)
+    if places:
+        resized |= st.builds(enlarged, st.just(call), st.sampled_from(places),
+                             st.integers(2, LONGEST))
+    changes = st.tuples(*[st.sampled_from([*SMOOTH, _whole] if kinks else SMOOTH)
+                          for _ in call.arrays])
+
+    def varied(other: Call, how: tuple[Change, ...], seed: int) -> tuple[Call, set[Change]]:
+        return _changed(other, how, seed), {*how} - {_same}
+
+    def applies(drawn: tuple[Call, set[Change]]) -> bool:
+        other, how = drawn
+        if _whole in how:
+            return near(case, other)
+        return smooth(case, other) if how else takes(case, other)
+
+    return st.builds(varied, resized, changes, st.integers(0, 2**32 - 1)).filter(applies).map(
+        lambda drawn: drawn[0])
+
+
+# ---- where does the op apply? --------------------------------------------------------------------
+
+def takes(case: OpCase, call: Call) -> bool:
+    """Whether the op takes the call, with finite results."""
+    return _values(case, call) is not None
+
+
+def _values(case: OpCase, call: Call) -> Array | None:
+    """All floating-point results in one vector; None where the op refuses, or one is not finite."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")         # as NumPy does of the mean of nothing
+        try:
+            ys = run(case, call.map(np.array))[1]       # a copy: it may write into its inputs
+        except REFUSALS:
+            return None
+    values = np.concatenate([np.zeros(0), *(y.data.ravel() for y in floats(ys))])
+    return values if np.isfinite(values).all() else None
+
+
+def _around(case: OpCase, call: Call) -> list[Array | None]:
+    """The results with all inputs moved by -4h, -h, h and 4h times a random direction."""
+    rng = np.random.default_rng(0)
+    steps = [None if x is None or x.dtype.kind != "f" else
+             1e-6 * np.maximum(1.0, np.abs(x)) * rng.uniform(0.5, 1.5, x.shape)
+             * rng.choice([-1.0, 1.0], x.shape) for x in call.arrays]
+    return [_values(case, call.with_arrays(
+        x if h is None or x is None else x + by * h
+        for x, h in zip(call.arrays, steps, strict=True))) for by in (-4, -1, 1, 4)]
+
+
+def near(case: OpCase, call: Call) -> bool:
+    """Whether the op takes the call and the points around it."""
+    return takes(case, call) and all(y is not None for y in _around(case, call))
+
+
+def smooth(case: OpCase, call: Call) -> bool:
+    """Whether a small and a larger step give the same slopes, so that finite differences apply."""
+    far_before, before, after, far_after = _around(case, call)
+    if far_before is None or before is None or after is None or far_after is None:
+        return False
+    if not before.shape == after.shape == far_before.shape == far_after.shape:
+        return False
+    close, far = (after - before) / 2, (far_after - far_before) / 8
+    allowed = (1e-6 * np.abs(close).max(initial=0) + 16 * np.spacing(np.abs(after).max(initial=1)))
+    return bool((np.abs(close - far) <= allowed).all())

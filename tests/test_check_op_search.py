@@ -1,0 +1,189 @@
+"""check_op looks beyond the examples, and what it shows of a failure does not mislead."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.autograd import op
+from minigrad.tensor import Tensor
+from minigrad.testing import (
+    Call,
+    GradcheckError,
+    OpCheckError,
+    OpReport,
+    check_op,
+    gradcheck,
+    variations,
+)
+
+RNG = np.random.default_rng(0)
+A = RNG.standard_normal((3, 4))
+
+
+def failing(fn: Any, inputs: Any, reference: Any = None) -> OpReport:
+    with pytest.raises(OpCheckError) as caught:
+        check_op(fn, inputs, reference)
+    return caught.value.report
+
+
+# ---- beyond the examples -------------------------------------------------------------------------
+
+def scatter_once(g: Any, x: Any, i: Any) -> Any:
+    z = np.zeros_like(x)
+    z[i] = g
+    return z, None
+
+
+_first: dict[str, Any] = {}
+
+
+def remembers(x: Any) -> Any:
+    _first.setdefault("x", x.copy())
+    return x * x
+
+
+def square(x: Any) -> Any:
+    return x * x
+
+
+WRONG_ELSEWHERE = {
+    "negative": (square, lambda g, x: np.where(x < 0, g * x, 2 * g * x), [np.abs(A) + 0.1]),
+    "large": (square, lambda g, x: np.where(np.abs(x) > 3, g * x, 2 * g * x), [A]),
+    "whole": (square, lambda g, x: np.where(x == np.round(x), 0, 2 * g * x), [A]),
+    "long": (square, lambda g, x: 2 * g * x * (1 + (x.shape[-1] > 5)), [A]),
+    "batch": (square, lambda g, x: 2 * g * x * (np.arange(len(x)) == 0)[:, None], [A[:1]]),
+    "repeated index": (lambda x, i: x[i], scatter_once, [A.T, np.array([0, 2, 1])]),
+    "first": (remembers, lambda g, x: 2 * g * (_first["x"] if _first["x"].shape == x.shape else x),
+              [A]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_ELSEWHERE)
+def test_gradients_that_are_wrong_elsewhere_than_at_the_example(name: str) -> None:
+    fn, vjp, inputs = WRONG_ELSEWHERE[name]
+    assert failing((fn, vjp), inputs)["gradcheck"].problem
+
+
+@pytest.mark.parametrize(("fn", "inputs"), [
+    (lambda x: x.log(), [np.abs(A) + 0.1]),
+    (lambda x: x.relu(), [A]),
+    (lambda x: x.amax(-1), [A]),
+    (lambda x: x.tan(), [A / 3]),
+    (lambda x: x.sqrt(), [np.abs(A) + 0.1]),
+    (lambda x: x.sin() * 1e3, [10 * A]),
+    (lambda x, i: x[i], [A, np.array([0, 2])]),
+    (lambda a, b: a / b, [A, np.abs(A) + 0.5]),
+    (lambda x: x @ x.t(), [A]),
+    (lambda x: x.clamp(-1.0, 1.0), [A]),
+    (lambda x: (x * x).sum().sqrt(), [A]),
+    (lambda x: (-1.0 / x.abs()).exp(), [A]),
+    (mg.functional.gelu, [A]),
+    (lambda x: x.softmax(-1), [A]),
+])
+def test_right_ops_pass_elsewhere_too(fn: Any, inputs: Any) -> None:
+    assert check_op(fn, inputs).ok
+
+
+def test_a_call_grows_without_ties_and_within_bounds() -> None:
+    larger = variations.enlarged(Call(A, np.arange(4)), 4, 7)
+    assert [x.shape for x in larger.arrays] == [(3, 7), (7,)]
+    assert len(np.unique(larger.arrays[0])) == 21
+    np.testing.assert_array_equal(larger.arrays[1], [0, 1, 2, 3, 0, 1, 2])
+    assert variations.enlarged(Call(A[:1]), (0, 0), 5).arrays[0].shape == (5, 4)
+    large = Call(np.ones((5, 100)))
+    assert variations.enlarged(large, 5, 7) is large
+
+
+# ---- what is shown -------------------------------------------------------------------------------
+
+@op
+def sinh_with_a_minus(x: Tensor) -> Any:
+    return np.sinh(x.data), lambda g: g * (x.exp() - (-x).exp()) / 2
+
+
+@op
+def nearly_relu(x: Tensor) -> Any:
+    return np.maximum(x.data, 0) * 1.0, lambda g: g * Tensor((x.data > 0) * (1 + 1e-4))
+
+
+@op
+def writes_into_x(x: Tensor) -> Any:
+    return np.exp(x.data, out=x.data), lambda g, y: g * y
+
+
+def test_a_smaller_call_fails_in_the_same_way() -> None:
+    report = failing(sinh_with_a_minus, [A])
+    assert "no simple pattern" in report["gradcheck"].problem
+    assert report["gradcheck"].smallest is not None
+    assert (report["gradcheck"].smallest.arrays[0] != 0).all()
+    report = failing((square, lambda g, x: g @ x), [A])
+    assert report["gradcheck"].problem.startswith("it raises ValueError: matmul")
+    report = failing(nearly_relu, [A])
+    assert (report["gradcheck"].smallest.arrays[0] > 0).any()
+
+
+def test_the_failure_that_explains_the_others_is_shown() -> None:
+    report = failing(writes_into_x, [A])
+    assert report.failures[0].check == "inputs kept"
+    assert "\ninputs kept, in full:" in str(report)
+
+
+def test_one_that_cannot_be_called() -> None:
+    text = str(failing(mg.nn.Linear(5, 2), [A]))
+    assert text.startswith("Linear: it cannot be called; nothing else was checked")
+    assert "smallest" not in text
+    text = str(failing(lambda x: __import__("torch").sin(x), [A]))
+    assert "give torch tensors as inputs" in text
+
+
+def test_mutants_that_escape_are_a_doubt_not_a_tick() -> None:
+    report = check_op(square, [A * 1e-6])
+    assert "? mutants" in str(report)
+    assert "of 11 wrong gradients would be noticed; these would not, at these" in str(report)
+    assert ", and 1 leaves a doubt" in str(report)
+
+
+@pytest.mark.parametrize(("factor", "cause"), [
+    (1 + 1e-6, "a factor"), (np.float64(np.float32(0.1)) / 0.1, "right to single precision only"),
+])
+def test_small_errors_are_no_transposition(factor: float, cause: str) -> None:
+    with pytest.raises(GradcheckError, match=f"likely cause: {cause}"):
+        gradcheck((lambda x: x**3, lambda g, x: 3 * g * x * x * factor), A, method="order 4",
+                  atol=1e-10, rtol=1e-10)
+
+
+def test_one_column_is_no_transposition() -> None:
+    with pytest.raises(GradcheckError) as caught:
+        gradcheck((square, lambda g, x: 2 * g * x + np.array([[1e-3], [-2e-3]])), A[:2, :1])
+    assert "transposed" not in str(caught.value)
+
+
+# ---- time and noise ------------------------------------------------------------------------------
+
+def test_the_search_for_a_smaller_call_ends() -> None:
+    def slow(g: Any, x: Any) -> Any:
+        time.sleep(0.02)
+        return g * x
+
+    before = time.perf_counter()
+    failing((square, slow), [A])
+    assert time.perf_counter() - before < 60
+
+
+def test_mutants_of_large_inputs_are_tried_on_a_part() -> None:
+    before = time.perf_counter()
+    assert "11 of 11" in check_op(square, [RNG.standard_normal((300, 400))])["mutants"].passed
+    assert time.perf_counter() - before < 20
+
+
+def test_warnings_at_inputs_that_the_checks_choose_are_not_shown() -> None:
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        check_op((np.log, lambda g, x: g / x), [np.abs(A) + 0.1])
+    assert not seen
