@@ -1,10 +1,9 @@
 """Mutants of source code: a file with one operator, constant, comparison or dim changed.
 
-    >>> from pathlib import Path
     >>> from minigrad.ops import elementwise
     >>> from minigrad.testing.source import mutants_of
-    >>> for mutant in mutants_of(Path(elementwise.__file__), ["rsqrt"]):
-    ...     print(mutant.before, "→", mutant.after)
+    >>> for mutant in mutants_of(elementwise, ["rsqrt"]):
+    ...     print(mutant.change)
     1 / np.sqrt(x.data) → 1 * np.sqrt(x.data)
     1 / np.sqrt(x.data) → np.sqrt(x.data) / 1
     1 / np.sqrt(x.data) → 2 / np.sqrt(x.data)
@@ -29,11 +28,11 @@ import copy
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+Nodes = tuple[ast.AST, ...]
 Steps = tuple[tuple[str, int | None], ...]      # from a node to one below: fields, places in lists
 
 OTHER: dict[type[ast.operator], type[ast.operator]] = {
@@ -58,13 +57,13 @@ ENOUGH, CONTEXT = 16, 30        # characters that a description shows: at least,
 
 @dataclass(frozen=True)
 class Mutant:
-    """A function of a file with one change.
+    """A function of a module with one change.
 
     before, after: the expression that is changed, or enough of it.
     lines: where it stands.
     """
 
-    file: Path
+    module: ModuleType
     function: str
     lines: range
     before: str
@@ -72,19 +71,34 @@ class Mutant:
     tree: ast.FunctionDef
 
     @property
+    def file(self) -> str:
+        return str(self.module.__file__)
+
+    @property
+    def body(self) -> set[tuple[str, int]]:
+        """The lines of the function, as (file, number)."""
+        lines = range(self.tree.body[0].lineno, (self.tree.end_lineno or 0) + 1)
+        return {(self.file, n) for n in lines}
+
+    @property
+    def felt_on(self) -> set[tuple[str, int]]:
+        """The lines that must run for it to be felt: for a default argument, any of the body."""
+        return {(self.file, n) for n in self.lines} & self.body or self.body
+
+    @property
     def where(self) -> str:
-        return f"{self.file.name}:{self.function}"
+        return f"{Path(self.file).name}:{self.function}"
 
     @property
     def change(self) -> str:
         return f"{self.before} → {self.after}"
 
     def __str__(self) -> str:
-        return f"{self.file.name}:{self.lines.start} {self.function}: {self.change}"
+        return f"{Path(self.file).name}:{self.lines.start} {self.function}: {self.change}"
 
-    def apply(self, module: ModuleType) -> None:
+    def apply(self) -> None:
         """Change the function in the running program, wherever it is already in use."""
-        change_function(module, self.tree)
+        change_function(self.module, self.tree)
 
 
 def change_function(module: ModuleType, tree: ast.FunctionDef) -> None:
@@ -103,26 +117,25 @@ def change_function(module: ModuleType, tree: ast.FunctionDef) -> None:
             value.cache_clear()
 
 
-def functions_of(file: Path) -> dict[str, ast.FunctionDef]:
-    """The functions of a module, the last definition of each."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+def functions_of(module: ModuleType) -> dict[str, ast.FunctionDef]:
+    """The functions that the file of a module defines, under decorators or not."""
+    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+    found = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+    def is_own(name: str) -> bool:
+        function = inspect.unwrap(vars(module).get(name))       # type: ignore[arg-type]
+        return isinstance(function, FunctionType) and function.__globals__ is vars(module)
+    return {name: node for name, node in found.items() if is_own(name)}
 
 
-def can_be_changed(module: ModuleType, name: str) -> bool:
-    """Whether what the module has by this name is a function, or wraps one, of its own file."""
-    function = inspect.unwrap(vars(module).get(name, None))     # type: ignore[arg-type]
-    return isinstance(function, FunctionType) and function.__globals__ is vars(module)
-
-
-def mutants_of(file: Path, names: Sequence[str] = ()) -> Iterator[Mutant]:
-    """Every mutant of the functions of a file with these names, or of all of them for none."""
-    for name, function in functions_of(file).items():
+def mutants_of(module: ModuleType, names: Sequence[str] = ()) -> Iterator[Mutant]:
+    """Every mutant of the functions of a module with these names, or of all of them for none."""
+    for name, function in functions_of(module).items():
         if name in names or not names:
-            yield from _mutants(file, function)
+            yield from _mutants(module, function)
 
 
-def _mutants(file: Path, function: ast.FunctionDef) -> Iterator[Mutant]:
+def _mutants(module: ModuleType, function: ast.FunctionDef) -> Iterator[Mutant]:
     for steps, nodes in _walk((), (function,)):
         node = nodes[-1]
         for other in _changes(nodes, steps[-1][0]):
@@ -132,11 +145,11 @@ def _mutants(file: Path, function: ast.FunctionDef) -> Iterator[Mutant]:
             _put(changed, steps, copy.deepcopy(other))
             ast.fix_missing_locations(changed)
             before, after = _texts(function, changed, steps)
-            lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)  # type: ignore[attr-defined]
-            yield Mutant(file, function.name, lines, before, after, changed)
+            lines = range(node.lineno, (node.end_lineno or 0) + 1)
+            yield Mutant(module, function.name, lines, before, after, changed)
 
 
-def _walk(steps: Steps, nodes: tuple[ast.AST, ...]) -> Iterator[tuple[Steps, tuple[ast.AST, ...]]]:
+def _walk(steps: Steps, nodes: Nodes) -> Iterator[tuple[Steps, Nodes]]:
     """All that is run below the last of the nodes: the steps to it, and the nodes on the way."""
     for field, value in ast.iter_fields(nodes[-1]):
         if field in NOT_RUN:
@@ -157,7 +170,7 @@ def _is_message(node: ast.AST) -> bool:
 
 # ---- what may be wrong ---------------------------------------------------------------------------
 
-def _changes(nodes: tuple[ast.AST, ...], field: str) -> Iterator[ast.AST]:
+def _changes(nodes: Nodes, field: str) -> Iterator[ast.AST]:
     """The ways to change the last of the nodes, which is in this field of the one before it."""
     node, parent = nodes[-1], nodes[-2]
     match node:
@@ -202,7 +215,7 @@ def _changes(nodes: tuple[ast.AST, ...], field: str) -> Iterator[ast.AST]:
         yield ast.UnaryOp(ast.Not(), node)
 
 
-def _is_unknown_length(nodes: tuple[ast.AST, ...]) -> bool:
+def _is_unknown_length(nodes: Nodes) -> bool:
     """Whether it is the 1 of a -1 in a shape: any negative number means the same."""
     return isinstance(nodes[-2], ast.UnaryOp) and any(
         isinstance(node, ast.Call) and ast.unparse(node.func).endswith("reshape")
@@ -272,18 +285,3 @@ def _shortened(before: str, after: str) -> tuple[str, str]:
         return "…" * (start > 0) + text[start:len(text) - end] + "…" * (end > 0)
     return " ".join(cut(before).split()), " ".join(cut(after).split())
 
-
-@dataclass(frozen=True)
-class Declarations:
-    """The mutants that are declared to make no difference: reason → function → changes."""
-
-    reasons: dict[str, dict[str, list[str]]]
-
-    @cached_property
-    def by_mutant(self) -> dict[tuple[str, str], str]:
-        return {(where, change): reason for reason, places in self.reasons.items()
-                for where, changes in places.items() for change in changes}
-
-    def reason(self, mutant: Mutant) -> str:
-        """Why the mutant makes no difference; "" where nothing is declared."""
-        return self.by_mutant.get((mutant.where, mutant.change), "")

@@ -55,11 +55,11 @@ class Trial:
 class Laboratory:
     """Tries mutants of modules on the cases that use them.
 
-    modules: by their files' names. broken: trials that fail without any mutant, and why.
+    broken: trials that fail without any mutant, and why.
     """
 
     cases: Sequence[OpCase]
-    modules: dict[str, ModuleType]
+    modules: Sequence[ModuleType]
     broken: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -71,19 +71,15 @@ class Laboratory:
     def cases_of(self, mutant: Mutant) -> list[OpCase]:
         """The cases whose examples run the function, first those that run the line, and of these
         the ones that run the least else."""
-        own, tree = str(mutant.file), mutant.tree
-        body = {(own, n) for n in range(tree.body[0].lineno, (tree.end_lineno or 0) + 1)}
-        changed = {(own, n) for n in mutant.lines}
-        using = [case for case in self.cases if self._used[case.id] & body]
-        return sorted(using, key=lambda case: (not self._used[case.id] & changed,
+        using = [case for case in self.cases if self._used[case.id] & mutant.body]
+        return sorted(using, key=lambda case: (not self._used[case.id] & mutant.felt_on,
                                                len(self._used[case.id])))
 
     def noticed_by(self, mutant: Mutant) -> tuple[str, int]:
         """The first trial that notices the mutant, "" for none, and how many were tried."""
-        changed = {(str(mutant.file), n) for n in mutant.lines}
         tried = 0
         for case in self.cases_of(mutant):
-            trials = [trial for trial in self.trials(case) if trial.lines & changed]
+            trials = [trial for trial in self.trials(case) if trial.lines & mutant.felt_on]
             if trials and (name := self._first_failing(mutant, trials)):
                 return name, tried + len(trials)
             tried += len(trials)
@@ -93,7 +89,7 @@ class Laboratory:
         """The trials of a case that pass, quick ones first, with the lines that they run."""
         if case.id not in self._trials:
             trials = list(trials_of(case))
-            learnt = in_a_fork(lambda: [self._learn(trial) for trial in trials])
+            learnt = in_a_fork(lambda: list(map(self._learn, trials)))
             passing = []
             for trial, (lines, seconds, problem) in zip(trials, learnt, strict=True):
                 trial.lines, trial.seconds = lines, seconds
@@ -109,8 +105,8 @@ class Laboratory:
     def _prepare(self) -> None:
         """Recompile every function, so that the trials pass with what a mutant is made like."""
         warnings.simplefilter("error")          # as in the tests
-        for module in self.modules.values():
-            for function in functions_of(Path(str(module.__file__))).values():
+        for module in self.modules:
+            for function in functions_of(module).values():
                 change_function(module, function)
 
     def _at_examples(self) -> dict[str, set[Line]]:
@@ -143,9 +139,10 @@ class Laboratory:
     def _noting(self) -> Iterator[set[Line]]:
         """The lines of the modules that run meanwhile."""
         lines: set[Line] = set()
+        files = {str(module.__file__) for module in self.modules}
 
         def at_call(frame: FrameType, event: str, _: object) -> Any:
-            return at_line if frame.f_code.co_filename in self.modules else None
+            return at_line if frame.f_code.co_filename in files else None
 
         def at_line(frame: FrameType, event: str, _: object) -> Any:
             lines.add((frame.f_code.co_filename, frame.f_lineno))
@@ -162,7 +159,7 @@ class Laboratory:
         def first() -> str:
             warnings.simplefilter("error")
             try:
-                mutant.apply(self.modules[str(mutant.file)])
+                mutant.apply()
             except Exception as error:
                 return f"its definition: {type(error).__name__}"
             for trial in trials:
@@ -287,9 +284,3 @@ def _limit(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
 
-
-def modules_of(files: Iterable[Path]) -> dict[str, ModuleType]:
-    """The modules that are loaded from these files."""
-    by_file = {str(Path(m.__file__).resolve()): m for m in list(sys.modules.values())
-               if getattr(m, "__file__", None)}
-    return {str(file): by_file[str(file.resolve())] for file in files}
