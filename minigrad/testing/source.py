@@ -219,7 +219,7 @@ def _is_unknown_length(nodes: Nodes) -> bool:
     """Whether it is the 1 of a -1 in a shape: any negative number means the same."""
     return isinstance(nodes[-2], ast.UnaryOp) and any(
         isinstance(node, ast.Call) and ast.unparse(node.func).endswith("reshape")
-        for node in nodes[-4:-2])
+        for node in nodes[-6:-2])
 
 
 def _is_argument(parent: ast.AST, field: str) -> bool:
