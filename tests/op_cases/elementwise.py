@@ -98,13 +98,13 @@ def where_calls(draw, domain: Domain = real) -> Call:
 
 CASES = [
     two(ops.add, torch.add, real, real),
-    two(ops.add, torch.add, real, real, name="add with alpha", alpha=st.sampled_from([2, -0.5]),
+    two(ops.add, torch.add, real, real, name="add with alpha", alpha=st.sampled_from([2, -0.5, 0]),
         errors=(Error(Call(WHOLE, WHOLE, alpha=1.5), RuntimeError,
                       r"add: alpha must be an integer for int64; got 1\.5"),)),
     two(ops.sub, torch.sub, real, real, errors=(
         Error(Call(MASK, MASK), RuntimeError, "sub: needs numbers, not bools"),
         Error(Call(MASK, np.ones(3)), RuntimeError, "sub: needs numbers, not bools"))),
-    two(ops.sub, torch.sub, real, real, name="sub with alpha", alpha=st.sampled_from([2, -0.5])),
+    two(ops.sub, torch.sub, real, real, name="sub with alpha", alpha=st.sampled_from([2, -0.5, 0])),
     two(ops.mul, torch.mul, real, real),
     two(ops.div, torch.div, real, nonzero),
     two(ops.div, torch.div, smooth_quotient, ones, name="div, rounded", zero_gradient=True,

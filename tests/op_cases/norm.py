@@ -136,10 +136,10 @@ def nothing(shapes=((4, 3, 0), (2, 3, 0, 2)), last: int = 3, **static: Any
 
 @st.composite
 def whole_lrn_calls(draw) -> Call:
-    """Of integers, whose mean square is an integer, too."""
+    """Of integers, whose mean square is an integer, too; powers that float32 has exactly."""
     shape = (2, draw(st.integers(1, 6)), *draw(st.sampled_from([(3,), (2, 3)])))
     return Call(draw(generators()).integers(-9, 9, shape), size=draw(st.integers(1, 5)),
-                alpha=draw(st.sampled_from([0.5, 2.0])), beta=draw(st.sampled_from([0.75, 2.0])),
+                alpha=draw(st.sampled_from([0.5, 2.0])), beta=draw(st.sampled_from([1.0, 2.0])),
                 k=draw(st.sampled_from([1.0, 2.0])))
 
 
