@@ -75,15 +75,11 @@ class Mutant:
         return str(self.module.__file__)
 
     @property
-    def body(self) -> set[tuple[str, int]]:
-        """The lines of the function, as (file, number)."""
-        lines = range(self.tree.body[0].lineno, (self.tree.end_lineno or 0) + 1)
-        return {(self.file, n) for n in lines}
-
-    @property
     def felt_on(self) -> set[tuple[str, int]]:
-        """The lines that must run for it to be felt: for a default argument, any of the body."""
-        return {(self.file, n) for n in self.lines} & self.body or self.body
+        """The lines that must run for it to be felt, as (file, number): for a default argument, any
+        of the function."""
+        body = lines_of(self.tree)
+        return {(self.file, n) for n in self.lines if n in body} or {(self.file, n) for n in body}
 
     @property
     def where(self) -> str:
@@ -126,6 +122,11 @@ def functions_of(module: ModuleType) -> dict[str, ast.FunctionDef]:
         function = inspect.unwrap(vars(module).get(name))       # type: ignore[arg-type]
         return isinstance(function, FunctionType) and function.__globals__ is vars(module)
     return {name: node for name, node in found.items() if is_own(name)}
+
+
+def lines_of(function: ast.FunctionDef) -> range:
+    """The lines of a function's body."""
+    return range(function.body[0].lineno, (function.end_lineno or 0) + 1)
 
 
 def mutants_of(module: ModuleType, names: Sequence[str] = ()) -> Iterator[Mutant]:

@@ -9,8 +9,8 @@ one that hangs or crashes is noticed by that.
 
 from __future__ import annotations
 
+import ast
 import contextlib
-import importlib
 import os
 import pickle
 import re
@@ -34,7 +34,7 @@ from minigrad.testing.checks import NotTried
 from minigrad.testing.checks.derivatives import check_reference
 from minigrad.testing.checks.running import cotangents, run, vjp
 from minigrad.testing.search import draw, drawn_calls
-from minigrad.testing.source import Mutant, change_function, functions_of
+from minigrad.testing.source import Mutant, change_function, functions_of, lines_of
 
 Line = tuple[str, int]                          # of a file
 CALLS, SEED = 15, 0                             # how many calls hypothesis draws, and from where
@@ -71,11 +71,19 @@ class Laboratory:
         self._used = in_a_fork(self._at_examples)
 
     def cases_of(self, mutant: Mutant) -> list[OpCase]:
-        """The cases whose examples run the function, first those that run the line, and of these
-        the ones that run the least else."""
-        using = [case for case in self.cases if self._used[case.id] & mutant.body]
-        return sorted(using, key=lambda case: (not self._used[case.id] & mutant.felt_on,
-                                               len(self._used[case.id])))
+        """The cases whose examples run the function, first those that are likely to notice. Where
+        there is none, the cases of what calls it."""
+        functions, names = functions_of(mutant.module), {mutant.function}
+        while True:
+            body = {(mutant.file, n) for name in names for n in lines_of(functions[name])}
+            using = [case for case in self.cases if self._used[case.id] & body]
+            callers = {name for name, tree in functions.items() if names & {
+                node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}}
+            if using or callers <= names:
+                return sorted(using, key=lambda case: (
+                    not self._used[case.id] & mutant.felt_on, _distance(case, mutant),
+                    len(self._used[case.id])))
+            names |= callers
 
     def noticed_by(self, mutant: Mutant) -> tuple[str, int]:
         """The first trial that notices the mutant, "" for none, and how many were tried."""
@@ -176,6 +184,13 @@ class Laboratory:
         except ChildProcessError as error:
             return f"{error} of {trials[0].name.partition(' ')[0]}"
         return found
+
+
+def _distance(case: OpCase, mutant: Mutant) -> int:
+    """0 for a case of the function itself, 1 for one of its module, 2 for others."""
+    if getattr(case.op, "__module__", "") != mutant.module.__name__:
+        return 2
+    return int(case.op.__name__.strip("_") != mutant.function.strip("_"))
 
 
 def _differentiate(case: OpCase, call: Call) -> None:
