@@ -99,7 +99,8 @@ def reduction(op, reference, domain: Domain = real, corners: Domain | None = spe
     """An op that takes dim and keepdim, as `sum` does. none: whether dim may be None."""
     return OpCase(op, reference, over_dims(domain, shape, none=none),
                   (example(14, domain, (2, 3), dim=1),
-                   example(15, domain, (3, 2, 2), dim=(0, -1), keepdim=True), *examples),
+                   example(15, domain, (3, 2, 2), dim=(0, -1), keepdim=True),
+                   example(17, domain, (3, 2, 4), dim=(0, -1)), *examples),
                   (*out_of_range(op), twice(op), no_bool(op, dim=0), *errors),
                   corners=None if corners is None else st.one_of(over_dims(corners, none=none),
                                                                  *more_corners))
@@ -182,7 +183,7 @@ def extreme(op, reference) -> OpCase:
                   (example(7, distinct, (2, 3), dim=1), example(8, distinct, (2, 3), dim=()),
                    example(9, distinct, (3, 2, 2), dim=(0, -1), keepdim=True)),
                   (*out_of_range(op), twice(op), empty(op, 1), empty(op, (), RuntimeError),
-                   no_bool(op)),
+                   empty(op, (1, 0)), no_bool(op)),
                   corners=st.one_of(*(over_dims(domain, nonempty)
                                       for domain in (tied, special, whole))))
 
@@ -264,7 +265,7 @@ CASES = [
            (*out_of_range(ops.vector_norm)[:1],
             Error(Call(X, ord="1"), TypeError, "vector_norm: ord must be a number; got '1'"),
             Error(Call(X > 1), RuntimeError, "vector_norm: needs floating point .* got bool")),
-           corners=norm_calls(tied, ord=(0, 0.5, 1, 2.0, 3, np.inf))),
+           corners=norm_calls(tied, ord=(0, -0.5, 0.5, 1, 2.0, 3, np.inf))),
     OpCase(ops.cumsum, typed(torch.cumsum), over_dim(real, keepdim=False),
            (example(22, real, (2, 3), dim=1), example(23, real, (2, 3), dim=-2),
             example(22, real, (2, 3), dim=1, dtype=np.dtype("float64"))),
