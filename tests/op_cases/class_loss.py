@@ -63,7 +63,7 @@ FOUR = [1.0, 2.0, 0.5, 1.5]
 CHOICES = [pinned(1, -100, 3, weights=FOUR), pinned(1, -100, 3), pinned(1, 2, 3, ignore_index=2),
            pinned(*IGNORED, reduction="none"), pinned(*IGNORED, reduction="sum", weights=FOUR),
            pinned(*np.arange(12).reshape(2, 2, 3) % 4, reduction="none", weights=FOUR),
-           pinned(2, 0, classes=3, reduction="none"),
+           pinned(2, 0, classes=3, reduction="none"), pinned(0, -100, classes=1),
            Call(real(np.random.default_rng(7), (3,)), target=np.array(1), reduction="none"),
            pinned(*np.array([2, 0], np.uint8)), Call(X * [[1, 2, 4], [3, 1, 5]], target=T + 1)]
 """Each way in which classes are chosen, weighted, left out and summed."""

@@ -118,6 +118,7 @@ CASES = [
            weight_static(F.binary_cross_entropy_with_logits), numbers(real, probability),
            (example(9, real, (2, 3), (2, 3), reduction="none"),
             Call(np.array([[0.5, -1.0, 40.0], [-60.0, 2.0, 0.3]]), np.full((2, 3), 0.3)),
+            example(13, real, (2, 3), (2, 3), weights={"weight": [2.0, 3.0, 0.5]}),
             example(13, real, (2, 3), (2, 3), weights={
                 "pos_weight": [0.5, 2.0, 3.0], "weight": [[2.0], [0.5]]})),
            (*errors("binary_cross_entropy_with_logits"),
