@@ -110,7 +110,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Recorde
     columns = w.data.T if len(shape) == 2 else w.data[:, None]
     y = product(rows, columns, b.data if b is not None and one_a_column else None)
     if not flat:
-        y = y.reshape(*xs[:-1], *shape[:-1])
+        y = y.reshape((*xs[:-1], *shape[:-1]))
     if b is not None and not one_a_column:
         y = y + b.data
 

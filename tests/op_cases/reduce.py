@@ -111,6 +111,12 @@ def constant_rows(rng, n: int) -> Call:
     return Call(np.repeat(real(rng, (1, 3)), n, 0), dim=0)
 
 
+THREE = np.array([0.3, 1.2, 1.7])
+FREEDOM = [Call(np.full((3, 3), [0.1, 0.7, 1.1]), dim=0), Call(np.array(2.0), dim=0),
+           *(Call(THREE, correction=n) for n in (3, 3.5, 4)), Call(THREE, dim=0, correction=4)]
+"""Equal numbers, and no more numbers than the correction."""
+
+
 def moment(op, reference) -> OpCase:
     """var and std: at least two elements, so that nothing is 0/0."""
     def quiet(x, dim=None, **more):
@@ -133,7 +139,7 @@ def moment(op, reference) -> OpCase:
                    Error(Call(X, dim=True, unbiased=True), TypeError, f"{name}: dim must be"),
                    Error(Call(X, correction="1"), TypeError,
                          f"{name}: correction must be a number; got '1'")),
-                  corners=st.one_of(over_dims(special, wide),
+                  corners=st.one_of(st.sampled_from(FREEDOM), over_dims(special, wide),
                                     st.builds(constant_rows, generators(), st.integers(2, 9)),
                                     over_dims(tied, shapes(), correction=st.just(0)),
                                     over_dims(real, any_shapes(), correction=st.integers(1, 4))))
@@ -258,7 +264,8 @@ CASES = [
     reduction(ops.logsumexp, torch.logsumexp, shape=shapes(), none=False,
               errors=(Error(Call(X, dim=None), TypeError,
                             "logsumexp: dim must be an int or a tuple"),),
-              more_corners=(over_dims(real, none=False),)),
+              more_corners=(over_dims(real, none=False),
+                            st.just(Call([[1000.0, 999.0], [-800.0, -799.0]], dim=1)))),
     OpCase(ops.vector_norm, torch.linalg.vector_norm, norm_calls(),
            (example(24, nonzero, (2, 3), dim=1), example(32, nonzero, (2, 3), ord=1, dim=0),
             example(33, nonzero, (2, 3), ord=3.0, keepdim=True)),
