@@ -32,8 +32,9 @@ def one(op, reference, domain: Domain, corners: Domain | None = special, *, erro
 
 
 def two(op, reference, a: Domain, b: Domain, corners: Domain | None = special, *, errors=(),
-        name="", run=None, zero_gradient=False, integers=None, **static):
-    """integers: the domains of two integer inputs, if these are worth a comparison of their own."""
+        name="", run=None, zero_gradient=False, integers=None, more=(), **static):
+    """integers: the domains of two integer inputs, if these are worth a comparison of their own.
+    more: further corners."""
     rng = np.random.default_rng(2)
     chosen = {key: strategy.elements[0] for key, strategy in static.items()}
     pinned = (Call(a(rng, (2, 3)), b(rng, (2, 3)), **chosen),
@@ -43,7 +44,8 @@ def two(op, reference, a: Domain, b: Domain, corners: Domain | None = special, *
     return OpCase(op, reference, binary(a, b, **static), pinned, (mismatch, *errors),
                   corners=None if corners is None else st.one_of(
                       binary(corners, corners, **static),
-                      *([binary(*integers, **static)] if integers else [])),
+                      *([binary(*integers, **static)] if integers else []),
+                      *([st.sampled_from(more)] if more else [])),
                   name=name, run=run, zero_gradient=zero_gradient)
 
 
@@ -140,6 +142,7 @@ CASES = [
         errors=(Error(Call(WHOLE, 0 * WHOLE), RuntimeError,
                       "remainder: an integer is divided by 0"),)),
     two(ops.pow, torch.pow, positive, real, finite_special, integers=(whole, whole),
+        more=[Call(np.array([2, -1, 1, -3]), np.array([-1, -3, -1, -2]))],
         errors=(Error(Call(MASK, MASK), RuntimeError, "pow: a bool cannot be raised to a bool"),)),
     OpCase(ops.pow, torch.pow, unary(positive, exponent=st.sampled_from([2, 0.5, -1, 3])),
            (example(4, positive, (2, 3), exponent=3), example(4, positive, (2, 3), exponent=-1)),
@@ -189,7 +192,8 @@ CASES = [
                  [[3.0, 1.1, 8.0], [7.0, 7.1, 5.5]]),),
            (Error(Call(np.ones(3), np.ones(2), np.ones(3)), RuntimeError,
                   r"clamp.*: shapes \(3,\) and \(2,\) and \(3,\) do not broadcast"),),
-           corners=st.one_of(held(tied), held(special)), name="clamp between tensors"),
+           corners=st.one_of(st.just(Call([1.0], [1.0], [1.0])), held(tied), held(special)),
+           name="clamp between tensors"),
     OpCase(ops.clamp, lambda x, bound, side: torch.clamp(x, **{side: bound}), one_sided(),
            (Call([1.0, 2.0, 9.0], [1.5, 0.0, 1.0], side="min"),
             Call([1.0, 2.0, 9.0], [1.5, 0.0, 1.0], side="max")),
