@@ -29,6 +29,10 @@ Written by `python tests/test_op_table.py` from the registry of ops and the op t
 `tests/op_cases`; a test fails when it is out of date. Every row is compared with PyTorch in values,
 dtypes and gradients, on its pinned examples and on inputs that hypothesis chooses.
 
+How much these checks notice is measured: `python -m minigrad.testing mutate --source` changes the
+source of `minigrad/ops`, one operator, constant, comparison, `keepdim`, index or dim at a time. Of
+FIGURE
+
 """
 PUBLIC = """\
 ## What to call

@@ -21,8 +21,8 @@
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import copy
 import inspect
@@ -45,9 +45,10 @@ RELATIONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,),
     ast.In: (ast.NotIn,), ast.NotIn: (ast.In,)}
 
-WRAPPERS = {*"sum mean abs exp log log1p sqrt rsqrt square sigmoid clamp conj flip t transpose "
-            "permute cumsum squeeze unsqueeze expand unbroadcast expand_dims ravel_multi_index "
-            "argsort sort negative reciprocal maximum minimum".split()}
+WRAPPERS = frozenset({
+    "sum", "mean", "cumsum", "abs", "negative", "reciprocal", "exp", "log", "log1p", "sqrt",
+    "rsqrt", "square", "sigmoid", "clamp", "minimum", "maximum", "conj", "flip", "t", "transpose",
+    "permute", "squeeze", "unsqueeze", "expand", "expand_dims", "unbroadcast", "sort", "argsort"})
 """Functions and methods whose call may be dropped, so that only their first argument is left."""
 
 MESSAGES = (ast.Raise, ast.Assert, ast.JoinedStr)
@@ -138,7 +139,7 @@ def mutants_of(module: ModuleType, names: Sequence[str] = ()) -> Iterator[Mutant
 
 def _mutants(module: ModuleType, function: ast.FunctionDef) -> Iterator[Mutant]:
     for steps, nodes in _walk((), (function,)):
-        node = nodes[-1]
+        node: Any = nodes[-1]
         for other in _changes(nodes, steps[-1][0]):
             changed = copy.deepcopy(function)
             for field in ("lineno", "col_offset", "end_lineno", "end_col_offset"):

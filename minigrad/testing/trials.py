@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import os
 import pickle
 import re
@@ -19,7 +20,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -224,10 +225,9 @@ def trials_of(case: OpCase) -> Iterator[Trial]:
         for i, call in enumerate(pinned + others[:max(1, int(CALLS * check.share))]):
             which = f"example {i + 1}" if i < len(pinned) else f"drawn call {i - len(pinned) + 1}"
             trials.append((check.name, i >= len(pinned), Trial(
-                f"{case.id} {check.name}, {which}",
-                lambda check=check, call=call: check.run(case, call))))
+                f"{case.id} {check.name}, {which}", functools.partial(check.run, case, call))))
     trials += [("raises", True, Trial(f"{case.id} raises, {i + 1}",
-                                      lambda error=error: _must_raise(case, error)))
+                                      functools.partial(_must_raise, case, error)))
                for i, error in enumerate(case.raises)]
 
     def rank(entry: tuple[str, bool, Trial]) -> tuple[int, bool]:

@@ -54,7 +54,7 @@ def probability_calls(draw) -> Call:
 def pinned(*labels, classes: int = 4, **static) -> Call:
     """Some numbers, and these classes for them."""
     target = np.array(labels)
-    x = target.shape[:1] + (classes,) + target.shape[1:]
+    x = (*target.shape[:1], classes, *target.shape[1:])
     return Call(real(np.random.default_rng(6), x), target=target, **static)
 
 
