@@ -100,8 +100,8 @@ def test_a_process_that_does_not_end_well() -> None:
 
     with pytest.raises(ChildProcessError, match="the time limit"):
         in_a_fork(hang)
-    with pytest.raises(ChildProcessError, match=r"a crash \(SIGSEGV\)"):
-        in_a_fork(lambda: signal.raise_signal(signal.SIGSEGV))
+    with pytest.raises(ChildProcessError, match=r"a crash \(SIGKILL\)"):
+        in_a_fork(lambda: signal.raise_signal(signal.SIGKILL))
     with pytest.raises(ChildProcessError, match="an exit"):
         in_a_fork(lambda: int("x"))
 
@@ -162,8 +162,8 @@ def test_declarations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_sample_of_the_ops(capsys: pytest.CaptureFixture[str]) -> None:
     """The figure for all of them is in docs/ops.md."""
-    code, out, _ = printed(["elementwise.py:square", "linalg.py:dot", "norm.py:_slope",
-                            "activation.py:_log_softmax_grad", "--limit", 10], capsys)
+    code, out, _ = printed(["norm.py:_slope", "activation.py:_log_softmax_grad", "--limit", 10],
+                           capsys)
     assert (code, out[-1].partition(": ")[2]) == (
         0, "10 caught, 0 declared equivalent, 0 escaped")
 

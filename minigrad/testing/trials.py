@@ -199,7 +199,7 @@ def _differentiate(case: OpCase, call: Call) -> None:
     xs, ys = run(case, call)
     leaves = [x for x in xs if x is not None and x.requires_grad]
     vjp(xs, ys, cotangents(ys), retain_graph=True)
-    for _ in range(3):
+    for _ in range(2):
         ys = [y for y in ys if y.requires_grad]
         if ys:
             gs = [Tensor(g, requires_grad=True) for g in cotangents(ys)]

@@ -1,7 +1,7 @@
 """Changes of the source of minigrad.ops that make no difference, or none that is compared, and why.
 
-Reason → file:function → the changes. `python -m minigrad.testing mutate --source` reports those that
-are no longer so.
+Reason → file:function → the changes. `python -m minigrad.testing mutate --source` reports those
+that are no longer so.
 """
 
 EQUIVALENT: dict[str, dict[str, list[str]]] = {
@@ -67,8 +67,7 @@ EQUIVALENT: dict[str, dict[str, list[str]]] = {
         "reduce.py:prod": ["x.ndim == 0 → x.ndim == -1"],
         "reduce.py:_position": ["x.ndim == 0 → x.ndim == -1"],
         "reduce.py:vector_norm": [
-            "p == 1 → p == 0",
-            "p == 2 → p == 0",
+            "p == 1 → p == 0", "p == 2 → p == 0",
             "root.sqrt() if p == 2 else root ** (1 / p) → root.sqrt() if p == 0 else root ** "
             "(1 / p)",
         ],
@@ -144,18 +143,15 @@ EQUIVALENT: dict[str, dict[str, list[str]]] = {
             "where(x < 0, x, 0.0) → where(x < 0, x, -1)",
         ],
         "loss.py:smooth_l1_loss": [
-            "where(near, d, 0.0) → where(near, d, 1.0)",
-            "where(near, d, 0.0) → where(near, d, -1)",
+            "where(near, d, 0.0) → where(near, d, 1.0)", "where(near, d, 0.0) → where(near, d, -1)",
         ],
         "loss.py:huber_loss": [
             "where(near, 0.0, d.abs()) → where(near, 1.0, d.abs())",
             "where(near, 0.0, d.abs()) → where(near, -1, d.abs())",
-            "where(near, d, 0.0) → where(near, d, 1.0)",
-            "where(near, d, 0.0) → where(near, d, -1)",
+            "where(near, d, 0.0) → where(near, d, 1.0)", "where(near, d, 0.0) → where(near, d, -1)",
         ],
         "elementwise.py:pow": [
-            "where(flat, 0.0, g) → where(flat, 1.0, g)",
-            "where(flat, 0.0, g) → where(flat, -1, g)",
+            "where(flat, 0.0, g) → where(flat, 1.0, g)", "where(flat, 0.0, g) → where(flat, -1, g)",
         ],
     },
     "inplace is taken, as torch takes it, and ignored": {
@@ -221,8 +217,7 @@ EQUIVALENT: dict[str, dict[str, list[str]]] = {
             "np.where(static['counts'], -share * static['each'], 0) → -share * static['each']",
         ],
         "class_loss.py:_nll": [
-            "np.maximum(target, 0) → target",
-            "np.maximum(target, 0) → np.maximum(target, -1)",
+            "np.maximum(target, 0) → target", "np.maximum(target, 0) → np.maximum(target, -1)",
         ],
         "class_loss.py:cross_entropy": [
             "np.where(counts, classes.data, 0) → np.where(counts, classes.data, 1)",
@@ -292,8 +287,7 @@ EQUIVALENT: dict[str, dict[str, list[str]]] = {
     "all have one dtype, or are refused": {
         "linalg.py:of_one_dtype": [
             "np.asarray(x, given[0]) → np.asarray(x, given[-1])",
-            "tensors[0].dtype → tensors[1].dtype",
-            "tensors[0].dtype → tensors[-1].dtype",
+            "tensors[0].dtype → tensors[1].dtype", "tensors[0].dtype → tensors[-1].dtype",
         ],
     },
     "w has two dims there, or b none": {
