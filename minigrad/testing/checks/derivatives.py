@@ -128,7 +128,7 @@ def check_recorded(case: OpCase, call: Call) -> float:
                        "under create_graph=True the vjp goes another way, and that one is wrong")
 
 
-@check("constant cotangent", "second derivatives are the same where the cotangent is a constant",
+@check("constant g", "second derivatives are the same where the cotangent is a constant",
        at="examples")
 def check_constant_cotangent(case: OpCase, call: Call) -> float:
     """As in a Hessian: nothing is to be sent back to g, only to the inputs."""
