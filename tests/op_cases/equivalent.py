@@ -299,7 +299,6 @@ EQUIVALENT: dict[str, dict[str, list[str]]] = {
         "shape.py:reshape": [
             "min(shape, default=0) → min(shape, default=1)",
             "min(shape, default=0) → min(shape, default=-1)",
-            "min(shape, default=0) < -1 → min(shape, default=0) < -2",
         ],
     },
     "the lengths are equal": {
