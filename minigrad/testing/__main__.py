@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from minigrad.testing import users
 from minigrad.testing.battery import lab
@@ -31,12 +32,22 @@ def main(argv: Sequence[str] | None = None) -> int:
                               "or of a file of yours: my_ops.py:my_op, my_ops.py")
     command.add_argument("--module", metavar="NAME",
                          help="the ops are those of this module instead, say my_package.ops")
+    command.add_argument("--source", action="store_true",
+                         help="change the source instead, one operator, constant, comparison or "
+                              "dim at a time, of norm.py or norm.py:_slope in minigrad/ops "
+                              "(default: all of it), or of a file of yours with its OpCases")
+    command.add_argument("--limit", type=int, metavar="N",
+                         help="with --source: a sample of N mutants")
+    command.add_argument("--seed", type=int, default=0, metavar="S",
+                         help="with --limit: which sample (default: 0)")
     puzzle.add_parser(commands)
     arguments = parser.parse_args(argv)
     if arguments.command == "puzzle":
         return puzzle.main(arguments)
     names = arguments.ops
     try:
+        if arguments.source:
+            return mutate_source(names, arguments.limit, arguments.seed)
         if arguments.module is not None:
             chosen = users.cases_of(users.load(arguments.module), names)
         elif any(".py" in name for name in names):
@@ -60,6 +71,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def in_full(report: Report) -> str:
     """The table; of an op that is wrong as it is, where and why."""
     return "\n".join([report.table(), *("    " + line for line in report.why.splitlines())])
+
+
+def mutate_source(names: Sequence[str], limit: int | None, seed: int) -> int:
+    """The exit status of mutate --source."""
+    if not hasattr(os, "fork"):
+        raise LookupError("--source needs os.fork, which this system does not have")
+    from minigrad.testing.survey import command
+
+    def table() -> tuple[list[OpCase], Any]:
+        return op_table(), importlib.import_module("op_cases.equivalent").EQUIVALENT
+    return command(names, table, limit, seed)
 
 
 def of_file(name: str) -> list[OpCase]:

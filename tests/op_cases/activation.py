@@ -30,7 +30,7 @@ def at_limits(rng, shape):
 
 
 def activation(name: str, domain=domains.real, corners=domains.special, *, errors=(), takes=(),
-               takes_integers=False, examples=(), **static) -> OpCase:
+               takes_integers=False, examples=(), more_corners=(), **static) -> OpCase:
     """takes: the numbers among its arguments. takes_integers: whether x may hold integers."""
     refused = [Error(Call(X, **{argument: "1"}), TypeError,
                      f"{name}: {argument} must be a number; got '1'") for argument in takes]
@@ -40,7 +40,7 @@ def activation(name: str, domain=domains.real, corners=domains.special, *, error
                     Error(Call(BOOLS), RuntimeError, f"{name}: needs .* got bool")]
     return OpCase(getattr(ops, name), getattr(F, name), unary(domain, **static),
                   (example(1, domain, (2, 3)), *examples), (*refused, *errors),
-                  corners=unary(corners, **static))
+                  corners=st.one_of(unary(corners, **static), *more_corners))
 
 
 def exponential(op, reference) -> OpCase:
@@ -79,12 +79,14 @@ CASES = [
     activation("silu"),
     activation("softplus", takes=("beta", "threshold"), beta=st.sampled_from([1.0, 2, 0.5, -1.0]),
                threshold=st.sampled_from([20.0, 3, -1.7]),
-               examples=(Call([-3.0, 1.0, 15.0, 30.0], beta=2.0, threshold=10.0),)),
+               examples=(Call([-3.0, 1.0, 15.0, 30.0], beta=2.0, threshold=10.0),
+                         Call([-3.0, 1.0, 2.0, 5.0], beta=2.0, threshold=3.0))),
     activation("hardtanh", lambda rng, shape: domains.nonzero(rng, shape) * 1.01, at_limits,
                takes_integers=True, takes=("min_val", "max_val"),
                min_val=st.sampled_from([-1.0, -0.25, -np.inf]),
                max_val=st.sampled_from([0.2, 6.0, np.inf]),
                examples=(Call(X, min_val=-0.5, max_val=3), Call(X, max_val=2.5, min_val=2.5)),
+               more_corners=(st.just(Call(np.array([0, 1, 9], np.uint8), min_val=0, max_val=6)),),
                errors=(Error(Call(X, min_val=2.0, max_val=1.0), ValueError,
                              "min_val must not be greater than max_val; got 2.0, 1.0"),
                        Error(Call(BOOLS), RuntimeError, "do not go with x of bool"),

@@ -51,12 +51,32 @@ def probability_calls(draw) -> Call:
                 weights=draw(st.sampled_from([None, {"weight": list(positive(rng, (classes,)))}])))
 
 
+def pinned(*labels, classes: int = 4, **static) -> Call:
+    """Some numbers, and these classes for them."""
+    target = np.array(labels)
+    x = (*target.shape[:1], classes, *target.shape[1:])
+    return Call(real(np.random.default_rng(6), x), target=target, **static)
+
+
+IGNORED = [[1, -100, 3], [2, 0, -100]]
+FOUR = [1.0, 2.0, 0.5, 1.5]
+CHOICES = [pinned(1, -100, 3, weights=FOUR), pinned(1, -100, 3), pinned(1, 2, 3, ignore_index=2),
+           pinned(*IGNORED, reduction="none"), pinned(*IGNORED, reduction="sum", weights=FOUR),
+           pinned(*np.arange(12).reshape(2, 2, 3) % 4, reduction="none", weights=FOUR),
+           pinned(2, 0, classes=3, reduction="none"), pinned(0, -100, classes=1),
+           Call(real(np.random.default_rng(7), (3,)), target=np.array(1), reduction="none"),
+           pinned(*np.array([2, 0], np.uint8)), Call(X * [[1, 2, 4], [3, 1, 5]], target=T + 1)]
+"""Each way in which classes are chosen, weighted, left out and summed."""
+
 CASES = [
     OpCase(ops.cross_entropy, by_class(F.cross_entropy), class_calls(smoothing=True),
            (Call(real(np.random.default_rng(1), (3, 4)), target=np.array([1, -100, 3]),
                  weights=[1.0, 2.0, 0.5, 1.5], label_smoothing=0.1),
             Call(real(np.random.default_rng(2), (2, 4, 3)), reduction="sum",
-                 target=np.array([[1, 2, 0], [3, 3, 1]]))),
+                 target=np.array([[1, 2, 0], [3, 3, 1]])), *CHOICES,
+            pinned(*IGNORED, label_smoothing=0.2, weights=FOUR),
+            pinned(*IGNORED, label_smoothing=0.2, reduction="sum"),
+            pinned(*IGNORED, label_smoothing=0.2, reduction="none", weights=FOUR)),
            (Error(Call(X, target=np.zeros(3, np.int64)), ValueError,
                   r"target must have x's shape without .*got x \(2, 3\), target \(3,\)"),
             Error(Call(X, target=np.array([0, 3])), IndexError, r"lie in \[0, 2\].*got 0 to 3"),
@@ -64,9 +84,10 @@ CASES = [
                   r"weight must have one entry for each of 3 classes .* got \(2,\)"),
             Error(Call(X, target=T, reduction="average"), ValueError, "reduction must be"),
             Error(Call(X, target=T, label_smoothing=1.5), RuntimeError, "label_smoothing must lie"),
+            Error(Call(X, target=T, label_smoothing=-0.5), RuntimeError, "smoothing must lie"),
             Error(Call(X, target=np.ones(2)), RuntimeError, "target of probabilities must have"),
-            Error(Call(X, target=X, ignore_index=1), RuntimeError,
-                  "ignore_index is for class numbers; got 1 and a target of float64"),
+            Error(Call(X, target=X, ignore_index=0), RuntimeError,
+                  "ignore_index is for class numbers; got 0 and a target of float64"),
             Error(Call(X, target=T.astype(np.int32)), RuntimeError, "class numbers, .* got int32"),
             Error(Call(X, target=T, label_smoothing="0"), TypeError, "must be a number; got '0'"),
             Error(Call(X, target=T, ignore_index=0.5), TypeError, "ignore_index must be an int"),
@@ -75,14 +96,27 @@ CASES = [
            run=by_class(ops.cross_entropy)),
     OpCase(ops.cross_entropy, weight_static(F.cross_entropy), probability_calls(),
            (Call(real(np.random.default_rng(3), (2, 3)),
-                 probability(np.random.default_rng(4), (2, 3)), label_smoothing=0.2),),
+                 probability(np.random.default_rng(4), (2, 3)), label_smoothing=0.2),
+            Call(real(np.random.default_rng(3), (2, 3, 4)),
+                 probability(np.random.default_rng(4), (2, 3, 4)), reduction="none",
+                 weights={"weight": [1.0, 2.0, 0.5]}),
+            Call(real(np.random.default_rng(3), (2, 3, 4)),
+                 probability(np.random.default_rng(4), (2, 3, 4)), reduction="sum",
+                 ignore_index=-1),
+            Call(real(np.random.default_rng(3), (3,)),
+                 probability(np.random.default_rng(4), (3,)), label_smoothing=0.2,
+                 weights={"weight": [1.0, 2.0, 0.5]})),
            run=weight_static(ops.cross_entropy), name="cross_entropy of probabilities",
            excused={"empty": "smoothing over no class at all is 0/0 to PyTorch, and 0 here"}),
     OpCase(ops.nll_loss, by_class(F.nll_loss), class_calls(smoothing=False),
            (Call(real(np.random.default_rng(5), (3, 4)), target=np.array([1, -100, 3]),
-                 weights=[1.0, 2.0, 0.5, 1.5]),),
+                 weights=[1.0, 2.0, 0.5, 1.5]), *CHOICES),
            (Error(Call(X, target=np.array([0, -1])), IndexError, r"must lie in \[0, 2\]"),
             Error(Call(X, target=np.ones(2)), RuntimeError, "target must hold class numbers"),
+            Error(Call(np.ones(()), target=T[0]), ValueError, "target must have x's shape"),
             Error(Call(X.astype(int), target=T), RuntimeError, "nll_loss: needs floating point")),
-           run=by_class(ops.nll_loss)),
+           run=by_class(ops.nll_loss),
+           # an item that does not count may have a probability of 0
+           corners=st.just(Call([[-np.inf, -np.inf, 0.0], [-1.0, -2.0, -0.5]],
+                                target=np.array([-100, 1]), reduction="none"))),
 ]

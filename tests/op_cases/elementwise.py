@@ -32,7 +32,9 @@ def one(op, reference, domain: Domain, corners: Domain | None = special, *, erro
 
 
 def two(op, reference, a: Domain, b: Domain, corners: Domain | None = special, *, errors=(),
-        name="", run=None, zero_gradient=False, **static):
+        name="", run=None, zero_gradient=False, integers=None, more=(), **static):
+    """integers: the domains of two integer inputs, if these are worth a comparison of their own.
+    more: further corners."""
     rng = np.random.default_rng(2)
     chosen = {key: strategy.elements[0] for key, strategy in static.items()}
     pinned = (Call(a(rng, (2, 3)), b(rng, (2, 3)), **chosen),
@@ -40,7 +42,10 @@ def two(op, reference, a: Domain, b: Domain, corners: Domain | None = special, *
     mismatch = Error(Call(np.ones((2, 3)), np.ones((2, 4)), **chosen), RuntimeError,
                      r"\w+: shapes \(2, 3\) and \(2, 4\) do not broadcast")
     return OpCase(op, reference, binary(a, b, **static), pinned, (mismatch, *errors),
-                  corners=None if corners is None else binary(corners, corners, **static),
+                  corners=None if corners is None else st.one_of(
+                      binary(corners, corners, **static),
+                      *([binary(*integers, **static)] if integers else []),
+                      *([st.sampled_from(more)] if more else [])),
                   name=name, run=run, zero_gradient=zero_gradient)
 
 
@@ -51,6 +56,14 @@ def smooth_quotient(rng, shape):
 
 def ones(rng, shape):
     return np.ones(shape)
+
+
+def whole(rng, shape):
+    return rng.integers(-4, 5, shape)
+
+
+def divisors(rng, shape):
+    return rng.choice([-3, -2, -1, 1, 2, 3], shape)
 
 
 def distinct_pair(rng, shapes):
@@ -82,6 +95,12 @@ def held(bounds: Domain) -> st.SearchStrategy[Call]:
     return st.builds(call, generators(), broadcastable_shapes(3))
 
 
+def one_sided() -> st.SearchStrategy[Call]:
+    def call(rng, shapes, side):
+        return Call(*distinct_pair(rng, shapes).arrays, side=side)
+    return st.builds(call, generators(), broadcastable_shapes(2), st.sampled_from(["min", "max"]))
+
+
 def clamped(domain: Domain, bounds) -> st.SearchStrategy[Call]:
     return st.builds(lambda rng, shape, low_high: Call(domain(rng, shape), min=low_high[0],
                                                        max=low_high[1]),
@@ -98,16 +117,17 @@ def where_calls(draw, domain: Domain = real) -> Call:
 
 CASES = [
     two(ops.add, torch.add, real, real),
-    two(ops.add, torch.add, real, real, name="add with alpha", alpha=st.sampled_from([2, -0.5]),
+    two(ops.add, torch.add, real, real, name="add with alpha", alpha=st.sampled_from([2, -0.5, 0]),
         errors=(Error(Call(WHOLE, WHOLE, alpha=1.5), RuntimeError,
                       r"add: alpha must be an integer for int64; got 1\.5"),)),
     two(ops.sub, torch.sub, real, real, errors=(
         Error(Call(MASK, MASK), RuntimeError, "sub: needs numbers, not bools"),
         Error(Call(MASK, np.ones(3)), RuntimeError, "sub: needs numbers, not bools"))),
-    two(ops.sub, torch.sub, real, real, name="sub with alpha", alpha=st.sampled_from([2, -0.5])),
+    two(ops.sub, torch.sub, real, real, name="sub with alpha", alpha=st.sampled_from([2, -0.5, 0])),
     two(ops.mul, torch.mul, real, real),
     two(ops.div, torch.div, real, nonzero),
     two(ops.div, torch.div, smooth_quotient, ones, name="div, rounded", zero_gradient=True,
+        integers=(whole, divisors),
         rounding_mode=st.sampled_from(["floor", "trunc"]),
         errors=(Error(Call(WHOLE, WHOLE, rounding_mode="up"), RuntimeError,
                       "div: rounding_mode must be None, 'floor' or 'trunc'; got 'up'"),
@@ -116,13 +136,24 @@ CASES = [
                 Error(Call(MASK, MASK, rounding_mode="trunc"), RuntimeError,
                       "div: needs numbers; got bool"))),
     two(ops.floor_divide, lambda a, b: torch.div(a, b, rounding_mode="floor"), smooth_quotient,
-        ones, zero_gradient=True),          # torch.floor_divide has no derivative
+        ones, zero_gradient=True, integers=(whole, divisors)),  # torch's own has no derivative
     two(ops.remainder, torch.remainder, smooth_quotient, lambda rng, shape: -ones(rng, shape),
-        finite_special,
+        finite_special, integers=(whole, divisors),
         errors=(Error(Call(WHOLE, 0 * WHOLE), RuntimeError,
                       "remainder: an integer is divided by 0"),)),
-    two(ops.pow, torch.pow, positive, real, finite_special,
+    two(ops.pow, torch.pow, positive, real, finite_special, integers=(whole, whole),
+        more=[Call(np.array([2, -1, 1, -3]), np.array([-1, -3, -1, -2]))],
         errors=(Error(Call(MASK, MASK), RuntimeError, "pow: a bool cannot be raised to a bool"),)),
+    OpCase(ops.pow, torch.pow, unary(positive, exponent=st.sampled_from([2, 0.5, -1, 3])),
+           (example(4, positive, (2, 3), exponent=3), example(4, positive, (2, 3), exponent=-1)),
+           (Error(Call(WHOLE, exponent=-1), RuntimeError, "an integer tensor cannot be raised to"),
+            Error(Call(base=2, exponent=3), TypeError, "one of the two must be a Tensor; got 2")),
+           corners=st.one_of(
+               unary(finite_special, exponent=st.sampled_from([0, 1, 2, -1, 0.5])),
+               unary(whole, exponent=st.sampled_from([0, 1, 3, True, 0.5])),
+               st.builds(lambda power: Call(MASK, exponent=power), st.booleans())),
+           run=lambda *x, exponent, base=None: ops.pow(*(x or [base]), exponent),
+           name="pow by a number"),
     one(ops.neg, torch.neg, real,
         errors=(Error(Call(MASK), RuntimeError, "neg: needs numbers; got bool"),)),
     one(ops.reciprocal, torch.reciprocal, nonzero),
@@ -161,7 +192,14 @@ CASES = [
                  [[3.0, 1.1, 8.0], [7.0, 7.1, 5.5]]),),
            (Error(Call(np.ones(3), np.ones(2), np.ones(3)), RuntimeError,
                   r"clamp.*: shapes \(3,\) and \(2,\) and \(3,\) do not broadcast"),),
-           corners=st.one_of(held(tied), held(special)), name="clamp between tensors"),
+           corners=st.one_of(st.just(Call([1.0], [1.0], [1.0])), held(tied), held(special)),
+           name="clamp between tensors"),
+    OpCase(ops.clamp, lambda x, bound, side: torch.clamp(x, **{side: bound}), one_sided(),
+           (Call([1.0, 2.0, 9.0], [1.5, 0.0, 1.0], side="min"),
+            Call([1.0, 2.0, 9.0], [1.5, 0.0, 1.0], side="max")),
+           run=lambda x, bound, side: ops.clamp(x, **{side: bound}), name="clamp by a tensor"),
+    OpCase(ops.where, lambda x: torch.where(x != 0), unary(tied), (example(9, tied, (2, 3)),),
+           run=lambda x: ops.where(x != 0), differentiable=False, name="where, the places"),
     OpCase(ops.where, lambda a, b, condition: torch.where(condition, a, b), where_calls(),
            (Call([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [[7.0, 8.0, 9.0], [1.0, 2.0, 3.0]],
                  condition=np.array([[True, False, True], [False, False, True]])),
@@ -169,10 +207,12 @@ CASES = [
                  condition=np.array([[True, False, True], [False, True, True]]))),
            (Error(Call(np.ones(2), np.ones(2), condition=np.ones(2)), RuntimeError,
                   "where: condition must be boolean; got float64"),
+            Error(Call(np.ones(2), condition=np.ones(2, bool)), TypeError, "where: "),
+            Error(Call(None, np.ones(2), condition=np.ones(2, bool)), TypeError, "where: "),
             Error(Call(np.ones(2), np.ones(3), condition=np.ones(2, bool)), RuntimeError,
                   r"where: shapes \(2,\), \(2,\) and \(3,\) do not broadcast")),
            corners=where_calls(special),
-           run=lambda a, b, condition: ops.where(condition, a, b)),
+           run=lambda a, b=None, *, condition: ops.where(condition, a, b)),
     OpCase(ops.compare, lambda a, b, relation: getattr(torch, relation)(a, b),
            binary(tied, tied, relation=st.sampled_from(sorted(RELATIONS))),
            (example(9, tied, (2, 3), (2, 3), relation="le"),),

@@ -95,8 +95,11 @@ ROWS = np.array([0, 1, 1, 0])
 
 
 def rows_static(embedding):
+    """max_norm changes the weight, which is to stay as it is for others."""
     @functools.wraps(embedding)
     def run(weight, *, rows, **static):
+        if "max_norm" in static:
+            weight = weight.detach().clone().requires_grad_()
         return embedding(rows, weight, **static)
     return run
 
@@ -215,6 +218,9 @@ CASES = [
             Error(Call(X, rows=np.array([1]), max_norm="1"), TypeError,
                   "max_norm must be a number; got '1'")),
            run=rows_static(ops.embedding),
-           corners=embedding_calls(padding_idx=st.sampled_from([None, 2, -1]),
-                                   scale_grad_by_freq=st.booleans())),
+           corners=st.one_of(
+               embedding_calls(padding_idx=st.sampled_from([None, 2, -1]),
+                               scale_grad_by_freq=st.booleans()),
+               embedding_calls(max_norm=st.sampled_from([0.5, 1.0, 2.0])),
+               embedding_calls(max_norm=st.just(1.0), norm_type=st.sampled_from([1.0, 3.0])))),
 ]

@@ -33,6 +33,22 @@ def numbers(x: Domain, target: Domain, **static: st.SearchStrategy) -> st.Search
                      generators(), shapes(0, 3), **({"reduction": reductions} | static))
 
 
+def weighted(op, reference, x: Domain, target: Domain) -> OpCase:
+    """With a weight for each number, a static argument."""
+    def call(rng, shape, **static):
+        return Call(x(rng, shape), target(rng, shape), weights={"weight": positive(rng, shape)},
+                    **static)
+    rng = np.random.default_rng(12)
+    return OpCase(op, weight_static(reference),
+                  st.builds(call, generators(), shapes(0, 3), reduction=reductions),
+                  [call(rng, (2, 3)), call(rng, (2, 3), reduction="none"),
+                   call(rng, (2, 3), reduction="sum")],
+                  [Error(Call(X, X, weights={"weight": np.ones(3)}), ValueError,
+                         rf"{op.__name__}: weight must have x's shape; got x \(2, 3\)")],
+                  run=weight_static(op), name=f"{op.__name__} with weight",
+                  excused={"dtypes": "integers are refused, as without weights"})
+
+
 def errors(name: str, **static: str) -> tuple[Error, ...]:
     whole = X.astype(np.int64)
     return (Error(Call(X, X, reduction="average"), ValueError,
@@ -84,7 +100,9 @@ CASES = [
            corners=numbers(kinks, zeros, delta=st.sampled_from([0.5, 1, 2.0, math.inf]))),
     OpCase(ops.binary_cross_entropy, weight_static(F.binary_cross_entropy),
            numbers(probability, probability),
-           (example(8, probability, (2, 3), (2, 3)),),
+           (example(8, probability, (2, 3), (2, 3)),
+            example(8, probability, (2, 3), (2, 3), weights={"weight": [2.0, 3.0, 0.5]}),
+            example(8, probability, (2, 3), (2, 3), weights={"weight": [[2.0], [0.5]]})),
            (*errors("binary_cross_entropy"),
             Error(Call(X, np.ones((2, 1))), ValueError,
                   r"target must have x's shape; got x \(2, 3\), target \(2, 1\)"),
@@ -92,12 +110,17 @@ CASES = [
             Error(Call(X, -X), RuntimeError, r"target must lie in \[0, 1\]; got -1.0 to -1.0"),
             Error(Call(X, X.astype(np.float32)), RuntimeError, "one dtype; got float64, float32"),
             Error(Call(X, X, weights={"weight": [1.0, 1.0]}), RuntimeError,
-                  r"weight \(2,\) does not broadcast to x \(2, 3\)")),
+                  r"weight \(2,\) does not broadcast to x \(2, 3\)"),
+            Error(Call(X, X, weights={"weight": np.ones((3, 3))}), RuntimeError,
+                  r"weight \(3, 3\) does not broadcast to x \(2, 3\)")),
            run=weight_static(ops.binary_cross_entropy), corners=numbers(ends, ends)),
     OpCase(ops.binary_cross_entropy_with_logits,
            weight_static(F.binary_cross_entropy_with_logits), numbers(real, probability),
            (example(9, real, (2, 3), (2, 3), reduction="none"),
-            Call(np.array([[0.5, -1.0, 40.0], [-60.0, 2.0, 0.3]]), np.full((2, 3), 0.3))),
+            Call(np.array([[0.5, -1.0, 40.0], [-60.0, 2.0, 0.3]]), np.full((2, 3), 0.3)),
+            example(13, real, (2, 3), (2, 3), weights={"weight": [2.0, 3.0, 0.5]}),
+            example(13, real, (2, 3), (2, 3), weights={
+                "pos_weight": [0.5, 2.0, 3.0], "weight": [[2.0], [0.5]]})),
            (*errors("binary_cross_entropy_with_logits"),
             Error(Call(X, np.ones(3)), ValueError, "target must have x's shape"),
             Error(Call(X, X.astype(int)), RuntimeError, "needs floating point .* got int64"),
@@ -117,4 +140,7 @@ CASES = [
             Error(Call(X, X, log_target=None, reduction="sum"), TypeError,
                   "log_target must be True or False")),
            corners=numbers(real, ends, reduction=st.sampled_from(["none", "sum", "batchmean"]))),
+    weighted(ops.mse_loss, F.mse_loss, real, real),
+    weighted(ops.l1_loss, F.l1_loss, positive, lambda rng, shape: -positive(rng, shape)),
+    weighted(ops.huber_loss, F.huber_loss, apart, zeros),
 ]

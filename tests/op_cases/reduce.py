@@ -99,7 +99,8 @@ def reduction(op, reference, domain: Domain = real, corners: Domain | None = spe
     """An op that takes dim and keepdim, as `sum` does. none: whether dim may be None."""
     return OpCase(op, reference, over_dims(domain, shape, none=none),
                   (example(14, domain, (2, 3), dim=1),
-                   example(15, domain, (3, 2, 2), dim=(0, -1), keepdim=True), *examples),
+                   example(15, domain, (3, 2, 2), dim=(0, -1), keepdim=True),
+                   example(17, domain, (3, 2, 4), dim=(0, -1)), *examples),
                   (*out_of_range(op), twice(op), no_bool(op, dim=0), *errors),
                   corners=None if corners is None else st.one_of(over_dims(corners, none=none),
                                                                  *more_corners))
@@ -108,6 +109,12 @@ def reduction(op, reference, domain: Domain = real, corners: Domain | None = spe
 def constant_rows(rng, n: int) -> Call:
     """Equal numbers along dim 0: no variance to the last bit, though 0.1 + 0.1 + 0.1 is not 0.3."""
     return Call(np.repeat(real(rng, (1, 3)), n, 0), dim=0)
+
+
+THREE = np.array([0.3, 1.2, 1.7])
+FREEDOM = [Call(np.full((3, 3), [0.1, 0.7, 1.1]), dim=0), Call(np.array(2.0), dim=0),
+           *(Call(THREE, correction=n) for n in (3, 3.5, 4)), Call(THREE, dim=0, correction=4)]
+"""Equal numbers, and no more numbers than the correction."""
 
 
 def moment(op, reference) -> OpCase:
@@ -132,7 +139,7 @@ def moment(op, reference) -> OpCase:
                    Error(Call(X, dim=True, unbiased=True), TypeError, f"{name}: dim must be"),
                    Error(Call(X, correction="1"), TypeError,
                          f"{name}: correction must be a number; got '1'")),
-                  corners=st.one_of(over_dims(special, wide),
+                  corners=st.one_of(st.sampled_from(FREEDOM), over_dims(special, wide),
                                     st.builds(constant_rows, generators(), st.integers(2, 9)),
                                     over_dims(tied, shapes(), correction=st.just(0)),
                                     over_dims(real, any_shapes(), correction=st.integers(1, 4))))
@@ -182,7 +189,7 @@ def extreme(op, reference) -> OpCase:
                   (example(7, distinct, (2, 3), dim=1), example(8, distinct, (2, 3), dim=()),
                    example(9, distinct, (3, 2, 2), dim=(0, -1), keepdim=True)),
                   (*out_of_range(op), twice(op), empty(op, 1), empty(op, (), RuntimeError),
-                   no_bool(op)),
+                   empty(op, (1, 0)), no_bool(op)),
                   corners=st.one_of(*(over_dims(domain, nonempty)
                                       for domain in (tied, special, whole))))
 
@@ -232,7 +239,9 @@ CASES = [
                  else x.prod(dim, **more)),
            over_dim(nonzero, none=True),
            (example(18, nonzero, (2, 3), dim=1, keepdim=True), example(19, nonzero, (2, 3)),
-            Call([[0.0, 2.0, 3.0], [4.0, 5.0, 6.0]], dim=1), Call([[0.0, 2.0], [3.0, 0.0]])),
+            Call([[0.0, 2.0, 3.0], [4.0, 5.0, 6.0]], dim=1), Call([[0.0, 2.0], [3.0, 0.0]]),
+            Call([[[1.5, 2.0], [0.0, 3.0]], [[4.0, 0.0], [5.0, 6.0]], [[7.0, 2.5], [0.5, 0.0]]],
+                 dim=0)),
            (*out_of_range(ops.prod), no_bool(ops.prod, dim=0),
             Error(Call(X, keepdim=True), TypeError, "prod: keepdim needs a dim"),
             Error(Call(X, dim=(0, 1)), TypeError, "prod: dim must be an int")),
@@ -255,14 +264,15 @@ CASES = [
     reduction(ops.logsumexp, torch.logsumexp, shape=shapes(), none=False,
               errors=(Error(Call(X, dim=None), TypeError,
                             "logsumexp: dim must be an int or a tuple"),),
-              more_corners=(over_dims(real, none=False),)),
+              more_corners=(over_dims(real, none=False),
+                            st.just(Call([[1000.0, 999.0], [-800.0, -799.0]], dim=1)))),
     OpCase(ops.vector_norm, torch.linalg.vector_norm, norm_calls(),
            (example(24, nonzero, (2, 3), dim=1), example(32, nonzero, (2, 3), ord=1, dim=0),
             example(33, nonzero, (2, 3), ord=3.0, keepdim=True)),
            (*out_of_range(ops.vector_norm)[:1],
             Error(Call(X, ord="1"), TypeError, "vector_norm: ord must be a number; got '1'"),
             Error(Call(X > 1), RuntimeError, "vector_norm: needs floating point .* got bool")),
-           corners=norm_calls(tied, ord=(0, 0.5, 1, 2.0, 3, np.inf))),
+           corners=norm_calls(tied, ord=(0, -0.5, 0.5, 1, 2.0, 3, np.inf))),
     OpCase(ops.cumsum, typed(torch.cumsum), over_dim(real, keepdim=False),
            (example(22, real, (2, 3), dim=1), example(23, real, (2, 3), dim=-2),
             example(22, real, (2, 3), dim=1, dtype=np.dtype("float64"))),

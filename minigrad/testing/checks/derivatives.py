@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigrad.autograd import grad
+from minigrad.tensor import Tensor
 from minigrad.testing import mutation
 from minigrad.testing.case import Call, OpCase
 from minigrad.testing.checks import NotTried, check
@@ -12,6 +14,7 @@ from minigrad.testing.checks.running import (
     compare,
     compare_all,
     cotangents,
+    floats,
     gradient_names,
     listed,
     output_names,
@@ -136,3 +139,23 @@ def check_recorded(case: OpCase, call: Call) -> float:
                        "under create_graph=True the vjp goes another way, and that one is wrong")
 
 
+@check("constant g", "second derivatives are the same where the cotangent is a constant",
+       at="examples")
+def check_constant_cotangent(case: OpCase, call: Call) -> float:
+    """As in a Hessian: nothing is to be sent back to g, only to the inputs."""
+    found = []
+    for requires_grad in (True, False):
+        xs, ys = run(case, call)
+        leaves = [x for x in xs if x is not None and x.requires_grad]
+        ys = [y for y in floats(ys) if y.requires_grad]
+        gs = [Tensor(g, requires_grad) for g in cotangents(ys)]
+        try:
+            slopes = [t for t in grad(ys, leaves, gs, create_graph=True, allow_unused=True)
+                      if t is not None]
+        except NoGradientError:
+            raise NotTried("its gradient has no gradient of its own") from None
+        found.append(vjp(leaves, slopes, cotangents(slopes)))
+    return max((compare(f"the second derivative, {name.partition('gradient ')[2]},", alone, right,
+                        case.tolerance.gradient)
+                for name, alone, right in zip(gradient_names(call), *found[::-1], strict=True)),
+               default=0.0)
