@@ -42,7 +42,9 @@ def in_double() -> Iterator[None]:
 
 def copy_in_double(net: Module) -> Module:
     """A copy of the network that computes in float64, whatever it holds and is given."""
-    net = copy.deepcopy(net).double()
+    held = [x for module in net.modules() for x in leaves(list(module.__dict__.values()))
+            if isinstance(x, Tensor) and x.node is not None]
+    net = copy.deepcopy(net, {id(x): x.detach() for x in held}).double()
     net.zero_grad()
     for module in net.modules():
         for name, value in module.__dict__.items():
@@ -93,15 +95,16 @@ def _copied(attributes: dict[str, Any]) -> dict[str, Any]:
 @contextmanager
 def same_random_numbers(seed: int) -> Iterator[None]:
     """Those of minigrad, NumPy and Python start from the seed; afterwards they go on as before."""
-    states = default_generator.get_state(), np.random.get_state(), random.getstate()
+    numpy = np.random.mtrand._rand      # behind np.random.rand and others, which layers may call
+    states = default_generator.get_state(), numpy.get_state(), random.getstate()
     default_generator.manual_seed(seed)
-    np.random.seed(seed % 2**32)
+    numpy.seed(seed % 2**32)
     random.seed(seed)
     try:
         yield
     finally:
         default_generator.set_state(states[0])
-        np.random.set_state(states[1])
+        numpy.set_state(states[1])
         random.setstate(states[2])
 
 
