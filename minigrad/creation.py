@@ -34,7 +34,7 @@ def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = F
     if dtype is not None:
         dtype = to_dtype("tensor", dtype)
     elif isinstance(data, list | tuple | int | float):
-        dtype = _common_dtype(_dtypes_in(data))
+        dtype = to_dtype("tensor", _common_dtype(_dtypes_in(data)))
     try:
         with np.errstate(over="ignore"):            # 1e40 is infinite in float32
             array = to_array(data, dtype)
@@ -80,7 +80,7 @@ def _size(name: str, sizes: tuple[Any, ...], size: Any) -> tuple[int, ...]:
 
 
 def _dtype(name: str, dtype: DTypeLike | None) -> np.dtype[Any]:
-    return float32 if dtype is None else to_dtype(name, dtype)
+    return to_dtype(name, float32 if dtype is None else dtype)
 
 
 def _number(name: str, argument: str, value: Any) -> Scalar:
@@ -95,7 +95,7 @@ def _number(name: str, argument: str, value: Any) -> Scalar:
 def _filled(name: str, shape: tuple[int, ...], fill_value: Any, dtype: DTypeLike | None,
             requires_grad: bool) -> Tensor:
     value = _number(name, "fill_value", fill_value)
-    dtype = _DEFAULT[type(value)] if dtype is None else to_dtype(name, dtype)
+    dtype = to_dtype(name, _DEFAULT[type(value)] if dtype is None else dtype)
     try:
         value = int(value) if dtype.kind in "iu" else value         # NaN would become some integer
         with np.errstate(over="ignore"):
@@ -165,7 +165,7 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: DTypeLik
                          and (end - start) * step >= 0):
         raise RuntimeError(f"arange: no way from {start} to {end} in steps of {step}")
     whole = all(isinstance(v, int) for v in (start, end, step))
-    dtype = (int64 if whole else float32) if dtype is None else to_dtype("arange", dtype)
+    dtype = to_dtype("arange", (int64 if whole else float32) if dtype is None else dtype)
     if dtype.kind == "b":
         raise RuntimeError("arange: needs a dtype of numbers; got bool")
     n = -(-(end - start) // step) if whole else math.ceil((end - start) / step)

@@ -1,4 +1,4 @@
-"""Further ways to differentiate numerically, orders above the second, and whole networks."""
+"""Further ways to differentiate numerically, and orders above the second."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from leaves import at, leaf
 
-import minigrad as mg
-from minigrad import functional as F, nn
+from minigrad import functional as F
 from minigrad.autograd import op
 from minigrad.tensor import Tensor
-from minigrad.testing import GradcheckError, gradcheck, gradcheck_modules
+from minigrad.testing import GradcheckError, gradcheck
 
 METHODS = pytest.mark.parametrize("method", ["two-sided", "order 4", "complex step", "directions"])
 
@@ -113,83 +112,3 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
 def test_the_complex_step_is_refused_where_it_means_nothing(fn: Any) -> None:
     with pytest.raises(ValueError, match="complex"):
         gradcheck(fn, leaf(3), method="complex step")
-
-
-# ---- whole networks ------------------------------------------------------------------------------
-
-@op
-def swish(x: Tensor) -> Any:
-    s = x.sigmoid().detach()
-    return x.data * s.data, lambda g: g * (s + x * s * (1.0 - s))
-
-
-@op
-def bad_swish(x: Tensor) -> Any:
-    s = x.sigmoid().detach()
-    return x.data * s.data, lambda g: g * (s + x * s * (1.0 + s))
-
-
-class Block(nn.Module):
-    def __init__(self, n: int, activation: Any) -> None:
-        super().__init__()
-        self.fc, self.norm, self.activation = nn.Linear(n, n), nn.LayerNorm(n), activation
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.activation(self.norm(self.fc(x)))
-
-
-def network(activation: Any) -> nn.Module:
-    mg.manual_seed(0)
-    return nn.Sequential(nn.Embedding(7, 6), Block(6, F.relu), nn.Dropout(0.3),
-                         nn.Sequential(Block(6, activation), nn.BatchNorm1d(5)), nn.Flatten(),
-                         nn.Linear(30, 3))
-
-
-WORDS = mg.tensor(np.arange(20).reshape(4, 5) % 7)
-
-
-def test_every_layer_of_a_right_network_is_checked() -> None:
-    net = network(swish)
-    before = {name: p.data.copy() for name, p in net.state_dict().items()}
-    reports = {report.path: report for report in gradcheck_modules(net, WORDS)}
-    assert set(reports) == {"", "0", "1", "1.fc", "1.norm", "2", "3", "3.0", "3.0.fc", "3.0.norm",
-                            "3.1", "4", "5"}
-    assert reports["0"].checked == ["its parameter weight"]
-    assert reports["3.1"].checked == ["inputs[0]", "its parameter weight", "its parameter bias"]
-    assert str(reports["2"]) == "✓ 2 (Dropout): inputs[0]"
-    for name, p in net.state_dict().items():
-        np.testing.assert_array_equal(p.data, before[name])
-
-
-def test_the_wrong_layer_and_the_wrong_op_are_named() -> None:
-    with pytest.raises(GradcheckError) as caught:
-        gradcheck_modules(network(bad_swish), WORDS)
-    lines = str(caught.value).splitlines()
-    marks = [line.split(":")[0] for line in lines if line.startswith("✗")]
-    assert marks == ["✗ 3.0 (Block)"]
-    named = next(line for line in lines if "the op in it that is wrong" in line)
-    assert named.endswith("test_gradcheck_methods.bad_swish, for inputs of shape (4, 5, 6)")
-    assert any("✓ 1 (Block): inputs[0]" in line for line in lines)
-    assert any("3 (Sequential): not checked, as it contains a wrong one" in line for line in lines)
-
-
-def test_a_wrong_gradient_by_a_parameter_is_found() -> None:
-    @op
-    def scaled(x: Tensor, w: Tensor) -> Any:
-        return x.data * w.data, lambda g: g * w, lambda g: g * x * 1.1
-
-    class Scale(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = nn.Parameter(mg.randn(3))
-
-        def forward(self, x: Tensor) -> Tensor:
-            return scaled(x, self.weight)
-
-    with pytest.raises(GradcheckError, match=r"✗ 1 \(Scale\): the gradient by its parameter w"):
-        gradcheck_modules(nn.Sequential(nn.Linear(4, 3), Scale()), mg.randn(5, 4))
-
-
-def test_what_is_no_network_is_refused() -> None:
-    with pytest.raises(TypeError, match="net must be a Module; got function"):
-        gradcheck_modules(lambda x: x, mg.randn(2))     # type: ignore[arg-type]

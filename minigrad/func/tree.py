@@ -32,6 +32,15 @@ def leaves(tree: Any) -> list[Any]:
     return [leaf for child in children.values() for leaf in leaves(child)]
 
 
+def named_leaves(tree: Any, name: str) -> list[tuple[str, Any]]:
+    """The leaves with their places, written as Python indexes a tree of this name: x[0]['a']."""
+    children = _children(tree)
+    if children is None:
+        return [(name, tree)]
+    return [found for key, child in children.items()
+            for found in named_leaves(child, f"{name}[{key!r}]")]
+
+
 def build(like: Any, values: Iterable[Any]) -> Any:
     """A tree of the structure of `like` with other leaves, given from left to right."""
     return _build(like, iter(values))

@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 
 from minigrad import autograd
 from minigrad.autograd import Array, as_tensor
+from minigrad.modes import mode
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -109,7 +110,7 @@ def to_dtype(name: str, dtype: DTypeLike) -> np.dtype[Any]:
         found = np.dtype(object)
     if found.kind not in "fiub":
         raise TypeError(f"{name}: dtype must be one of floats, integers or bool; got {dtype!r}")
-    return found
+    return mode.float32 if found == np.float32 else found
 
 
 def normalize_dim(name: str, dim: int, ndim: int) -> int:

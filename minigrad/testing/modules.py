@@ -2,159 +2,354 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from minigrad.autograd import enable_grad
+from minigrad.autograd import Array, enable_grad
+from minigrad.func.tree import leaves, mapped, named_leaves
 from minigrad.modes import mode
 from minigrad.nn import Module
-from minigrad.random import default_generator
 from minigrad.tensor import Tensor
+from minigrad.testing.calls import (
+    Call,
+    NetworkError,
+    calls_of,
+    copy_in_double,
+    in_double,
+    movable,
+)
 from minigrad.testing.gradcheck import GradcheckError, check
-from minigrad.testing.probe import random_cotangent, wants_gradient
+from minigrad.testing.probe import (
+    Probe,
+    arriving,
+    float_outputs,
+    leaves_of,
+    random_cotangent,
+    wants_gradient,
+)
+
+LOOK_FOR = "look for detach(), .data or no_grad() between the layers"
+STEPS = (1e-5, 1e-6, 1e-7)      # in all directions at once: the smaller, the fewer kinks it meets
 
 
 @dataclass
 class LayerReport:
-    """What was checked of one layer, and what is wrong ("" where nothing is)."""
+    """What was checked of one layer, what is wrong ("" where nothing is), and why some or all of it
+    was not checked ("" where all was)."""
 
     path: str
     kind: str
     checked: list[str] = field(default_factory=list)
     problem: str = ""
+    unchecked: str = ""
 
     def __str__(self) -> str:
         mark = "✗" if self.problem else "✓" if self.checked else "·"
+        says = "; ".join(filter(None, [", ".join(self.checked), self.unchecked]))
         return f"{mark} {self.path or 'the network'} ({self.kind}): " + (
-            self.problem or ", ".join(self.checked) or "nothing to differentiate by")
+            self.problem or says or "nothing to differentiate by")
+
+
+@dataclass
+class Options:
+    atol: float
+    rtol: float
+    seed: int
 
 
 def gradcheck_modules(net: Module, *inputs: Any, atol: float = 1e-5, rtol: float = 1e-5,
-                      seed: int = 0) -> list[LayerReport]:
+                      seed: int = 0, **named: Any) -> list[LayerReport]:
     """Check each layer of a network by itself, on the values that it really gets.
 
     The network runs once on the inputs, as a copy in float64, in the mode (training or evaluation)
-    that each layer is in. Each module is then checked by its inputs and its own parameters, from
-    the innermost outwards; one that contains a wrong one is left out, because it would be wrong for
-    that reason. In a wrong layer each op is checked as well. Large arrays are checked along random
-    directions and at 16 elements. Random numbers are the same at each evaluation.
-    Returns: a report for each layer, in the order in which they first run.
+    that each layer is in. Each module is then checked by its inputs (also those by keyword and in
+    lists and dicts) and its own parameters, from the innermost outwards; one that contains a wrong
+    one is left out, because it would be wrong for that reason. Of a module that runs several times,
+    calls with inputs of different kinds are checked, and the last one. A module made of others, as
+    the network is, is checked along random directions by all of the parameters in it, too, so that
+    a gradient that is cut between layers is noticed; its inputs and parameters are moved a little
+    for that, away from the kinks of ReLUs at 0. In a wrong layer each op is checked as well.
+    Large arrays are checked along random directions and at 16 elements. Random numbers, attributes
+    and buffers are the same at each evaluation.
+    named: the network's inputs by keyword.
+    Returns: a report for each layer, in the order in which they first run, and then for those that
+    do not run. A layer that cannot be checked is not wrong; its report says why.
     Raises: GradcheckError that names the layers and ops that are wrong; TypeError where net is not
-    a Module; ValueError for what `gradcheck` refuses, such as values that are not finite.
+    a Module or an input not a Tensor of minigrad; ValueError where the network does not run on the
+    inputs, where they hold NaN, and where nothing in it can be checked.
     """
-    if not isinstance(net, Module):
-        raise TypeError(f"gradcheck_modules: net must be a Module; got {type(net).__name__}")
-    net = copy.deepcopy(net).double()
-    net.zero_grad()
-    calls = _calls(net, [_in_float64(x) for x in inputs], seed)
-    reports = {path: LayerReport(path, type(module).__name__) for path, module, _, _ in calls}
-    wrong: list[str] = []
-    for path, module, args, kwargs in sorted(calls, key=lambda call: -_depth(call[0])):
-        if any(inner.startswith(f"{path}." if path else "") for inner in wrong):
-            reports[path].checked.append("not checked, as it contains a wrong one")
-            continue
+    options = _options(atol, rtol, seed)
+    _require_network(net)
+    _require_tensors(inputs, named)
+    with in_double():
+        net = copy_in_double(net)
         try:
-            _check_module(reports[path], module, args, kwargs, atol, rtol, seed)
-        except GradcheckError as error:
-            reports[path].problem = str(error)
-            wrong.append(path)
-    if wrong:
-        raise GradcheckError("\n".join(["gradcheck_modules: wrong gradients",
-                                        *map(str, reports.values())]))
-    return list(reports.values())
+            calls = calls_of(net, mapped(_wanted, inputs), mapped(_wanted, named), seed)
+        except NetworkError as error:
+            hint = ("; give the inputs one by one, not as a list"
+                    if len(inputs) == 1 and isinstance(inputs[0], list | tuple) else "")
+            raise ValueError("gradcheck_modules: the network does not run on these inputs: "
+                             f"{error}{hint}") from error
+        reports = {call.path: LayerReport(call.path, type(call.module).__name__) for call in calls}
+        for path in sorted(reports, key=_depth, reverse=True):
+            inside = [report for report in reports.values() if _is_inside(report.path, path)]
+            if any(report.problem for report in inside):
+                reports[path].unchecked = "not checked, as it contains a wrong one"
+                continue
+            sound = not any(report.unchecked for report in inside)
+            for call in calls:
+                if call.path == path and not reports[path].problem:
+                    _report_call(reports[path], call, options, sound)
+    found = [*reports.values(), *_idle(net, reports)]
+    text = "\n".join(map(str, found))
+    if any(report.problem for report in found):
+        raise GradcheckError(f"gradcheck_modules: wrong gradients\n{text}")
+    if not any(report.checked for report in found):
+        raise ValueError(f"gradcheck_modules: nothing could be checked\n{text}")
+    return found
 
 
-Call = tuple[str, Module, tuple[Any, ...], dict[str, Any]]
+# ---- the network and its inputs ------------------------------------------------------------------
+
+def _options(atol: Any, rtol: Any, seed: Any) -> Options:
+    for option, value in (("atol", atol), ("rtol", rtol)):
+        if not isinstance(value, int | float | np.floating) or isinstance(value, bool):
+            raise TypeError(f"gradcheck_modules: {option} must be a number; "
+                            f"got {type(value).__name__}")
+        if not 0 <= value < math.inf:
+            raise ValueError(f"gradcheck_modules: {option} must be 0 or more, and finite; "
+                             f"got {value}")
+    is_int = isinstance(seed, int) and not isinstance(seed, bool)
+    if not is_int or seed < 0:
+        raise (ValueError if is_int else TypeError)(
+            f"gradcheck_modules: seed must be an int of at least 0; got {seed!r}")
+    return Options(float(atol), float(rtol), seed)
+
+
+def _require_network(net: Any) -> None:
+    if isinstance(net, type):
+        raise TypeError(f"gradcheck_modules: net must be a Module; got the class {net.__name__}: "
+                        "make one")
+    if not isinstance(net, Module):
+        raise TypeError(f"gradcheck_modules: net must be a Module; got {_kind(net)}")
+
+
+def _require_tensors(inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+    """Raises: TypeError for arrays of others, ValueError for NaN."""
+    for name, x in [*named_leaves(inputs, "inputs"),
+                    *(found for key, value in named.items() for found in named_leaves(value, key))]:
+        if isinstance(x, Tensor):
+            if x.dtype.kind == "f" and np.isnan(x.data).any():
+                raise ValueError(f"gradcheck_modules: {name} holds NaN")
+        elif hasattr(x, "__array__"):
+            raise TypeError(f"gradcheck_modules: {name} must be a Tensor of minigrad; got "
+                            f"{_kind(x)}: make it one with minigrad.tensor")
+
+
+def _kind(x: Any) -> str:
+    module = type(x).__module__.split(".")[0]
+    return type(x).__name__ if module in ("builtins", "minigrad") else \
+        f"{module}.{type(x).__name__}"
+
+
+def _wanted(x: Any) -> Any:
+    """An input of the network in float64; a gradient is wanted where it can be moved."""
+    if not isinstance(x, Tensor) or x.dtype.kind != "f":
+        return x.detach() if isinstance(x, Tensor) else x
+    return Tensor(x.data.astype(np.float64), movable(x))
 
 
 def _depth(path: str) -> int:
     return path.count(".") + bool(path)
 
 
-def _in_float64(x: Any) -> Any:
-    if not isinstance(x, Tensor):
-        return x
-    if x.dtype.kind != "f":
-        return x.detach()
-    return Tensor(x.data.astype(np.float64), True)
+def _is_inside(path: str, outer: str) -> bool:
+    return path != outer and path.startswith(f"{outer}." if outer else "")
 
 
-def _calls(net: Module, inputs: Sequence[Any], seed: int) -> list[Call]:
-    """The first call of each module while the network runs."""
-    calls: dict[str, Call] = {}
-    handles = []
+def _idle(net: Module, ran: dict[str, LayerReport]) -> Iterator[LayerReport]:
+    """The layers that did not run, without the containers of those that did."""
     for path, module in net.named_modules():
-        def note(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any], path: str = path
-                 ) -> None:
-            calls.setdefault(path, (path, module, tuple(map(_kept, args)),
-                                    {name: _kept(value) for name, value in kwargs.items()}))
-        handles.append(module.register_forward_pre_hook(note, with_kwargs=True))
+        if path not in ran and not any(_is_inside(other, path) for other in ran):
+            yield LayerReport(path, type(module).__name__, unchecked="its forward did not run")
+
+
+# ---- one call of one module ----------------------------------------------------------------------
+
+class Function:
+    """A call of a module as a function of its inputs and of all parameters in it."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        inputs = leaves(call.inputs)
+        self.n_inputs = len(inputs)
+        parameters = {name: p for name, p in call.module.named_parameters()
+                      if p.requires_grad and movable(p)}
+        self.parameters = list(parameters)
+        self.arguments = [*inputs, *(Tensor(p.data.copy(), True) for p in parameters.values())]
+        self.names = [*call.names, *(name if "." in name else f"its parameter {name}"
+                                     for name in parameters)]
+        self._drop_unneeded()
+
+    def __call__(self, *xs: Any) -> list[Tensor]:
+        return self.call.again(xs[:self.n_inputs], dict(zip(
+            self.parameters, xs[self.n_inputs:], strict=True)))
+
+    def _drop_unneeded(self) -> None:
+        """Want no gradient by a constant to which the module sends none, as a mask may be."""
+        xs = leaves_of(self.arguments)
+        wanted = [i for i, x in enumerate(xs) if wants_gradient(x)]
+        outputs = float_outputs("", self, xs)
+        if not outputs:
+            raise ValueError("it returns no Tensor of floats")
+        gradients = arriving(outputs, [np.ones(y.shape) for y in outputs], [xs[i] for i in wanted])
+        for i, g in zip(wanted, gradients, strict=True):
+            if g is None and i < self.n_inputs and not self.call.needed[i]:
+                self.arguments[i] = self.arguments[i].detach()
+
+    @property
+    def wanted(self) -> list[int]:
+        return [i for i, x in enumerate(self.arguments) if wants_gradient(x)]
+
+    @property
+    def own(self) -> list[int]:
+        """The inputs and the module's own parameters."""
+        return [i for i in self.wanted
+                if i < self.n_inputs or "." not in self.parameters[i - self.n_inputs]]
+
+    def by(self, chosen: Sequence[int]) -> list[Any]:
+        """The arguments, of which only the chosen ones require grad."""
+        return [Tensor(x.data, i in chosen) if isinstance(x, Tensor) else x
+                for i, x in enumerate(self.arguments)]
+
+    def move_a_little(self, seed: int) -> None:
+        """Leave the kinks where all is 0, unless the function's domain ends there."""
+        before, rng = self.arguments, np.random.default_rng(seed)
+
+        def moved(x: Array) -> Array:
+            size = float(np.abs(x).mean()) or 1.0
+            return np.asarray(x + 1e-3 * size * rng.standard_normal(x.shape))
+
+        self.arguments = [Tensor(moved(x.data), True) if wants_gradient(x) else x for x in before]
+        try:
+            fits = all(np.isfinite(y.data).all() for y in float_outputs("", self, self.arguments))
+        except Exception:                       # a probability beyond 1, for example
+            fits = False
+        if not fits:
+            self.arguments = before
+
+    def problem(self, chosen: Sequence[int], options: Options) -> str:
+        """What is wrong with the gradients by the chosen arguments, or ""."""
+        try:
+            check("", self, self.by(chosen), random_cotangent(options.seed), atol=options.atol,
+                  rtol=options.rtol, names=self.names, method="directions", seed=options.seed)
+        except GradcheckError as error:
+            return _unnamed(error)
+        return ""
+
+
+def _unnamed(error: Exception) -> str:
+    """A message without the place for the name of the check, which is empty here."""
+    return str(error).removeprefix(": ").replace("\n: ", "\n")
+
+
+def _report_call(into: LayerReport, call: Call, options: Options, sound: bool) -> None:
+    """Check a call and add what is found to the report of its module; sound: each layer inside was
+    checked, and none is wrong."""
+    which = f"at call {call.number}: " if call.number > 1 else ""
     try:
-        with enable_grad(), _same_random_numbers(seed):
-            net(*inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return list(calls.values())
-
-
-def _kept(x: Any) -> Any:
-    """An input as it arrives, cut off from what it was made of."""
-    return Tensor(x.data.copy(), x.requires_grad) if isinstance(x, Tensor) else x
-
-
-@contextmanager
-def _same_random_numbers(seed: int) -> Iterator[None]:
-    state = default_generator.get_state()
-    default_generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        default_generator.set_state(state)
-
-
-def _check_module(into: LayerReport, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any],
-                  atol: float, rtol: float, seed: int) -> None:
-    """Check a module by its inputs and its own parameters."""
-    parameters = [name for name, p in module.named_parameters(recurse=False) if p.requires_grad]
-    arguments = [*args, *(Tensor(module.get_parameter(name).data, True) for name in parameters)]
-    names = [*(f"inputs[{i}]" for i in range(len(args))),
-             *(f"its parameter {name}" for name in parameters)]
-    into.checked = [name for name, x in zip(names, arguments, strict=True) if wants_gradient(x)]
-    if not into.checked:
+        checked, problem = _check_call(call, options, sound)
+    except Exception as error:
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        into.unchecked = f"{which}could not be checked: {kind}{_unnamed(error)}".replace(
+            "fn gives", "it gives")
         return
-
-    def fn(*xs: Any) -> Any:
-        with _same_random_numbers(seed), _parameters(module, dict(zip(
-                parameters, xs[len(args):], strict=True))):
-            return module(*xs[:len(args)], **kwargs)
-
-    try:
-        check("", fn, arguments, random_cotangent(seed), atol=atol, rtol=rtol, names=names,
-              method="directions", seed=seed)
-    except GradcheckError as error:
-        found = _wrong_ops(lambda: fn(*arguments), atol, rtol, seed)
-        raise GradcheckError(str(error).removeprefix(": ") + "".join(found)) from None
+    into.checked += [name for name in checked if name not in into.checked]
+    into.problem = which + problem if problem else ""
 
 
-@contextmanager
-def _parameters(module: Module, values: dict[str, Any]) -> Iterator[None]:
-    """The module has these Tensors for parameters."""
-    before = {name: module.__dict__[name] for name in values}
-    module.__dict__.update(values)
-    try:
-        yield
-    finally:
-        module.__dict__.update(before)
+def _check_call(call: Call, options: Options, sound: bool) -> tuple[list[str], str]:
+    """What of a call was checked, and what is wrong with it, or ""."""
+    function = Function(call)
+    if not function.wanted:
+        return [], ""
+    own, below = function.own, len(function.wanted) - len(function.own)
+    checked = [function.names[i] for i in own]
+    if not list(call.module.children()):
+        problem = function.problem(own, options)
+        return checked, problem and problem + "".join(_wrong_ops(function, problem, options))
+    if below:
+        n = len(function.wanted) - sum(i < function.n_inputs for i in own)
+        checked = [name for name in checked if not name.startswith("its parameter ")]
+        checked.append(f"the {n} parameters in it" if n > 1 else "the parameter in it")
+    function.move_a_little(options.seed)
+    problem = function.problem(own, options) if own else ""
+    if not problem and not (below and _differs_along_directions(function, options)):
+        return checked, ""
+    wrong = {i: text for i in function.wanted if (text := function.problem([i], options))}
+    if not wrong:
+        return checked, problem
+    report = next(iter(wrong.values()))
+    ops = "".join(_wrong_ops(function, report, options))
+    return checked, report + ops if ops else _between(function, list(wrong), report, sound)
 
 
-def _wrong_ops(run: Callable[[], Any], atol: float, rtol: float, seed: int) -> Iterator[str]:
-    """What is wrong with the ops that `run` calls, each with the inputs that it gets."""
+def _differs_along_directions(function: Function, options: Options) -> bool:
+    """Whether the gradients by all arguments together disagree with the slopes along random
+    directions."""
+    probe = Probe("", function, function.arguments, random_cotangent(options.seed))
+    rng = np.random.default_rng(options.seed)
+    start = [x.data.copy() for x in probe.leaves]
+    rounding = 8 * float(np.spacing(np.abs(probe.base).sum()))
+
+    def change(h: float, directions: list[Array]) -> float:
+        total = 0.0
+        for side in (1, -1):
+            for x, x0, v in zip(probe.leaves, start, directions, strict=True):
+                np.copyto(x.data, x0 + side * h * v)
+            total += side * float(probe.weighed().sum())
+        return total / (2 * h)
+
+    for _ in range(2):
+        directions = [np.asarray(rng.standard_normal(g.shape) / max(1.0, math.sqrt(g.size)))
+                      for g in probe.analytic]
+        expected = sum(float((g * v).sum())
+                       for g, v in zip(probe.analytic, directions, strict=True))
+
+        def agrees(h: float, directions: list[Array] = directions,
+                   expected: float = expected) -> bool:
+            slope, wide = change(h / 2, directions), change(h, directions)
+            unsure = abs(slope - wide) + rounding / h
+            return abs(expected - slope) <= unsure + options.atol + options.rtol * abs(slope)
+
+        if not any(map(agrees, STEPS)):
+            return True
+    return False
+
+
+def _between(function: Function, wrong: list[int], report: str, sound: bool) -> str:
+    """What to look for where the layers are right and what is made of them is not."""
+    probe = Probe("", function, function.by(wrong), random_cotangent(0))
+    arrives = [g.any() for g in probe.analytic]
+    names = [function.names[i] for i in wrong]
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} others" if len(names) > 4 else "")
+    layers, its = (("each layer by itself is right", "the network's") if not function.call.path
+                   else ("each layer in it is right by itself", "its"))
+    return (f"{layers if sound else 'no layer in it is found to be wrong'}, but {its} gradient by "
+            f"{shown} is not: "
+            + ("a part of it is missing or wrong" if any(arrives) else "no gradient arrives")
+            + f"; {LOOK_FOR}" + f"\n{report}".replace("\n", "\n    "))
+
+
+# ---- the ops in a layer --------------------------------------------------------------------------
+
+def _wrong_ops(function: Function, known: str, options: Options) -> Iterator[str]:
+    """What is wrong with the ops that run in a layer, each with the inputs that it gets; without
+    the report where it is the one that is known of the layer."""
     calls: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
 
     def note(op: Any, inputs: tuple[Any, ...], static: dict[str, Any], y: Tensor) -> None:
@@ -163,7 +358,7 @@ def _wrong_ops(run: Callable[[], Any], atol: float, rtol: float, seed: int) -> I
     before, mode.observer = mode.observer, note
     try:
         with enable_grad():
-            run()
+            function(*function.arguments)
     finally:
         mode.observer = before
     seen = set()
@@ -172,12 +367,19 @@ def _wrong_ops(run: Callable[[], Any], atol: float, rtol: float, seed: int) -> I
             continue
         try:
             check("", lambda *xs, op=op, static=static: op(*xs, **static), list(inputs),
-                  random_cotangent(seed), atol=atol, rtol=rtol, method="directions", seed=seed)
+                  random_cotangent(options.seed), atol=options.atol, rtol=options.rtol,
+                  method="directions", seed=options.seed)
         except GradcheckError as error:
             seen.add(op.__name__)
             shapes = ", ".join(str(x.shape) for x in inputs if isinstance(x, Tensor))
+            report = _unnamed(error)
             yield (f"\n    the op in it that is wrong: {op.__module__}.{op.__name__}, for inputs "
-                   f"of shape {shapes}" + f"\n{error}".replace("\n: ", "\n").replace(
-                       "\n", "\n        "))
-        except (TypeError, ValueError):         # nothing that can be checked, as for a cast
+                   f"of shape {shapes}")
+            if report != known:
+                yield f"\n{report}".replace("\n", "\n        ")
+        except Exception:                       # nothing that can be checked, as for a cast
             continue
+
+
+def _kept(x: Any) -> Any:
+    return Tensor(x.data.copy(), x.requires_grad) if isinstance(x, Tensor) else x
