@@ -133,9 +133,8 @@ def fourth_order(probe: Probe, k: int, elements: Array, eps: float = 1e-3
     with np.errstate(invalid="ignore"):
         for row, n in enumerate(elements):
             close[row], unsure[row], kinks[row] = _five_points(probe, k, n, eps)
-    _require_finite(probe, k, elements, 2 * eps, close)
     left, right = close, close.copy()
-    kinks |= unsure > 1e-6 * (1 + np.abs(close).sum(1))
+    kinks |= ~(unsure <= 1e-6 * (1 + np.abs(close).sum(1)))         # NaN as well
     if (there := np.flatnonzero(kinks)).size:
         left[there], right[there], unsure[there] = two_sided(probe, k, elements[there], 1e-6)
     return left, right, unsure
@@ -231,10 +230,21 @@ def along(probe: Probe, vs: Mapping[int, Array], h: float = 1e-3) -> tuple[float
 
 
 def surest_along(probe: Probe, vs: Mapping[int, Array]) -> tuple[float, float, bool]:
-    """As `along`, with that of several steps which is the surest."""
+    """As `along`, with that of several steps which is the surest; none is surer than the next
+    shorter one shows."""
+    best, shorter = (0.0, np.inf, False), (0.0, np.inf)
     with np.errstate(all="ignore"):
-        tried = [along(probe, vs, h) for h in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)]
-    return min(tried, key=lambda it: it[1] if np.isfinite(it[1]) else np.inf)
+        for h in (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2):
+            slope, unsure, kink = along(probe, vs, h)
+            # x + h·v is a rounded number, too
+            unsure += sum(float((np.abs(probe.analytic[k]) * np.spacing(
+                np.abs(probe.leaves[k].data))).sum()) for k in vs) / h
+            if np.isfinite(shorter[1]):
+                unsure = max(unsure, abs(slope - shorter[0]) - shorter[1])
+            if unsure < best[1]:
+                best = slope, unsure, kink
+            shorter = slope, unsure
+    return best
 
 
 def worth_a_look(probe: Probe, k: int, atol: float, rtol: float, seed: int, n: int = 2) -> Array:

@@ -77,15 +77,12 @@ class TorchFunction:
         pairs = [(y, g) for y, g in pairs if y.requires_grad]
         if not pairs:
             return [self.torch.zeros_like(x) for x in leaves]
-        try:
-            found = self.torch.autograd.grad(
-                [y for y, _ in pairs], leaves, [g for _, g in pairs], retain_graph=True,
-                create_graph=create_graph, allow_unused=True)
-        except RuntimeError as error:
-            if "once_differentiable" not in str(error):
-                raise
+        if any(_refuses(y.grad_fn) for y, _ in pairs):
             raise NoGradientError(f"{self.name} is once_differentiable: it has no second "
-                                  "derivative") from None
+                                  "derivative")
+        found = self.torch.autograd.grad(
+            [y for y, _ in pairs], leaves, [g for _, g in pairs], retain_graph=True,
+            create_graph=create_graph, allow_unused=True)
         return [self.torch.zeros_like(x) if g is None else g
                 for x, g in zip(leaves, found, strict=True)]
 
@@ -111,3 +108,18 @@ class TorchFunction:
             return x
         shares = x.flags.writeable and all(step >= 0 for step in x.strides)
         return self.torch.from_numpy(x if shares else x.copy())
+
+
+def _refuses(node: Any) -> bool:
+    """Whether a node of PyTorch's graph, or one below it, is there to raise an error only: it cuts
+    the graph, so that nothing arrives and the error is not seen."""
+    waiting, seen = [node], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if "DelayedError" in node.name():
+            return True
+        waiting += [below for below, _ in node.next_functions]
+    return False
