@@ -1,4 +1,4 @@
-"""check_op on kinds of ops that need a closer look: several outputs, hard numbers, other frameworks."""
+"""check_op where a closer look is needed: several outputs, hard numbers, other frameworks."""
 
 from __future__ import annotations
 
@@ -128,7 +128,9 @@ def test_one_output_at_a_time() -> None:
     def confused(g: Any, x: Any) -> Any:
         return both(g, x) if all(u.any() for u in g) else g[0] * np.cos(x)
 
-    pair = (lambda x: (np.sin(x), np.cos(x)))
+    def pair(x: Any) -> Any:
+        return np.sin(x), np.cos(x)
+
     assert passing((pair, both), A)["one output"].calls
     assert failing((pair, confused), A)["one output"].problem
     assert "one output" in passing((np.sin, lambda g, x: g * np.cos(x)), A)["one output"].excuse
@@ -209,8 +211,8 @@ def test_the_adjoint_says_where() -> None:
 
 
 def test_references_and_tuples_of_the_wrong_kind() -> None:
-    with pytest.raises(TypeError, match="the reference .* must return a Tensor, an array or several"
-                                        "; got NoneType"):
+    with pytest.raises(TypeError, match=r"the reference .* must return a Tensor, an array or "
+                                        "several; got NoneType"):
         check_op(lambda x: x.exp(), A, lambda x: None)
     for wrong in ((np.sin, None), (np.sin,), (np.sin, np.cos, np.cos)):
         with pytest.raises(TypeError, match=r"a tuple must be a pair \(f, vjp\) of functions; got"):

@@ -163,7 +163,7 @@ def test_the_complex_step_is_exact_for_those_that_compute_with_complex_numbers()
 def test_what_has_no_second_derivative_says_so() -> None:
     with pytest.raises(NoGradientError, match=r"a pair \(f, vjp\) has no second derivative"):
         gradgradcheck(NUMPY, [A, B])
-    with pytest.raises(NoGradientError, match=r"a plain function of arrays has no gradient; a pair"):
+    with pytest.raises(NoGradientError, match="a plain function of arrays has no gradient"):
         gradcheck(NumpyFunction(np.sin), A)
     with pytest.raises(AssertionError, match="must be expanded to the input's shape"):
         gradcheck((np.sum, lambda g, x: g), A)

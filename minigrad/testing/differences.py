@@ -93,19 +93,20 @@ def two_sided(probe: Probe, k: int, elements: Array, eps: float) -> tuple[Array,
     left, right = np.empty((2, elements.size, probe.base.size))
     unsure = np.empty(elements.size)
     with np.errstate(invalid="ignore"):                 # inf - inf, beyond the domain
-        for row, n in enumerate(elements):
+        for row, n in enumerate(elements.tolist()):
             left[row], right[row], unsure[row] = _one_sided(probe, k, n, eps)
             for finer in (eps / 16, eps / 256, eps / 4096):
                 gap = np.abs(right[row] - left[row]).sum()
                 if not gap > 1e-4 * np.abs(right[row] + left[row]).sum() + 4 * unsure[row]:
                     break
-                l, r, noise = _one_sided(probe, k, n, finer)
-                if not np.abs(r - l).sum() + noise < gap / 4:
+                before, after, noise = _one_sided(probe, k, n, finer)
+                if not np.abs(after - before).sum() + noise < gap / 4:
                     break
-                left[row], right[row], unsure[row] = l, r, noise
+                left[row], right[row], unsure[row] = before, after, noise
     _require_finite(probe, k, elements, eps, left, right)
-    for row in np.flatnonzero(unsure > 1e-6 * (1 + np.abs(left + right).sum(1))):
-        close, sure, kink = _five_points(probe, k, int(elements[row]), 1e-3)
+    for row in np.flatnonzero(unsure > 1e-6 * (1 + np.abs(left + right).sum(1))).tolist():
+        with np.errstate(all="ignore"):                 # so long a step may leave the domain
+            close, sure, kink = _five_points(probe, k, int(elements[row]), 1e-3)
         if sure < unsure[row] and not kink:
             left[row] = right[row] = close
             unsure[row] = sure
@@ -131,10 +132,10 @@ def fourth_order(probe: Probe, k: int, elements: Array, eps: float = 1e-3
     close, unsure = np.empty((elements.size, probe.base.size)), np.empty(elements.size)
     kinks = np.zeros(elements.size, bool)
     with np.errstate(invalid="ignore"):
-        for row, n in enumerate(elements):
+        for row, n in enumerate(elements.tolist()):
             close[row], unsure[row], kinks[row] = _five_points(probe, k, n, eps)
     left, right = close, close.copy()
-    kinks |= ~(unsure <= 1e-6 * (1 + np.abs(close).sum(1)))         # NaN as well
+    kinks |= ~np.isfinite(unsure) | (unsure > 1e-6 * (1 + np.abs(close).sum(1)))
     if (there := np.flatnonzero(kinks)).size:
         left[there], right[there], unsure[there] = two_sided(probe, k, elements[there], 1e-6)
     return left, right, unsure
@@ -149,7 +150,8 @@ def _five_points(probe: Probe, k: int, n: int, eps: float) -> tuple[Array, float
 def _by_order_4(base: Array, y: Callable[[float], Array], h: float) -> tuple[Array, float, bool]:
     """As `_five_points`, of outputs y(step), which are `base` without a step.
 
-    At a kink the slopes to the two sides are as far apart for half the step; elsewhere, half as far.
+    At a kink the slopes to the two sides are as far apart for half the step; elsewhere, they are
+    half as far.
     """
     at = {step: (y(step), y(-step)) for step in (h / 2, h, 2 * h)}
     half, one, two = (after - before for after, before in at.values())
@@ -181,7 +183,7 @@ def complex_step(probe: Probe, k: int, elements: Array, eps: float = 0.0
 
 def rounding(base: Array, moved: Sequence[Array], h: float) -> float:
     """What rounding alone may add to a slope: that of the outputs that change with the input."""
-    changed = np.any([y != base for y in moved], 0)
+    changed = np.logical_or.reduce([y != base for y in moved])
     return 8 * float(np.spacing(np.abs(base[changed])).sum()) / h
 
 

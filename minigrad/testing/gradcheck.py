@@ -153,7 +153,7 @@ def check_adjoint(fn: Callable[..., Any], inputs: Sequence[Any]) -> None:
     matter of choice, and there is nothing to compare."""
     probe = Probe("adjoint", fn, list(inputs), random_cotangent(7))
     rng = np.random.default_rng(11)
-    vs = {k: rng.standard_normal(g.shape) for k, g in enumerate(probe.analytic)}
+    vs = {k: np.asarray(rng.standard_normal(g.shape)) for k, g in enumerate(probe.analytic)}
     sent, unsure, kink = surest_along(probe, vs)
     if kink:
         return

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.autograd import Array, Recorded, op
+from minigrad.autograd import Recorded, op
 from minigrad.tensor import Tensor
 from minigrad.testing.foreign import NoGradientError, name_of, native
 from minigrad.testing.gradcheck import check, check_adjoint as check_adjoint, check_second

@@ -119,7 +119,7 @@ def _refuses(node: Any) -> bool:
         if node is None or node in seen:
             continue
         seen.add(node)
-        if "DelayedError" in node.name():
+        if node.name().endswith("Error"):
             return True
         waiting += [below for below, _ in node.next_functions]
     return False
