@@ -160,6 +160,40 @@ def test_the_complex_step_is_exact_for_those_that_compute_with_complex_numbers()
                   method="complex step")
 
 
+def test_what_has_no_second_derivative_says_so() -> None:
+    with pytest.raises(NoGradientError, match=r"a pair \(f, vjp\) has no second derivative"):
+        gradgradcheck(NUMPY, [A, B])
+    with pytest.raises(NoGradientError, match="a plain function of arrays has no gradient"):
+        gradcheck(NumpyFunction(np.sin), A)
+    with pytest.raises(AssertionError, match="must be expanded to the input's shape"):
+        gradcheck((np.sum, lambda g, x: g), A)
+
+
+def test_jax_functions_are_compiled_once_for_a_shape_where_they_can_be() -> None:
+    traced = []
+
+    def counted(x: Any) -> Any:
+        traced.append(type(x).__name__)
+        return jnp.sin(x)
+
+    def looks_at_values(x: Any) -> Any:
+        return jnp.sin(x) if float(x[0, 0]) < 1e9 else x
+
+    def draws(x: Any) -> Any:
+        return x * float(RNG.random())
+
+    function = JaxFunction(counted)
+    for _ in range(9):
+        np.testing.assert_allclose(function(A)[0], np.sin(A))
+    assert len(traced) == 3             # as it is, once more, and compiled
+    function(B)
+    assert len(traced) == 6
+    np.testing.assert_allclose(JaxFunction(looks_at_values)(A)[0], np.sin(A))
+    assert gradcheck(JaxFunction(counted), A)
+    random = JaxFunction(draws)
+    assert not np.array_equal(random(A)[0], random(A)[0])
+
+
 @pytest.mark.parametrize("kind", [NumpyFunction, TorchFunction])
 def test_a_function_may_be_wrapped_by_hand(kind: Any) -> None:
     if kind is TorchFunction:

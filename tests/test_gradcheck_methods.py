@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from leaves import at, leaf
 
+import minigrad as mg
 from minigrad import functional as F
 from minigrad.autograd import op
 from minigrad.tensor import Tensor
-from minigrad.testing import GradcheckError, gradcheck
+from minigrad.testing import GradcheckError, gradcheck, gradgradcheck
 
 METHODS = pytest.mark.parametrize("method", ["two-sided", "order 4", "complex step", "directions"])
 
@@ -112,3 +113,59 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
 def test_the_complex_step_is_refused_where_it_means_nothing(fn: Any) -> None:
     with pytest.raises(ValueError, match="complex"):
         gradcheck(fn, leaf(3), method="complex step")
+
+
+# ---- large numbers, kinks, nothing to check ------------------------------------------------------
+
+@op
+def wrong_at_the_second(x: Tensor) -> Any:
+    return x.data**2, lambda g: g * x * Tensor(np.array([2.0, 1.9]))
+
+
+@op
+def half_of_a_square_beside_a_large_number(x: Tensor) -> Any:
+    return x.data**2 + 1e8, lambda g: g * x
+
+
+def test_large_numbers_do_not_hide_mistakes() -> None:
+    with pytest.raises(GradcheckError, match=r"wrong at 1 of 2 elements; .* index \(1,\)"):
+        gradcheck(wrong_at_the_second, at([1e6, 1.0]))
+    with pytest.raises(GradcheckError, match="wrong at 2 of 2"):
+        gradcheck(half_of_a_square_beside_a_large_number, at([1.0, -2.0]))
+    assert gradcheck(lambda x: x * x + 1e8, at([1.0, -2.0]))
+    assert gradcheck(lambda x: x * x, at([1e6, 1.0]))
+
+
+def test_a_curve_is_no_kink() -> None:
+    @op
+    def wrong_sine(x: Tensor) -> Any:
+        return np.sin(x.data), lambda g: g * x.cos() * 1.1
+    for method in ("two-sided", "order 4"):
+        assert gradcheck(lambda x: x.sin(), at([1e6, -3e6]), method=method)
+        with pytest.raises(GradcheckError) as caught:
+            gradcheck(wrong_sine, at([1e6, -3e6]), method=method)
+        assert "a kink" not in str(caught.value)
+
+
+def test_a_kink_at_the_input_itself() -> None:
+    @op
+    def relu_with(x: Tensor, *, slope: float) -> Any:
+        return np.maximum(x.data, 0.0), lambda g: g * Tensor(np.where(
+            x.data == 0, slope, x.data > 0))
+    for slope in (0.0, 0.3, 1.0):
+        assert gradcheck(lambda x, s=slope: relu_with(x, slope=s), at([0.0, 1.0]), method="order 4")
+    with pytest.raises(GradcheckError, match="a kink: right is any value from"):
+        gradcheck(lambda x: relu_with(x, slope=2.0), at([0.0, 1.0]), method="order 4")
+
+
+def test_the_complex_step_knows_rounding() -> None:
+    pair = (lambda x: x * x + 1e8, lambda g, x: 2.0 * g * x)
+    assert gradcheck(pair, np.array([1.0, -2.0]), method="complex step")
+
+
+@pytest.mark.parametrize("fn", [lambda x: (), lambda x: x.argmax()])
+@pytest.mark.parametrize("check", [gradcheck, gradgradcheck])
+def test_without_floating_point_outputs_there_is_nothing_to_check(fn: Any, check: Any) -> None:
+    with pytest.raises(ValueError, match="no floating-point numbers"):
+        check(fn, leaf(3))
+    assert gradcheck(lambda x: mg.zeros(2, dtype=np.float64), leaf(3))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.testing.domains import Domain, Shape
-from minigrad.testing.foreign import name_of, native
+from minigrad.testing.foreign import as_tensor, framework_of, name_of, native
 from minigrad.testing.mutants import MUTATIONS
 
 if TYPE_CHECKING:
@@ -19,12 +19,20 @@ if TYPE_CHECKING:
 
 
 class Call:
-    """Arguments of one call: arrays (or None) for the differentiable inputs, and static ones."""
+    """Arguments of one call: arrays (or None) for the differentiable inputs, and static ones.
+
+    Tensors, of any framework, are remembered as whose they were, and as wanting a gradient or not.
+    """
 
     def __init__(self, *arrays: Any, **static: Any) -> None:
-        self.arrays = tuple(None if x is None else np.asarray(x) for x in arrays)
-        self.static = static
-        self.constant: frozenset[int] = frozenset()     # inputs whose gradient nobody wants
+        self.arrays = tuple(None if x is None else _array(x) for x in arrays)
+        self.static = {name: _array(value) if framework_of(value) else value
+                       for name, value in static.items()}
+        self.framework = max(map(framework_of, [*arrays, *static.values()]), default="")
+        says_so = [i for i, x in enumerate(arrays) if hasattr(x, "requires_grad")]
+        wanting = {i for i in says_so if arrays[i].requires_grad}
+        # inputs whose gradient nobody wants
+        self.constant = frozenset(says_so) - wanting if wanting else frozenset()
 
     def wants_gradient(self, i: int) -> bool:
         x = self.arrays[i]
@@ -33,7 +41,7 @@ class Call:
     def with_arrays(self, arrays: Iterable[Any]) -> Call:
         """The same call with other arrays."""
         other = Call(*arrays, **self.static)
-        other.constant = self.constant
+        other.constant, other.framework = self.constant, self.framework
         return other
 
     def map(self, f: Callable[[Any], Any]) -> Call:
@@ -53,6 +61,10 @@ class Call:
     def __repr__(self) -> str:
         arguments = [repr(x) for x in self.arrays] + [f"{k}={v!r}" for k, v in self.static.items()]
         return f"Call({', '.join(arguments)})"
+
+
+def _array(x: Any) -> Any:
+    return as_tensor(x).data if hasattr(x, "requires_grad") else np.asarray(x)
 
 
 @dataclass(frozen=True)

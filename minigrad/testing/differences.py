@@ -15,6 +15,7 @@ Squire & Trapp 1998, Using complex variables to estimate derivatives of real fun
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,15 +84,41 @@ def compare(probe: Probe, k: int, method: str, eps: float, atol: float, rtol: fl
 
 
 def two_sided(probe: Probe, k: int, elements: Array, eps: float) -> tuple[Array, Array, Array]:
-    """(y(x) - y(x-h)) / h and (y(x+h) - y(x)) / h."""
+    """(y(x) - y(x-h)) / h and (y(x+h) - y(x)) / h.
+
+    Two slopes that differ mean a kink, or a step too long for a curved y. A step 16 times smaller
+    tells which, and is taken where it brings them closer. Where rounding outweighs the slopes,
+    those of `fourth_order`, with its longer step, are taken if they are surer.
+    """
     left, right = np.empty((2, elements.size, probe.base.size))
+    unsure = np.empty(elements.size)
     with np.errstate(invalid="ignore"):                 # inf - inf, beyond the domain
-        for row, n in enumerate(elements):
-            h = eps * probe.scale(k, n)
-            left[row] = (probe.base - probe.moved(k, n, -h)) / h
-            right[row] = (probe.moved(k, n, h) - probe.base) / h
+        for row, n in enumerate(elements.tolist()):
+            left[row], right[row], unsure[row] = _one_sided(probe, k, n, eps)
+            for finer in (eps / 16, eps / 256, eps / 4096):
+                gap = np.abs(right[row] - left[row]).sum()
+                if not gap > 1e-4 * np.abs(right[row] + left[row]).sum() + 4 * unsure[row]:
+                    break
+                before, after, noise = _one_sided(probe, k, n, finer)
+                if not np.abs(after - before).sum() + noise < gap / 4:
+                    break
+                left[row], right[row], unsure[row] = before, after, noise
     _require_finite(probe, k, elements, eps, left, right)
-    return left, right, np.full(elements.size, _rounding(probe, eps))
+    for row in np.flatnonzero(unsure > 1e-6 * (1 + np.abs(left + right).sum(1))).tolist():
+        with np.errstate(all="ignore"):                 # so long a step may leave the domain
+            close, sure, kink = _five_points(probe, k, int(elements[row]), 1e-3)
+        if sure < unsure[row] and not kink:
+            left[row] = right[row] = close
+            unsure[row] = sure
+    return left, right, unsure
+
+
+def _one_sided(probe: Probe, k: int, n: int, eps: float) -> tuple[Array, Array, float]:
+    """The slopes to the left and to the right, and what rounding may add to their sums."""
+    h = probe.step(k, n, eps)
+    before, after = probe.moved(k, n, -h), probe.moved(k, n, h)
+    return ((probe.base - before) / h, (after - probe.base) / h,
+            rounding(probe.base, (before, after), h))
 
 
 def fourth_order(probe: Probe, k: int, elements: Array, eps: float = 1e-3
@@ -99,21 +126,41 @@ def fourth_order(probe: Probe, k: int, elements: Array, eps: float = 1e-3
     """(8·(y(x+h) - y(x-h)) - (y(x+2h) - y(x-2h))) / 12h, with h and with h/2.
 
     How far these two are apart says how sure the second is, which is 16 times closer. Where that is
-    not sure, as near a kink, the slopes are those of `two_sided`.
+    not sure, as near a kink, or where the slopes to the two sides differ, as at one, the slopes are
+    those of `two_sided`.
     """
-    wide, close = np.empty((2, elements.size, probe.base.size))
+    close, unsure = np.empty((elements.size, probe.base.size)), np.empty(elements.size)
+    kinks = np.zeros(elements.size, bool)
     with np.errstate(invalid="ignore"):
-        for row, n in enumerate(elements):
-            h = eps * probe.scale(k, n)
-            half, one, two = (probe.moved(k, n, step) - probe.moved(k, n, -step)
-                              for step in (h / 2, h, 2 * h))
-            wide[row] = (8 * one - two) / (12 * h)
-            close[row] = (8 * half - one) / (6 * h)
-    _require_finite(probe, k, elements, 2 * eps, wide, close)
-    left, right, unsure = close, close.copy(), np.abs(wide - close).sum(1) + _rounding(probe, eps)
-    if (kinks := np.flatnonzero(unsure > 1e-6 * (1 + np.abs(close).sum(1)))).size:
-        left[kinks], right[kinks], unsure[kinks] = two_sided(probe, k, elements[kinks], 1e-6)
+        for row, n in enumerate(elements.tolist()):
+            close[row], unsure[row], kinks[row] = _five_points(probe, k, n, eps)
+    left, right = close, close.copy()
+    kinks |= ~np.isfinite(unsure) | (unsure > 1e-6 * (1 + np.abs(close).sum(1)))
+    if (there := np.flatnonzero(kinks)).size:
+        left[there], right[there], unsure[there] = two_sided(probe, k, elements[there], 1e-6)
     return left, right, unsure
+
+
+def _five_points(probe: Probe, k: int, n: int, eps: float) -> tuple[Array, float, bool]:
+    """The slopes by order 4, how sure their sum is, and whether there is a kink."""
+    h = probe.step(k, n, eps)
+    return _by_order_4(probe.base, lambda step: probe.moved(k, n, step), h)
+
+
+def _by_order_4(base: Array, y: Callable[[float], Array], h: float) -> tuple[Array, float, bool]:
+    """As `_five_points`, of outputs y(step), which are `base` without a step.
+
+    At a kink the slopes to the two sides are as far apart for half the step; elsewhere, they are
+    half as far.
+    """
+    at = {step: (y(step), y(-step)) for step in (h / 2, h, 2 * h)}
+    half, one, two = (after - before for after, before in at.values())
+    wide, close = (8 * one - two) / (12 * h), (8 * half - one) / (6 * h)
+    noise = rounding(base, at[h], h)
+    gap, smaller = (float(np.abs(after - 2 * base + before).sum()) / step
+                    for step, (after, before) in ((h, at[h]), (h / 2, at[h / 2])))
+    kink = smaller > 0.75 * gap and smaller > 1e-6 * float(np.abs(close).sum()) + 8 * noise
+    return close, float(np.abs(wide - close).sum()) + noise, kink
 
 
 def complex_step(probe: Probe, k: int, elements: Array, eps: float = 0.0
@@ -126,17 +173,18 @@ def complex_step(probe: Probe, k: int, elements: Array, eps: float = 0.0
     h = 1e-30
     slopes = np.array([probe.moved_imaginary(k, n, h) / h for n in elements])
     slopes = slopes.reshape(elements.size, probe.base.size)
-    left, right, _ = two_sided(probe, k, few := elements[:8], 1e-6)
+    left, right, unsure = two_sided(probe, k, few := elements[:8], 1e-6)
     if (np.abs(slopes[:few.size] - (left + right) / 2)
-            > np.abs(right - left) + 1e-5 * (1 + np.abs(left))).any():
+            > np.abs(right - left) + 1e-5 * (1 + np.abs(left)) + unsure[:, None]).any():
         raise NotAllowedError(f"{probe.name}: the complex step needs an analytic fn; this one is "
                               "not, as abs, conj and comparisons of complex numbers are not")
     return slopes, slopes, 1e-14 * np.abs(slopes).sum(1)
 
 
-def _rounding(probe: Probe, eps: float) -> float:
-    """What rounding alone may add to a slope."""
-    return 8 * float(np.spacing(np.abs(probe.base).sum())) / eps
+def rounding(base: Array, moved: Sequence[Array], h: float) -> float:
+    """What rounding alone may add to a slope: that of the outputs that change with the input."""
+    changed = np.logical_or.reduce([y != base for y in moved])
+    return 8 * float(np.spacing(np.abs(base[changed])).sum()) / h
 
 
 def _require_finite(probe: Probe, k: int, elements: Array, reach: float, *slopes: Array) -> None:
@@ -164,7 +212,7 @@ def _jumps(probe: Probe, it: Comparison, row: int, eps: float) -> bool:
     """Whether an output jumps where the element moves: a step 16 times smaller then changes it
     by (nearly) as much, where a differentiable one changes by a 16th."""
     n = int(it.elements[row])
-    h = eps * probe.scale(it.k, n)
+    h = probe.step(it.k, n, eps)
     noise = 1e3 * np.spacing(np.abs(probe.base).max(initial=1.0))
     for side, slope in ((-1, it.left[row]), (1, it.right[row])):
         change = np.abs(probe.moved(it.k, n, side * h / 16) - probe.base)
@@ -175,14 +223,30 @@ def _jumps(probe: Probe, it: Comparison, row: int, eps: float) -> bool:
 
 # ---- along random directions ---------------------------------------------------------------------
 
-def along(probe: Probe, k: int, v: Array, h: float = 1e-3) -> tuple[float, float]:
-    """The slope of L along v, of the k-th input's shape, by order 4; and how sure that is."""
-    def change(step: float) -> float:
-        return float((probe.moved_along(k, step * v) - probe.moved_along(k, -step * v)).sum())
+def along(probe: Probe, vs: Mapping[int, Array], h: float = 1e-3) -> tuple[float, float, bool]:
+    """The slope of L along v, the directions of some of the inputs, by order 4; how sure that is;
+    and whether there is a kink."""
+    close, unsure, kink = _by_order_4(
+        probe.base, lambda step: probe.moved_along({k: step * v for k, v in vs.items()}), h)
+    return float(close.sum()), unsure, kink
 
-    half, one, two = change(h / 2), change(h), change(2 * h)
-    wide, close = (8 * one - two) / (12 * h), (8 * half - one) / (6 * h)
-    return close, abs(wide - close) + _rounding(probe, h)
+
+def surest_along(probe: Probe, vs: Mapping[int, Array]) -> tuple[float, float, bool]:
+    """As `along`, with that of several steps which is the surest; none is surer than the next
+    shorter one shows."""
+    best, shorter = (0.0, np.inf, False), (0.0, np.inf)
+    with np.errstate(all="ignore"):
+        for h in (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2):
+            slope, unsure, kink = along(probe, vs, h)
+            # x + h·v is a rounded number, too
+            unsure += sum(float((np.abs(probe.analytic[k]) * np.spacing(
+                np.abs(probe.leaves[k].data))).sum()) for k in vs) / h
+            if np.isfinite(shorter[1]):
+                unsure = max(unsure, abs(slope - shorter[0]) - shorter[1])
+            if unsure < best[1]:
+                best = slope, unsure, kink
+            shorter = slope, unsure
+    return best
 
 
 def worth_a_look(probe: Probe, k: int, atol: float, rtol: float, seed: int, n: int = 2) -> Array:
@@ -194,7 +258,7 @@ def worth_a_look(probe: Probe, k: int, atol: float, rtol: float, seed: int, n: i
     g, rng = probe.analytic[k], np.random.default_rng(seed)
 
     def off(v: Array) -> bool:
-        slope, unsure = along(probe, k, v)
+        slope, unsure, _ = along(probe, {k: v})
         return not abs(float((g * v).sum()) - slope) <= unsure + atol + rtol * abs(slope)
 
     for _ in range(n):

@@ -20,7 +20,14 @@ import numpy as np
 from minigrad.autograd import grad
 from minigrad.tensor import Tensor
 from minigrad.testing.causes import report
-from minigrad.testing.differences import METHODS, Comparison, compare, worth_a_look, wrong
+from minigrad.testing.differences import (
+    METHODS,
+    Comparison,
+    compare,
+    surest_along,
+    worth_a_look,
+    wrong,
+)
 from minigrad.testing.foreign import native
 from minigrad.testing.probe import (
     Cotangent,
@@ -31,6 +38,7 @@ from minigrad.testing.probe import (
     float_outputs,
     leaves_of,
     random_cotangent,
+    require_floats,
     uses_others,
     wants_gradient,
 )
@@ -73,6 +81,8 @@ def gradcheck(fn: Any, inputs: Any, *, eps: float | None = None, atol: float = 1
     """
     fn, arguments, method, eps = _prepared("gradcheck", fn, inputs, eps, atol, rtol, order, method)
     names = [f"inputs[{i}]" for i in range(len(arguments))]
+    checked("gradcheck", arguments)
+    require_floats("gradcheck", float_outputs("gradcheck", fn, leaves_of(arguments)))
     for level in range(1, order + 1):
         name = "gradcheck" if order == 1 else f"gradcheck of order {level}"
         if level > 1:
@@ -137,6 +147,23 @@ def _raise_if_wrong(probe: Probe, comparisons: list[Comparison], eps: float) -> 
         raise GradcheckError("\n".join(reports))
 
 
+def check_adjoint(fn: Callable[..., Any], inputs: Sequence[Any]) -> None:
+    """⟨u, Jv⟩ = ⟨Jᵀu, v⟩ for random u and v, which says that the vjps apply the transpose Jᵀ (the
+    *adjoint*) of the derivative J: Jv by central differences, Jᵀu by the vjps. At a kink J is a
+    matter of choice, and there is nothing to compare."""
+    probe = Probe("adjoint", fn, list(inputs), random_cotangent(7))
+    rng = np.random.default_rng(11)
+    vs = {k: np.asarray(rng.standard_normal(g.shape)) for k, g in enumerate(probe.analytic)}
+    sent, unsure, kink = surest_along(probe, vs)
+    if kink:
+        return
+    terms = [g * vs[k] for k, g in enumerate(probe.analytic)]
+    arrived = sum(float(term.sum()) for term in terms)
+    size = sum(float(np.abs(term).sum()) for term in terms) + abs(sent)
+    if not abs(sent - arrived) <= 4 * unsure + 1e-8 * (1 + size):
+        raise AssertionError(f"adjoint: <u, Jv> = {sent:.9g}, but <J'u, v> = {arrived:.9g}")
+
+
 def check_second(fn: Callable[..., Any], arguments: list[Any], seed: int = 0, eps: float = 1e-6,
                  atol: float = 1e-5, rtol: float = 1e-5, brief: bool = False,
                  method: str = "two-sided", verbose: bool = False) -> bool:
@@ -155,6 +182,7 @@ def derivative(name: str, fn: Callable[..., Any], arguments: list[Any], seed: in
     rng = np.random.default_rng(seed + 1)
     leaves = leaves_of(arguments)
     outputs = float_outputs(name, fn, leaves)
+    require_floats(name, outputs)
     cotangents = [Tensor(rng.standard_normal(y.shape), True) for y in outputs]
     if uses_others(outputs, arriving(outputs, [g.data for g in cotangents],
                                      [leaves[i] for i in chosen])):

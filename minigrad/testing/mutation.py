@@ -24,10 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.autograd import Array
-from minigrad.tensor import Tensor
 from minigrad.testing.foreign import NoGradientError, name_of, native
-from minigrad.testing.gradcheck import check, check_second
+from minigrad.testing.gradcheck import check, check_adjoint as check_adjoint, check_second
 from minigrad.testing.mutants import (
     MUTATIONS as MUTATIONS,
     Mutation as Mutation,
@@ -64,31 +62,6 @@ def check_gradient(fn: Function, inputs: Sequence[Any]) -> None:
 def check_second_gradient(fn: Function, inputs: Sequence[Any]) -> None:
     """`gradgradcheck` in brief."""
     check_second(fn, list(inputs), brief=True)
-
-
-def check_adjoint(fn: Function, inputs: Sequence[Any]) -> None:
-    """⟨u, Jv⟩ = ⟨Jᵀu, v⟩ for random u and v, which says that the vjps apply the transpose Jᵀ (the
-    *adjoint*) of the derivative J: Jv by a central difference, Jᵀu by the vjps."""
-    leaves = leaves_of(inputs)
-    ys = float_outputs("adjoint", fn, leaves)
-    rng, cotangent = np.random.default_rng(11), random_cotangent(7)
-    us = [cotangent(y.shape) for y in ys]
-    wanted = [x for x in leaves if wants_gradient(x)]
-    vs = [rng.standard_normal(x.shape) for x in wanted]
-    arrived = sum(float((g * v).sum()) for g, v in zip(gradients_of(ys, us, wanted), vs,
-                                                       strict=True))
-
-    def along(h: float) -> list[Array]:
-        step = iter(vs)
-        moved = [Tensor(x.data + h * next(step)) if wants_gradient(x) else x for x in leaves]
-        return [y.data for y in float_outputs("adjoint", fn, moved)]
-
-    h = 1e-6
-    sent = sum(float((u * (after - before)).sum()) / (2 * h)
-               for u, after, before in zip(us, along(h), along(-h), strict=True))
-    size = sum(float(np.abs(y.data).sum()) for y in ys) + abs(sent)
-    if not abs(sent - arrived) <= 1e-7 * (10 + size):
-        raise AssertionError(f"adjoint: <u, Jv> = {sent:.9g}, but <J'u, v> = {arrived:.9g}")
 
 
 def check_linearity(fn: Function, inputs: Sequence[Any]) -> None:

@@ -3,7 +3,7 @@ input is moved."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,6 +53,13 @@ def checked(name: str, arguments: Sequence[Any]) -> list[int]:
         if not np.isfinite(arguments[i].data).all():
             raise ValueError(f"{name}: inputs[{i}] holds infinities or NaN, which cannot be moved")
     return chosen
+
+
+def require_floats(name: str, outputs: Sequence[Tensor]) -> None:
+    """ValueError where no output can carry a gradient; `outputs` are those of floats."""
+    if not outputs:
+        raise ValueError(f"{name}: fn returns no floating-point numbers, so that there is nothing "
+                         "to differentiate")
 
 
 # ---- outputs and gradients -----------------------------------------------------------------------
@@ -136,19 +143,21 @@ class Probe:
         finally:
             flat[n] = before
 
-    def moved_along(self, k: int, step: Array) -> Array:
-        """u·y with the k-th input moved by an array."""
-        x = self.leaves[k].data
-        before = x.copy()
-        x += step
+    def moved_along(self, steps: Mapping[int, Array]) -> Array:
+        """u·y with each k-th input moved by an array."""
+        before = {k: self.leaves[k].data.copy() for k in steps}
+        for k, step in steps.items():
+            self.leaves[k].data[...] += step
         try:
             return self.weighed()
         finally:
-            x[...] = before
+            for k, x in before.items():
+                self.leaves[k].data[...] = x
 
-    def scale(self, k: int, n: int) -> float:
-        """What a step is a part of: |x|, or 1 where that is more."""
-        return max(1.0, abs(float(self.leaves[k].data.reshape(-1)[n])))
+    def step(self, k: int, n: int, eps: float) -> float:
+        """eps·|x|, or eps where that is more, such that x + h is no rounded number."""
+        x = float(self.leaves[k].data.reshape(-1)[n])
+        return (x + eps * max(1.0, abs(x))) - x
 
     def moved_imaginary(self, k: int, n: int, h: float) -> Array:
         """The imaginary part of u·y with the n-th element of the k-th input moved by ih.

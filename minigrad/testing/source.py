@@ -4,11 +4,6 @@
     >>> from minigrad.testing.source import mutants_of
     >>> for mutant in mutants_of(elementwise, ["rsqrt"]):
     ...     print(mutant.change)
-    1 / np.sqrt(x.data) → 1 * np.sqrt(x.data)
-    1 / np.sqrt(x.data) → np.sqrt(x.data) / 1
-    1 / np.sqrt(x.data) → 2 / np.sqrt(x.data)
-    1 / np.sqrt(x.data) → 0 / np.sqrt(x.data)
-    1 / np.sqrt(x.data) → 1 / x.data
     g * y * y * y * -0.5 → g * y * y * y / -0.5
     g * y * y * y * -0.5 → g * y * y / y * -0.5
     g * y * y * y * -0.5 → g * y / y * y * -0.5

@@ -40,7 +40,8 @@ def check_reference(case: OpCase, call: Call) -> float:
     theirs = tensors(call)
     expected = listed(judge(*theirs))
     if len(ys) != len(expected):
-        raise AssertionError(f"there are {len(ys)} outputs; {framework} has {len(expected)}")
+        raise AssertionError(f"the number of outputs is {len(ys)}; {framework}'s is "
+                             f"{len(expected)}")
     apart = 0.0
     for name, y, t in zip(output_names(len(ys)), ys, expected, strict=True):
         if framework != "NumPy" and y.dtype != t.dtype:
@@ -103,13 +104,21 @@ def check_precision(case: OpCase, call: Call) -> None:
 def check_second_gradient(case: OpCase, call: Call) -> None:
     try:
         gradgradcheck(bound(case, call), tensors(call), method=method_for(call))
-    except NoGradientError:
-        raise NotTried("its gradient has no gradient of its own") from None
+    except NoGradientError as error:
+        raise NotTried(str(error)) from None
 
 
 @check("adjoint", "the vjps are the transpose of the derivative")
 def check_adjoint(case: OpCase, call: Call) -> None:
-    mutation.check_adjoint(bound(case, call), tensors(call))
+    fn, xs = bound(case, call), tensors(call)
+    try:
+        mutation.check_adjoint(fn, xs)
+    except AssertionError as error:
+        try:
+            gradcheck(fn, xs, method=method_for(call), atol=1e-7, rtol=1e-7)
+        except AssertionError as there:
+            raise AssertionError(f"{error}\n{there}") from None
+        raise
 
 
 @check("linearity", "gradients are linear in the cotangent", share=0.25)
@@ -131,9 +140,9 @@ def check_recorded(case: OpCase, call: Call) -> float:
     gs = cotangents(ys)
     plain = vjp(xs, ys, gs, retain_graph=True)
     try:
-        recorded = vjp(xs, ys, gs, create_graph=True)
-    except NoGradientError:
-        raise NotTried("its gradient has no gradient of its own") from None
+        recorded = vjp(xs, ys, gs, wanting=True, create_graph=True)
+    except NoGradientError as error:
+        raise NotTried(str(error)) from None
     ys_and = [y.data for y in ys]
     return compare_all(call, ys_and + recorded, ys_and + plain, case.tolerance.gradient,
                        "under create_graph=True the vjp goes another way, and that one is wrong")
@@ -152,10 +161,31 @@ def check_constant_cotangent(case: OpCase, call: Call) -> float:
         try:
             slopes = [t for t in grad(ys, leaves, gs, create_graph=True, allow_unused=True)
                       if t is not None]
+            found.append(vjp(leaves, slopes, cotangents(slopes)))
         except NoGradientError:
             raise NotTried("its gradient has no gradient of its own") from None
-        found.append(vjp(leaves, slopes, cotangents(slopes)))
     return max((compare(f"the second derivative, {name.partition('gradient ')[2]},", alone, right,
                         case.tolerance.gradient)
                 for name, alone, right in zip(gradient_names(call), *found[::-1], strict=True)),
                default=0.0)
+
+
+@check("one output", "an output that is not used changes nothing for the others", share=0.25)
+def check_one_output(case: OpCase, call: Call) -> float:
+    """The gradients that the outputs send back one at a time add up to those of all at once."""
+    xs, ys = run(case, call)
+    gs = cotangents(ys)
+    pairs = [([y], [g]) for y, g in zip(floats(ys), gs, strict=True) if y.requires_grad]
+    if len(pairs) < 2:
+        raise NotTried("it has one output with a gradient")
+    whole = vjp(xs, ys, gs, retain_graph=True)
+    alone = [vjp(xs, y, g, retain_graph=True) for y, g in pairs]
+    apart = 0.0
+    for name, right, *each in zip(gradient_names(call), whole, *alone, strict=True):
+        try:
+            apart = max(apart, compare(name, np.sum(each, 0).astype(right.dtype), right, 1e-9))
+        except AssertionError as error:
+            raise AssertionError(f"{error}, where each output is sent back by itself\nlikely "
+                                 "cause: the vjp takes an output whose cotangent is 0, or missing, "
+                                 "for one that is used") from None
+    return apart

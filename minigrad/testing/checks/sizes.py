@@ -53,8 +53,11 @@ def broadcast(call: Call) -> Iterator[Call]:
             yield call.with_arrays([*call.arrays[:i], y, *call.arrays[i + 1:]])
 
 
-def look_at(case: OpCase, calls: list[Call]) -> float:
-    """Check values and gradients at those of the calls that the op takes."""
+def look_at(case: OpCase, calls: list[Call], check_name: str) -> float:
+    """Check values and gradients at those of the calls that the op takes.
+
+    Raises: AssertionError that shows the call, and says what to do if it is not meant to work.
+    """
     apart, taken = 0.0, 0
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")     # of what is seldom meant
@@ -74,8 +77,14 @@ def look_at(case: OpCase, calls: list[Call]) -> float:
                                       strict=True):
                     if g.shape != x.shape:
                         raise AssertionError(f"{name} has shape {g.shape}, the input {x.shape}")
-            except AssertionError as error:
-                raise AssertionError(f"{error}\nin {call}") from None
+            except NotTried:
+                raise
+            except Exception as error:
+                what = str(error) if isinstance(error, AssertionError) else \
+                    f"it raises {type(error).__name__}: {error}"
+                raise AssertionError(
+                    f"{what}\nin {call}\nif the op is not meant for such inputs, let it raise an "
+                    f"error for them, or say excused={{{check_name!r}: 'why'}}") from error
     if calls and not taken:
         raise NotTried("the op refuses them")
     return apart
@@ -119,12 +128,12 @@ def _compared(case: OpCase, call: Call) -> float:
 def check_size_one(case: OpCase, call: Call) -> float:
     sizes = lengths(call)
     return look_at(case, [resized(call, {n: 1}) for n in sizes] +
-                   [resized(call, dict.fromkeys(sizes, 1))])
+                   [resized(call, dict.fromkeys(sizes, 1))], "size 1")
 
 
 @check("empty", "empty inputs are no exception", at="examples", differentiable=False)
 def check_empty(case: OpCase, call: Call) -> float:
-    return look_at(case, [resized(call, {n: 0}) for n in lengths(call)])
+    return look_at(case, [resized(call, {n: 0}) for n in lengths(call)], "empty")
 
 
 @check("broadcast", "gradients of broadcast inputs are summed", at="examples",
@@ -132,4 +141,4 @@ def check_empty(case: OpCase, call: Call) -> float:
        unless=lambda case: "" if any(len(call.arrays) > 1 for call in case.examples) else
        "it has one input")
 def check_broadcast(case: OpCase, call: Call) -> float:
-    return look_at(case, list(broadcast(call)))
+    return look_at(case, list(broadcast(call)), "broadcast")
