@@ -59,12 +59,12 @@ def test_a_call_remembers_whose_tensors_it_was_given() -> None:
 
 
 @pytest.mark.parametrize(("fn", "message"), [
-    (torch.sin, "sin: a function of PyTorch's got a minigrad Tensor: give torch tensors as inputs"),
-    (jnp.sin, "sin: a function of JAX's got a minigrad Tensor: give JAX's arrays as inputs"),
-    (np.sin, r"sin: a function of NumPy's got a minigrad Tensor: give a pair \(f, vjp\) of NumPy"),
+    (torch.sin, "sin is PyTorch's: give torch tensors as inputs"),
+    (jnp.sin, "sin is JAX's: give JAX's arrays as inputs"),
+    (np.sin, r"sin is NumPy's, which has no gradients: give a pair \(sin, vjp\), with vjp\(g, "),
 ])
 def test_functions_of_other_frameworks_ask_for_their_own(fn: Any, message: str) -> None:
-    with pytest.raises(OpCheckError, match=message):
+    with pytest.raises(TypeError, match=message):
         check_op(fn, [A])
 
 
@@ -179,7 +179,8 @@ def test_what_is_once_differentiable_has_no_second_derivative() -> None:
 
 def test_without_floating_point_outputs_nothing_passes() -> None:
     for fn in (lambda x: (), lambda x: x.argmax()):
-        assert "no floating-point numbers" in failing(fn, [A])["gradcheck"].problem
+        with pytest.raises(ValueError, match="nothing|no floating-point|without a gradient"):
+            check_op(fn, [A])
 
 
 def test_what_is_not_meant_to_broadcast_is_told_what_to_do() -> None:
@@ -215,7 +216,7 @@ def test_references_and_tuples_of_the_wrong_kind() -> None:
                                         "several; got NoneType"):
         check_op(lambda x: x.exp(), A, lambda x: None)
     for wrong in ((np.sin, None), (np.sin,), (np.sin, np.cos, np.cos)):
-        with pytest.raises(TypeError, match=r"a tuple must be a pair \(f, vjp\) of functions; got"):
+        with pytest.raises(TypeError, match=r"a pair \(f, vjp\) must be two functions; got"):
             check_op(wrong, A)
 
 
