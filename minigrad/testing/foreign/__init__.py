@@ -123,8 +123,8 @@ def reference_like(fn: Callable[..., Any], inputs: Sequence[Any], static: Mappin
         raise TypeError(f"the reference {name_of(fn)} takes neither Tensors nor arrays: "
                         f"{type(errors[0]).__name__}: {errors[0]}") from errors[0]
     if strange := [type(y).__name__ for y in ys if np.asarray(y).dtype.kind not in "biufc"]:
-        raise TypeError(f"check_op: the reference {name_of(fn)} must return a Tensor, an array or several; "
-                        f"got {', '.join(strange)}")
+        raise TypeError(f"check_op: the reference {name_of(fn)} must return a Tensor, an array or "
+                        f"several; got {', '.join(strange)}")
     if any(framework_of(y) == "JAX" for y in ys):
         return "JAX", adopted(_jax_function(fn).bind(static))
     return "NumPy", adopted(NumpyFunction(fn).bind(static))
