@@ -179,7 +179,7 @@ def test_what_is_once_differentiable_has_no_second_derivative() -> None:
 
 def test_without_floating_point_outputs_nothing_passes() -> None:
     for fn in (lambda x: (), lambda x: x.argmax()):
-        with pytest.raises(ValueError, match="nothing to check"):
+        with pytest.raises(ValueError, match=r"nothing to check|no floating-point"):
             check_op(fn, [A])
 
 
