@@ -100,7 +100,8 @@ def two_sided(probe: Probe, k: int, elements: Array, eps: float) -> tuple[Array,
                 if not gap > 1e-4 * np.abs(right[row] + left[row]).sum() + 4 * unsure[row]:
                     break
                 before, after, noise = _one_sided(probe, k, n, finer)
-                if not np.abs(after - before).sum() + noise < gap / 4:
+                smaller = np.abs(after - before).sum()
+                if not gap / 256 < smaller < gap / 4 - noise:       # a kink stays, a jump is lost
                     break
                 left[row], right[row], unsure[row] = before, after, noise
     _require_finite(probe, k, elements, eps, left, right)
