@@ -33,6 +33,8 @@ USE_AUTOGRAD = {
     "norm.batch_norm": "∂²/∂w∂x is wrong in torch.func: its Hessian is not symmetric",
     "norm.instance_norm": "the same",
     "index.index_select": "torch.func's rule does not take a 0-d tensor",
+    "class_loss.cross_entropy": "torch.func's rule does not take class numbers of uint8",
+    "class_loss.nll_loss": "the same",
 }
 """Where torch.autograd.functional.hessian has to be the reference instead of torch.func.hessian."""
 
