@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import minigrad as mg
 from minigrad.autograd import op
@@ -18,7 +19,10 @@ from minigrad.testing import (
     OpCheckError,
     OpReport,
     check_op,
+    domains,
     gradcheck,
+    search,
+    strategies,
     variations,
 )
 
@@ -187,3 +191,17 @@ def test_warnings_at_inputs_that_the_checks_choose_are_not_shown() -> None:
         warnings.simplefilter("always")
         check_op((np.log, lambda g, x: g / x), [np.abs(A) + 0.1])
     assert not seen
+
+
+def test_a_failure_is_told_when_there_is_no_time_to_make_it_smaller(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "SECONDS", 0.0)
+
+    @op
+    def steep_at_zero(x: Tensor) -> Any:
+        return np.maximum(x.data, 0), lambda g: g * (x >= 0.0)
+
+    corners = strategies.unary(domains.tied)
+    with pytest.raises(OpCheckError) as caught:
+        check_op(steep_at_zero, [np.array([[0.5, -1.0], [2.0, 3.0]])], torch.relu, corners=corners)
+    assert "is wrong at" in caught.value.report["corners"].problem

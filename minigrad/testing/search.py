@@ -65,7 +65,7 @@ def look(case: OpCase, check: Check, max_examples: int, seed: int | None) -> Fin
         if failure.error is not None:
             _make_smaller(case, check, failure)
             finding.smallest = failure.call
-            finding.problem = FLAKY if _is_flaky(error) else failure.problem
+            finding.problem = FLAKY if _is_flaky(error) and not failure.late else failure.problem
         elif not _nothing_to_draw(error):
             raise
     if not (finding.calls or finding.problem):
@@ -98,6 +98,7 @@ class Failure:
         self.error: Exception | None = None
         self.first: Exception | None = None
         self.ends = 0.0
+        self.late = False       # whether a failure was passed over because the time was up
 
     def accepts(self, call: Call, error: Exception) -> bool:
         """Whether this is the first failure, or the same one at another call, in time."""
@@ -106,6 +107,7 @@ class Failure:
         elif kind_of(error) != kind_of(self.first):
             return False
         elif time.monotonic() > self.ends:
+            self.late = True
             return call is self.call or _equal(call, self.call)
         self.call, self.error = call, error
         return True
