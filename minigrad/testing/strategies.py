@@ -92,7 +92,7 @@ def _require_domain(name: str, domain: Any) -> None:
 
 
 def _require_strategy(name: str, argument: str, value: Any) -> None:
-    if not isinstance(value, st.SearchStrategy):
+    if not hasattr(value, "flatmap"):           # as all strategies have
         raise TypeError(f"{name}: {argument} must be a hypothesis strategy, for one value just(…) "
                         f"of hypothesis.strategies; got {value!r}")
 
