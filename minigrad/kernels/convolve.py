@@ -19,7 +19,13 @@ from minigrad.kernels.conv_plan import (
     input_grad_plan,
     output_plan,
 )
-from minigrad.kernels.winograd import PANEL, gap_of, scratch_size, winograd, winograd_weight_grad
+from minigrad.kernels.winograd import (
+    PANEL,
+    gap_between,
+    scratch_size,
+    winograd,
+    winograd_weight_grad,
+)
 
 CACHED_BYTES = 3 * 2**20    # of v and m of vectors that are added to a partial sum together
 PARTIAL_SUMS = 4            # at most, for a gradient of weights by Winograd's way
@@ -167,7 +173,7 @@ def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:
 def _weights_gap(x: Array, outs: int) -> int:
     """How far apart the 36 values of transformed weights lie."""
     lanes = LANES // x.itemsize
-    return gap_of(outs * -(-len(x) // lanes), lanes)
+    return gap_between(outs * -(-len(x) // lanes), lanes)
 
 
 def _vectors(geometry: Geometry, images: int, lanes: int) -> int:

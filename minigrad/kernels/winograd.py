@@ -87,9 +87,15 @@ def gap_of(vectors: int, lanes: int) -> int:
     return (vectors | 1) * lanes
 
 
+def gap_between(vectors: int, lanes: int) -> int:
+    """`gap_of` outside the loops, as Python: there the name stands for compiled code by then."""
+    return int(getattr(gap_of, "py_func", gap_of)(vectors, lanes))
+
+
 def scratch_size(channels: int, outs: int, count: int, lanes: int) -> int:
     """The length of a row of scratch for `count` vectors at a time."""
-    return 36 * (gap_of(channels * count, lanes) + gap_of(outs * count, lanes)) + 2 * lanes
+    return (36 * (gap_between(channels * count, lanes) + gap_between(outs * count, lanes))
+            + 2 * lanes)
 
 
 @inline
