@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import hypothesis.strategies as hs
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -81,7 +82,6 @@ def test_bad_arguments_of_check_op(changes: dict[str, Any], message: str) -> Non
 
 
 def test_functions_of_jax_need_its_arrays() -> None:
-    jnp = pytest.importorskip("jax.numpy")
     with pytest.raises(TypeError, match="check_op: sin is JAX's: give JAX's arrays as inputs"):
         check_op(jnp.sin, [X])
 

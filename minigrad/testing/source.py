@@ -115,7 +115,8 @@ def functions_of(module: ModuleType) -> dict[str, ast.FunctionDef]:
     found = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
 
     def is_own(name: str) -> bool:
-        function = inspect.unwrap(vars(module).get(name))       # type: ignore[arg-type]
+        known: Any = vars(module).get(name)
+        function = inspect.unwrap(known)
         return isinstance(function, FunctionType) and function.__globals__ is vars(module)
     return {name: node for name, node in found.items() if is_own(name)}
 

@@ -12,11 +12,8 @@ from minigrad.tensor import Tensor
 from minigrad.testing.case import Call, OpCase
 from minigrad.testing.checks import NotTried
 from minigrad.testing.foreign import reference_like
+from minigrad.testing.foreign.kinds import listed as listed
 from minigrad.testing.probe import complex_version
-
-
-def listed(result: Any) -> list[Any]:
-    return list(result) if isinstance(result, tuple | list) else [result]
 
 
 def tensors(call: Call, requires_grad: bool = True) -> list[Tensor | None]:
@@ -29,6 +26,7 @@ def bound(case: OpCase, call: Call) -> Callable[..., Any]:
     def fn(*xs: Any) -> Any:
         return case(*xs, **call.static)
 
+    # mypy knows no attributes of functions
     fn.in_complex = lambda arrays: complex_version(case.function)(  # type: ignore[attr-defined]
         arrays, **call.static)
     return fn

@@ -23,7 +23,9 @@ def adopted(foreign: Foreign) -> Callable[..., Any]:
         else:
             outputs = _recorded(bound, inputs, arrays, wanted)
         return outputs[0] if len(outputs) == 1 else outputs
-    fn.in_complex = lambda arrays, **static: foreign.bind(static)(*arrays)     # type: ignore[attr-defined]
+    # mypy knows no attributes of functions
+    fn.in_complex = lambda arrays, **static: (  # type: ignore[attr-defined]
+        foreign.bind(static)(*arrays))
     fn.__name__ = foreign.name
     return fn
 

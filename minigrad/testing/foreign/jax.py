@@ -32,9 +32,10 @@ class JaxFunction:
 
     def _in_float64(self) -> contextlib.AbstractContextManager[Any]:
         """JAX turns float64 into float32 otherwise."""
-        if hasattr(self.jax, "enable_x64"):
-            return self.jax.enable_x64(True)  # type: ignore[no-any-return]
-        return importlib.import_module("jax.experimental").enable_x64()  # type: ignore[no-any-return]
+        double: contextlib.AbstractContextManager[Any] = (
+            self.jax.enable_x64(True) if hasattr(self.jax, "enable_x64") else
+            importlib.import_module("jax.experimental").enable_x64())
+        return double
 
     def __call__(self, *inputs: Any) -> list[Array]:
         with self._in_float64():

@@ -19,11 +19,12 @@ class TorchFunction:
 
     framework = "PyTorch"
 
-    def __init__(self, fn: Callable[..., Any], name: str = "") -> None:
+    def __init__(self, fn: Any, name: str = "") -> None:
         self.torch, self.name = importlib.import_module("torch"), name or name_of(fn)
         self.fn: Callable[..., Any] = fn
-        if isinstance(fn, type) and issubclass(fn, self.torch.autograd.Function):
-            self.fn = fn.apply  # type: ignore[attr-defined]
+        is_function = isinstance(fn, type) and issubclass(fn, self.torch.autograd.Function)
+        if is_function:
+            self.fn = fn.apply
         elif isinstance(fn, self.torch.nn.Module):
             self.fn = self._in_the_inputs_dtype(fn)
 
