@@ -31,8 +31,8 @@ dtypes and gradients, on its pinned examples and on inputs that hypothesis choos
 
 `python -m minigrad.testing mutate --source` measures how much these checks notice. It changes the
 source of `minigrad/ops`, one operator, constant, comparison, `keepdim`, index or dim at a time, and
-prints how many of the changes are caught, how many are declared in `tests/op_cases/equivalent.py` to
-make no difference, and which are left.
+prints how many of the changes are caught, how many are declared to make no difference (in
+`tests/op_cases/equivalent.py`), and which are left.
 
 """
 PUBLIC = """\
