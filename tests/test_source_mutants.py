@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from minigrad.ops import elementwise
 from minigrad.tensor import Tensor
-from minigrad.testing import __main__ as command, source, survey
+from minigrad.testing import __main__ as command, source, survey, trials
 from minigrad.testing.source import Mutant, mutants_of
 from minigrad.testing.trials import in_a_fork
 from minigrad.testing.users import load
@@ -104,6 +105,35 @@ def test_a_process_that_does_not_end_well() -> None:
         in_a_fork(lambda: signal.raise_signal(signal.SIGKILL))
     with pytest.raises(ChildProcessError, match="an exit"):
         in_a_fork(lambda: int("x"))
+
+
+def test_a_fork_after_pytorch_ran_on_threads() -> None:
+    """OpenMP in a fork waits for threads that only the parent has, unless it is told of one."""
+    def total() -> float:
+        return float((torch.ones(2**20) + 1).sum())
+
+    def limited() -> float:
+        signal.setitimer(signal.ITIMER_REAL, 30)
+        return total()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert total() == 2**21
+        assert in_a_fork(limited) == 2**21
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_case_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                                    capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(trials, "LEARNING", 0.3)
+    slow = "\ndef sleep(x):\n    while x.data.sum() > 6: pass\n    return x * 1\n"
+    file = mine(tmp_path, slow + "CASES = [OpCase(sleep, None, None, [Call(np.full(3, 9.0))])]\n")
+    code, out, _ = printed([file], capsys)
+    assert code == 1
+    assert [line for line in out if line.startswith("fails")] == [
+        "fails without any mutant: sleep: the time limit"]
 
 
 # ---- the command ---------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ Line = tuple[str, int]                          # of a file
 CALLS, SEED = 15, 0                             # how many calls hypothesis draws, and from where
 FIRST = ("raises", "reference", "recorded", "corners", "adjoint", "linearity", "gradcheck")
 PATIENCE, AT_LEAST = 20, 5.0                    # × what the trial takes, and seconds
+LEARNING = 30.0                                 # seconds for a trial of the op as it is
 MEMORY = 2**32                                  # what a mutant may take beyond what there is
 
 
@@ -69,7 +70,7 @@ class Laboratory:
         self._trials: dict[str, list[Trial]] = {}
         with _twins(), contextlib.suppress(Exception):     # what PyTorch imports at the first call
             check_reference(self.cases[0], self.cases[0].examples[0])
-        self._used = in_a_fork(self._at_examples)
+        self._used = self._used_by(self.cases)
 
     def cases_of(self, mutant: Mutant) -> list[OpCase]:
         """The cases whose examples run the function, first those that are likely to notice. Where
@@ -100,7 +101,10 @@ class Laboratory:
         """The trials of a case that pass, quick ones first, with the lines that they run."""
         if case.id not in self._trials:
             trials = list(trials_of(case))
-            learnt = in_a_fork(lambda: list(map(self._learn, trials)))
+            try:
+                learnt = in_a_fork(lambda: list(map(self._learn, trials)))
+            except ChildProcessError as error:      # one of them hangs or crashes
+                self.broken[case.id], trials, learnt = str(error), [], []
             passing = []
             for trial, (lines, seconds, problem) in zip(trials, learnt, strict=True):
                 trial.lines, trial.seconds = lines, seconds
@@ -111,6 +115,19 @@ class Laboratory:
             self._trials[case.id] = passing
         return self._trials[case.id]
 
+    def _used_by(self, cases: Sequence[OpCase]) -> dict[str, set[Line]]:
+        """The lines that each case's examples run: none for one that hangs or crashes, which
+        becomes known by halving."""
+        try:
+            found: dict[str, set[Line]] = in_a_fork(lambda: self._at_examples(cases))
+        except ChildProcessError as error:
+            if len(cases) == 1:
+                self.broken[cases[0].id] = str(error)
+                return {cases[0].id: set()}
+            half = len(cases) // 2
+            found = self._used_by(cases[:half]) | self._used_by(cases[half:])
+        return found
+
     # ---- in the forked process -------------------------------------------------------------------
 
     def _prepare(self) -> None:
@@ -120,10 +137,11 @@ class Laboratory:
             for function in functions_of(module).values():
                 change_function(module, function)
 
-    def _at_examples(self) -> dict[str, set[Line]]:
+    def _at_examples(self, cases: Sequence[OpCase]) -> dict[str, set[Line]]:
         self._prepare()
         used: dict[str, set[Line]] = {}
-        for case in self.cases:
+        for case in cases:
+            _limit(LEARNING)
             with self._noting() as lines:
                 for call in case.examples:
                     with contextlib.suppress(Exception):
@@ -134,6 +152,7 @@ class Laboratory:
     def _learn(self, trial: Trial) -> tuple[frozenset[Line], float, str]:
         """The lines that it runs, how long that takes, and what is wrong, "" if nothing is."""
         self._prepare()
+        _limit(LEARNING)
         start = time.process_time()
         try:
             with self._noting() as lines:
@@ -273,6 +292,7 @@ def in_a_fork(work: Callable[[], Any]) -> Any:
         try:
             os.close(reading)
             _mute()
+            _one_thread()
             with _twins(), open(writing, "wb") as result:
                 pickle.dump(work(), result)
         except BaseException:
@@ -305,6 +325,13 @@ def _mute() -> None:
         sys.platform == "linux") else 0
     if now:
         resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, now + MEMORY))
+
+
+def _one_thread() -> None:
+    """PyTorch is to start no threads: OpenMP would wait for those of the parent, which a fork does
+    not copy."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 def _limit(seconds: float) -> None:

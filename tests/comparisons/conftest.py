@@ -2,6 +2,7 @@
 
 import numba
 import pytest
+import torch
 from threadpoolctl import threadpool_limits
 
 from comparisons.datasets.drawn.data import generated
@@ -13,11 +14,12 @@ pytest.register_assert_rewrite("running", "untrained")
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """Several libraries with several threads each mostly wait for one another."""
-    before = numba.get_num_threads()
+    before = numba.get_num_threads(), torch.get_num_threads()
     with threadpool_limits(1):
         numba.set_num_threads(1)
         yield
-    numba.set_num_threads(before)
+    numba.set_num_threads(before[0])
+    torch.set_num_threads(before[1])
 
 
 @pytest.fixture
