@@ -1,0 +1,109 @@
+"""A computation as it ran: each op, its inputs and output, and the calls of modules around it."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from minigrad.inspect.places import _CALL, Place, here
+from minigrad.nn import Module
+from minigrad.observer import Observer
+from minigrad.tensor import Tensor
+
+
+@dataclass(eq=False)
+class Call:
+    """A call of a module. path: from the outermost module that runs around it, "" for that itself.
+    number: 1 for the module's first call. parent: the call that made this one, None for none."""
+
+    module: Module
+    path: str
+    number: int
+    parent: Call | None
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition(".")[2]
+
+    @property
+    def chain(self) -> list[Call]:
+        """From the outermost call to this one."""
+        return [*(self.parent.chain if self.parent else ()), self]
+
+
+@dataclass(eq=False)
+class Step:
+    """An op that has run. call: the innermost module call around it, None outside of any."""
+
+    op: Any
+    inputs: tuple[Tensor | None, ...]
+    static: dict[str, Any]
+    y: Tensor
+    place: Place
+    call: Call | None
+
+    @property
+    def name(self) -> str:
+        return self.op.__name__.lstrip("_")
+
+
+@dataclass
+class Recording(Observer):
+    """Keeps each op that runs within `with recording:`, and everything that it computed."""
+
+    net: Module | None = None
+    steps: list[Step] = field(default_factory=list)
+    _frames: list[FrameType] = field(default_factory=list)
+    _calls: list[Call] = field(default_factory=list)
+    _times: Counter[Module] = field(default_factory=Counter)
+
+    def op_ends(self, op: Any, inputs: tuple[Tensor | None, ...], static: dict[str, Any],
+                y: Tensor) -> None:
+        self._see_calls()
+        self.steps.append(Step(op, inputs, static, y, here(self.net),
+                               self._calls[-1] if self._calls else None))
+
+    def _see_calls(self) -> None:
+        """Bring the list of the calls in progress up to date.
+
+        A call that was in progress at the last op and still is has the same frame; the list keeps
+        these frames alive, so that no new one can be taken for an old one.
+        """
+        frames, frame = [], sys._getframe()
+        while (frame := frame.f_back) is not None:      # type: ignore[assignment]
+            if frame.f_code is _CALL:
+                frames.append(frame)
+        frames.reverse()
+        same = 0
+        while same < min(len(frames), len(self._frames)) and frames[same] is self._frames[same]:
+            same += 1
+        del self._calls[same:]
+        self._frames = frames
+        for frame in frames[same:]:
+            module = frame.f_locals["self"]
+            parent = self._calls[-1] if self._calls else None
+            self._times[module] += 1
+            path = _path(module, self._calls[0].module if self._calls else module)
+            self._calls.append(Call(module, path, self._times[module], parent))
+
+    def __exit__(self, *exc: object) -> None:
+        super().__exit__(*exc)
+        self._frames, self._calls = [], []
+
+    def by_output(self) -> dict[int, Step]:
+        """The op that made a Tensor, by the id of the Tensor, which this recording keeps alive."""
+        return {id(step.y): step for step in self.steps}
+
+    def outermost(self) -> list[Module]:
+        """The modules that were called outside of all others."""
+        return list(dict.fromkeys(step.call.chain[0].module for step in self.steps if step.call))
+
+
+def _path(module: Module, root: Module) -> str:
+    for path, found in root.named_modules():
+        if found is module:
+            return path
+    return f"<{type(module).__name__}>"
