@@ -1,1 +1,3 @@
 """Looking inside a network: what it is made of, what it computes, and how it learns."""
+
+from minigrad.inspect.summary import summary as summary

@@ -47,7 +47,7 @@ class Step:
 
     @property
     def name(self) -> str:
-        return self.op.__name__.lstrip("_")
+        return str(self.op.__name__).lstrip("_")
 
 
 @dataclass

@@ -144,8 +144,8 @@ class _Run:
     counts: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     calls: Counter[str] = field(default_factory=Counter)
     outputs: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
-    forward: Counter[str] = field(default_factory=Counter)
-    backward: Counter[str] = field(default_factory=Counter)
+    forward: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    backward: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
 def _run(net: Module, args: Any, kwargs: Any, paths: dict[Module, str]) -> _Run:

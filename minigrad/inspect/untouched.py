@@ -62,7 +62,7 @@ def _refill(value: Any, before: Any) -> None:
 
 
 def cut_off(inputs: Any) -> Any:
-    """A tree of inputs whose Tensors share their memory, but not the graphs that they are part of."""
+    """A tree of inputs whose Tensors share their memory, but are in no graph."""
     return mapped(lambda x: Tensor(x.data, x.requires_grad) if type(x) is Tensor else x, inputs)
 
 
