@@ -183,7 +183,8 @@ def test_the_network_is_left_as_it_was() -> None:
     hooks = [(dict(m._forward_hooks), dict(m._forward_pre_hooks)) for m in net.modules()]
     values = {name: (t._data, t._data.copy()) for name, t in net.state_dict(keep_vars=True).items()}
     gradients = [(p.grad, p.grad.data.copy()) for p in net.parameters() if p.grad is not None]
-    states = (default_generator.get_state(), np.random.mtrand._rand.get_state()[1].copy(), random.getstate())
+    states = (default_generator.get_state(), np.random.mtrand._rand.get_state()[1].copy(),
+              random.getstate())
     seen, x_grad = list(net.seen), x.grad
     summary(net, upstream)
     assert {id(m): dict(m.__dict__) for m in net.modules()}.keys() == before.keys()

@@ -5,13 +5,19 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from minigrad.inspect.places import _CALL, Place, here
+from minigrad.inspect.places import _CALL, LIBRARY, Place, here
 from minigrad.nn import Module
 from minigrad.observer import Observer
 from minigrad.tensor import Tensor
+
+OPS = (str(Path(LIBRARY, "ops")), str(Path(LIBRARY, "functional.py")))
+BETWEEN = {__file__, *(str(Path(LIBRARY, file)) for file in (
+    "observer.py", "autograd.py", "modes.py", "inspect/summary.py"))}
+"""What runs between the function that was called and the op's observer."""
 
 
 @dataclass(eq=False)
@@ -36,7 +42,8 @@ class Call:
 
 @dataclass(eq=False)
 class Step:
-    """An op that has run. call: the innermost module call around it, None outside of any."""
+    """An op that has run. call: the innermost module call around it, None outside of any. name: the
+    public function that was called, such as max_pool2d, where the op itself has a private name."""
 
     op: Any
     inputs: tuple[Tensor | None, ...]
@@ -44,10 +51,7 @@ class Step:
     y: Tensor
     place: Place
     call: Call | None
-
-    @property
-    def name(self) -> str:
-        return str(self.op.__name__).lstrip("_")
+    name: str
 
 
 @dataclass
@@ -64,7 +68,7 @@ class Recording(Observer):
                 y: Tensor) -> None:
         self._see_calls()
         self.steps.append(Step(op, inputs, static, y, here(self.net),
-                               self._calls[-1] if self._calls else None))
+                               self._calls[-1] if self._calls else None, _public_name(op)))
 
     def _see_calls(self) -> None:
         """Bring the list of the calls in progress up to date.
@@ -100,6 +104,19 @@ class Recording(Observer):
     def outermost(self) -> list[Module]:
         """The modules that were called outside of all others."""
         return list(dict.fromkeys(step.call.chain[0].module for step in self.steps if step.call))
+
+
+def _public_name(op: Any) -> str:
+    """The name of an op, or of the innermost public function that it runs in."""
+    name = str(op.__name__)
+    frame: FrameType | None = sys._getframe(1)
+    while name.startswith("_") and frame is not None:
+        code, frame = frame.f_code, frame.f_back
+        if code.co_filename.startswith(OPS):
+            name = code.co_name if code.co_name.isidentifier() else name
+        elif code.co_filename not in BETWEEN:
+            break
+    return name.lstrip("_")
 
 
 def _path(module: Module, root: Module) -> str:
