@@ -177,8 +177,8 @@ def _svg(result: Plan, graph: Graph, width: float, height: float) -> str:
     return (f'<svg xmlns="http://www.w3.org/2000/svg" class="minigrad-graph" width="{width:.0f}" '
             f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" role="group" '
             f'aria-label="{label}"><style>{here.joinpath("draw.css").read_text("utf-8")}</style>'
-            '<defs><marker id="minigrad-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
-            'markerHeight="7" orient="auto"><path d="M0 .8 7.5 4 0 7.2z"/></marker></defs>'
+            '<defs><marker id="minigrad-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" '
+            'markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 .8 7.5 4 0 7.2z"/></marker></defs>'
             f'{_body(result, result.root)}<script><![CDATA[\nconst boxes = '
             f'{json.dumps(data, separators=(",", ":"))};\n'
             f'{here.joinpath("place.js").read_text("utf-8")}]]></script></svg>')

@@ -13,7 +13,9 @@ from minigrad.autograd import Array
 
 FULL = 144              # so many values are shown as numbers
 DIGITS = 6
-TILES, TILE = 12, 28    # of a stack of matrices: so many, each at most so many cells high and wide
+TILE = 28               # of a stack of matrices each is at most so many cells high and wide,
+CELLS = 12 * TILE**2    # and as many are shown as have so many cells together,
+TILES = 48              # at most so many
 SINGLE = 96             # of a single matrix
 BINS = 41               # an odd number: one is around 0
 
@@ -78,7 +80,8 @@ def _is_stack(x: Array) -> bool:
 def _shown(x: Array) -> tuple[Array, int]:
     """The matrices that are drawn, and of how many rows and columns each cell is the mean."""
     if _is_stack(x):
-        stack, most = x.reshape(-1, *x.shape[-2:])[:TILES], TILE
+        cells = min(TILE, x.shape[-2]) * min(TILE, x.shape[-1])
+        stack, most = x.reshape(-1, *x.shape[-2:])[:min(TILES, CELLS // cells)], TILE
     else:
         rows = x.reshape(x.shape[0], -1) if x.ndim > 1 else x[None]
         if len(rows) == 1 or rows.shape[1] == 1:            # a vector, broken into lines

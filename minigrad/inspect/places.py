@@ -13,7 +13,8 @@ from minigrad.nn import Module
 from minigrad.observer import All
 
 LIBRARY = str(Path(minigrad.__file__).parent)
-MODELS = str(Path(LIBRARY, "models"))           # read as a user's
+AS_USERS = (str(Path(LIBRARY, "models")), str(Path(LIBRARY, "inspect", "examples")))
+"""What is read as a user's."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ _CALL, _TELL = Module.__call__.__code__, All.tell.__code__
 
 
 def _is_users(file: str) -> bool:
-    return not file.startswith((LIBRARY, "<frozen")) or file.startswith(MODELS)
+    return not file.startswith((LIBRARY, "<frozen")) or file.startswith(AS_USERS)
 
 
 def _paths(running: list[Module], net: Module | None) -> tuple[tuple[str, Module], ...]:

@@ -72,7 +72,7 @@ function large(entry) {
   const style = getComputedStyle(document.documentElement);
   const colour = name => style.getPropertyValue(name).split(",").map(Number);
   const positive = colour("--positive"), negative = colour("--negative");
-  const zoom = Math.max(1, Math.min(6, Math.floor((count > 1 ? 72 : 230) / Math.max(height, width))));
+  const zoom = Math.max(1, Math.min(8, Math.floor((count > 1 ? 72 : 230) / Math.max(height, width))));
   const tiles = make("div", {class: "tiles"});
   for (let tile = 0; tile < count; tile++) {
     const canvas = make("canvas", {width, height, role: "img", style:
@@ -110,11 +110,13 @@ function large(entry) {
 
 // ---- the card of a step -------------------------------------------------------------------------
 
+const called = (name, id) => name === title(id) ? name : `${name} = ${named(id)}`;
+
 function inputsOf(id) {
   const vertex = vertices[id];
   return vertex.inputs.map((x, i) => vertex.numbers.includes(i)
     ? make("figure", {}, make("figcaption", {}, make("b", {}, vertex.names[i]), ` ${short(x)}`))
-    : figure(`${vertex.names[i]} = ${title(x)}`, vertices[x].value));
+    : figure(called(vertex.names[i], x), vertices[x].value));
 }
 
 function head(id, kicker) {
@@ -160,7 +162,7 @@ function arrivals(id) {
 function send(id, sent) {
   const vertex = vertices[id], used = new Set((sent.formula || sent.code).match(/[A-Za-z_]\w*/g) || []);
   const known = vertex.names.map((name, i) => used.has(name) && !vertex.numbers.includes(i)
-    ? figure(`${name} = ${title(vertex.inputs[i])}`, vertices[vertex.inputs[i]].value)
+    ? figure(called(name, vertex.inputs[i]), vertices[vertex.inputs[i]].value)
     : used.has(name) ? figure(`${name} = ${vertex.inputs[i]}`, undefined) : "").filter(Boolean);
   if (used.has("y")) known.unshift(figure("y, the output", vertex.value));
   const others = senders(sent.to).length - 1;
@@ -191,7 +193,8 @@ function madeOf(id) {
     if (!first) break;
     further += rest.length;
     rows.unshift(make("tr", {}, make("td", {}, link(first.from)), make("td", {},
-      `∂L/∂${first.name} = ${first.formula || "see there"}`)));
+      `∂L/∂${first.name} = ${first.formula || "see there"}`
+      + (first.summed ? `, summed over dim ${first.summed}` : ""))));
     at = first.from;
   }
   if (rows.length < 2) return [];

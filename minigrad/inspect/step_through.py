@@ -38,7 +38,7 @@ class StepThrough:
         parts = {"title": escape(title), "style": style, "drawing": Drawing(graph).svg,
                  "data": data.replace("<", "\\u003c"), "script": script}
         for name, text in parts.items():
-            page = page.replace(f"<!--{name}-->", text, 1)
+            page = page.replace(f"<!--{name}-->", text)
         self.html = page
 
     def save(self, path: str | Path) -> None:

@@ -1,0 +1,1 @@
+"""Small computations to look at, as users write them: each file has a function `loss`."""
