@@ -1,7 +1,9 @@
-"""Hooks: functions that are called when something happens, until they are removed."""
+"""Hooks: functions that are called when something happens, until they are removed; and the one that
+notebooks call to show an object."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -22,3 +24,11 @@ class RemovableHandle:
 
     def __exit__(self, *exc: object) -> None:
         self.remove()
+
+
+def in_notebooks(name: str) -> Callable[[Any], str]:
+    """The `_repr_html_` of a class: the function of this name in minigrad.inspect.notebook, which
+    lies in a layer above all classes and is imported when a notebook shows one of them."""
+    def _repr_html_(self: Any) -> str:
+        return str(getattr(importlib.import_module("minigrad.inspect.notebook"), name)(self))
+    return _repr_html_

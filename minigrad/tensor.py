@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 
 from minigrad import autograd
 from minigrad.autograd import Array, Node
-from minigrad.hooks import RemovableHandle
+from minigrad.hooks import RemovableHandle, in_notebooks
 from minigrad.inplace import mark_changed
 from minigrad.kernels import tape
 from minigrad.ops import activation, elementwise as el, index, linalg, reduce, shape as shapes
@@ -108,8 +108,7 @@ class Tensor:
         return self._data.ndim
 
     def size(self, dim: int | None = None) -> tuple[int, ...] | int:
-        return self.shape if dim is None else \
-            self.shape[normalize_dim("size", dim, self.ndim)]
+        return self.shape if dim is None else self.shape[normalize_dim("size", dim, self.ndim)]
 
     def dim(self) -> int:
         return self._data.ndim
@@ -174,6 +173,7 @@ class Tensor:
             notes += ", requires_grad=True"
         return f"tensor({body}{notes})"
 
+    _repr_html_ = in_notebooks("tensor_html")
     __hash__ = object.__hash__      # == compares elements; a dict or set goes by identity
 
     # ---- autograd --------------------------------------------------------------------------------

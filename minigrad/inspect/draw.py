@@ -15,6 +15,9 @@ from minigrad.nn import Module
 
 LARGE, SMALL = 7.3, 6.4     # the widths of a character
 LINE, PADDING = 17.0, 12.0
+ARROW = ('<marker id="minigrad-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" '
+         'markerHeight="9" markerUnits="userSpaceOnUse" orient="auto">'
+         '<path d="M0 .8 7.5 4 0 7.2z"/></marker>')
 READABLE = 28               # so many items are shown at first, if the modules can be folded so
 
 
@@ -76,8 +79,8 @@ def draw(what: Any, *inputs: Any, net: Module | None = None, depth: int | None =
     groups; `net` gives the parameters their names.
 
     A parameter that one op uses stands within it; one that several use is drawn once. A module
-    consisting of one op needs no box. depth: how many levels of boxes are unfolded at first; as many
-    as stay readable, unless given.
+    consisting of one op needs no box. depth: how many levels of boxes are unfolded at first; unless
+    given, as many as stay readable.
 
     Raises: TypeError for anything else; RuntimeError for a graph that was freed by backward().
     """
@@ -177,8 +180,7 @@ def _svg(result: Plan, graph: Graph, width: float, height: float) -> str:
     return (f'<svg xmlns="http://www.w3.org/2000/svg" class="minigrad-graph" width="{width:.0f}" '
             f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" role="group" '
             f'aria-label="{label}"><style>{here.joinpath("draw.css").read_text("utf-8")}</style>'
-            '<defs><marker id="minigrad-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" '
-            'markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 .8 7.5 4 0 7.2z"/></marker></defs>'
+            f'<defs>{ARROW}</defs>'
             f'{_body(result, result.root)}<script><![CDATA[\nconst boxes = '
             f'{json.dumps(data, separators=(",", ":"))};\n'
             f'{here.joinpath("place.js").read_text("utf-8")}]]></script></svg>')

@@ -1,7 +1,7 @@
-"""The formula of a gradient, from what its vjp does: the ops that it runs, written as an expression.
+"""The formula of a gradient, from what its vjp does: the ops that it runs, as an expression.
 
-A vjp is made of ops. While it is recorded it runs no kernel that could not be differentiated again,
-so every step is an op with a name, or one of those whose docstring says what they compute:
+A vjp is made of ops. While it is recorded it runs none that could not be differentiated again, so
+every step is an op with a name, or one of those whose docstring says what they compute:
 
     lambda g: g * b                     ∂L/∂a = g · b
     lambda g, y: _tanh_grad(g, y)       ∂L/∂x = g·(1 - y²), the docstring of _tanh_grad
@@ -94,6 +94,8 @@ class Formulas(Observer):
         if name == "pow":
             return f"{_within(parts[0], ATOM)}^{_within(parts[1], ATOM)}", ATOM
         if name == "permute" and static["dims"][-2:] == (inputs[0].ndim - 1, inputs[0].ndim - 2):
+            if product := re.fullmatch(r"(\w+)ᵀ @ (\w+)ᵀ", texts[0]):
+                return f"{product[2]} @ {product[1]}", PRODUCT
             return f"{_within(parts[0], ATOM)}ᵀ", ATOM
         said = says(op)
         if said and texts == list(op.__wrapped__.__code__.co_varnames[:len(texts)]):
@@ -129,7 +131,7 @@ def stated(op: Any, name: str) -> str:
 
 def names_captured(vjp: Callable[..., Any]) -> dict[int, str]:
     """The names that a vjp has for the Tensors it has captured, by id."""
-    found = {}
+    found: dict[int, str] = {}
     for function in [vjp, *(f for f in captured_by([vjp]) if hasattr(f, "__code__"))]:
         cells = getattr(function, "__closure__", None) or ()
         for name, cell in zip(function.__code__.co_freevars if cells else (), cells, strict=True):

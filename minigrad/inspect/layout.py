@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 from minigrad.inspect.graph import Graph, Vertex
@@ -247,7 +248,7 @@ def _order(box: Box) -> None:
         if not fewest:
             break
         rows, neighbours = (box.rows, above) if sweep % 2 == 0 else (box.rows[::-1], below)
-        for previous, row in zip(rows, rows[1:], strict=False):
+        for previous, row in pairwise(rows):
             place = {item: i for i, item in enumerate(previous)}
             own = {item: float(i) for i, item in enumerate(row)}
             for item in row:

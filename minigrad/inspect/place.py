@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from minigrad.inspect.layout import Box, Item, Link
 
 GAP = 26.0              # between neighbours in a row
@@ -69,7 +71,7 @@ def spread(row: list[Item], wanted: list[float]) -> list[float]:
     """The places closest to those wanted, in the sum of the squares, at which no item of the row
     overlaps the one before it."""
     offsets = [0.0]
-    for a, b in zip(row, row[1:], strict=False):
+    for a, b in pairwise(row):
         offsets.append(offsets[-1] + max(a.w / 2, a.label) + GAP + b.w / 2)
     blocks: list[tuple[float, int]] = []        # the means of neighbours that touch; how many
     for offset, x in zip(offsets, wanted, strict=True):

@@ -85,5 +85,5 @@ def _node_of(code: CodeType, text: str) -> ast.Lambda | ast.FunctionDef | None:
         inside = [node for node in found if isinstance(node, ast.Lambda) and any(
             (node.body.lineno, node.body.col_offset) <= place
             < (node.body.end_lineno or 0, node.body.end_col_offset or 0) for place in places)]
-        found = inside or found
+        return (inside or found)[-1]
     return found[-1] if found else None

@@ -43,6 +43,8 @@ function numbers(entry) {
   const {shape, values} = entry, columns = shape.length ? shape[shape.length - 1] : 1;
   const rows = shape.length > 1 ? shape[shape.length - 2] : 1;
   const peak = Math.max(0, ...values.filter(x => typeof x === "number").map(Math.abs));
+  if (shape.length < 2) return make("div", {class: "tensor line"}, ...values.map(x =>
+    make("span", {style: `background:${tint(x, peak)}`, title: x}, short(x))));
   const box = make("div", {class: "tensor", tabindex: 0, role: "group", "aria-label": "values"});
   for (let first = 0; first < values.length; first += rows * columns) {
     const at = [];

@@ -13,7 +13,7 @@ from typing import Any
 from minigrad import autograd
 from minigrad.autograd import registry
 from minigrad.inspect.draw import Drawing, shape_of
-from minigrad.inspect.encode import Table
+from minigrad.inspect.encode import Table, number
 from minigrad.inspect.formula import Formulas, names_captured, stated
 from minigrad.inspect.graph import Graph, Vertex
 from minigrad.inspect.look import computation
@@ -34,7 +34,8 @@ class StepThrough:
         page = Path(__file__).parent.joinpath("step_through.html").read_text("utf-8")
         style, script = (Path(__file__).parent.joinpath(f"step_through.{ending}")
                          .read_text("utf-8") for ending in ("css", "js"))
-        data = json.dumps(self.data, separators=(",", ":"), ensure_ascii=False)
+        data = json.dumps(self.data, separators=(",", ":"), ensure_ascii=False,
+                          allow_nan=False)
         parts = {"title": escape(title), "style": style, "drawing": Drawing(graph).svg,
                  "data": data.replace("<", "\\u003c"), "script": script}
         for name, text in parts.items():
@@ -149,7 +150,7 @@ def _about(vertex: Vertex, table: Table) -> dict[str, Any]:
     about: dict[str, Any] = {
         "kind": vertex.kind, "name": vertex.name, "shape": shape_of(vertex),
         "value": None if vertex.value is None else table.add(vertex.value.data),
-        "inputs": [x.number if not x.is_number else x.value.item() if x.value else None
+        "inputs": [number(x.value.item()) if x.is_number and x.value is not None else x.number
                    for x in vertex.inputs],
         "numbers": [i for i, x in enumerate(vertex.inputs) if x.is_number],
         "names": [], "sends": [], "module": "", "line": "", "code": "", "says": "", "source": ""}
@@ -186,7 +187,8 @@ def _input_names(op: Any, vertex: Vertex) -> list[str]:
                   if p.kind is not p.KEYWORD_ONLY] if op is not None else []
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return [f"{parameters[0].name}[{i}]" for i in range(len(given))]
-    if len(parameters) < len(given) or not vertex.step and len(parameters) > len(given):
+    if len(parameters) < len(given) or (not vertex.step
+                                         and len(parameters) > len(given)):
         return ["x"] if len(given) == 1 else [f"x{i}" for i in range(len(given))]
     return [SHORT.get(p.name, p.name) for p, x in zip(parameters, given, strict=False)
             if x is not None]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.autograd import Array, no_grad
-from minigrad.hooks import RemovableHandle
+from minigrad.hooks import RemovableHandle, in_notebooks
 from minigrad.tensor import Tensor
 
 T = TypeVar("T")
@@ -64,6 +64,7 @@ class Module:
 
     training: bool
     forward: Callable[..., Any] = _forward
+    _repr_html_ = in_notebooks("module_html")
     _shown: tuple[str, ...] = ()        # the names of the attributes that `repr` shows
     _buffers: dict[str, bool]           # the names of the buffers, and whether each is saved
     _forward_hooks: dict[RemovableHandle, Callable[..., Any]]
@@ -383,8 +384,7 @@ def clear_grad(p: Tensor, set_to_none: bool) -> None:
     if set_to_none:
         p.grad = None
     elif p.grad is not None:
-        p.grad = p.grad.detach()        # a gradient with a graph of its own leaves it
-        p.grad.zero_()
+        p.grad = p.grad.detach().zero_()        # a gradient with a graph of its own leaves it
 
 
 def _as_array(value: Any) -> Array:

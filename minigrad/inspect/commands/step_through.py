@@ -1,6 +1,7 @@
 """Write a page on which one goes through a computation, forward and backward.
 
-TARGET is one of the examples, or FILE.py:FUNCTION: a function without arguments that returns a loss.
+TARGET is one of the examples, or FILE.py:FUNCTION: a function without arguments that returns a
+loss.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ for i, shift in enumerate((5, 9)):
     images[4 + i, 0, shift:shift + 2, 2:14] = 1
     images[6 + i, 0, shift - 3:shift + 4, shift - 3:shift + 4] = 1      # a frame
     images[6 + i, 0, shift - 1:shift + 2, shift - 1:shift + 2] = 0
+x = mg.tensor(images)
 classes = mg.tensor([0, 0, 1, 1, 2, 2, 3, 3])
 net = nn.Sequential(
     nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
@@ -22,5 +23,4 @@ net = nn.Sequential(
 
 
 def loss() -> mg.Tensor:
-    scores = net(mg.tensor(images))
-    return F.cross_entropy(scores, classes)
+    return F.cross_entropy(net(x), classes)
