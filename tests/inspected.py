@@ -144,6 +144,7 @@ NETWORKS: dict[str, tuple[Callable[[Any, Any], Any], list[tuple[int, ...]]]] = {
 def built(name: str, nn: Any, tensors: Any) -> tuple[Any, list[np.ndarray[Any, Any]]]:
     """A network of this name, and arrays for it to run on."""
     make, shapes = NETWORKS[name]
+    tensors.manual_seed(0)
     rng = np.random.default_rng(0)
     if name == "transformer":
         return make(nn, tensors), [rng.integers(0, 11, shape) for shape in shapes]

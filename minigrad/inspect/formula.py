@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from minigrad.inplace import captured_by
 from minigrad.observer import Observer
 from minigrad.tensor import Tensor
@@ -72,9 +74,7 @@ class Formulas(Observer):
         if x.node is not None and x.node is self._node:
             return "y", ATOM
         if x.node is None and x.data.size and (x.data == x.data.flat[0]).all():
-            value = x.data.flat[0]
-            return (f"{value:.4g}" if x.dtype.kind == "f" else str(value),
-                    ATOM if value >= 0 else SIGN)
+            return _number(x.data.flat[0])
         return "constants" if x.node is None else "…", ATOM
 
     def _written(self, op: Any, inputs: list[Tensor], static: dict[str, Any]) -> Expression:
@@ -107,6 +107,15 @@ class Formulas(Observer):
         name = name.lstrip("_")
         self._helpers[name] = (op.__doc__ or "").strip().partition("\n")[0]
         return f"{name}({', '.join(texts)})", ATOM
+
+
+def _number(value: Any) -> Expression:
+    """2, 0.25, -3 or 1/6."""
+    text = f"{value:.4g}" if isinstance(value, np.floating) else str(value)
+    if value and isinstance(value, np.floating) and abs(float(text) - value) > 1e-6 * abs(value) \
+            and abs(1 / value - round(1 / value)) < 1e-4:
+        return f"1/{round(1 / value)}", PRODUCT
+    return text, ATOM if value >= 0 else SIGN
 
 
 def _within(part: Expression, level: int) -> str:

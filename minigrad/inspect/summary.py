@@ -14,68 +14,11 @@ from minigrad.func.tree import leaves, mapped
 from minigrad.inplace import memory_owner
 from minigrad.inspect.costs import kept_by, multiply_adds
 from minigrad.inspect.recording import Recording, Step
-from minigrad.inspect.summary_table import as_html, as_text
+from minigrad.inspect.summary_table import Row, Summary as Summary
 from minigrad.inspect.untouched import cut_off, untouched
 from minigrad.nn import Module
 from minigrad.observer import Observer
 from minigrad.tensor import Tensor
-
-
-@dataclass
-class Row:
-    """A module and all below it, except what the docstring of `summary` says otherwise.
-
-    path: "" for the network itself. calls: how often it ran. output: the shape of what it returned,
-    "" if it did not run. parameters: how many numbers it learns. multiply_adds, and the same of the
-    backward pass. activations, gradients: bytes. forward, backward: seconds.
-    """
-
-    path: str
-    kind: str
-    calls: int = 0
-    output: str = ""
-    parameters: int = 0
-    multiply_adds: int = 0
-    backward_multiply_adds: int = 0
-    activations: int = 0
-    gradients: int = 0
-    forward: float = 0.0
-    backward: float = 0.0
-
-    @property
-    def depth(self) -> int:
-        return self.path.count(".") + 1 if self.path else 0
-
-
-@dataclass
-class Summary:
-    """The rows, the network's own first. Prints itself as a table, also in a notebook.
-
-    trainable: how many of the parameters require grad. buffers: how many numbers the buffers hold.
-    """
-
-    rows: list[Row]
-    trainable: int
-    buffers: int
-
-    @property
-    def total(self) -> Row:
-        return self.rows[0]
-
-    def __getitem__(self, path: str) -> Row:
-        """The row of a module, by its path."""
-        for row in self.rows:
-            if row.path == path:
-                return row
-        raise KeyError(path)
-
-    def __str__(self) -> str:
-        return as_text(self)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return as_html(self)
 
 
 def summary(net: Module, *inputs: Any, repeats: int = 3, **kwargs: Any) -> Summary:

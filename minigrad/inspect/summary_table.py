@@ -1,16 +1,70 @@
-"""A summary as a table, for a terminal and for a notebook."""
+"""The rows of a summary, and the table that they make on a terminal and in a notebook."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from minigrad.inspect.summary import Row, Summary
 
 HEADINGS = ("layer", "type", "output", "parameters", "multiply-adds", "activations", "gradients",
             "forward", "backward")
 WORDS = 3           # the first columns are words; the others numbers, aligned to the right
+
+
+@dataclass
+class Row:
+    """A module and all below it, except what the docstring of `summary` says otherwise.
+
+    path: "" for the network itself. calls: how often it ran. output: the shape of what it returned,
+    "" if it did not run. parameters: how many numbers it learns. multiply_adds, and the same of the
+    backward pass. activations, gradients: bytes. forward, backward: seconds.
+    """
+
+    path: str
+    kind: str
+    calls: int = 0
+    output: str = ""
+    parameters: int = 0
+    multiply_adds: int = 0
+    backward_multiply_adds: int = 0
+    activations: int = 0
+    gradients: int = 0
+    forward: float = 0.0
+    backward: float = 0.0
+
+    @property
+    def depth(self) -> int:
+        return self.path.count(".") + 1 if self.path else 0
+
+
+@dataclass
+class Summary:
+    """The rows, the network's own first. Prints itself as a table, also in a notebook.
+
+    trainable: how many of the parameters require grad. buffers: how many numbers the buffers hold.
+    """
+
+    rows: list[Row]
+    trainable: int
+    buffers: int
+
+    @property
+    def total(self) -> Row:
+        return self.rows[0]
+
+    def __getitem__(self, path: str) -> Row:
+        """The row of a module, by its path."""
+        for row in self.rows:
+            if row.path == path:
+                return row
+        raise KeyError(path)
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 def as_text(summary: Summary) -> str:
