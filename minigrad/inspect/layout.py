@@ -65,6 +65,8 @@ class Box:
     open: bool = True
     size: tuple[float, float] = (0.0, 0.0)
     ports: dict[tuple[str, Vertex], Item] = field(default_factory=dict)
+    item_of: dict[Box | Vertex, Item] = field(default_factory=dict)
+    linked: set[tuple[Item, Item, Vertex]] = field(default_factory=set)
 
     def inner(self) -> Iterator[Box]:
         """The boxes directly inside."""
@@ -128,7 +130,7 @@ def _make_boxes(result: Plan, shown: list[Vertex], users: dict[Vertex, list[Vert
                     continue
                 if call not in boxes:
                     boxes[call] = Box(call, len(boxes) + 1, chain[-1])
-                    chain[-1].items.append(Item("box", box=boxes[call]))
+                    _add(chain[-1], boxes[call], Item("box", box=boxes[call]))
                 chain.append(boxes[call])
             result.chains[vertex] = chain
             result.alone[vertex] = [call for call in vertex.calls if ops[call] == 1]
@@ -138,16 +140,20 @@ def _make_boxes(result: Plan, shown: list[Vertex], users: dict[Vertex, list[Vert
             common = [level[0] for level in zip(*chains, strict=False) if len(set(level)) == 1]
             result.chains[vertex] = common[:1] if vertex.kind == "input" else common
     for vertex, chain in result.chains.items():
-        chain[-1].items.append(Item("vertex", vertex=vertex))
+        _add(chain[-1], vertex, Item("vertex", vertex=vertex))
+
+
+def _add(box: Box, content: Box | Vertex, item: Item) -> None:
+    box.items.append(item)
+    box.item_of[content] = item
 
 
 def _connect(result: Plan, x: Vertex, y: Vertex) -> None:
     """Links from x to y, through the ports of the boxes that are left and entered."""
     def steps(vertex: Vertex) -> list[tuple[Box, Item]]:
         chain = result.chains[vertex]
-        return [(box, next(item for item in box.items
-                           if (item.box is inner if inner else item.vertex is vertex)))
-                for box, inner in zip(chain, [*chain[1:], None], strict=True)]
+        return [(box, box.item_of[inner])
+                for box, inner in zip(chain, [*chain[1:], vertex], strict=True)]
 
     left, entered = steps(x), steps(y)
     level = 0
@@ -169,7 +175,8 @@ def _port(box: Box, side: Literal["in", "out"], tensor: Vertex) -> Item:
 
 
 def _link(box: Box, a: Item, b: Item, tensor: Vertex) -> None:
-    if not any(link.a is a and link.b is b and link.tensor is tensor for link in box.links):
+    if (a, b, tensor) not in box.linked:
+        box.linked.add((a, b, tensor))
         box.links.append(Link(a, b, tensor))
 
 
@@ -209,9 +216,10 @@ def _set_ranks(box: Box) -> None:
     for item in inside:
         item.rank = max((x.rank + 1 for x in before[item] if x.kind in ("vertex", "box")),
                         default=0)
-    for item in inside:                         # what needs nothing stands close to what needs it
-        if time[item] == -1.0 and after[item]:
-            item.rank = min(x.rank for x in after[item]) - 1
+    for item in reversed(inside):               # each stands as close as it can to what needs it
+        needed_by = [x.rank for x in after[item] if x.kind in ("vertex", "box")]
+        if needed_by:
+            item.rank = min(needed_by) - 1
     first = min(item.rank for item in inside) - any(item.kind == "in" for item in box.items)
     last = max(item.rank for item in inside) + 1
     for item in box.items:
@@ -274,13 +282,17 @@ def _attach(box: Box) -> None:
     """Where along an item's side each of its links ends, in the order of the items at the other
     end; what one tensor sends from one place leaves it once."""
     place = {item: i for row in box.rows for i, item in enumerate(row)}
-    for item in box.items:
-        arriving = sorted((link for link in box.links if link.b is item),
-                          key=lambda link: place[link.a])
-        for i, link in enumerate(arriving):
-            link.into = (i, len(arriving))
-        leaving = sorted((link for link in box.links if link.a is item),
-                         key=lambda link: place[link.b])
-        tensors = list(dict.fromkeys(link.tensor for link in leaving))
-        for link in leaving:
-            link.out = (tensors.index(link.tensor), len(tensors))
+    arriving: dict[Item, list[Link]] = {item: [] for item in box.items}
+    leaving: dict[Item, list[Link]] = {item: [] for item in box.items}
+    for link in box.links:
+        arriving[link.b].append(link)
+        leaving[link.a].append(link)
+    for links in arriving.values():
+        links.sort(key=lambda link: place[link.a])
+        for i, link in enumerate(links):
+            link.into = (i, len(links))
+    for links in leaving.values():
+        links.sort(key=lambda link: place[link.b])
+        tensors = {tensor: i for i, tensor in enumerate(dict.fromkeys(x.tensor for x in links))}
+        for link in links:
+            link.out = (tensors[link.tensor], len(tensors))

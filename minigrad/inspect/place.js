@@ -7,8 +7,10 @@ for (const box of boxes) {
   box.items = box.items.map(([kind, w, h, label, ref]) => ({kind, w, h, label, ref, x: 0, y: 0,
     box: kind === "box" ? boxes[ref] : null}));
   box.rows = box.rows.map(row => row.map(i => box.items[i]));
+  for (const item of box.items) item.above = [], item.below = [];
   box.links = box.links.map(([a, b, i, n, j, m, out, into]) => ({a: box.items[a], b: box.items[b],
     leave: (i + 1) / (n + 1) - .5, enter: (j + 1) / (m + 1) - .5, out, into}));
+  for (const link of box.links) link.b.above.push(link), link.a.below.push(link);
 }
 
 const along = (item, place, port) => item.box && item.box.open
@@ -47,7 +49,7 @@ function setColumns(box) {
     const down = sweep % 2 === 0;
     for (const row of down ? box.rows : [...box.rows].reverse()) {
       const wanted = row.map(item => {
-        const ends = box.links.filter(link => (down ? link.b : link.a) === item).map(link => down
+        const ends = (down ? item.above : item.below).map(link => down
           ? link.a.x + leaves(link) - enters(link) : link.b.x + enters(link) - leaves(link));
         return ends.length ? ends.reduce((sum, x) => sum + x) / ends.length : item.x;
       });
@@ -99,7 +101,7 @@ function show(box, element) {
     g.classList.toggle("open", item.box.open);
     g.classList.toggle("folded", !item.box.open);
     g.querySelector(":scope > .head").setAttribute("aria-expanded", item.box.open);
-    const ends = new Map(box.links.filter(link => link.a === item).map(link => [link.out, link]));
+    const ends = new Map(item.below.map(link => [link.out, link]));
     g.querySelectorAll(":scope > .out > text").forEach((text, i) => {
       text.setAttribute("x", item.w / 2 + item.w * [...ends.values()][i].leave + 6);
       text.setAttribute("y", item.h + 14);

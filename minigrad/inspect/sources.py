@@ -36,12 +36,15 @@ def source_of(function: Callable[..., Any]) -> Source:
     code = getattr(function, "__code__", None)
     if code is None:
         return Source("", 0, "")
-    lines = linecache.getlines(code.co_filename)
-    node = _node_of(code, "".join(lines))
-    text = ast.get_source_segment("".join(lines), node) if node is not None else None
-    if text is not None and node is not None:
-        text = textwrap.dedent(" " * node.col_offset + text)
-    return Source(short(code.co_filename), code.co_firstlineno, text or "")
+    return Source(short(code.co_filename), code.co_firstlineno, _text_of(code))
+
+
+@functools.lru_cache(maxsize=1024)
+def _text_of(code: CodeType) -> str:
+    text = "".join(linecache.getlines(code.co_filename))
+    node = _node_of(code, text)
+    found = ast.get_source_segment(text, node) if node is not None else None
+    return "" if found is None or node is None else textwrap.dedent(" " * node.col_offset + found)
 
 
 def short(file: str) -> str:
