@@ -189,6 +189,22 @@ def test_the_network_is_left_as_it_was() -> None:
     assert all(p.grad is None for p in net.parameters())
 
 
+def test_also_one_that_is_hidden_in_an_object() -> None:
+    class Trainer:
+        def __init__(self) -> None:
+            self.nets = [Stateful(nn, mg)]
+
+        def loss(self) -> Any:
+            return self.nets[0](mg.ones(6, 4)).sum()
+
+    trainer = Trainer()
+    page = step_through(trainer.loss)
+    norm = trainer.nets[0].net[1]
+    assert norm.num_batches_tracked.item() == 0
+    assert norm.running_mean.tolist() == [0.0] * 8
+    assert "net.0.weight" in [v["name"] for v in page.data["vertices"].values()]
+
+
 # ---- the page ------------------------------------------------------------------------------------
 
 def test_the_page_stands_alone(tmp_path: Any) -> None:

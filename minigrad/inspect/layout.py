@@ -152,8 +152,8 @@ def _connect(result: Plan, x: Vertex, y: Vertex) -> None:
     """Links from x to y, through the ports of the boxes that are left and entered."""
     def steps(vertex: Vertex) -> list[tuple[Box, Item]]:
         chain = result.chains[vertex]
-        return [(box, box.item_of[inner])
-                for box, inner in zip(chain, [*chain[1:], vertex], strict=True)]
+        contents: list[Box | Vertex] = [*chain[1:], vertex]
+        return [(box, box.item_of[inner]) for box, inner in zip(chain, contents, strict=True)]
 
     left, entered = steps(x), steps(y)
     level = 0

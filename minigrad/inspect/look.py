@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from minigrad.autograd import enable_grad
@@ -31,13 +31,21 @@ def computation(name: str, what: Any, inputs: tuple[Any, ...], kwargs: dict[str,
     no Tensor in what it returns.
     """
     if callable(what):
-        networks = [*([net] if net else []), *modules_of(what, inputs)]
+        networks = [*([net] if net is not None else []), *modules_of(what, inputs)]
         args, options = cut_off((inputs, kwargs)) if isinstance(what, Module) else (inputs, kwargs)
         names = names_of_arguments(what, args, options)
         for network in networks:
             names |= names_in(network)
-        with untouched(networks), enable_grad():
-            with Recording(net) as recording:
+        with ExitStack() as restored, enable_grad():
+            restored.enter_context(untouched(networks))
+            known = {module for network in networks for module in network.modules()}
+
+            def meets(module: Module) -> None:
+                if module not in known:         # what the function reaches in some other way
+                    known.update(module.modules())
+                    restored.enter_context(untouched([module]))
+
+            with Recording(net, meets) as recording:
                 result = what(*args, **options)
             outputs = tensors_in(result)
             if not outputs:
@@ -47,7 +55,7 @@ def computation(name: str, what: Any, inputs: tuple[Any, ...], kwargs: dict[str,
         if inputs or kwargs or len(outputs) != len(leaves(what)):
             raise TypeError(f"{name}: needs a network or function with its inputs, or Tensors "
                             "alone")
-        yield existing(outputs, names_in(net) if net else {})
+        yield existing(outputs, names_in(net) if net is not None else {})
     else:
         raise TypeError(f"{name}: needs a network, a function, or Tensors; "
                         f"got {type(what).__name__}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -56,13 +57,21 @@ class Step:
 
 @dataclass
 class Recording(Observer):
-    """Keeps each op that runs within `with recording:`, and everything that it computed."""
+    """Keeps each op that runs within `with recording:`, and everything that it computed.
+
+    net: paths of places begin there. meets: is told of each call's module, before the first op in
+    that call runs.
+    """
 
     net: Module | None = None
+    meets: Callable[[Module], object] = lambda module: None
     steps: list[Step] = field(default_factory=list)
     _frames: list[FrameType] = field(default_factory=list)
     _calls: list[Call] = field(default_factory=list)
     _times: Counter[Module] = field(default_factory=Counter)
+
+    def op_begins(self, op: Any, args: tuple[Any, ...], static: dict[str, Any]) -> None:
+        self._see_calls()
 
     def op_ends(self, op: Any, inputs: tuple[Tensor | None, ...], static: dict[str, Any],
                 y: Tensor) -> None:
@@ -90,6 +99,7 @@ class Recording(Observer):
             module = frame.f_locals["self"]
             parent = self._calls[-1] if self._calls else None
             self._times[module] += 1
+            self.meets(module)
             path = _path(module, self._calls[0].module if self._calls else module)
             self._calls.append(Call(module, path, self._times[module], parent))
 
