@@ -131,6 +131,8 @@ def normalize_dims(name: str, dim: Dims, ndim: int) -> tuple[int, ...]:
 
     Raises: RuntimeError for a dim that is named twice; errors as `normalize_dim`.
     """
+    if type(dim) is int and ndim:               # a shortcut for the usual case
+        return (normalize_dim(name, dim, ndim),)
     if dim is None or (isinstance(dim, tuple | list) and not dim):
         return tuple(range(ndim))
     dims = tuple(normalize_dim(name, d, ndim) for d in (dim if isinstance(dim, tuple | list)
@@ -151,7 +153,7 @@ def to_floats(name: str, x: Tensor, dtype: DTypeLike | None = None) -> Tensor:
 def to_integers(name: str, index: Any) -> Array:
     """An index as an array of int64 or int32; an empty one may be of any dtype."""
     places: Array = as_tensor(name, index).data
-    if places.size and places.dtype not in (np.int64, np.int32):
+    if places.size and not (places.dtype.kind == "i" and places.itemsize in (8, 4)):
         raise RuntimeError(f"{name}: index must hold int64 or int32; got {places.dtype}")
     return places if places.size else places.astype(np.int64)
 
@@ -186,7 +188,7 @@ def without_tensors(data: Any) -> Any:
 def require_float(name: str, *tensors: Tensor) -> None:
     """RuntimeError unless all tensors hold float32 or float64."""
     for x in tensors:
-        if x.dtype not in (np.float32, np.float64):
+        if x.dtype.char not in "fd":
             raise RuntimeError(f"{name}: needs floating point input, float32 or float64; "
                                f"got {x.dtype}")
 
