@@ -32,7 +32,7 @@ dtypes and gradients, on its pinned examples and on inputs that hypothesis choos
 `python -m minigrad.testing mutate --source` measures how much these checks notice. It changes the
 source of `minigrad/ops`, one operator, constant, comparison, `keepdim`, index or dim at a time, and
 prints how many of the changes are caught, how many are declared to make no difference (in
-`tests/op_cases/equivalent.py`), and which are left.
+`tests/op_cases/equivalent`), and which are left.
 
 """
 PUBLIC = """\
