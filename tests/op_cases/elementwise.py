@@ -19,7 +19,7 @@ from minigrad.testing.domains import (
     tied,
     unit,
 )
-from minigrad.testing.strategies import binary, broadcastable_shapes, generators, unary
+from minigrad.testing.strategies import binary, broadcastable_shapes, generators, shapes, unary
 
 TORCH_DTYPE = {"float32": torch.float32, "float64": torch.float64}
 RELATIONS = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
@@ -125,6 +125,9 @@ CASES = [
         Error(Call(MASK, np.ones(3)), RuntimeError, "sub: needs numbers, not bools"))),
     two(ops.sub, torch.sub, real, real, name="sub with alpha", alpha=st.sampled_from([2, -0.5, 0])),
     two(ops.mul, torch.mul, real, real),
+    OpCase(ops.mul, torch.mul, st.builds(lambda rng, shape: Call(real(rng, shape), real(rng, ())),
+                                         generators(), shapes()),
+           (example(10, real, (2, 3), ()), example(11, real, (), ())), name="mul by a 0-d tensor"),
     two(ops.div, torch.div, real, nonzero),
     two(ops.div, torch.div, smooth_quotient, ones, name="div, rounded", zero_gradient=True,
         integers=(whole, divisors),
