@@ -55,8 +55,8 @@ records it forward has passed `gradgradcheck`; *inner* where it appears in gradi
 the second order of others is its first. **Recorded by**: how many rows above record it forward.
 
 """
-TORCH_NAMES = {"getitem": "Tensor.__getitem__", "compare": "torch.eq …", "cast": "Tensor.to",
-               "dropped": "F.dropout"}
+TORCH_NAMES = {"getitem": "Tensor.__getitem__", "assign": "Tensor.__setitem__",
+               "compare": "torch.eq …", "cast": "Tensor.to", "dropped": "F.dropout"}
 
 
 @dataclass

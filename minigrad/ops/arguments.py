@@ -39,7 +39,7 @@ def to_int(name: str, argument: str, value: Any) -> int:
     return n
 
 
-def to_size(name: str, argument: str, value: Any, least: int = 0) -> int:
+def to_size(name: str, argument: str, value: Any, least: int) -> int:
     """An int of at least `least`.  Raises: as `to_int`; ValueError for a smaller one."""
     n = to_int(name, argument, value)
     if n < least:
@@ -82,17 +82,17 @@ def sizes_of(name: str, argument: str, value: Any, dims: int, least: int) -> lis
     return sizes
 
 
-def paddings_of(name: str, padding: Any, stride: Sequence[int], spans: Sequence[int]
-                ) -> list[tuple[int, int]]:
+def paddings_of(name: str, padding: str | Sequence[int], stride: Sequence[int],
+                spans: Sequence[int]) -> list[tuple[int, int]]:
     """How many places a convolution adds before and behind each dim.
 
     padding: sizes, the same before and behind; "valid", none; or "same", so many that the output is
     as large as the input. An odd number puts the larger part behind.
     spans: how many places the window covers along each dim.
-    Raises: ValueError for another string, or for "same" with a stride; errors as `sizes_of`.
+    Raises: ValueError for another string, or for "same" with a stride.
     """
     if not isinstance(padding, str):
-        return [(n, n) for n in sizes_of(name, "padding", padding, len(spans), 0)]
+        return [(n, n) for n in padding]
     if padding not in ("same", "valid"):
         raise ValueError(f"{name}: padding must be 'same', 'valid' or sizes; got {padding!r}")
     if padding == "valid":

@@ -20,7 +20,7 @@ import numpy as np
 from minigrad.autograd import Recorded, as_tensor, op
 from minigrad.kernels import convolve as kernels
 from minigrad.kernels.convolve import Geometry, Pair
-from minigrad.ops.arguments import Size, paddings_of, require_float, sizes_of, to_int
+from minigrad.ops.arguments import Size, paddings_of, require_float, sizes_of, to_size
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -169,7 +169,7 @@ def _convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: 
         name, dims, x.shape, w.shape, None if b is None else b.shape,
         tuple(sizes_of(name, "stride", stride, dims, 1)),
         padding if isinstance(padding, str) else tuple(sizes_of(name, "padding", padding, dims, 0)),
-        tuple(sizes_of(name, "dilation", dilation, dims, 1)), to_int(name, "groups", groups))
+        tuple(sizes_of(name, "dilation", dilation, dims, 1)), to_size(name, "groups", groups, 1))
     if x.ndim == dims + 2:
         return _conv2d(x, w, b, geometry=geometry)
     return _conv2d(x.unsqueeze(0), w, b, geometry=geometry).squeeze(0)
@@ -181,7 +181,7 @@ def _convolution(name: str, dims: int, x: tuple[int, ...], w: tuple[int, ...],
                  padding: tuple[int, ...] | str, dilation: tuple[int, ...], groups: int
                  ) -> Geometry:
     """The geometry of a convolution of these shapes, once they are known to fit"""
-    channels, *size = _image_shape(name, dims, x, w, groups)
+    channels, *size = _image_shape(name, dims, x, w)
     spans = [d * (k - 1) + 1 for d, k in zip(dilation, w[2:], strict=True)]
     paddings = paddings_of(name, padding, stride, spans)
     got = f"got x {x}, w {w}"
@@ -214,7 +214,7 @@ def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any
     geometry = _transposed_convolution(
         name, dims, x.shape, w.shape, None if b is None else b.shape, tuple(steps),
         tuple(sizes_of(name, "padding", padding, dims, 0)), tuple(extra), tuple(holes),
-        to_int(name, "groups", groups))
+        to_size(name, "groups", groups, 1))
     batch = x if x.ndim == dims + 2 else x.unsqueeze(0)
     y = _conv2d_input_grad(batch, w, b, geometry=geometry, shape=(
         batch.shape[0], w.shape[1] * geometry.groups, *geometry.in_size[-dims:]))
@@ -227,7 +227,7 @@ def _transposed_convolution(name: str, dims: int, x: tuple[int, ...], w: tuple[i
                             padding: tuple[int, ...], output_padding: tuple[int, ...],
                             dilation: tuple[int, ...], groups: int) -> Geometry:
     """The geometry of the convolution whose gradient this is, once the shapes are known to fit"""
-    channels, *size = _image_shape(name, dims, x, w, groups)
+    channels, *size = _image_shape(name, dims, x, w)
     got = f"got x {x}, w {w}"
     if channels != w[0] or w[0] % groups or 0 in w:
         raise RuntimeError(f"{name}: x has {channels} channels but w expects {w[0]}, which groups "
@@ -254,14 +254,11 @@ def _checked(name: str, input: Any, weight: Any, bias: Any
     return x, w, b
 
 
-def _image_shape(name: str, dims: int, x: tuple[int, ...], w: tuple[int, ...], groups: int
-                 ) -> tuple[int, ...]:
+def _image_shape(name: str, dims: int, x: tuple[int, ...], w: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of x without a batch dim, once it is known that x and w have the dims they need"""
     if len(x) not in (dims + 1, dims + 2) or len(w) != dims + 2:
         raise RuntimeError(f"{name}: x must have {dims + 1} or {dims + 2} dims and w {dims + 2}; "
                            f"got x {x}, w {w}")
-    if groups < 1:
-        raise ValueError(f"{name}: groups must be positive; got {groups}")
     if 0 in x[-dims:] or 0 in w[2:]:
         raise RuntimeError(f"{name}: no size may be 0 but the batch; got x {x}, w {w}")
     return x[-dims - 1:]

@@ -73,7 +73,13 @@ def errors(name: str, x, w) -> tuple[Error, ...]:
         Error(call(x, w, padding=-1), ValueError, f"{name}: padding must be .*; got -1"),
         Error(call(x, w, dilation=(1, 1, 1)), ValueError, f"{name}: dilation must be"),
         Error(call(x, w, dilation=0), ValueError, f"{name}: dilation must be .* at least 1; got 0"),
-        Error(call(x, w, groups=0), ValueError, f"{name}: groups must be positive; got 0"),
+        *(Error(call(x, w, groups=n), ValueError, f"{name}: groups must be at least 1; got {n}")
+          for n in (0, -2**63)),
+        *(Error(call(x, w, groups=n), ValueError, f"{name}: groups must fit in 64 bits; got {n}")
+          for n in (2**63, -2**63 - 1)),
+        Error(call(x, w, groups=2**63 - 1), RuntimeError, f"{name}: x has {x[1]} channels but"),
+        *(Error(call(x, w, stride=n), ValueError, f"{name}: stride must fit in 64 bits")
+          for n in (2**63, (2**63,) * (len(x) - 2))),
         *(Error(call(*shapes), RuntimeError, f"{name}: x must have .* dims")
           for shapes in ((x[2:], w), ((1, *x), w), (x, w[1:]), (x, (*w, 1)))),
         *(Error(call(*shapes), RuntimeError, f"{name}: no size may be 0 but the batch; got x")

@@ -16,6 +16,7 @@ from op_cases.equivalent import (
     loss,
     norm,
     pool,
+    promotion,
     reduce,
     resize,
     shape,
@@ -25,7 +26,7 @@ EQUIVALENT: dict[str, dict[str, list[str]]] = {}
 """Reason → file.py:function → the changes."""
 
 for file in (activation, class_loss, conv, einsum, elementwise, index, linalg, loss, norm, pool,
-             reduce, resize, shape):
+             promotion, reduce, resize, shape):
     name = file.__name__.rpartition(".")[2]
     for reason, places in file.EQUIVALENT.items():
         EQUIVALENT.setdefault(reason, {}).update(

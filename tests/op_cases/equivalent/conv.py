@@ -2,9 +2,6 @@
 
 EQUIVALENT = {
     "the lengths are equal": {
-        "_convolve": [
-            "zip(holes, w.shape[2:], strict=True) → zip(holes, w.shape[2:], strict=False)",
-        ],
         "_convolution": [
             "zip(dilation, w[2:], strict=True) → zip(dilation, w[2:], strict=False)",
             "zip(x[2:], paddings, strict=True) → zip(x[2:], paddings, strict=False)",
@@ -19,6 +16,24 @@ EQUIVALENT = {
         ],
         "_windows": [
             "… holes, kernel, steps, strict=True) → … holes, kernel, steps, strict=False)",
+        ],
+    },
+    "where one is 0 there are no windows, and x is refused for its own last dim": {
+        "fold": ["min(geometry.out_size) < 1 → min(geometry.out_size) < 0"],
+    },
+    "windows that are put in columns are of all channels, whatever the groups": {
+        "_windows": [
+            "…kernel, steps, before, holes, 1, size, out) → …kernel, steps, before, holes, 2, "
+            "size, out)",
+            "…kernel, steps, before, holes, 1, size, out) → …kernel, steps, before, holes, 0, "
+            "size, out)",
+        ],
+    },
+    "the one row of windows is not left, and the one row of a window neither": {
+        "_geometry": [
+            "…pair(kernel, 1), pair(stride, 1), pair(padding, 0), pair(dila… → …pair(kernel, 1), "
+            "pair(stride, 2), pair(padding, 0), pair(dila…",
+            "pair(dilation, 1) → pair(dilation, 2)", "pair(dilation, 1) → pair(dilation, 0)",
         ],
     },
 }

@@ -15,4 +15,13 @@ EQUIVALENT = {
             "… (*a.shape, *b.shape), strict=True) → … (*a.shape, *b.shape), strict=False)",
         ],
     },
+    "a range from 1 to 0 is empty as well": {
+        "einsum": ["…e) if '...' in term), default=0) → …e) if '...' in term), default=-1)"],
+    },
+    "there is one": {
+        "_parsed": [
+            "isinstance(operands[0], tuple | list) → isinstance(operands[-1], tuple | list)",
+            "list(operands[0]) → list(operands[-1])",
+        ],
+    },
 }

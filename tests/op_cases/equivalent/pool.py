@@ -14,4 +14,30 @@ EQUIVALENT = {
         ],
         "_even_parts": ["zip(size, out, strict=True) → zip(size, out, strict=False)"],
     },
+    "a copy has the same values": {
+        "_window_mean": [
+            "divisor.astype(x.dtype, copy=False) → divisor.astype(x.dtype, copy=True)",
+        ],
+        "_window_spread": [
+            "divisor.astype(x.dtype, copy=False) → divisor.astype(x.dtype, copy=True)",
+        ],
+    },
+    "there is one row": {
+        "_like": ["y if x.ndim == 4 else y[:, :, 0] → y if x.ndim == 4 else y[:, :, -1]"],
+    },
+    "an average pool takes every place of its windows, and ignores the dilation": {
+        "_avg_pool": ["…kernel_size, stride, padding, 1) → …kernel_size, stride, padding, 2)"],
+    },
+    "0 % d is 0": {
+        "_max_windows": [
+            "np.where(start < 0, start % d, start) → np.where(start <= 0, start % d, start)",
+            "np.where(start < 0, start % d, start) → np.where(start < 1, start % d, start)",
+        ],
+    },
+    "the counts along both axes change their sign, and are multiplied": {
+        "_mean_windows": [
+            "np.minimum(stop, n + p) - start → start - np.minimum(stop, n + p)",
+            "…art if count_include_pad else high - low → …art if count_include_pad else low - high",
+        ],
+    },
 }
