@@ -7,6 +7,7 @@ reports those that are no longer so.
 
 from op_cases.equivalent import (
     activation,
+    arguments,
     class_loss,
     conv,
     einsum,
@@ -25,8 +26,8 @@ from op_cases.equivalent import (
 EQUIVALENT: dict[str, dict[str, list[str]]] = {}
 """Reason → file.py:function → the changes."""
 
-for file in (activation, class_loss, conv, einsum, elementwise, index, linalg, loss, norm, pool,
-             promotion, reduce, resize, shape):
+for file in (activation, arguments, class_loss, conv, einsum, elementwise, index, linalg, loss,
+             norm, pool, promotion, reduce, resize, shape):
     name = file.__name__.rpartition(".")[2]
     for reason, places in file.EQUIVALENT.items():
         EQUIVALENT.setdefault(reason, {}).update(

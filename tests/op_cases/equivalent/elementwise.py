@@ -4,6 +4,7 @@ EQUIVALENT = {
     "the value is not used there": {
         "pow": [
             "where(flat, 0.0, g) → where(flat, 1.0, g)", "where(flat, 0.0, g) → where(flat, -1, g)",
+            "where(flat, 0.0, b - 1) → where(flat, 1.0, b - 1)",
         ],
     },
     "a copy has the same values": {

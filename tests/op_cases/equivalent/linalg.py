@@ -21,6 +21,10 @@ EQUIVALENT = {
             "x.data.reshape(math.prod…",
             "x.data if len(xs) == 2 else x.data.reshape(math.prod… → x.data if len(xs) == 0 else "
             "x.data.reshape(math.prod…",
+            "xs and len(shape) == 2 and (xs[-1] == shape[1]) and … → xs and len(shape) == 3 and "
+            "(xs[-1] == shape[1]) and …",
+            "xs and len(shape) == 2 and (xs[-1] == shape[1]) and … → xs and len(shape) == 0 and "
+            "(xs[-1] == shape[1]) and …",
         ],
     },
     "it is the same dim": {
