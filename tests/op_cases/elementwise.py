@@ -128,6 +128,12 @@ CASES = [
     OpCase(ops.mul, torch.mul, st.builds(lambda rng, shape: Call(real(rng, shape), real(rng, ())),
                                          generators(), shapes()),
            (example(10, real, (2, 3), ()), example(11, real, (), ())), name="mul by a 0-d tensor"),
+    OpCase(ops.mul, lambda x, by: x * by, unary(real, by=st.sampled_from([2, -0.5])),
+           (example(12, real, (2, 3), by=3),),
+           run=lambda x, by: ops.mul(x, by), name="mul by a number",
+           corners=st.sampled_from([Call(np.array(x, dtype), by=by) for x, dtype, by in (
+               ([1, 2], "uint8", 300), ([1, 2], "int64", 0.5), ([1, 2], "int64", True),
+               ([True, False], "bool", 2), ([1, 2], "float32", 0.1))])),
     two(ops.div, torch.div, real, nonzero),
     two(ops.div, torch.div, smooth_quotient, ones, name="div, rounded", zero_gradient=True,
         integers=(whole, divisors),

@@ -4,9 +4,9 @@ EQUIVALENT = {
     "the lengths are equal": {
         "_convolution": [
             "zip(dilation, w[2:], strict=True) → zip(dilation, w[2:], strict=False)",
-            "zip(x[2:], paddings, strict=True) → zip(x[2:], paddings, strict=False)",
             "zip(padded, spans, stride, strict=True) → zip(padded, spans, stride, strict=False)",
             "zip(padded, spans, strict=True) → zip(padded, spans, strict=False)",
+            "zip(size, paddings, strict=True) → zip(size, paddings, strict=False)",
         ],
         "_transpose_convolve": [
             "zip(extra, steps, holes, strict=True) → zip(extra, steps, holes, strict=False)",

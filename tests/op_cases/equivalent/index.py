@@ -2,7 +2,10 @@
 
 EQUIVALENT = {
     "a copy has the same values": {
-        "_put": ["…, rows).astype(np.int64, copy=False) → …, rows).astype(np.int64, copy=True)"],
+        "_put": [
+            "(rows % shape[0]).astype(np.int64, copy=False) → (rows % shape[0]).astype(np.int64, "
+            "copy=True)",
+        ],
         "_flat": ["places.astype(np.int64, copy=False) → places.astype(np.int64, copy=True)"],
     },
     "the lengths are equal": {

@@ -16,29 +16,8 @@ EQUIVALENT = {
             "p)",
         ],
     },
-    "where y is 0, it is multiplied by x - mean, which is 0": {
-        "std": [
-            "elementwise.where(y == 0, 0.0, g / (y * 2)) → elementwise.where(y == 0, 1.0, g / (y * "
-            "2))",
-            "elementwise.where(y == 0, 0.0, g / (y * 2)) → elementwise.where(y == 0, -1, g / (y * "
-            "2))",
-        ],
-    },
-    "it is squared": {
-        "_variance": [
-            "centred = x.data - first → centred = first - x.data",
-            "centred - centred.sum(dims, keepdims=True) / x.dtype.type(n) → centred.sum(dims, "
-            "keepdims=True) / x.dtype.type(n) - centred",
-        ],
-    },
     "it is 0 either way": {
         "_variance": ["n and freedom > 0 → n and freedom >= 0"],
-    },
-    "the sum is 0 or infinite there, and stays so": {
-        "logsumexp": [
-            "np.where(np.isfinite(m), m, 0) → np.where(np.isfinite(m), m, 1)",
-            "np.where(np.isfinite(m), m, 0) → np.where(np.isfinite(m), m, -1)",
-        ],
     },
     "p is ∞ or -∞ in the one place, and not 0 in the other": {
         "vector_norm": [
