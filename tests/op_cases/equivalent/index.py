@@ -2,10 +2,7 @@
 
 EQUIVALENT = {
     "a copy has the same values": {
-        "_put": [
-            "(rows % shape[0]).astype(np.int64, copy=False) → (rows % shape[0]).astype(np.int64, "
-            "copy=True)",
-        ],
+        "_put": ["…ape[0]).astype(np.int64, copy=False) → …ape[0]).astype(np.int64, copy=True)"],
         "_flat": ["places.astype(np.int64, copy=False) → places.astype(np.int64, copy=True)"],
     },
     "the lengths are equal": {
