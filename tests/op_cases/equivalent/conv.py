@@ -29,7 +29,7 @@ EQUIVALENT = {
             "size, out)",
         ],
     },
-    "the one row of windows is not left, and the one row of a window neither": {
+    "there is one row of windows, and one row in each": {
         "_geometry": [
             "…pair(kernel, 1), pair(stride, 1), pair(padding, 0), pair(dila… → …pair(kernel, 1), "
             "pair(stride, 2), pair(padding, 0), pair(dila…",

@@ -40,4 +40,10 @@ EQUIVALENT = {
             "…art if count_include_pad else high - low → …art if count_include_pad else low - high",
         ],
     },
+    "there is one row of windows, and one row in each": {
+        "_arguments": [
+            "((1, k), (1, s), (0, p), (1, d)) → ((1, k), (2, s), (0, p), (1, d))",
+            "((1, k), (1, s), (0, p), (1, d)) → ((1, k), (1, s), (0, p), (2, d))",
+        ],
+    },
 }
