@@ -46,4 +46,10 @@ EQUIVALENT = {
             "((1, k), (1, s), (0, p), (1, d)) → ((1, k), (1, s), (0, p), (2, d))",
         ],
     },
+    "a window that is empty is the only one along its axis": {
+        "_max_windows": [
+            "bounds[0][0] >= bounds[1][0] → bounds[0][0] >= bounds[1][-1]",
+            "bounds[2][0] >= bounds[3][0] → bounds[2][0] >= bounds[3][-1]",
+        ],
+    },
 }
