@@ -21,10 +21,6 @@ EQUIVALENT = {
             "type(k) is not int or not -n <= k < n → type(k) is not int or not n <= k < n",
             "return True → return False",
         ],
-        "steps": [
-            "…ce(k, int) for k in entries)) and any((isinstance(k, np.ndarray… → …ce(k, int) for k "
-            "in entries)) or any((isinstance(k, np.ndarray…",
-        ],
         "_put": [
             "rows, *others = key or (None,) → rows, *others = key and (None,)",
             "k is ... or (type(k) is slice and k == sl… → k is ... and (type(k) is slice and k == "
