@@ -171,5 +171,5 @@ def test_a_convolution_is_torchs(images: int) -> None:
     whole = geometry._replace(groups=1)
     np.testing.assert_array_equal(convolve.unfold(x, whole), columns.numpy())
     np.testing.assert_allclose(
-        convolve.fold(columns.numpy(), x.shape, whole),
+        convolve.fold(columns.numpy(), whole),
         torch.nn.functional.fold(columns, (7, 6), (3, 2), 1, 1, (2, 1)).numpy(), rtol=1e-12)
