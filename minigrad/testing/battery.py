@@ -35,7 +35,12 @@ from minigrad.testing.checks import (  # importing the four adds their checks to
     sizes,
 )
 from minigrad.testing.checks.running import bound, floats, listed, reference, run, tensors
-from minigrad.testing.report import Finding, OpCheckError as OpCheckError, OpReport as OpReport
+from minigrad.testing.report import (
+    TELLING,
+    Finding,
+    OpCheckError as OpCheckError,
+    OpReport as OpReport,
+)
 from minigrad.testing.search import look
 from minigrad.testing.variations import takes
 
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 USUAL = Tolerance()
+BRIEFLY = 0.2                   # seconds to look for a smaller call where others are shown in full
 MANY = 2_000                    # elements: of larger examples, the mutants are tried on a part
 
 # ---- checks on the op as a whole -----------------------------------------------------------------
@@ -204,7 +210,10 @@ def _checked(case: OpCase, max_examples: int, seed: int | None) -> OpReport:
     if not report.ok:
         return report
     _require_results(case)
-    report.findings += [look(case, check, max_examples, seed) for check in CHECKS.values()]
+    for check in CHECKS.values():
+        # the failures that are shown in full deserve the longest search for a smaller call
+        brief = bool(report.failures) and check.name not in TELLING
+        report.findings.append(look(case, check, max_examples, seed, BRIEFLY if brief else None))
     report.findings.append(check_raises(case))
     if report.ok:
         report.findings.append(check_mutants(case))

@@ -25,18 +25,22 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 KNOWS_KINKS = {"gradcheck"}
-SECONDS = 3.0                   # how long a smaller call may be looked for
+SECONDS = 2.0                   # how long a smaller call may be looked for
 CAUSE = "likely cause: "
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 
 
-def look(case: OpCase, check: Check, max_examples: int, seed: int | None) -> Finding:
-    """Run one check on one op, at its examples and at calls that hypothesis draws."""
+def look(case: OpCase, check: Check, max_examples: int, seed: int | None,
+         seconds: float | None = None) -> Finding:
+    """Run one check on one op, at its examples and at calls that hypothesis draws.
+
+    seconds: how long to look for a smaller call where it fails; None: SECONDS.
+    """
     finding = Finding(check.name, check.passed, excuse=check.excuse(case))
     if finding.excuse:
         return finding
     excuses: list[str] = []
-    failure = Failure()
+    failure = Failure(SECONDS if seconds is None else seconds)
 
     def at(call: Call) -> None:
         try:
@@ -93,7 +97,8 @@ class Failure:
     and one number is its own transpose. Such a call would mislead, and is not accepted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
         self.call: Call | None = None
         self.error: Exception | None = None
         self.first: Exception | None = None
@@ -103,7 +108,7 @@ class Failure:
     def accepts(self, call: Call, error: Exception) -> bool:
         """Whether this is the first failure, or the same one at another call, in time."""
         if self.first is None:
-            self.first, self.ends = error, time.monotonic() + SECONDS
+            self.first, self.ends = error, time.monotonic() + self.seconds
         elif kind_of(error) != kind_of(self.first):
             return False
         elif time.monotonic() > self.ends:
