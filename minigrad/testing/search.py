@@ -43,6 +43,8 @@ def look(case: OpCase, check: Check, max_examples: int, seed: int | None,
     failure = Failure(SECONDS if seconds is None else seconds)
 
     def at(call: Call) -> None:
+        if failure.is_too_late_for(call):
+            return
         try:
             apart = check.run(case, call)
         except NotTried as reason:
@@ -106,15 +108,19 @@ class Failure:
         self.late = False       # whether a failure was passed over because the time was up
 
     def accepts(self, call: Call, error: Exception) -> bool:
-        """Whether this is the first failure, or the same one at another call, in time."""
+        """Whether this is the first failure, or the same one at another call."""
         if self.first is None:
             self.first, self.ends = error, time.monotonic() + self.seconds
         elif kind_of(error) != kind_of(self.first):
             return False
-        elif time.monotonic() > self.ends:
-            self.late = True
-            return call is self.call or _equal(call, self.call)
         self.call, self.error = call, error
+        return True
+
+    def is_too_late_for(self, call: Call) -> bool:
+        """Whether the time is up, and this is another call than the smallest known."""
+        if self.first is None or time.monotonic() <= self.ends or _equal(call, self.call):
+            return False
+        self.late = True
         return True
 
     @property
@@ -146,7 +152,7 @@ def _said(error: BaseException) -> str:
 
 
 def _equal(call: Call, other: Call | None) -> bool:
-    return other is not None and repr(call) == repr(other)
+    return other is not None and (call is other or repr(call) == repr(other))
 
 
 # ---- drawing calls -------------------------------------------------------------------------------
@@ -173,8 +179,10 @@ def draw(strategy: SearchStrategy[Call], at: Callable[[Call], None], n: int, see
 
 def _quiet_settings(n: int) -> Any:
     import hypothesis
+    # its phase that explains a failure takes most of the time, and has nothing to say of a Call
+    phases = [hypothesis.Phase.generate, hypothesis.Phase.shrink]
     return hypothesis.settings(max_examples=n, deadline=None, database=None, print_blob=False,
-                               report_multiple_bugs=False,
+                               report_multiple_bugs=False, phases=phases,
                                suppress_health_check=list(hypothesis.HealthCheck))
 
 
@@ -183,7 +191,7 @@ def _make_smaller(case: OpCase, check: Check, failure: Failure) -> None:
     import hypothesis
 
     def fails(call: Call) -> bool:
-        if time.monotonic() > failure.ends or not takes(case, call):
+        if failure.is_too_late_for(call) or not takes(case, call):
             return False
         try:
             check.run(case, call)
