@@ -26,15 +26,17 @@ from minigrad.tensor import Tensor
 from minigrad.testing import mutation
 from minigrad.testing.arguments import case_of, checked_case, require_alone, require_numbers
 from minigrad.testing.case import Call, OpCase, Tolerance
-from minigrad.testing.checks import (  # importing the four adds their checks to CHECKS
+from minigrad.testing.checks import (  # importing the five adds their checks to CHECKS
     CHECKS as CHECKS,
     Check,
     derivatives,
     engine as engine,
+    forms as forms,
     memory as memory,
     sizes,
 )
-from minigrad.testing.checks.running import bound, floats, listed, reference, run, tensors
+from minigrad.testing.checks.running import bound, listed, reference, run, tensors
+from minigrad.testing.examples import require_results
 from minigrad.testing.report import (
     TELLING,
     Finding,
@@ -137,18 +139,6 @@ def _handy(case: OpCase, call: Call) -> Call:
     return part if takes(case, part) else call
 
 
-def _require_results(case: OpCase) -> None:
-    """Raises where there is nothing to check."""
-    for call in case.examples:
-        ys = run(case, call.map(np.array))[1]
-        if not ys:
-            raise ValueError(f"check_op: {case.id} returns nothing, so there is nothing to check")
-        if case.differentiable and not floats(ys):
-            raise ValueError(f"check_op: {case.id} returns no floating-point numbers to "
-                             f"differentiate, but {ys[0].dtype}; say differentiable=False for an "
-                             "op without a gradient")
-
-
 # ---- the whole battery ---------------------------------------------------------------------------
 
 def check_op(fn: Any, inputs: Any = None, reference: Callable[..., Any] | None = None, *,
@@ -209,7 +199,7 @@ def _checked(case: OpCase, max_examples: int, seed: int | None) -> OpReport:
     report = OpReport(case.id, [check_call(case)])
     if not report.ok:
         return report
-    _require_results(case)
+    require_results(case)
     for check in CHECKS.values():
         # the failures that are shown in full deserve the longest search for a smaller call
         brief = bool(report.failures) and check.name not in TELLING

@@ -17,7 +17,7 @@ import numpy as np
 
 from minigrad.autograd import Array
 from minigrad.testing.case import Call, OpCase
-from minigrad.testing.checks import Check, NotTried
+from minigrad.testing.checks import Check, InDoubt, NotTried
 from minigrad.testing.report import Finding
 from minigrad.testing.variations import resizings, takes, variations
 
@@ -47,6 +47,8 @@ def look(case: OpCase, check: Check, max_examples: int, seed: int | None,
             return
         try:
             apart = check.run(case, call)
+        except InDoubt as doubt:
+            finding.doubt, apart = str(doubt), None
         except NotTried as reason:
             excuses.append(str(reason))
             return
@@ -70,7 +72,7 @@ def look(case: OpCase, check: Check, max_examples: int, seed: int | None,
     except Exception as error:
         if failure.error is not None:
             _make_smaller(case, check, failure)
-            finding.smallest = failure.call
+            finding.smallest = getattr(failure.error, "call", failure.call)
             finding.problem = FLAKY if _is_flaky(error) and not failure.late else failure.problem
         elif not _nothing_to_draw(error):
             raise
