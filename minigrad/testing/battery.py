@@ -126,8 +126,8 @@ def check_mutants(case: OpCase) -> Finding:
     finding.passed = f"{caught} of {len(rows)} wrong gradients would be noticed"
     if unseen := sorted({f"{row.input} {row.mutation.name}" for row in report.escaped}):
         finding.doubt = (f"these would not, at these examples: {', '.join(unseen)}. Either they "
-                         "are no mistakes (then declare them in equivalent=), or the examples are "
-                         "too small, too symmetric or too close to 0")
+                         "make no difference to this op (then declare them in equivalent=), or the "
+                         "examples are too small, too symmetric or too close to 0")
     return finding
 
 
@@ -162,10 +162,15 @@ def check_op(fn: Any, inputs: Any = None, reference: Callable[..., Any] | None =
     of calls that must fail. The others are as in OpCase.
     max_examples: how many calls hypothesis draws for a check. Without a strategy it varies the
     inputs and examples: shorter and longer dims, numbers in other places, negated, larger, smaller
-    and whole. Their ranks and named arguments stay.
+    and whole. The check "ranks" takes them with more dims and with fewer, and "absent" leaves out
+    inputs, where the op allows that; arguments by name stay as they are.
     Returns: the report, a line for each check.
+    An op may refuse what it is not meant for: calls of the checks' own choice for which a `raise` or
+    `assert` statement makes an error are left out. An error from inside NumPy or a built-in
+    function is a failure where the reference takes the call: it is seldom meant.
     Raises: OpCheckError with the report where a check fails, at the smallest inputs found;
-    TypeError for what cannot be checked.
+    ValueError where the inputs are no place to differentiate (not finite, or at the end of the
+    op's domain) or nothing can be checked; TypeError for arguments that mean nothing.
     """
     require_numbers(max_examples, seed)
     with warnings.catch_warnings():

@@ -89,10 +89,12 @@ class OpReport:
     def _verdict(self) -> str:
         tried = sum(not finding.excuse for finding in self.findings)
         if failures := self.failures:
-            return ("it cannot be called; nothing else was checked" if failures[0].check == "call"
-                    else f"{len(failures)} of {tried} checks fail")
+            if failures[0].check == "call":
+                return "it cannot be called; nothing else was checked"
+            return f"{len(failures)} of {tried} check{'s' * (tried > 1)} fail{'s' * (len(failures) == 1)}"
         doubts = sum(bool(finding.doubt) for finding in self.findings)
-        return f"{tried - doubts} checks pass" + f", and {doubts} leaves a doubt" * bool(doubts)
+        left = f", and {doubts} leave{'s' * (doubts == 1)} a doubt" if doubts else ""
+        return f"{tried - doubts} checks pass{left}"
 
 
 def _indented(text: str) -> str:

@@ -1,9 +1,16 @@
 """The checks that `check_op` makes: each looks at an op at one call.
 
+    derivatives.py      values and gradients against a reference, finite differences and each other
+    engine.py           among others: under no_grad, accumulated, used twice, changed in place
+    sizes.py            dims of size 1 and 0, broadcast inputs
+    forms.py            other ranks, absent inputs
+    memory.py           inputs that are kept, strides, dtypes, threads
+    running.py          what they share: running an op, its vjp, a reference; comparing arrays
+
 A check raises where it finds something wrong: an AssertionError that says what, or whatever the op
 raises. Where the check itself knows the likely cause, its message ends in it. It raises NotTried
 where it does not apply, and InDoubt where what is right depends on what the op is meant for. It may
-return how far apart what it compared was.
+return how far apart what it compared was. `@check` adds a function to CHECKS.
 """
 
 from __future__ import annotations

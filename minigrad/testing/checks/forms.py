@@ -64,7 +64,8 @@ def ranks(call: Call) -> Iterator[Call]:
                        _shorter(x, -by) for i, x in enumerate(call.arrays)]
             if any(x is not y for x, y in zip(call.arrays, changed, strict=True)):
                 yield call.with_arrays(changed)
-    yield call.map(lambda x: x.ravel()[-1:].reshape(()))
+    if all(x is None or x.size for x in call.arrays):
+        yield call.map(lambda x: x.ravel()[-1].reshape(()))
 
 
 def _small(call: Call) -> Call:
