@@ -38,10 +38,10 @@ from minigrad.testing.checks import (  # importing the five adds their checks to
 from minigrad.testing.checks.running import bound, listed, reference, run, tensors
 from minigrad.testing.examples import require_results
 from minigrad.testing.report import (
-    TELLING,
     Finding,
     OpCheckError as OpCheckError,
     OpReport as OpReport,
+    rank,
 )
 from minigrad.testing.search import look
 from minigrad.testing.variations import takes
@@ -165,9 +165,9 @@ def check_op(fn: Any, inputs: Any = None, reference: Callable[..., Any] | None =
     and whole. The check "ranks" takes them with more dims and with fewer, and "absent" leaves out
     inputs, where the op allows that; arguments by name stay as they are.
     Returns: the report, a line for each check.
-    An op may refuse what it is not meant for: calls of the checks' own choice for which a `raise` or
-    `assert` statement makes an error are left out. An error from inside NumPy or a built-in
-    function is a failure where the reference takes the call: it is seldom meant.
+    An op may refuse what it is not meant for: where a check tries another size, and a `raise` or
+    `assert` statement makes an error, that call is left out. An error from inside NumPy or a
+    built-in function is a failure if the reference takes the call: it is seldom meant.
     Raises: OpCheckError with the report where a check fails, at the smallest inputs found;
     ValueError where the inputs are no place to differentiate (not finite, or at the end of the
     op's domain) or nothing can be checked; TypeError for arguments that mean nothing.
@@ -206,8 +206,8 @@ def _checked(case: OpCase, max_examples: int, seed: int | None) -> OpReport:
         return report
     require_results(case)
     for check in CHECKS.values():
-        # the failures that are shown in full deserve the longest search for a smaller call
-        brief = bool(report.failures) and check.name not in TELLING
+        # the failure that is shown in full deserves the longest search for a smaller call
+        brief = any(rank(other.check) <= rank(check.name) for other in report.failures)
         report.findings.append(look(case, check, max_examples, seed, BRIEFLY if brief else None))
     report.findings.append(check_raises(case))
     if report.ok:

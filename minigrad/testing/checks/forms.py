@@ -25,7 +25,7 @@ from minigrad.testing.checks.running import (
     tensors,
     vjp,
 )
-from minigrad.testing.checks.sizes import advice, lengths, resized
+from minigrad.testing.checks.sizes import advice, lengths, resized, within
 
 FEW = 200                       # elements of a call of another rank, at most
 
@@ -63,9 +63,9 @@ def ranks(call: Call) -> Iterator[Call]:
             changed = [x if x is None or i not in which else _longer(x, by, n) if by > 0 else
                        _shorter(x, -by) for i, x in enumerate(call.arrays)]
             if any(x is not y for x, y in zip(call.arrays, changed, strict=True)):
-                yield call.with_arrays(changed)
+                yield within(call.with_arrays(changed))
     if all(x is None or x.size for x in call.arrays):
-        yield call.map(lambda x: x.ravel()[-1].reshape(()))
+        yield within(call.map(lambda x: x.ravel()[-1].reshape(())))
 
 
 def _small(call: Call) -> Call:

@@ -34,12 +34,26 @@ def lengths(call: Call) -> list[int]:
 
 
 def resized(call: Call, to: Mapping[int, int]) -> Call:
-    """The call with the dims of each length in `to` cut, or repeated, to that one."""
+    """The call with the dims of each length in `to` cut, or repeated, to that one.
+
+    Whole numbers may be indices: those that lay within a dim that is cut lie within what is left.
+    """
     def cut(x: Array) -> Array:
         for axis, n in enumerate(x.shape):
             x = x.take(np.arange(to.get(n, n)) % max(n, 1), axis)
+        for n, m in to.items():
+            if x.dtype.kind in "iu" and x.size and 0 < m <= x.max() < n:
+                x = x % m
         return x
     return call.map(cut)
+
+
+def within(call: Call) -> Call:
+    """The call with indices that lie within every dim of the inputs that are no indices."""
+    shortest = min((n for x in call.arrays if x is not None and x.dtype.kind == "f"
+                    for n in x.shape if n), default=0)
+    return call.map(lambda x: x % shortest if shortest and x.dtype.kind in "iu"
+                    and (x.max(initial=0) >= shortest or x.min(initial=0) < -shortest) else x)
 
 
 def broadcast(call: Call) -> Iterator[Call]:
@@ -50,7 +64,7 @@ def broadcast(call: Call) -> Iterator[Call]:
         smaller = [x.take([0], axis) for axis, n in enumerate(x.shape) if n > 1]
         smaller += [x[0]] if x.ndim and len(x) else []
         for y in smaller:
-            yield call.with_arrays([*call.arrays[:i], y, *call.arrays[i + 1:]])
+            yield within(call.with_arrays([*call.arrays[:i], y, *call.arrays[i + 1:]]))
 
 
 def look_at(case: OpCase, calls: list[Call], check_name: str) -> float:
