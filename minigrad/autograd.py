@@ -62,7 +62,8 @@ class Node:
     backward pass `edges` is None: the node has been freed.
     """
 
-    __slots__ = ("dtype", "edges", "hooks", "name", "output", "retaining", "shape", "time")
+    __slots__ = ("__weakref__", "dtype", "edges", "hooks", "name", "output", "retaining", "shape",
+                 "time")
 
     def __init__(self, name: str, edges: list[tuple[Vertex, Vjp]], y: Array) -> None:
         self.name, self.time = name, inplace.tick()
@@ -147,16 +148,19 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
     def apply(*args: Any, **static: Any) -> Tensor:
         if len(args) != n_inputs != -1:
             args, static = bind(args, static)
+        observer = mode.observer
+        if observer is not None:
+            observer.op_begins(apply, args, static)
         inputs, (value, *vjps) = (compute(args, static) if is_quiet.get()
                                   else quiet.run(compute, args, static))
         y = Tensor(value)
-        if mode.observer is not None:
-            mode.observer(apply, inputs, static, y)
         if mode.enabled:
             for x in inputs:
                 if x is not None and x._requires_grad:
                     _record(name, inputs, vjps, y)
                     break
+        if observer is not None:
+            observer.op_ends(apply, inputs, static, y)
         return y
 
     registry[f"{forward.__module__}.{name}"] = apply
@@ -222,8 +226,9 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
     for root, g in zip(roots, gradients, strict=True):
         pending[root] = pending[root] + g if root in pending else g
 
-    before = mode.enabled, visit.__dict__.copy()
-    mode.enabled, visit.found, visit.pending, visit.own = create_graph, found, pending, own
+    before, observer = (mode.enabled, visit.__dict__.copy()), mode.observer
+    mode.enabled, visit.found, visit.pending = create_graph, found, pending
+    visit.own = own if observer is None else None       # an observer is shown each gradient alone
     try:
         for vertex in order:
             if vertex not in pending:
@@ -245,12 +250,16 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
                 if targets is not None and parent not in needed:
                     continue
                 visit.parent = parent
-                gx = _sent_through(vertex, vjp, g)
+                if observer is not None:
+                    observer.vjp_begins(vertex, parent, g)
+                gx = sent = _sent_through(vertex, vjp, g)
                 if not isinstance(gx, Tensor):
                     raise TypeError(f"{vertex.name}: a vjp must return a Tensor; "
                                     f"got {type(gx).__name__}")
                 if gx._data.shape != parent.shape or gx._data.dtype != parent.dtype:
                     gx = unbroadcast(gx, parent.shape, vertex.name).to(parent.dtype)
+                if observer is not None:
+                    observer.vjp_ends(vertex, parent, sent, gx)
                 if parent not in pending:
                     pending[parent] = gx
                 elif not gx is pending[parent] is own.get(parent):      # not yet added in place

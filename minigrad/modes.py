@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class _GradMode(threading.local):
     enabled = True                      # each thread starts with recording on
-    observer: Callable[..., None] | None = None     # called with each op, its inputs, static, y
+    observer: Any = None                # who is told of each op and each gradient (observer.py)
     float32: np.dtype[Any] = np.dtype(np.float32)   # what it stands for; in gradchecks float64
 
 

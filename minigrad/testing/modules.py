@@ -11,8 +11,8 @@ import numpy as np
 
 from minigrad.autograd import Array, enable_grad
 from minigrad.func.tree import leaves, mapped
-from minigrad.modes import mode
 from minigrad.nn import Module
+from minigrad.observer import Observer
 from minigrad.tensor import Tensor
 from minigrad.testing.calls import (
     Call,
@@ -328,19 +328,10 @@ def _between(function: Function, wrong: list[int], report: str, sound: bool) -> 
 def _wrong_ops(function: Function, known: str, options: Options) -> Iterator[str]:
     """What is wrong with the ops that run in a layer, each with the inputs that it gets; without
     the report where it is the one that is known of the layer."""
-    calls: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
-
-    def note(op: Any, inputs: tuple[Any, ...], static: dict[str, Any], y: Tensor) -> None:
-        calls.append((op, tuple(map(_kept, inputs)), dict(static)))
-
-    before, mode.observer = mode.observer, note
-    try:
-        with enable_grad():
-            function(*function.arguments)
-    finally:
-        mode.observer = before
     seen = set()
-    for op, inputs, static in calls:
+    with enable_grad(), _Ops() as ops:
+        function(*function.arguments)
+    for op, inputs, static in ops.calls:
         if op.__name__ in seen or not any(map(wants_gradient, inputs)):
             continue
         try:
@@ -357,6 +348,17 @@ def _wrong_ops(function: Function, known: str, options: Options) -> Iterator[str
                 yield f"\n{report}".replace("\n", "\n        ")
         except Exception:                       # nothing that can be checked, as for a cast
             continue
+
+
+class _Ops(Observer):
+    """The ops that run, each with copies of its inputs."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
+
+    def op_ends(self, op: Any, inputs: tuple[Tensor | None, ...], static: dict[str, Any],
+                y: Tensor) -> None:
+        self.calls.append((op, tuple(map(_kept, inputs)), dict(static)))
 
 
 def _kept(x: Any) -> Any:

@@ -1,0 +1,85 @@
+"""Looking on while ops run and gradients flow: what tools that show a computation are built on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from minigrad.modes import mode
+
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor
+
+
+class Observer:
+    """Is told of each op and each gradient of this thread, within `with observer:`.
+
+    A subclass overrides what is of interest to it. What it does there is not observed: neither by
+    itself nor by others. An op inside a vjp is told of between the beginning and the end of that
+    vjp. Several observers may be entered one within the other. A step of `minigrad.compile` is
+    observed only while it is recorded: its repetitions run no ops.
+
+        class Names(Observer):
+            def op_ends(self, op, inputs, static, y):
+                print(op.__name__, y.shape)
+
+        with Names():
+            model(x)
+    """
+
+    def op_begins(self, op: Any, args: tuple[Any, ...], static: dict[str, Any]) -> None:
+        """An op is about to run. args: its inputs as they were given: Tensors, arrays or numbers.
+        Where it raises, `op_ends` does not follow."""
+
+    def op_ends(self, op: Any, inputs: tuple[Tensor | None, ...], static: dict[str, Any],
+                y: Tensor) -> None:
+        """An op has run. y: its output; `y.node` is its vertex of the graph, None where it is not
+        recorded."""
+
+    def vjp_begins(self, vertex: Any, parent: Any, g: Tensor) -> None:
+        """A gradient is about to flow from a vertex of the graph to one that it was made from.
+
+        g: the gradient of the loss with respect to the output of `vertex`, complete. parent: a
+        Node, or the Tensor itself where that is a leaf.
+        """
+
+    def vjp_ends(self, vertex: Any, parent: Any, sent: Tensor, gx: Tensor) -> None:
+        """A gradient has flowed to a parent. sent: what the vjp returned. gx: the same, summed over
+        the dims along which the parent was broadcast; it is added to what else arrives there."""
+
+    def __enter__(self) -> Self:
+        self._outer = mode.observer
+        mode.observer = All([self, *(self._outer.observers if self._outer else ())])
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        mode.observer = self._outer
+
+    _outer: All | None
+
+
+class All:
+    """Tells all observers of what happens; what they do meanwhile nobody is told of."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self.observers = observers
+
+    def op_begins(self, *event: Any) -> None:
+        self.tell("op_begins", event)
+
+    def op_ends(self, *event: Any) -> None:
+        self.tell("op_ends", event)
+
+    def vjp_begins(self, *event: Any) -> None:
+        self.tell("vjp_begins", event)
+
+    def vjp_ends(self, *event: Any) -> None:
+        self.tell("vjp_ends", event)
+
+    def tell(self, name: str, event: tuple[Any, ...]) -> None:
+        mode.observer = None
+        try:
+            for observer in self.observers:
+                getattr(observer, name)(*event)
+        finally:
+            mode.observer = self
