@@ -199,6 +199,18 @@ def test_outputs_of_several_dtypes_keep_them() -> None:
     assert seen == [["float32", "float64"]]
 
 
+def test_pytorch_computes_on_one_thread_while_it_is_checked() -> None:
+    before, seen = torch.get_num_threads(), set()
+
+    def counted(x: Any) -> Any:
+        seen.add(torch.get_num_threads())
+        return x * 2
+
+    check_op(counted, [torch.tensor(A)], max_examples=2)
+    assert seen == {1}
+    assert torch.get_num_threads() == before
+
+
 def test_mutants_of_a_foreign_op() -> None:
     report = mutate(TORCH, [mg.tensor(A, requires_grad=True), mg.tensor(B, requires_grad=True)])
     assert report.ok

@@ -37,6 +37,7 @@ from minigrad.testing.checks import (  # importing the five adds their checks to
 )
 from minigrad.testing.checks.running import bound, listed, reference, run, tensors
 from minigrad.testing.examples import require_results
+from minigrad.testing.foreign import one_thread
 from minigrad.testing.report import (
     Finding,
     OpCheckError as OpCheckError,
@@ -173,7 +174,7 @@ def check_op(fn: Any, inputs: Any = None, reference: Callable[..., Any] | None =
     op's domain) or nothing can be checked; TypeError for arguments that mean nothing.
     """
     require_numbers(max_examples, seed)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), one_thread():
         warnings.simplefilter("ignore")         # of NumPy and PyTorch, at the inputs we choose
         if isinstance(fn, OpCase):
             require_alone(fn, {

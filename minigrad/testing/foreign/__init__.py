@@ -34,7 +34,10 @@ from minigrad.testing.foreign.kinds import (
     listed,
     name_of as name_of,
 )
-from minigrad.testing.foreign.pytorch import TorchFunction as TorchFunction
+from minigrad.testing.foreign.pytorch import (
+    TorchFunction as TorchFunction,
+    one_thread as one_thread,
+)
 
 # ---- whose function is it? -----------------------------------------------------------------------
 
