@@ -93,7 +93,7 @@ class Formulas(Observer):
             return f"{_within(parts[0], ATOM)}{POSTFIX[name]}", ATOM
         if name == "pow":
             return f"{_within(parts[0], ATOM)}^{_within(parts[1], ATOM)}", ATOM
-        if name == "permute" and static["dims"][-2:] == (inputs[0].ndim - 1, inputs[0].ndim - 2):
+        if _is_transpose(name, static, inputs[0].ndim):
             if product := re.fullmatch(r"(\w+)ᵀ @ (\w+)ᵀ", texts[0]):
                 return f"{product[2]} @ {product[1]}", PRODUCT
             return f"{_within(parts[0], ATOM)}ᵀ", ATOM
@@ -116,6 +116,14 @@ def _number(value: Any) -> Expression:
             and abs(1 / value - round(1 / value)) < 1e-4:
         return f"1/{round(1 / value)}", PRODUCT
     return text, ATOM if value >= 0 else SIGN
+
+
+def _is_transpose(name: str, static: dict[str, Any], ndim: int) -> bool:
+    """Whether an op exchanges the last two dims and nothing else."""
+    if name == "transpose":
+        return {static["dim0"] % ndim, static["dim1"] % ndim} == {ndim - 2, ndim - 1}
+    return name == "permute" and [d % ndim for d in static["dims"]] == [
+        *range(ndim - 2), ndim - 1, ndim - 2]
 
 
 def _within(part: Expression, level: int) -> str:
