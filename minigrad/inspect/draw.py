@@ -270,6 +270,7 @@ def _data(box: Box) -> dict[str, Any]:
                   for item in box.items],
         "rows": [[number[item] for item in row] for row in box.rows],
         "links": [[number[link.a], number[link.b], *link.out, *link.into,
-                   port(link.a, "out", link.tensor), port(link.b, "in", link.tensor)]
+                   port(link.a, "out", link.tensor), port(link.b, "in", link.tensor),
+                   link.tensor.number]
                   for link in box.links]}
 

@@ -8,8 +8,8 @@ for (const box of boxes) {
     box: kind === "box" ? boxes[ref] : null}));
   box.rows = box.rows.map(row => row.map(i => box.items[i]));
   for (const item of box.items) item.above = [], item.below = [];
-  box.links = box.links.map(([a, b, i, n, j, m, out, into]) => ({a: box.items[a], b: box.items[b],
-    leave: (i + 1) / (n + 1) - .5, enter: (j + 1) / (m + 1) - .5, out, into}));
+  box.links = box.links.map(([a, b, i, n, j, m, out, into, tensor]) => ({a: box.items[a], b: box.items[b],
+    leave: (i + 1) / (n + 1) - .5, enter: (j + 1) / (m + 1) - .5, out, into, tensor}));
   for (const link of box.links) link.b.above.push(link), link.a.below.push(link);
 }
 
@@ -75,6 +75,14 @@ function spread(row, wanted) {
   return blocks.flatMap(([mean, count]) => Array(count).fill(mean)).map((x, i) => x + offsets[i]);
 }
 
+boxes.forEach((box, number) => {
+  const element = number ? svg.querySelector(`[data-box="${number}"] > .content`) : svg;
+  const own = element.querySelector(":scope > .links");
+  own.querySelectorAll("[data-tensor]").forEach((path, i) => { box.links[i].path = path; });
+  own.querySelectorAll("[data-bend]").forEach(path => { box.items[path.dataset.bend].path = path; });
+  for (const item of box.items) if (item.box) item.box.parent = box, item.box.item = item;
+});
+
 // ---- what is on the screen ----------------------------------------------------------------------
 
 function show(box, element) {
@@ -135,9 +143,21 @@ svg.addEventListener("keydown", event => {
     toggle(event.target);
   }
 });
-svg.unfoldTo = element => {
-  for (let at = element.closest(".folded"); at; at = at.parentElement.closest(".folded"))
-    boxes[at.dataset.box].open = true;
-  update();
+// The lines of all edges that lead to a vertex from one of the vertices that are named.
+svg.edgesTo = (vertex, from) => {
+  const home = boxes.find(box => box.items.some(item => item.kind === "vertex" && item.ref === vertex));
+  const found = [];
+  const follow = (box, item, tensor) => {
+    for (const link of item.above) {
+      if (tensor === null ? !from.includes(link.tensor) : link.tensor !== tensor) continue;
+      found.push(link.path);
+      if (link.a.path) found.push(link.a.path);
+      if (link.a.box) follow(link.a.box, link.a.box.items[link.out], link.tensor);
+      else if (link.a.kind === "in") follow(box.parent, box.item, link.tensor);
+      else if (link.a.kind === "bend") follow(box, link.a, link.tensor);
+    }
+  };
+  if (home) follow(home, home.items.find(item => item.kind === "vertex" && item.ref === vertex), null);
+  return found;
 };
 })();

@@ -229,8 +229,8 @@ function mark(phase, id) {
   for (const element of svg.querySelectorAll(".current,.flows,.ahead")) element.classList.remove("current", "flows", "ahead");
   if (phase === "f") for (const later of data.forward.slice(data.forward.indexOf(Number(id)) + 1))
     if (data.forward.includes(Number(id))) svg.querySelector(`[data-vertex="${later}"]`)?.classList.add("ahead");
-  const targets = phase === "v" ? vertices[id].sends.map(sent => sent.to) : vertices[id].inputs;
-  for (const target of targets) svg.querySelectorAll(`[data-tensor="${target}"]`).forEach(path => path.classList.add("flows"));
+  const ends = phase === "v" ? vertices[id].sends.map(sent => sent.to) : vertices[id].inputs;
+  for (const path of svg.edgesTo(Number(id), ends)) path.classList.add("flows");
   const element = drawn(id), pane = document.querySelector(".graph");
   if (!element) return;
   element.classList.add("current");
