@@ -16,8 +16,8 @@ from minigrad.observer import Observer
 from minigrad.tensor import Tensor
 
 OPS = (str(Path(LIBRARY, "ops")), str(Path(LIBRARY, "functional.py")))
-BETWEEN = {__file__, *(str(Path(LIBRARY, file)) for file in (
-    "observer.py", "autograd.py", "modes.py", "inspect/summary.py"))}
+BETWEEN = (str(Path(__file__).parent), *(str(Path(LIBRARY, file)) for file in (
+    "observer.py", "autograd.py", "modes.py")))
 """What runs between the function that was called and the op's observer."""
 
 
@@ -124,7 +124,7 @@ def _public_name(op: Any) -> str:
         code, frame = frame.f_code, frame.f_back
         if code.co_filename.startswith(OPS):
             name = code.co_name if code.co_name.isidentifier() else name
-        elif code.co_filename not in BETWEEN:
+        elif not code.co_filename.startswith(BETWEEN):
             break
     return name.lstrip("_")
 
