@@ -1,0 +1,51 @@
+"""The doctor: what an experienced person checks when a network does not learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minigrad.inspect.doctor import data, learning, losses, structure, values
+from minigrad.inspect.doctor.findings import ERROR, Finding as Finding, Report as Report
+from minigrad.inspect.doctor.patient import SEED, Patient
+from minigrad.inspect.doctor.state import unchanged
+from minigrad.nn import Module
+from minigrad.optim import Optimizer
+from minigrad.testing.calls import same_random_numbers
+
+CHECKS = (*data.CHECKS, *losses.CHECKS, *structure.CHECKS, *values.CHECKS, *learning.CHECKS)
+"""In the order in which findings of the same severity are listed: causes before effects."""
+
+
+def diagnose(net: Module, loss_fn: Callable[..., Any], batch: Any, *,
+             optimizer: Optimizer | Sequence[Optimizer] | None = None,
+             step: Callable[..., Any] | None = None) -> Report:
+    """Examine a network that does not learn, and say in sentences what is wrong with it.
+
+        print(diagnose(net, nn.CrossEntropyLoss(), (x, y), optimizer=optimizer))
+
+    batch: (x, y), Tensors or arrays; x may be a tuple of several inputs. At least 16 items tell
+    more than a few.
+    loss_fn: a function of the output and the target, as all losses are. Or a function of the
+    network and the batch, `loss_fn(net, batch)` or `loss_fn(net, x, y)`, known by the name of its
+    first argument: net, model, network or module.
+    optimizer: then its parameters and its learning rate are examined as well.
+    step: your whole training step, a function of (x, y), of (net, x, y) or of (net, batch), to see
+    whether it lacks zero_grad(), backward() or optimizer.step(). It is run twice.
+
+    The network is run some hundred times, for at most some ten seconds if it is small. Parameters,
+    buffers, gradients, modes, the optimiser's state and the random numbers are left as they were.
+    What `step` changes besides, such as a scheduler, is not known here and stays changed.
+    """
+    optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer or ())
+    modules = [net, *([loss_fn] if isinstance(loss_fn, Module) else [])]
+    patient = Patient(net, loss_fn, batch, optimizers, step)
+    found: list[Finding] = []
+    with unchanged(modules, optimizers):
+        patient.examine()
+    for check in CHECKS:
+        with unchanged(modules, optimizers), same_random_numbers(SEED):
+            found += check(patient)
+    measured = {} if patient.loss is None else {"loss": patient.loss}
+    found.sort(key=lambda finding: finding.severity != ERROR)
+    return Report(found, measured, [(check.__doc__ or "").strip() for check in CHECKS])
