@@ -46,6 +46,8 @@ def diagnose(net: Module, loss_fn: Callable[..., Any], batch: Any, *,
     for check in CHECKS:
         with unchanged(modules, optimizers), same_random_numbers(SEED):
             found += check(patient)
+    if len(found) > 1:          # what has a cause that is named is no finding of its own
+        found = [finding for finding in found if finding.kind != "cannot_learn_a_batch"]
     measured = {} if patient.loss is None else {"loss": patient.loss}
     found.sort(key=lambda finding: finding.severity != ERROR)
     return Report(found, measured, [(check.__doc__ or "").strip() for check in CHECKS])

@@ -172,8 +172,8 @@ def learns(patient: Patient) -> Iterator[Finding]:
             "cannot_learn_a_batch", ERROR, f"After {BY_HEART} steps on this one batch the loss is "
             f"at best {best:.4g}, and answering the same for every item would cost {least:.4g}: "
             "the network does not use its input.",
-            "Start with the other findings. Without any, look at whether inputs and targets belong "
-            "together, and whether the network has enough units.", "",
+            "Look at whether inputs and targets belong together, whether the input reaches the "
+            "output, and whether the network has enough units.", "",
             {"best": best, "constant_answer": least})
 
 
@@ -244,7 +244,7 @@ def learning_rate(patient: Patient) -> Iterator[Finding]:
             f"{start:.4g} to {mine:.4g} in {RANGE} steps on this batch, with a peak of {top:.4g}; "
             f"with {patient_best:g} it falls to {best:.4g}.",
             f"Try a learning rate of about {patient_best:g}.", "optimizer", numbers)
-    elif best_factor > 1 and start - mine < 0.002 * (start - best):
+    elif best_factor > 20 and abs(start - mine) < 0.002 * (start - best):
         yield Finding(
             "learning_rate_too_low", WARNING, f"With the learning rate {own:g}, {RANGE} steps on "
             f"this batch lower the loss from {start:.4g} by {start - mine:.2g}; with "

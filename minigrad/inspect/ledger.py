@@ -1,0 +1,39 @@
+"""Which arrays a graph keeps in memory for the backward pass, and for which op."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from minigrad.inplace import Array, captured_by, memory_owner
+from minigrad.tensor import Tensor
+
+
+def held_by(vertices: Iterable[Any], not_counted: Iterable[Array]) -> dict[Any, int]:
+    """The bytes that each vertex of a graph keeps alive, by vertex; memory that several keep counts
+    for the one that was recorded first.
+
+    not_counted: arrays that are there anyway, such as parameters and the batch.
+    """
+    seen = {id(memory_owner(array)) for array in not_counted}
+    held = {}
+    for vertex in sorted(vertices, key=lambda vertex: vertex.time):
+        total = 0
+        for array in arrays_of(vertex.output, [vjp for _, vjp in vertex.edges or ()]):
+            owner = memory_owner(array)
+            if id(owner) not in seen:
+                seen.add(id(owner))
+                total += owner.nbytes
+        held[vertex] = total
+    return held
+
+
+def arrays_of(output: Array | None, vjps: list[Callable[..., Any]]) -> list[Array]:
+    """The output, where it is kept, and what vjps have captured."""
+    values = [output]
+    for value in captured_by(vjps):
+        values += value.values() if isinstance(value, dict) else [value]
+    arrays = [value.data if isinstance(value, Tensor) else value for value in values]
+    return [array for array in arrays if isinstance(array, np.ndarray)]
