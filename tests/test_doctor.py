@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-import minigrad as mg
 from inspect_cases.healthy import HEALTHY
 from inspect_cases.mistakes import MISTAKES, mlp, seeded
+
+import minigrad as mg
 from minigrad import nn, optim
 from minigrad.inspect import diagnose
 from minigrad.inspect.doctor import CHECKS
@@ -56,8 +56,8 @@ def everything(net: nn.Module, optimizer: optim.Optimizer) -> list[Any]:
              for group in optimizer.param_groups],
             [(name, np.asarray(value).tobytes()) for state in optimizer.state.values()
              for name, value in state.items()],
-            default_generator.get_state().tobytes(), np.random.get_state()[1].tobytes(),
-            random.getstate()]
+            default_generator.get_state().tobytes(), random.getstate(),
+            np.random.mtrand._rand.get_state()[1].tobytes()]
 
 
 def test_everything_is_left_as_it_was() -> None:

@@ -1,4 +1,4 @@
-"""The profile: times add up, vjps belong to the module of their op, and the trace is well formed."""
+"""The profile: times add up, a vjp belongs to the module of its op, the trace is well formed."""
 
 from __future__ import annotations
 

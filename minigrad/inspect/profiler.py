@@ -66,7 +66,7 @@ class Profile(Observer):
         self.wall = self.profiler = 0.0
         self.plain: float | None = None
         self.steps = 1
-        self._began = 0.0
+        self._began = self._entered = self._cost = 0.0
         self._open: list[tuple[Event, float]] = []          # with the time of what is inside
         self._made: weakref.WeakKeyDictionary[Any, Event] = weakref.WeakKeyDictionary()
         self._leaves: list[weakref.ref[Any]] = []
@@ -91,11 +91,12 @@ class Profile(Observer):
     def __enter__(self) -> Profile:
         super().__enter__()
         self._cost = cost_of_telling()
-        self._began = perf_counter()
+        self._entered = perf_counter()
+        self._began = self._entered - self.wall         # a further step follows the ones before
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.wall += perf_counter() - self._began
+        self.wall += perf_counter() - self._entered
         super().__exit__(*exc)
         self._open.clear()
         self._made.clear()
@@ -152,8 +153,8 @@ class Profile(Observer):
     def _begin(self, name: str, phase: str, entered: float) -> Event:
         event = Event(name, phase, 0.0, index=len(self.events))
         self.events.append(event)
-        self._open.append((event, 0.0))
         self._account(entered)
+        self._open.append((event, 0.0))
         event.start = perf_counter() - self._began
         return event
 
