@@ -11,8 +11,9 @@ import numpy as np
 
 from minigrad.autograd import enable_grad
 from minigrad.inplace import Array
+from minigrad.inspect.doctor.data import magnitude
 from minigrad.inspect.doctor.findings import ERROR, WARNING, Finding
-from minigrad.inspect.doctor.patient import SEED, Patient, count, quiet
+from minigrad.inspect.doctor.patient import SEED, Patient, count, quiet, takes_net
 from minigrad.inspect.doctor.state import unchanged
 from minigrad.inspect.doctor.trace import Trace
 from minigrad.kernels import loss as kernels
@@ -100,6 +101,15 @@ def own_step(patient: Patient) -> Iterator[Finding]:
     """A training step in which a part is forgotten: zero_grad(), backward() or step()."""
     if patient.step is None:
         return
+    try:
+        yield from watched(patient)
+    except Exception as error:
+        yield Finding("step_fails", ERROR, f"The training step raises {type(error).__name__}: "
+                      f"{error}", "step must be a function of (x, y), of (net, x, y) or of (net, "
+                      "batch).")
+
+
+def watched(patient: Patient) -> Iterator[Finding]:
     parameters = [p for p in patient.net.parameters() if p.requires_grad]
     with enable_grad(), same_random_numbers(SEED), quiet():
         call_step(patient)
@@ -142,14 +152,9 @@ def call_step(patient: Patient) -> None:
     assert patient.step is not None
     parts = patient.batch if isinstance(patient.batch, tuple | list) else (patient.batch,)
     wants = count(patient.step)
-    if wants == len(parts) + 1:
-        patient.step(patient.net, *parts)
-    elif wants == len(parts):
-        patient.step(*parts)
-    elif wants == 2:
-        patient.step(patient.net, patient.batch)
-    else:
-        patient.step(patient.batch) if wants == 1 else patient.step()
+    first = [patient.net] if takes_net(patient.step) and wants > 1 else []
+    rest = wants - len(first)
+    patient.step(*first, *(parts if rest == len(parts) else [patient.batch][:rest]))
 
 
 # ---- learning ------------------------------------------------------------------------------------
@@ -164,27 +169,33 @@ def learns(patient: Patient) -> Iterator[Finding]:
         return
     best, ends = patient.loss, time.perf_counter() + SECONDS
     for lr in (1e-2, 1e-3, 1e-1):
-        best = min([best, *trial(patient, lr, least, ends)])
-        if best < 0.97 * least or time.perf_counter() > ends:
-            break
+        losses, variety = trial(patient, lr, least, ends)
+        best = min([best, *losses])
+        if best < 0.99 * least or variety > 0.005 or time.perf_counter() > ends:
+            return
     if best > 0.99 * least:
         yield Finding(
             "cannot_learn_a_batch", ERROR, f"After {BY_HEART} steps on this one batch the loss is "
-            f"at best {best:.4g}, and answering the same for every item would cost {least:.4g}: "
-            "the network does not use its input.",
+            f"at best {best:.4g}, and answering the same for every item would cost {least:.4g}. "
+            "Its outputs hardly differ from item to item: the network does not use its input.",
             "Look at whether inputs and targets belong together, whether the input reaches the "
             "output, and whether the network has enough units.", "",
             {"best": best, "constant_answer": least})
 
 
-def trial(patient: Patient, lr: float, least: float, ends: float) -> list[float]:
-    """Losses of a training on the batch, in memory of its own."""
+def trial(patient: Patient, lr: float, least: float, ends: float) -> tuple[list[float], float]:
+    """The losses of a training on the batch, in memory of its own, and how much outputs then
+    differ from item to item, by their magnitude."""
     with unchanged([patient.net], patient.optimizers), enable_grad(), same_random_numbers(SEED), \
             quiet():
         optimizer = Adam([p for p in patient.net.parameters() if p.requires_grad], lr=lr)
         losses = patient.losses(optimizer.step, BY_HEART, lambda loss: (
             loss < 0.9 * least or time.perf_counter() > ends))
-    return [loss for loss in losses if math.isfinite(loss)]
+        out = patient.output()
+    variety = math.inf
+    if out is not None and out.ndim and len(out) > 1 and np.isfinite(out.data).all():
+        variety = float(out.data.std(0).mean()) / (magnitude(out.data) or 1.0)
+    return [loss for loss in losses if math.isfinite(loss)], variety
 
 
 def baseline(patient: Patient) -> float | None:

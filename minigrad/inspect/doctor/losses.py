@@ -76,6 +76,9 @@ def twice(patient: Patient) -> Iterator[Finding]:
     heads = [(call, "cross_entropy") for call in trace.named("cross_entropy")]
     heads += [(call, "binary_cross_entropy_with_logits") for call in trace.named("the loss")
               if call.static["kind"] == kernels.LOGIT]
+    heads += [(minus, "binary_cross_entropy_with_logits") for call in trace.named("softplus")
+              if call.static["threshold"] == math.inf
+              and (minus := trace.made_by(call.x)) and minus.name == "neg"]     # with pos_weight
     heads += [(call, "cross_entropy") for call in trace.named("log_softmax")
               if (maker := trace.made_by(call.x)) and maker.name in ("softmax", "log_softmax")]
     for head, loss in heads:

@@ -218,6 +218,7 @@ def shared(patient: Patient) -> Iterator[Finding]:
 
 def symmetric(patient: Patient) -> Iterator[Finding]:
     """Hidden units that start alike and receive the same gradient, so that they stay alike."""
+    last = next((id(call.inputs[1]) for call in reversed(patient.trace.calls) if weighted(call)), 0)
     for name, p in patient.named.items():
         g = patient.gradients.get(name)
         if p.ndim < 2 or len(p) < 2 or p.shape[1] == 0 or g is None:
@@ -225,9 +226,16 @@ def symmetric(patient: Patient) -> Iterator[Finding]:
         w, g = p.data.reshape(len(p), -1), g.reshape(len(p), -1)
         if not ((w == w[0]).all() and np.isfinite(g).all()):
             continue
-        scale = float(np.abs(g).max())
+        scale, constant = float(np.abs(g).max()), bool((w == w.flat[0]).all())
+        if constant and w.flat[0] and w.size > 3 and id(p) != last:
+            yield Finding(
+                "symmetry", ERROR, f"The weights {name} are all {w.flat[0]:.4g}: the {len(p)} "
+                "units of the layer compute nearly the same, and learn nearly the same.",
+                "Initialise weights at random: leave the default, or use "
+                "nn.init.kaiming_uniform_.", name, {"units": float(len(p))})
+            return
         if float(np.abs(g - g[0]).max()) <= 1e-4 * scale:
-            value = f"all {w.flat[0]:.4g}" if (w == w.flat[0]).all() else "the same in each row"
+            value = f"all {w.flat[0]:.4g}" if constant else "the same in each row"
             yield Finding(
                 "symmetry", ERROR, f"The weights {name} are {value}, and their gradients are "
                 f"{'0' if scale == 0 else 'the same'} for each of the {len(p)} units: these start "

@@ -159,14 +159,18 @@ def gradients_by_layer(patient: Patient) -> Iterator[Finding]:
 
 def large_weights(patient: Patient) -> Iterator[Finding]:
     """Weights so large that each layer multiplies the magnitude of what passes through it."""
-    found = []
+    found, growth = [], 1.0
     for call in patient.trace.named("linear", "conv2d"):
         w = call.inputs[1]
         before, after = magnitude(call.x.data), magnitude(call.y.data)
-        if w is not None and w.requires_grad and w.numel() >= 64 and before > 1e-3 \
-                and math.isfinite(after) and after / before > 10:
-            found.append((after / before, call, float(w.data.std())))
-    if len(found) >= 2 or (found and found[0][0] > 30):
+        if w is None or not w.requires_grad or w.numel() < 64 or before < 1e-3 \
+                or not math.isfinite(after):
+            continue
+        std, gain = float(w.data.std()), after / before
+        growth *= gain
+        if gain > 3 and std * math.sqrt(math.prod(w.shape[1:])) > 4:
+            found.append((gain, call, std))
+    if (len(found) > 1 and growth > 100) or any(gain > 30 for gain, _, _ in found):
         gain, call, std = max(found, key=lambda each: each[0])
         fan_in = math.prod(call.inputs[1].shape[1:])    # type: ignore[union-attr]
         yield Finding(
