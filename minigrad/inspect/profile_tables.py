@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from minigrad.inspect.profiler import Event, Profile
+from minigrad.inspect.profile_events import Event, Measured
 
 ROWS = 16           # of a table of ops; the rest is summed up
 
@@ -45,6 +43,9 @@ class Row:
         return self.bytes / self.seconds / 1e9 if self.seconds else 0.0
 
 
+SUMS = ("calls", "forward", "backward", "products", "bytes", "predicted", "held")
+
+
 def module_of(event: Event) -> str:
     if not event.modules:
         return "(outside)"
@@ -64,23 +65,36 @@ def rows(events: Sequence[Event], steps: int, key: Callable[[Event], str], sort:
         owner = vjp if inside and vjp is not None else event
         row = found.setdefault(key(owner), Row(key(owner)))
         if event.phase == "forward":
-            row.calls += 1 / steps
-            row.forward += event.own / steps
-            row.predicted += event.output / steps
-            row.held += event.held / steps
+            row.calls += 1
+            row.forward += event.own
+            row.predicted += event.output
+            row.held += event.held
         else:
-            row.backward += event.own / steps
+            row.backward += event.own
         if not inside:
-            row.products += event.products / steps
-            row.bytes += event.bytes / steps
+            row.products += event.products
+            row.bytes += event.bytes
+    for row in found.values():
+        for field in SUMS:
+            setattr(row, field, getattr(row, field) / steps)
     return sorted(found.values(), key=lambda row: -row.seconds) if sort else list(found.values())
+
+
+def by_op(profile: Measured) -> list[Row]:
+    """A row for each kind of op, the slowest first."""
+    return rows(profile.events, profile.steps, lambda event: event.name)
+
+
+def by_module(profile: Measured) -> list[Row]:
+    """A row for each module, in the order in which they run first."""
+    return rows(profile.events, profile.steps, module_of, sort=False)
 
 
 Table = tuple[str, list[str], list[list[str]]]
 
 
-def tables(profile: Profile) -> list[Table]:
-    ops, modules = profile.by_op(), profile.by_module()
+def tables(profile: Measured) -> list[Table]:
+    ops, modules = by_op(profile), by_module(profile)
     total = sum(row.seconds for row in ops)
     if len(ops) > ROWS:
         ops = [*ops[:ROWS - 1], added(ops[ROWS - 1:], f"{len(ops) - ROWS + 1} others")]
@@ -95,7 +109,7 @@ def tables(profile: Profile) -> list[Table]:
 
 def added(several: Sequence[Row], name: str) -> Row:
     row = Row(name)
-    for field in ("calls", "forward", "backward", "products", "bytes", "predicted", "held"):
+    for field in SUMS:
         setattr(row, field, sum(getattr(each, field) for each in several))
     return row
 
@@ -106,7 +120,7 @@ def speed(row: Row, total: float) -> list[str]:
             f"{row.gbytes:.1f}" * (row.bytes > 0)]
 
 
-def balance(profile: Profile) -> str:
+def balance(profile: Measured) -> str:
     """Where the time of a step went, in a sentence or two."""
     n = profile.steps
     wall, ops, own, python = (1e3 * seconds / n for seconds in (
@@ -120,7 +134,7 @@ def balance(profile: Profile) -> str:
     return text
 
 
-def peak(profile: Profile) -> str:
+def peak(profile: Measured) -> str:
     """How much memory was needed, in a sentence."""
     kept = sum(event.held for event in profile.events) / profile.steps
     return (f"The outputs that the backward pass needs took {kept:,.0f} bytes; at most "
@@ -128,7 +142,7 @@ def peak(profile: Profile) -> str:
             "parameters' updates included.")
 
 
-def as_text(profile: Profile) -> str:
+def as_text(profile: Measured) -> str:
     parts = [balance(profile), peak(profile)]
     for title, head, lines in tables(profile):
         widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
@@ -138,7 +152,7 @@ def as_text(profile: Profile) -> str:
     return "\n\n".join(parts)
 
 
-def as_html(profile: Profile) -> str:
+def as_html(profile: Measured) -> str:
     parts = [f"<p>{escape(balance(profile))} {escape(peak(profile))}</p>"]
     for title, head, lines in tables(profile):
         cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,78 +12,26 @@ from typing import Any
 from minigrad.inspect import flops, ledger, profile_tables, trace_events
 from minigrad.inspect.causes import title
 from minigrad.inspect.places import here
+from minigrad.inspect.profile_events import Event, Measured
 from minigrad.kernels import memory
 from minigrad.modes import mode
 from minigrad.nn import Module
 from minigrad.observer import All, Observer
 from minigrad.tensor import Tensor
+from minigrad.visit import visit
 
 
-@dataclass
-class Event:
-    """An op that has run, or a vjp.
-
-    phase: "forward", "backward" for a vjp, "inside" for an op within a vjp. start, seconds: when it
-    began, since the profile was entered, and how long it took; own: without the ops inside it.
-    modules: the paths of the modules it belongs to, from the outermost; of a vjp those of its op in
-    the forward pass. products, bytes: multiply-adds, and bytes that must be read and written.
-    output: the bytes of what it returned, 0 for a view. held: what is kept for the backward pass.
-    in_use: the bytes of all large arrays at its end. index: its place among the events.
-    """
-
-    name: str
-    phase: str
-    start: float
-    modules: tuple[tuple[str, str], ...] = ()
-    line: str = ""
-    shapes: str = ""
-    seconds: float = 0.0
-    own: float = 0.0
-    products: int = 0
-    bytes: int = 0
-    output: int = 0
-    held: int = 0
-    in_use: int = 0
-    index: int = -1
-
-    @property
-    def path(self) -> str:
-        return self.modules[-1][0] if self.modules else ""
-
-
-class Profile(Observer):
-    """What was measured: `print` it, look at `events`, or write a `chrome_trace`.
-
-    wall: seconds from beginning to end. observed: seconds in ops and vjps. profiler: seconds that
-    the profile itself took, and which the step takes less without it. plain: the median of steps
-    without it, None where none was run. steps: how many are in it; tables show means of these.
-    """
+class Profile(Measured, Observer):
+    """What was measured: `print` it, look at `events`, or write a `chrome_trace`."""
 
     def __init__(self, net: Module | None = None) -> None:
+        super().__init__()
         self.net = net
-        self.events: list[Event] = []
-        self.wall = self.profiler = 0.0
-        self.plain: float | None = None
-        self.steps = 1
         self._began = self._entered = self._cost = 0.0
         self._open: list[tuple[Event, float]] = []          # with the time of what is inside
         self._made: weakref.WeakKeyDictionary[Any, Event] = weakref.WeakKeyDictionary()
         self._leaves: list[weakref.ref[Any]] = []
         self._counted = False
-
-    @property
-    def observed(self) -> float:
-        return sum(event.own for event in self.events)
-
-    @property
-    def peak(self) -> int:
-        """The most bytes of large arrays that were in use at once, after any op."""
-        return max((event.in_use for event in self.events), default=0)
-
-    @property
-    def python(self) -> float:
-        """Seconds outside of all ops: the engine, the optimiser, and the program itself."""
-        return self.wall - self.observed - self.profiler
 
     # ---- being told ------------------------------------------------------------------------------
 
@@ -105,8 +52,8 @@ class Profile(Observer):
 
     def op_begins(self, op: Any, args: tuple[Any, ...], static: dict[str, Any]) -> None:
         entered = perf_counter()
-        self._begin(title(op), "inside" if any(e.phase == "backward" for e, _ in self._open)
-                    else "forward", entered)
+        in_backward = visit.pending is not None     # also between vjps, where gradients are added
+        self._begin(title(op), "inside" if in_backward else "forward", entered)
 
     def op_ends(self, op: Any, inputs: tuple[Tensor | None, ...], static: dict[str, Any],
                 y: Tensor) -> None:
@@ -185,12 +132,12 @@ class Profile(Observer):
 
     def by_op(self) -> list[profile_tables.Row]:
         """A row for each kind of op, the slowest first."""
-        return profile_tables.rows(self.events, self.steps, lambda event: event.name)
+        return profile_tables.by_op(self)
 
     def by_module(self) -> list[profile_tables.Row]:
         """A row for each module that ops run in, in the order in which they run first; a vjp
         belongs to the module of its op."""
-        return profile_tables.rows(self.events, self.steps, profile_tables.module_of, sort=False)
+        return profile_tables.by_module(self)
 
     def __str__(self) -> str:
         return profile_tables.as_text(self)

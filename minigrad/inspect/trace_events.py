@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from minigrad.inspect.profiler import Event
+from minigrad.inspect.profile_events import Event
 
 PROCESS, THREAD = 1, 1
 
