@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class Event:
     """An op that has run, or a vjp.
 
-    phase: "forward", "backward" for a vjp, "inside" for an op within a vjp. start, seconds: when it
-    began, since the profile was entered, and how long it took; own: without the ops inside it.
+    phase: "forward", "backward" for a vjp, "inside" for an op that a
+    vjp calls, or that adds up gradients after it. start, seconds: when it began, since the profile
+    was entered, and how long it took; own: without the ops inside it.
     modules: the paths of the modules it belongs to, from the outermost; of a vjp those of its op in
     the forward pass. products, bytes: multiply-adds, and bytes that must be read and written.
     output: the bytes of what it returned, 0 for a view. held: what is kept for the backward pass.
