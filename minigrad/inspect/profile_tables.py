@@ -159,6 +159,7 @@ def as_html(profile: Measured) -> str:
         body = "".join("<tr>" + "".join(
             f'<td style="text-align:{"left" if i == 0 else "right"}">{escape(cell)}</td>'
             for i, cell in enumerate(line)) + "</tr>" for line in lines)
-        parts.append(f"<table><caption>{escape(title)}</caption><thead><tr>{cells}</tr></thead>"
-                     f"<tbody>{body}</tbody></table>")
+        parts.append('<div style="overflow-x:auto"><table style="margin:1em 0">'
+                     f"<caption>{escape(title)}</caption><thead><tr>{cells}</tr></thead>"
+                     f"<tbody>{body}</tbody></table></div>")
     return "\n".join(parts)

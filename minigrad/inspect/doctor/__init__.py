@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from minigrad.inspect.doctor import data, learning, losses, structure, values
 from minigrad.inspect.doctor.findings import ERROR, Finding as Finding, Report as Report
@@ -49,5 +52,10 @@ def diagnose(net: Module, loss_fn: Callable[..., Any], batch: Any, *,
     if len(found) > 1:          # what has a cause that is named is no finding of its own
         found = [finding for finding in found if finding.kind != "cannot_learn_a_batch"]
     measured = {} if patient.loss is None else {"loss": patient.loss}
+    if guess := learning.baseline(patient):
+        measured["best constant answer"] = guess
+    if norm := sum(float(np.square(g, dtype=float).sum()) for g in patient.gradients.values()
+                   if g is not None):
+        measured["gradient norm"] = math.sqrt(norm)
     found.sort(key=lambda finding: finding.severity != ERROR)
     return Report(found, measured, [(check.__doc__ or "").strip() for check in CHECKS])

@@ -66,14 +66,14 @@ def mixed(patient: Patient) -> Iterator[Finding]:
     if before is None or again is None or not np.array_equal(before.data, again.data):
         return
     other = x.data.copy()
-    other[0] = other[-1] if not np.array_equal(x.data[0], x.data[-1]) else other[0][::-1]
+    other[0] = other[-1] * 5 if x.dtype.kind == "f" else other[-1]
     after = patient.output(Tensor(other))
     if after is None or np.array_equal(other, x.data) or after.shape != before.shape:
         return
     change = np.abs(after.data[1:].astype(float) - before.data[1:].astype(float))
     scale = float(np.abs(before.data).max()) or 1.0
-    if np.isfinite(change).all() and float(change.max()) > 1e-3 * scale:
-        rows = int((change.reshape(len(change), -1).max(1) > 1e-3 * scale).sum())
+    if np.isfinite(change).all() and float(change.max()) > 1e-4 * scale:
+        rows = int((change.reshape(len(change), -1).max(1) > 1e-4 * scale).sum())
         yield Finding(
             "batch_mixed", ERROR, f"When only the first item of the batch changes, the outputs of "
             f"{rows} other items change as well: the batch is mixed up with another dimension.",
@@ -129,8 +129,9 @@ def watched(patient: Patient) -> Iterator[Finding]:
         return
     if all(np.array_equal(old, p.data) for old, p in zip(before, parameters, strict=True)):
         yield Finding("step_forgotten", ERROR, "The training step changes no parameter.",
-                      "Call optimizer.step() after loss.backward(), with a learning rate above 0; "
-                      "the optimiser must have been made of this network's parameters.")
+                      "Call optimizer.step() after loss.backward(), without zero_grad() between "
+                      "the two, with a learning rate above 0; the optimiser must have been made "
+                      "of this network's parameters.")
     added = []
     for p in parameters:
         old, own = kept[id(p)], arrivals.sums.get(id(p))

@@ -23,13 +23,28 @@ def fails(patient: Patient) -> Iterator[Finding]:
         return
     said = f"{type(patient.error).__name__}: {patient.error}"
     if patient.stage == "network":
-        yield Finding("network_fails", ERROR, f"The network cannot be run on this batch: {said}",
-                      "Compare the shape and dtype of the input with what the layer named expects.")
+        yield why_the_network_fails(patient, said)
     elif patient.stage == "backward":
         yield Finding("backward_fails", ERROR, f"The backward pass fails: {said}",
                       "Look at the op that is named.")
     else:
         yield why_the_loss_fails(patient, said)
+
+
+def why_the_network_fails(patient: Patient, said: str) -> Finding:
+    given = ", ".join(f"{x.shape} of {x.dtype}" for x in patient.inputs)
+    what = f"The network cannot be run on this input, {given}: {said}"
+    dtypes = {p.dtype for p in patient.named.values()}
+    if "dtype" in said and any(x.dtype not in dtypes for x in patient.inputs):
+        own = next(iter(dtypes), np.dtype(np.float32))
+        return Finding("input_dtype", ERROR, what, f"The parameters are {own}: convert the input, "
+                       "x.float(), once, where the data are loaded.", "input")
+    if "shape" in said or "channels" in said or "dims" in said:
+        return Finding("input_shape", ERROR, what, "Compare the shape of the input with what the "
+                       "layer named expects. Images are (N, C, H, W), and nn.Flatten() stands "
+                       "between convolutions and linear layers.", "input")
+    return Finding("network_fails", ERROR, what,
+                   "Compare the input with what the layer named expects.")
 
 
 def why_the_loss_fails(patient: Patient, said: str) -> Finding:
@@ -111,6 +126,33 @@ def activated(maker: Call, loss: str) -> Iterator[Finding]:
         yield Finding("dropout_on_output", WARNING, "The last thing before the loss is dropout: "
                       "it sets logits to 0 at random.",
                       "Move the dropout in front of the last layer.", maker.where)
+
+
+def of_one(patient: Patient) -> Iterator[Finding]:
+    """A softmax over one value, which is always 1."""
+    for call in patient.trace.named("softmax", "log_softmax", "cross_entropy"):
+        dim = 1 if call.name == "cross_entropy" else call.static["dim"]
+        if call.x.requires_grad and call.x.ndim > 1 and call.x.shape[dim] == 1:
+            yield Finding(
+                "softmax_of_one", ERROR, f"{call.name} is given one value an item, of shape "
+                f"{call.x.shape}: the softmax of a single value is always 1, so nothing is learnt.",
+                "With one output for two classes, use binary_cross_entropy_with_logits; else let "
+                "the last layer have an output for each class.", call.where)
+            return
+
+
+def negated(patient: Patient) -> Iterator[Finding]:
+    """A loss with the wrong sign."""
+    if patient.loss_tensor is None:
+        return
+    maker = patient.trace.made_by(patient.loss_tensor)
+    if maker is not None and maker.name == "neg":
+        source = patient.trace.made_by(maker.x)
+        if source is not None and source.name in ("cross_entropy", "the loss"):
+            yield Finding(
+                "negated_loss", ERROR, "The loss is the negative of a loss function that is to be "
+                "made small: training makes the network as bad as possible.",
+                "Remove the minus sign: cross_entropy and nll_loss contain it already.", "loss")
 
 
 def not_logarithms(patient: Patient) -> Iterator[Finding]:
@@ -232,5 +274,5 @@ def batch_softmax(patient: Patient) -> Iterator[Finding]:
             return
 
 
-CHECKS = (fails, broadcast, batch_softmax, twice, not_logarithms, binary_range, probabilities,
-          output_range)
+CHECKS = (fails, negated, of_one, broadcast, batch_softmax, twice, not_logarithms, binary_range,
+          probabilities, output_range)

@@ -10,7 +10,6 @@ import numpy as np
 from minigrad.inspect.doctor.findings import ERROR, WARNING, Finding
 from minigrad.inspect.doctor.patient import Patient
 from minigrad.inspect.doctor.trace import SHAPES, Call
-from minigrad.nn import ModuleList, Sequential
 from minigrad.nn.module import Parameter
 
 AFFINE = SHAPES | {"dropped", "batch_norm"}
@@ -201,10 +200,8 @@ def dropout(patient: Patient) -> Iterator[Finding]:
 
 
 def shared(patient: Patient) -> Iterator[Finding]:
-    """One layer that stands several times in a Sequential or a list."""
+    """One layer that stands several times in a module."""
     for path, module in patient.net.named_modules():
-        if not isinstance(module, Sequential | ModuleList):
-            continue
         times = Counter(id(child) for child in module._own_modules().values()
                         if any(True for _ in child.parameters()))
         if times and max(times.values()) > 1:
@@ -245,6 +242,21 @@ def symmetric(patient: Patient) -> Iterator[Finding]:
             return
 
 
+def twins(patient: Patient) -> Iterator[Finding]:
+    """Layers with equal weights and equal gradients, such as copies whose outputs are averaged."""
+    found = [(name, p.data, g) for name, p in patient.named.items()
+             if p.ndim > 1 and p.numel() > 3 and (g := patient.gradients.get(name)) is not None]
+    for i, (name, w, g) in enumerate(found):
+        for other, v, h in found[:i]:
+            if w.shape == v.shape and np.array_equal(w, v) and g.any() and np.abs(g - h).max() \
+                    <= 1e-4 * np.abs(g).max() and (w != w.flat[0]).any():
+                yield Finding(
+                    "twin_layers", ERROR, f"{other!r} and {name!r} have the same weights and the "
+                    "same gradients: they start alike and remain alike.",
+                    "Make each layer anew instead of copying one.", name)
+                return
+
+
 def listed(names: list[str]) -> str:
     few = ", ".join(repr(name) for name in names[:4])
     return few + (f" and {len(names) - 4} more" if len(names) > 4 else "")
@@ -254,4 +266,5 @@ def are(names: list[str]) -> str:
     return "are" if len(names) > 1 else "is"
 
 
-CHECKS = (disconnected, unregistered, optimised, symmetric, shared, no_activation, dropout)
+CHECKS = (disconnected, unregistered, optimised, symmetric, twins, shared, no_activation,
+          dropout)
