@@ -112,6 +112,21 @@ def test_a_loss_of_the_network_and_the_batch() -> None:
         assert diagnose(mlp(), loss_fn, (x, y)).kinds[0] == "softmax_twice"
 
 
+def test_a_sum_is_judged_as_a_mean() -> None:
+    x, y = mg.randn(64, 8), mg.tensor([0, 1, 2, 3] * 16)
+    assert diagnose(mlp(), nn.CrossEntropyLoss(reduction="sum"), (x, y)).ok
+
+
+def test_a_batch_of_another_structure() -> None:
+    batch = {"x": mg.randn(64, 8), "y": mg.tensor([0, 1, 2, 3] * 16)}
+
+    def loss_fn(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        return nn.CrossEntropyLoss()(model(batch["x"]), batch["y"])
+
+    assert diagnose(mlp(), loss_fn, batch).ok
+    assert diagnose(mlp(8, 4, nn.ReLU()), loss_fn, batch).kinds == ["relu_output"]
+
+
 def test_the_report() -> None:
     report = diagnose(**seeded(MISTAKES["pixels_up_to_255"][1]))
     finding = report.findings[0]

@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad.inplace import Array
 from minigrad.inspect.causes import Element, advice, elementwise, led_to, shown, title
-from minigrad.inspect.places import Place, here
+from minigrad.inspect.places import Paths, Place, here
 from minigrad.observer import Observer
 from minigrad.tensor import Tensor
 
@@ -68,6 +68,7 @@ class detect_anomaly(ContextDecorator, Observer):
         self.check_inf = check_inf
         self.ran: weakref.WeakKeyDictionary[Any, Ran] = weakref.WeakKeyDictionary()
         self.origins: dict[int, tuple[weakref.ref[Array], str]] = {}    # of infinities let pass
+        self.paths: Paths = {}
         self.inside: list[Tensor] = []          # the gradients that vjps in progress were given
 
     def _recreate_cm(self) -> detect_anomaly:
@@ -79,7 +80,7 @@ class detect_anomaly(ContextDecorator, Observer):
                 y: Tensor) -> None:
         if y.node is not None:
             kept = [None if x is None else weakref.ref(x.data) for x in inputs]
-            self.ran[y.node] = Ran(op, here(), kept)
+            self.ran[y.node] = Ran(op, here(known=self.paths), kept)
         if self.inside:
             return      # what a vjp computes on its way may be infinite; what it returns is checked
         if y.dtype.kind != "f" or np.isfinite(y.data).all():

@@ -11,7 +11,7 @@ from typing import Any
 
 from minigrad.inspect import flops, ledger, profile_tables, trace_events
 from minigrad.inspect.causes import title
-from minigrad.inspect.places import here
+from minigrad.inspect.places import Paths, here
 from minigrad.inspect.profile_events import Event, Measured
 from minigrad.kernels import memory
 from minigrad.modes import mode
@@ -32,6 +32,7 @@ class Profile(Measured, Observer):
         self._made: weakref.WeakKeyDictionary[Any, Event] = weakref.WeakKeyDictionary()
         self._leaves: list[weakref.ref[Any]] = []
         self._counted = False
+        self._paths: Paths = {}
 
     # ---- being told ------------------------------------------------------------------------------
 
@@ -66,7 +67,7 @@ class Profile(Measured, Observer):
         event.shapes = f"{shapes} → {'×'.join(map(str, y.shape)) or '1'}"
         event.in_use = memory._bytes["in use"]
         if event.phase == "forward":
-            place = here(self.net)
+            place = here(self.net, self._paths)
             event.modules = tuple((path, type(module).__name__) for path, module in place.modules)
             event.line = f"{Path(place.file).name}:{place.line}" if place.file else ""
             if y.node is not None:

@@ -105,7 +105,7 @@ def target_scale(patient: Patient) -> Iterator[Finding]:
 def classes(patient: Patient) -> Iterator[Finding]:
     """A batch that shows one class only, or its classes in order."""
     y, out = patient.target, patient.out
-    if y is None or y.numel() < 8 or y.numel() != len(y):
+    if y is None or y.numel() < 16 or y.numel() != len(y):
         return
     labels = y.data.reshape(-1)
     if labels.dtype.kind == "f" and not set(np.unique(labels[:1000])) <= {0.0, 1.0}:
@@ -113,7 +113,7 @@ def classes(patient: Patient) -> Iterator[Finding]:
     distinct = np.unique(labels)
     count = out.shape[1] if out is not None and out.ndim > 1 and out.shape[1] > 1 else 2
     numbers = {"classes_in_batch": float(len(distinct)), "items": float(len(labels))}
-    if len(distinct) == 1:
+    if len(distinct) == 1 and len(labels) >= (16 if count > 2 else 32):     # fewer may be chance
         yield Finding(
             "one_class", WARNING, f"All {len(labels)} items of the batch are of the class "
             f"{distinct[0]:g}. A network that sees one class at a time learns to answer that one.",

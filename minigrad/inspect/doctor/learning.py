@@ -207,7 +207,7 @@ def baseline(patient: Patient) -> float | None:
                 and np.unique(call.static["each"]).size == 1:
             counts = np.unique(target[target >= 0], return_counts=True)[1]
             p = counts / counts.sum()
-            return float(-(p * np.log(p)).sum())
+            return float(-(p * np.log(p)).sum() * call.static["each"].sum() / call.static["total"])
     for call in patient.trace.named("the loss"):
         if call.static["reduction"] != "mean" or call.inputs[1] is None:
             continue

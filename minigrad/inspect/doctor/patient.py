@@ -38,6 +38,7 @@ class Patient:
         self.x = parts[0] if len(parts) <= 2 else tuple(parts[:-1])
         self.y = parts[-1] if len(parts) > 1 else None
         self.takes_net = takes_net(loss_fn)
+        self.keywords: dict[str, Any] = {}      # what the network is given by name
         self.named = dict(net.named_parameters())
         self.trace = Trace(net)
         self.out: Tensor | None = None
@@ -71,22 +72,31 @@ class Patient:
 
     def forward(self, x: Any = None) -> Any:
         x = self.x if x is None else x
-        return self.net(*x) if isinstance(x, tuple) else self.net(x)
+        return self.net(*(x if isinstance(x, tuple) else [x]), **self.keywords)
 
     def output(self, x: Any = None, training: bool = False) -> Tensor | None:
-        """The network's output without recording, in evaluation mode unless told otherwise."""
+        """The network's output without recording, in evaluation mode unless told otherwise; None
+        where it cannot be run so."""
         modes = [(m, m.training) for m in self.net.modules()]
         self.net.train(training)
         try:
             with no_grad(), same_random_numbers(SEED), quiet():
                 return first_tensor(self.forward(x))
+        except Exception:           # a user's code, in circumstances it may not be made for
+            return None
         finally:
             for module, mode in modes:
                 module.training = mode
 
     def examine(self) -> None:
         outputs: list[Any] = []
-        handle = self.net.register_forward_hook(lambda m, a, y: outputs.append(y))
+        calls: list[tuple[Any, Any]] = []
+
+        def note(module: Module, args: Any, keywords: Any, output: Any) -> None:
+            calls.append((args, keywords))
+            outputs.append(output)
+
+        handle = self.net.register_forward_hook(note, with_kwargs=True)
         self.stage = "network"
         try:
             with enable_grad(), same_random_numbers(SEED), quiet() as heard:
@@ -108,6 +118,9 @@ class Patient:
             handle.remove()
         self.warnings = [str(each.message) for each in heard]
         self.out = first_tensor(outputs[-1]) if outputs else None
+        if calls and self.takes_net:        # only the loss knows which part of the batch is what
+            args, self.keywords = calls[-1]
+            self.x = args[0] if len(args) == 1 else args
         for call in self.trace.calls:
             self.used |= {id(x) for x in call.inputs if isinstance(x, Parameter)}
         for name, p in self.named.items():

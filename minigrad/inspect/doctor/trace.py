@@ -9,7 +9,7 @@ from typing import Any
 
 from minigrad.inplace import memory_owner
 from minigrad.inspect.causes import title
-from minigrad.inspect.places import Place, here
+from minigrad.inspect.places import Paths, Place, here
 from minigrad.nn import Module
 from minigrad.observer import Observer
 from minigrad.tensor import Tensor
@@ -53,13 +53,14 @@ class Trace(Observer):
     def __init__(self, net: Module) -> None:
         self.net = net
         self.calls: list[Call] = []
+        self.paths: Paths = {}
         self.maker: dict[int, Call] = {}                            # by the id of the output
         self.users: defaultdict[int, list[Call]] = defaultdict(list)        # by that of an input
         self.of_memory: dict[int, Call] = {}        # by the id of the memory of a result with grad
 
     def op_ends(self, op: Any, inputs: tuple[Tensor | None, ...], static: dict[str, Any],
                 y: Tensor) -> None:
-        call = Call(op, inputs, static, y, here(self.net))
+        call = Call(op, inputs, static, y, here(self.net, self.paths))
         self.calls.append(call)
         self.maker[id(y)] = call
         for x in inputs:

@@ -40,8 +40,11 @@ def loss_at_start(patient: Patient) -> Iterator[Finding]:
     for call in patient.trace.named("cross_entropy"):
         count = call.x.shape[1]
         guess = math.log(max(count, 2))
-        if call.static["total"] is not None and float(call.y.data) > 1.5 * guess + 1:
-            value = float(call.y.data)
+        each, total = call.static["each"].sum(), call.static["total"]
+        if total is None or not each:
+            continue
+        value = float(call.y.data * total / each)       # the mean, also where it is a sum
+        if value > 1.5 * guess + 1:
             yield Finding(
                 "loss_at_start", WARNING, f"The cross-entropy is {value:.4g}, but guessing among "
                 f"{count} classes costs only ln {count} = {guess:.4g}: the network is confidently "
