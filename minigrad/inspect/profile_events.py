@@ -14,8 +14,9 @@ class Event:
     was entered, and how long it took; own: without the ops inside it.
     modules: the paths of the modules it belongs to, from the outermost; of a vjp those of its op in
     the forward pass. products, bytes: multiply-adds, and bytes that must be read and written.
-    output: the bytes of what it returned, 0 for a view. held: what is kept for the backward pass.
-    in_use: the bytes of all large arrays at its end. index: its place among the events.
+    shapes: those of the inputs and, last, of the output. output: the bytes of what it returned, 0
+    for a view. held: what is kept for the backward pass. in_use: the bytes of all large arrays at
+    its end. index: its place among the events.
     """
 
     name: str
@@ -23,7 +24,7 @@ class Event:
     start: float
     modules: tuple[tuple[str, str], ...] = ()
     line: str = ""
-    shapes: str = ""
+    shapes: tuple[tuple[int, ...], ...] = ()
     seconds: float = 0.0
     own: float = 0.0
     products: int = 0

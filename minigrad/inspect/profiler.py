@@ -63,8 +63,7 @@ class Profile(Measured, Observer):
         event.products = flops.multiply_adds(op, inputs, static, y)
         event.bytes = flops.bytes_moved(op, inputs, static, y)
         event.output = y.data.nbytes if event.bytes else 0
-        shapes = ", ".join("×".join(map(str, x.shape)) or "1" for x in inputs if x is not None)
-        event.shapes = f"{shapes} → {'×'.join(map(str, y.shape)) or '1'}"
+        event.shapes = (*(x.shape for x in inputs if x is not None), y.shape)
         event.in_use = memory._bytes["in use"]
         if event.phase == "forward":
             place = here(self.net, self._paths)
@@ -163,7 +162,7 @@ def profile(step: Callable[[], object] | None = None, *, net: Module | None = No
         p.chrome_trace("step.json")
 
     A function is called `warmup` times first, because kernels are compiled on first use and memory
-    is fresh then; `repeat` times to be timed as it is; and `repeat` times to be profiled.
+    is fresh then; and then in turn to be timed as it is and to be profiled, `repeat` times each.
     net: module paths begin there; without it, at the outermost module that runs.
 
     A vjp is counted for the module and the line of its op in the forward pass. Time outside of all
@@ -175,14 +174,13 @@ def profile(step: Callable[[], object] | None = None, *, net: Module | None = No
     for _ in range(warmup):
         step()
     times = []
-    for _ in range(repeat):
+    for _ in range(repeat):             # in turn, so that both see the same machine
         start = perf_counter()
         step()
         times.append(perf_counter() - start)
-    found.plain, found.steps = statistics.median(times), repeat
-    for _ in range(repeat):
         with found:
             step()
+    found.plain, found.steps = statistics.median(times), repeat
     return found
 
 

@@ -16,6 +16,14 @@ OFFSET = 10.0                       # mean, in standard deviations
 LARGE_TARGET = 50.0
 
 
+def empty(patient: Patient) -> Iterator[Finding]:
+    """A batch without items."""
+    if any(x.numel() == 0 for x in patient.inputs):
+        yield Finding("empty_batch", ERROR, "The input has no elements: its shape is "
+                      f"{patient.inputs[0].shape}.", "Look at the indices or the mask that select "
+                      "the items.", "input")
+
+
 def not_finite(patient: Patient) -> Iterator[Finding]:
     """NaN or infinities in the batch."""
     for name, tensors in (("input", patient.inputs), ("target", [patient.target])):
@@ -130,4 +138,4 @@ def magnitude(x: Array) -> float:
     return float(np.sqrt(np.mean(np.square(x, dtype=np.float64)))) if x.size else 0.0
 
 
-CHECKS = (not_finite, constant, scale, target_scale, classes)
+CHECKS = (empty, not_finite, constant, scale, target_scale, classes)
