@@ -79,6 +79,22 @@ def test_everything_is_left_as_it_was() -> None:
     step(x, y)
 
 
+def test_what_a_step_refers_to_is_left_as_it_was() -> None:
+    net, x, y = mlp(), mg.randn(32, 8), mg.tensor([0, 1, 2, 3] * 8)
+    optimizer, loss_fn = optim.Adam(net.parameters(), lr=1e-9), nn.CrossEntropyLoss()
+    scheduler = optim.lr_scheduler.StepLR(optimizer, 1)
+
+    def step(x: Tensor, y: Tensor) -> None:
+        optimizer.zero_grad()
+        loss_fn(net(x), y).backward()
+        optimizer.step()
+        scheduler.step()
+
+    before = everything(net, optimizer), scheduler.state_dict()
+    assert diagnose(net, loss_fn, (x, y), step=step).kinds == ["learning_rate_too_low"]
+    assert (everything(net, optimizer), scheduler.state_dict()) == before
+
+
 def test_training_goes_on_as_if_nothing_had_been() -> None:
     def trained(examined: bool) -> list[float]:
         mg.manual_seed(3)

@@ -35,7 +35,8 @@ def spans(events: Sequence[Event]) -> Iterator[dict[str, Any]]:
     for event in events:
         name = {"backward": f"vjp of {event.name}"}.get(event.phase, event.name)
         seconds = max(event.seconds, 1e-9)
-        args = {"module": event.path, "line": event.line, "shapes": " ".join(map(str, event.shapes)),
+        args = {"module": event.path, "line": event.line,
+                "shapes": " ".join(map(str, event.shapes)),
                 "GFLOP/s": round(2 * event.products / seconds / 1e9, 3),
                 "GB/s": round(event.bytes / seconds / 1e9, 3), "bytes": event.bytes}
         yield complete(name, event.phase, event.start, event.seconds, args)

@@ -11,9 +11,10 @@ import numpy as np
 from minigrad.inspect.doctor import data, learning, losses, structure, values
 from minigrad.inspect.doctor.findings import ERROR, Finding as Finding, Report as Report
 from minigrad.inspect.doctor.patient import SEED, Patient
-from minigrad.inspect.doctor.state import unchanged
+from minigrad.inspect.doctor.state import unchanged, used_by
 from minigrad.nn import Module
 from minigrad.optim import Optimizer
+from minigrad.optim.lr_scheduler import LRScheduler
 from minigrad.testing.calls import same_random_numbers
 
 CHECKS = (*data.CHECKS, *losses.CHECKS, *structure.CHECKS, *values.CHECKS, *learning.CHECKS)
@@ -34,20 +35,29 @@ def diagnose(net: Module, loss_fn: Callable[..., Any], batch: Any, *,
     first argument: net, model, network or module.
     optimizer: then its parameters and its learning rate are examined as well.
     step: your whole training step, a function of (x, y), of (net, x, y) or of (net, batch), to see
-    whether it lacks zero_grad(), backward() or optimizer.step(). It is run twice.
+    whether it lacks zero_grad(), backward() or optimizer.step(). It is run twice. The optimiser
+    that it refers to is examined if none is given.
 
     The network is run some hundred times, for at most some ten seconds if it is small. Parameters,
-    buffers, gradients, modes, the optimiser's state and the random numbers are left as they were.
-    What `step` changes besides, such as a scheduler, is not known here and stays changed.
+    buffers, gradients, modes, the optimiser's state and the random numbers are left as they were,
+    and so are optimisers, schedulers and modules that `step` and `loss_fn` refer to. What `step`
+    changes besides, such as a list of losses, is not known here and stays changed.
     """
-    optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer or ())
-    modules = [net, *([loss_fn] if isinstance(loss_fn, Module) else [])]
+    functions = [step, loss_fn]
+    given = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer or ())
+    of_step = [each for f in functions for each in used_by(f, Optimizer)]
+    mine = {id(p) for p in net.parameters()}
+    optimizers = given or [each for each in dict.fromkeys(of_step) if any(
+        id(p) in mine for group in each.param_groups for p in group["params"])]
+    modules = [m for f in functions for m in [f, *used_by(f, Module)] if isinstance(m, Module)]
+    kept = ([net, *modules], list(dict.fromkeys([*optimizers, *of_step])),
+            [each for f in functions for each in used_by(f, LRScheduler)])
     patient = Patient(net, loss_fn, batch, optimizers, step)
     found: list[Finding] = []
-    with unchanged(modules, optimizers):
+    with unchanged(*kept):
         patient.examine()
     for check in CHECKS:
-        with unchanged(modules, optimizers), same_random_numbers(SEED):
+        with unchanged(*kept), same_random_numbers(SEED):
             found += check(patient)
     if len(found) > 1:          # what has a cause that is named is no finding of its own
         found = [finding for finding in found if finding.kind != "cannot_learn_a_batch"]

@@ -187,8 +187,7 @@ def learns(patient: Patient) -> Iterator[Finding]:
 def trial(patient: Patient, lr: float, least: float, ends: float) -> tuple[list[float], float]:
     """The losses of a training on the batch, in memory of its own, and how much outputs then
     differ from item to item, by their magnitude."""
-    with unchanged([patient.net], patient.optimizers), enable_grad(), same_random_numbers(SEED), \
-            quiet():
+    with unchanged([patient.net], []), enable_grad(), same_random_numbers(SEED), quiet():
         optimizer = Adam([p for p in patient.net.parameters() if p.requires_grad], lr=lr)
         losses = patient.losses(optimizer.step, BY_HEART, lambda loss: (
             loss < 0.9 * least or time.perf_counter() > ends))
@@ -256,7 +255,8 @@ def learning_rate(patient: Patient) -> Iterator[Finding]:
             f"{start:.4g} to {mine:.4g} in {RANGE} steps on this batch, with a peak of {top:.4g}; "
             f"with {patient_best:g} it falls to {best:.4g}.",
             f"Try a learning rate of about {patient_best:g}.", "optimizer", numbers)
-    elif best_factor > 20 and abs(start - mine) < 0.002 * (start - best):
+    elif best_factor > 20 and start - best > 0.05 * level \
+            and abs(start - mine) < 0.002 * (start - best):
         yield Finding(
             "learning_rate_too_low", WARNING, f"With the learning rate {own:g}, {RANGE} steps on "
             f"this batch lower the loss from {start:.4g} by {start - mine:.2g}; with "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,19 +12,32 @@ from minigrad.nn import Module
 from minigrad.optim import Optimizer
 from minigrad.tensor import Tensor
 
+T = TypeVar("T")
+
+
+def used_by(function: Any, kind: type[T]) -> list[T]:
+    """The objects of a kind that a function refers to, from around it or from its module."""
+    code, outside = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+    values = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    values += [outside[name] for name in code.co_names if name in outside] if code else []
+    values += [getattr(function, "__self__", None)]
+    return [value for value in values if isinstance(value, kind)]
+
 
 @contextmanager
-def unchanged(modules: Sequence[Module], optimizers: Sequence[Optimizer]) -> Iterator[None]:
+def unchanged(modules: Sequence[Module], optimizers: Sequence[Optimizer],
+              others: Sequence[Any] = ()) -> Iterator[None]:
     """Inside, parameters, buffers and the optimisers' states are copies, without gradients.
 
     Afterwards the same arrays are back, which nobody has written to: a graph that was recorded
-    before is still valid. Modes and other attributes are as they were.
+    before is still valid. Modes and other attributes are as they were, and so are those of others,
+    such as schedulers.
     """
     tensors = list({id(t): t for t in held(modules, optimizers)}.values())
     before = [(t, t._data, t._grad, t._requires_grad) for t in tensors]
     attributes = [(m, dict(m.__dict__), contents(m.__dict__)) for net in modules
                   for m in net.modules()]
-    options = [(o, dict(o.__dict__)) for o in optimizers]
+    options = [(o, dict(o.__dict__)) for o in (*optimizers, *others)]
     copies: dict[int, Any] = {}
     for t in tensors:
         t._data, t._grad = copies.setdefault(id(t._data), t._data.copy(order="K")), None
@@ -41,9 +54,9 @@ def unchanged(modules: Sequence[Module], optimizers: Sequence[Optimizer]) -> Ite
                 (container.update if isinstance(container, dict) else container.extend)(items)
         for t, data, grad, requires_grad in before:
             t._data, t._grad, t._requires_grad = data, grad, requires_grad
-        for optimizer, values in options:
-            optimizer.__dict__.clear()
-            optimizer.__dict__.update(values)
+        for each, values in options:
+            each.__dict__.clear()
+            each.__dict__.update(values)
 
 
 def held(modules: Sequence[Module], optimizers: Sequence[Optimizer]) -> Iterator[Tensor]:
