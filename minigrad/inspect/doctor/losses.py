@@ -228,7 +228,7 @@ def output_range(patient: Patient) -> Iterator[Finding]:
 
 
 def broadcast(patient: Patient) -> Iterator[Finding]:
-    """An output (N, 1) against a target (N,), which become a table of N × N."""
+    """An output (N, 1) or (N, N) against a target (N,): each output with every target."""
     out, y = patient.out, patient.target
     if out is None:
         return
@@ -247,15 +247,17 @@ def broadcast(patient: Patient) -> Iterator[Finding]:
                 "target_broadcast", ERROR, f"The loss compares an output of shape {a.shape} with a "
                 f"target of shape {b.shape}. They are broadcast to a table in which each output is "
                 "compared with every target, and the network learns their mean.",
-                "Give both the same shape: output.squeeze(1) or target.unsqueeze(1).", "target")
+                "Give both the same shape: output.squeeze(1) or target.unsqueeze(1); for classes, "
+                "use cross_entropy.", "target")
             return
 
 
 def outer(a: Tensor, b: Tensor) -> bool:
-    """Whether of two shapes one is a column and the other a row of the same length."""
-    n = max(a.numel(), b.numel())
-    return n > 1 and a.numel() == b.numel() and {a.shape, b.shape} in (
-        {(n, 1), (n,)}, {(n, 1), (1, n)})
+    """Whether of an output and a target one is a column and the other a row of the same length,
+    or the output a square, along whose rows the target is broadcast."""
+    n = max(b.numel(), 2)
+    return {a.shape, b.shape} in ({(n, 1), (n,)}, {(n, 1), (1, n)}) \
+        or (a.shape, b.shape) == ((n, n), (n,))
 
 
 def batch_softmax(patient: Patient) -> Iterator[Finding]:

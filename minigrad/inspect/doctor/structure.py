@@ -157,7 +157,8 @@ def feeding(patient: Patient, call: Call) -> Call | None:
             return before
         bias = before.name == "add" and isinstance(before.inputs[1], Parameter) \
             and before.inputs[1].ndim == 1
-        if not (before.name in AFFINE or bias) or before.name == "cat":
+        pooled = before.name == "avg_pool" and call.name.startswith("conv")
+        if not (before.name in AFFINE or bias or pooled) or before.name == "cat":
             return None
         x = before.x
     return None
