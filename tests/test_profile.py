@@ -15,6 +15,7 @@ import minigrad as mg
 from minigrad import nn, optim
 from minigrad.inspect import profile
 from minigrad.inspect.profiler import Profile
+from minigrad.kernels import memory
 from minigrad.modes import mode
 from minigrad.tensor import Tensor
 
@@ -75,6 +76,19 @@ def test_what_is_kept(found: Profile) -> None:
     assert rows["body.0 (Conv2d)"].held == 0            # its input is the batch
     assert rows["body.1 (ReLU)"].held == activations    # its output, also the head's input
     assert rows["head (Linear)"].held == 0
+
+
+def test_what_is_kept_is_what_the_pool_has_lent() -> None:
+    net, x = nn.Sequential(nn.Linear(256, 512), nn.Tanh(), nn.Linear(512, 256)), mg.randn(512, 256)
+    with profile() as p:
+        before = memory._bytes["in use"]
+        loss = net(x).square().mean()
+        lent = memory._bytes["in use"] - before
+        loss.backward()
+    held = sum(event.held for event in p.events)
+    assert held == 4 * 512 * (512 + 256)        # what tanh has returned, and what is squared
+    assert held <= lent <= memory.WASTE * held
+    assert p.peak >= lent
 
 
 def test_a_block() -> None:
