@@ -112,26 +112,32 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
     n_inputs = -1 if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(input_parameters)
     optional = {i for i, p in enumerate(input_parameters) if p.default is None}
     static_names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    most = n_inputs + len(static_names)
 
     def bind(args: Inputs, given: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+        if len(args) < n_inputs or given:
+            args = bind_inputs(args, given)
+        if len(args) > most:
+            raise TypeError(f"{name}: takes at most {most} arguments; got {len(args)}")
+        static = dict(zip(static_names, args[n_inputs:]))       # noqa: B905  # strict costs time
+        if given and (twice := static.keys() & given.keys()):
+            raise TypeError(f"{name}: got {', '.join(sorted(twice))} by position and by name")
+        return args[:n_inputs], static | given
+
+    def bind_inputs(args: Inputs, given: dict[str, Any]) -> Inputs:
         for i, parameter in enumerate(input_parameters[len(args):], len(args)):
             torch_name = ("input", "other")[i] if i < 2 else ""
             keyword = torch_name if torch_name in given else parameter.name
             args = (*args, given.pop(keyword, parameter.default))
             if args[-1] is parameter.empty:
                 raise TypeError(f"{name}: missing input {parameter.name!r}")
-        if len(args) > (most := n_inputs + len(static_names)):
-            raise TypeError(f"{name}: takes at most {most} arguments; got {len(args)}")
-        static = dict(zip(static_names, args[n_inputs:], strict=False))
-        if given and (twice := static.keys() & given.keys()):
-            raise TypeError(f"{name}: got {', '.join(sorted(twice))} by position and by name")
-        return args[:n_inputs], static | given
+        return args
 
     def compute(args: Inputs, static: dict[str, Any]) -> tuple[Inputs, Recorded]:
         if prepare is not None:
             args = prepare(name, args)
-        for x in args:
-            if not isinstance(x, Tensor):
+        for i, x in enumerate(args):
+            if not (isinstance(x, Tensor) or (x is None and i in optional)):
                 args = tuple(x if x is None and i in optional else as_tensor(name, x)
                              for i, x in enumerate(args))
                 break

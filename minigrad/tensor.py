@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -95,17 +95,10 @@ class Tensor:
 
     data = property(attrgetter("_data"), _set_data)     # read in C: ops do it all the time
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._data.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self._data.dtype
-
-    @property
-    def ndim(self) -> int:
-        return self._data.ndim
+    # read in C, as data is
+    shape = cast("tuple[int, ...]", property(attrgetter("_data.shape")))
+    dtype = cast("np.dtype[Any]", property(attrgetter("_data.dtype")))
+    ndim = cast(int, property(attrgetter("_data.ndim")))
 
     def size(self, dim: int | None = None) -> tuple[int, ...] | int:
         return self.shape if dim is None else \

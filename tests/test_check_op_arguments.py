@@ -133,3 +133,30 @@ def test_the_strategies_come_with_the_package() -> None:
 def test_a_pair_has_no_second_derivative_to_be_wrong_in() -> None:
     line = check_op(SIN, [X])["mutants"].line(0)
     assert re.match(r" +✓ mutants +10 of 10 wrong gradients would be noticed$", line)
+
+
+@pytest.mark.parametrize(("fn", "inputs", "message"), [
+    (mg.sin, [np.array([[0.5, np.nan]])], r"inputs\[0\] holds nan at index \(0, 1\), where there "
+     r"is no derivative to compare with; give finite inputs"),
+    (mg.sin, [np.array([np.inf, 1.0])], r"inputs\[0\] holds inf at index \(0,\)"),
+    (mg.log, [np.array([1.0, 2.0, -1.0])], r"the output of .*log is nan at index \(2,\); give "
+     "inputs at which all outputs are finite"),
+    ((np.reciprocal, lambda g, x: -g / x**2), [np.array([1.0, 0.0])],
+     r"the output of reciprocal is inf at index \(1,\)"),
+    (mg.sqrt, [np.array([0.0, 2.0])], r"inputs\[0\] is 0 at index \(0,\), where the domain of "
+     r".*sqrt ends: at -1e-06 an output is infinite or NaN"),
+    (lambda x: (1 - x).log(), [np.array([0.5, 1 - 1e-7])], r"inputs\[0\] is 0.9999999 at index "
+     r"\(1,\), where the domain of <lambda> ends: at 1.0000009"),
+])
+def test_places_where_there_is_no_derivative_are_told_before_the_checks(
+        fn: Any, inputs: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^check_op: {message}"):
+        check_op(fn, inputs)
+
+
+def test_what_may_be_infinite() -> None:
+    mask = torch.tensor([0.0, -np.inf, 0.0], dtype=torch.float64)
+    scores = torch.tensor(X[:, :3], requires_grad=True)
+    assert check_op(lambda x, m: torch.softmax(x + m, -1), [scores, mask], max_examples=4).ok
+    assert check_op(lambda x: x > 0, [np.array([0.5, np.nan])], differentiable=False,
+                    max_examples=4).ok

@@ -15,7 +15,7 @@ import minigrad as mg
 from minigrad.autograd import op
 from minigrad.tensor import Tensor
 from minigrad.testing import Call, OpCase, OpCheckError, OpReport, check_op
-from minigrad.testing.checks import CHECKS
+from minigrad.testing.checks import CHECKS, sizes
 
 A = np.random.default_rng(0).standard_normal((3, 4))
 
@@ -187,9 +187,12 @@ def test_what_is_not_meant_to_broadcast_is_told_what_to_do() -> None:
     @op
     def dot(a: Tensor, b: Tensor) -> Any:
         return np.float64((a.data * b.data).sum()), lambda g: g * b, lambda g: g * a
-    problem = failing(dot, [A, A[::-1]])["broadcast"].problem
+    report = failing(dot, [A, A[::-1]])
+    problem = report["broadcast"].problem
     assert "let it raise an error for them, or say excused={'broadcast': 'why'}" in problem
-    assert "in Call(" in problem
+    smallest = report["broadcast"].smallest         # the call itself, not the example it is made of
+    assert smallest is not None
+    assert smallest.arrays[0].shape != smallest.arrays[1].shape
 
 
 def test_float64_beside_integers_names_the_way_out() -> None:
@@ -235,3 +238,21 @@ def test_the_checks_are_quiet() -> None:
         warnings.simplefilter("error")          # as in a test run: a warning is a failure
         with pytest.raises(UserWarning):
             CHECKS["linearity"].run(case, case.examples[0])
+
+
+@pytest.mark.parametrize(("statement", "on_purpose"), [
+    ("raise ValueError('not ' +\n        'empty')", True), ("assert 0, 'not empty'", True),
+    ("[].pop()", False), ("__import__('numpy').max([])", False),
+])
+def test_an_error_is_a_refusal_where_a_statement_makes_it(statement: str, on_purpose: bool) -> None:
+    space: dict[str, Any] = {}
+    exec(f"def f():\n    {statement}\n", space)       # without a source file, as in a notebook
+    with pytest.raises((ValueError, AssertionError, IndexError)) as caught:
+        space["f"]()
+    assert sizes.made_by_a_statement(caught.value) is on_purpose
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_gradient_that_is_a_small_difference_is_no_surer_in_float32(seed: int) -> None:
+    x = np.random.default_rng(seed).standard_normal((3, 2)) * 0.05      # rows of two: nearly ±1
+    assert passing(lambda x: torch.nn.functional.layer_norm(x, x.shape[-1:]), [torch.tensor(x)])

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import minigrad as mg
+from minigrad.autograd import grad
 from minigrad.testing import (
     GradcheckError,
     OpCheckError,
@@ -21,7 +22,13 @@ from minigrad.testing import (
     gradgradcheck,
     mutate,
 )
-from minigrad.testing.foreign import JaxFunction, NoGradientError, NumpyFunction, TorchFunction
+from minigrad.testing.foreign import (
+    JaxFunction,
+    NoGradientError,
+    NumpyFunction,
+    TorchFunction,
+    native,
+)
 
 RNG = np.random.default_rng(8)
 A, B = RNG.standard_normal((2, 3)), RNG.standard_normal(3)
@@ -72,7 +79,7 @@ KINDS = pytest.mark.parametrize("kind", range(3), ids=["PyTorch", "JAX", "NumPy"
 @KINDS
 def test_right_ones_pass(kind: int) -> None:
     assert gradcheck(RIGHT[kind], [A, B])
-    report = check_op(RIGHT[kind], [A, B], lambda x, w: torch.sin(x) * w)
+    report = check_op(RIGHT[kind], [A, B], lambda x, w: torch.sin(x) * w, max_examples=12)
     assert report.ok
     assert bool(report["gradgradcheck"].excuse) == (kind == 2)
     assert report["mutants"].passed.startswith("2")
@@ -83,7 +90,7 @@ def test_wrong_ones_fail_with_a_cause(kind: int) -> None:
     with pytest.raises(GradcheckError, match=r"inputs\[1\] of shape \(3,\) is wrong at 3 of 3"):
         gradcheck(WRONG[kind], [A, B])
     with pytest.raises(OpCheckError) as caught:
-        check_op(WRONG[kind], [A, B])
+        check_op(WRONG[kind], [A, B], max_examples=12)
     assert {"gradcheck", "adjoint"} <= {f.check for f in caught.value.report.failures}
 
 
@@ -129,6 +136,79 @@ def test_kinks_and_several_outputs() -> None:
     assert gradcheck(JaxFunction(lambda x: (jnp.sin(x), x.sum())), A)
     assert gradcheck(torch.nn.Linear(3, 2).double(), rows)
     assert gradcheck((lambda a: (a**2, a.sum()), lambda g, a: g[0] * 2 * a + g[1]), A)
+
+
+def two_torch_outputs(backward: Any) -> Any:
+    class Two(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x * x, x.sin()
+
+        @staticmethod
+        def backward(ctx: Any, a: Any, b: Any) -> Any:
+            return backward(a, b, *ctx.saved_tensors)
+    return Two
+
+
+def two_numpy_outputs(vjp: Any) -> Any:
+    return lambda x: (x * x, np.sin(x)), lambda g, x: vjp(*g, x)
+
+
+@pytest.mark.parametrize(("fn", "check"), [
+    (two_torch_outputs(lambda a, b, x: a.mul_(2) * x + b * x.cos()), "inputs kept"),
+    (two_torch_outputs(lambda a, b, x: 2 * x * a.view(-1).view(x.shape) + b * x.cos()),
+     "memory layout"),
+    (two_numpy_outputs(lambda a, b, x: 2 * a * x + np.multiply(b, np.cos(x), out=b)),
+     "inputs kept"),
+    (two_numpy_outputs(lambda a, b, x: 2 * x * a.ravel("K").reshape(a.shape) + b * np.cos(x)),
+     "memory layout"),
+])
+def test_each_of_several_outputs_gets_its_own_cotangent_as_it_is(fn: Any, check: str) -> None:
+    with pytest.raises(OpCheckError) as caught:
+        check_op(fn, [A])
+    assert caught.value.report[check].problem
+
+
+@pytest.mark.parametrize("fn", [
+    two_torch_outputs(lambda a, b, x: 2 * a * x + b * x.cos()),
+    two_numpy_outputs(lambda a, b, x: 2 * a * x + b * np.cos(x)),
+])
+def test_several_outputs_of_which_one_is_used_or_all(fn: Any) -> None:
+    x = mg.tensor(A, requires_grad=True)
+    squares, sines = native(fn, [])[0](x)
+    (squares.sum() + 2 * squares.sum()).backward(retain_graph=True)
+    np.testing.assert_allclose(x.grad.numpy(), 6 * A)
+    x.grad = None
+    for _ in range(2):
+        (squares * 2 + sines).sum().backward(retain_graph=True)
+    np.testing.assert_allclose(x.grad.numpy(), 2 * (4 * A + np.cos(A)))
+
+
+def test_outputs_of_several_dtypes_keep_them() -> None:
+    seen = []
+
+    def vjp(g: Any, x: Any) -> Any:
+        seen.append([u.dtype.name for u in g])
+        return g[0].astype(float) * 2 + g[1]
+
+    pair = (lambda x: ((2 * x).astype(np.float32), x + 0), vjp)
+    x = mg.tensor(A, requires_grad=True)
+    ys = native(pair, [])[0](x)
+    grad(ys, x, [mg.ones(2, 3), mg.ones(2, 3, dtype=mg.float64)])
+    assert seen == [["float32", "float64"]]
+
+
+def test_pytorch_computes_on_one_thread_while_it_is_checked() -> None:
+    before, seen = torch.get_num_threads(), set()
+
+    def counted(x: Any) -> Any:
+        seen.add(torch.get_num_threads())
+        return x * 2
+
+    check_op(counted, [torch.tensor(A)], max_examples=2)
+    assert seen == {1}
+    assert torch.get_num_threads() == before
 
 
 def test_mutants_of_a_foreign_op() -> None:
@@ -186,9 +266,12 @@ def test_jax_functions_are_compiled_once_for_a_shape_where_they_can_be() -> None
         np.testing.assert_allclose(function(A)[0], np.sin(A))
     assert len(traced) == 3             # as it is, once more, and compiled
     function(B)
-    assert len(traced) == 6
+    assert len(traced) == 4             # by now it is known to be the same when compiled
     np.testing.assert_allclose(JaxFunction(looks_at_values)(A)[0], np.sin(A))
     assert gradcheck(JaxFunction(counted), A)
+    longer = JaxFunction(lambda x: jnp.sin(x) if len(x) < 3 or float(x[0]) < 1e9 else x)
+    for x in (A, B):
+        np.testing.assert_allclose(longer(x)[0], np.sin(x))     # where it cannot be compiled, not
     random = JaxFunction(draws)
     assert not np.array_equal(random(A)[0], random(A)[0])
 

@@ -55,10 +55,11 @@ def test_a_method_says_how_sure_it_is(capsys: pytest.CaptureFixture[str]) -> Non
     gradcheck(lambda x: x.relu(), at([1e-4, 1.0]), method="order 4", verbose=True)  # near a kink
     gradcheck(cube, leaf(100), method="directions", verbose=True)
     exact, near, sample = capsys.readouterr().out.splitlines()
-    assert exact.startswith("gradcheck: inputs[0] of shape (2,), 2 elements by complex step, sure "
-                            "to 4e-14")
-    assert float(re.search("2 elements by order 4, sure to ([^:]+):", near)[1]) < 1e-8
-    assert "along random directions, and inputs[0] of shape (100,), 16 elements" in sample
+    assert exact.startswith("gradcheck: inputs[0] of shape (2,): 2 elements moved, method 'complex "
+                            "step', sure to 4e-14; the gradient is at most ")
+    assert float(re.search("2 elements moved, method 'order 4', sure to ([^;]+);", near)[1]) < 1e-8
+    assert "inputs[0] of shape (100,): 16 elements moved, method 'two-sided', sure to " in sample
+    assert sample.endswith("; all elements together along random directions")
 
 
 def test_order_4_is_never_surer_than_it_should_be() -> None:

@@ -73,7 +73,9 @@ def test_kernel_equals_its_twin(name: str, data: st.DataObject, rng: Any, dtype:
     tolerance = 5e-5 if dtype == "float32" else 1e-12
     for i in results(kernel, args):
         expected = by_twin[i] if kernel.writes[i] else args[i]      # nothing else is written to
-        np.testing.assert_allclose(by_loop[i], expected, rtol=tolerance, atol=tolerance)
+        # terms that cancel leave the rounding errors of large numbers in a small one
+        scale = max(1.0, np.abs(expected).max(initial=0, where=np.isfinite(expected)) / 10)
+        np.testing.assert_allclose(by_loop[i], expected, rtol=tolerance, atol=tolerance * scale)
 
 
 @every_kernel
@@ -169,5 +171,5 @@ def test_a_convolution_is_torchs(images: int) -> None:
     whole = geometry._replace(groups=1)
     np.testing.assert_array_equal(convolve.unfold(x, whole), columns.numpy())
     np.testing.assert_allclose(
-        convolve.fold(columns.numpy(), x.shape, whole),
+        convolve.fold(columns.numpy(), whole),
         torch.nn.functional.fold(columns, (7, 6), (3, 2), 1, 1, (2, 1)).numpy(), rtol=1e-12)

@@ -32,7 +32,7 @@ dtypes and gradients, on its pinned examples and on inputs that hypothesis choos
 `python -m minigrad.testing mutate --source` measures how much these checks notice. It changes the
 source of `minigrad/ops`, one operator, constant, comparison, `keepdim`, index or dim at a time, and
 prints how many of the changes are caught, how many are declared to make no difference (in
-`tests/op_cases/equivalent.py`), and which are left.
+`tests/op_cases/equivalent`), and which are left.
 
 """
 PUBLIC = """\
@@ -55,8 +55,8 @@ records it forward has passed `gradgradcheck`; *inner* where it appears in gradi
 the second order of others is its first. **Recorded by**: how many rows above record it forward.
 
 """
-TORCH_NAMES = {"getitem": "Tensor.__getitem__", "compare": "torch.eq …", "cast": "Tensor.to",
-               "dropped": "F.dropout"}
+TORCH_NAMES = {"getitem": "Tensor.__getitem__", "assign": "Tensor.__setitem__",
+               "compare": "torch.eq …", "cast": "Tensor.to", "dropped": "F.dropout"}
 
 
 @dataclass

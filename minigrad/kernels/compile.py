@@ -49,7 +49,7 @@ Index4 = Annotated[Array, 4, np.int32]
 
 # loops are compiled for these
 FLOATS: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
-SMALL = 2**14               # with fewer values, one thread is done before others are awake
+SMALL = 2**15               # with fewer values, one thread is done before others are awake
 TWINS_ONLY = os.environ.get("MINIGRAD_KERNELS") == "numpy"
 TAUGHT = {teach.__module__ for teach in (teach_gemm, teach_tile, teach_vectors, teach_winograd)}
 FUSED = {"contract"}        # lets a·b + c be one instruction

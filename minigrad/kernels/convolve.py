@@ -38,7 +38,7 @@ WINOGRAD_LANES = 0.6        # and where less of the vectors' lanes have an image
 def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
     """x (N, C, H, W), w (O, C/groups, KH, KW), b (O,) → y (N, O, OH, OW)."""
     ndim, images = x.ndim, len(x)
-    x, w = batch_last(_planes(x)), _planes(w)
+    x, w = batch_last(_planes(x, geometry.in_size)), _planes(w, geometry.kernel)
     y = empty((len(w), *geometry.out_size, images), x.dtype)
     if _winograd_pays(x, len(w), geometry):
         in_tiles(x, w, b, geometry, y)
@@ -67,7 +67,8 @@ def conv2d_input_grad(g: Array, w: Array, b: Array | None, x_shape: tuple[int, .
                       geometry: Geometry) -> Array:
     """dx of y = conv2d(x, w), plus b (C,): g (N, O, OH, OW), w (O, C/groups, KH, KW) →
     (N, C, H, W)."""
-    g, w, groups, channels = batch_last(_planes(g)), _planes(w), geometry.groups, w.shape[1]
+    g, w = batch_last(_planes(g, geometry.out_size)), _planes(w, geometry.kernel)
+    groups, channels = geometry.groups, w.shape[1]
     dx = empty((x_shape[1], *geometry.in_size, x_shape[0]), g.dtype)
     if geometry.stride == (1, 1) and _winograd_pays(g, len(dx), geometry):
         flipped = w.swapaxes(0, 1)[..., ::-1, ::-1].copy()
@@ -82,7 +83,8 @@ def conv2d_input_grad(g: Array, w: Array, b: Array | None, x_shape: tuple[int, .
 def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: Geometry) -> Array:
     """dw of y = conv2d(x, w): x (N, C, H, W), g (N, O, OH, OW) → (O, C/groups, KH, KW)."""
     images, dw = len(x), np.zeros((*w_shape[:2], *geometry.kernel), x.dtype)
-    x, g = batch_last(_planes(x)), batch_last(_planes(g))
+    x = batch_last(_planes(x, geometry.in_size))
+    g = batch_last(_planes(g, geometry.out_size))
     if _winograd_pays(x, len(g), geometry):
         lanes, channels, outs = LANES // x.itemsize, len(x), len(g)
         vectors = _vectors(geometry, images, lanes)
@@ -118,18 +120,19 @@ def unfold(x: Array, geometry: Geometry) -> Array:
     return y.reshape(len(x) * prod(kernel), prod(out_size), x.shape[-1]).transpose(2, 0, 1)
 
 
-def fold(y: Array, x_shape: tuple[int, ...], geometry: Geometry) -> Array:
+def fold(y: Array, geometry: Geometry) -> Array:
     """Windows (N, C·KH·KW, OH·OW) → (N, C, H, W), each value added where `unfold` takes it from."""
     kernel, sizes, out_size = _of(geometry)
-    windows = y.transpose(1, 2, 0).reshape(x_shape[1], *kernel, *out_size, len(y))
-    dx = np.empty((*x_shape[1:], len(y)), y.dtype)
+    channels = y.shape[1] // prod(kernel)
+    windows = y.transpose(1, 2, 0).reshape(channels, *kernel, *out_size, len(y))
+    dx = np.empty((channels, *geometry.in_size, len(y)), y.dtype)
     fold_places(lambda i, j: windows[:, i, j], kernel, sizes, out_size, dx)
     return batch_first(dx)
 
 
-def _planes(x: Array) -> Array:
+def _planes(x: Array, size: Pair) -> Array:
     """x with its dim of rows, also if there is only one row."""
-    return x if x.ndim == 4 else x[:, :, None]
+    return x.reshape(*x.shape[:2], *size)
 
 
 def _as_given(y: Array, ndim: int) -> Array:

@@ -30,7 +30,7 @@ class _Conv(Module):
         name, n = type(self).__name__, self.ndim
         groups = to_size(name, "groups", groups, 1)
         for label, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if to_size(name, label, channels) % groups:
+            if to_size(name, label, channels, 0) % groups:
                 raise ValueError(f"{name}: {label} must be divisible by groups; "
                                  f"got {channels} and {groups}")
         if padding_mode not in self.modes:

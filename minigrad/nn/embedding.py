@@ -31,8 +31,8 @@ class Embedding(Module):
                  _weight: Tensor | None = None, _freeze: bool = False, *,
                  dtype: DTypeLike | None = None) -> None:
         super().__init__()
-        shape = (to_size(type(self).__name__, "num_embeddings", num_embeddings),
-                 to_size(type(self).__name__, "embedding_dim", embedding_dim))
+        shape = (to_size(type(self).__name__, "num_embeddings", num_embeddings, 0),
+                 to_size(type(self).__name__, "embedding_dim", embedding_dim, 0))
         if padding_idx is not None:
             padding_idx = to_int("Embedding", "padding_idx", padding_idx)
             if not -num_embeddings <= padding_idx < num_embeddings:

@@ -34,8 +34,8 @@ class Linear(Module):
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *,
                  dtype: DTypeLike | None = None) -> None:
         super().__init__()
-        self.in_features = to_size(type(self).__name__, "in_features", in_features)
-        self.out_features = to_size(type(self).__name__, "out_features", out_features)
+        self.in_features = to_size(type(self).__name__, "in_features", in_features, 0)
+        self.out_features = to_size(type(self).__name__, "out_features", out_features, 0)
         self.weight = empty(self.out_features, self.in_features, dtype=dtype)
         self.bias: Parameter | None = empty(self.out_features, dtype=dtype) if bias else None
         self.reset_parameters()

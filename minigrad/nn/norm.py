@@ -44,7 +44,7 @@ class _RunningNorm(_Affine):
                  affine: bool = True, track_running_stats: bool = True, *,
                  dtype: DTypeLike | None = None, bias: bool = True) -> None:
         super().__init__()
-        self.num_features = to_size(type(self).__name__, "num_features", num_features)
+        self.num_features = to_size(type(self).__name__, "num_features", num_features, 0)
         require_number(type(self).__name__, eps=eps, momentum=0.0 if momentum is None else momentum)
         self.eps, self.momentum = eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
@@ -163,7 +163,7 @@ class LayerNorm(_Affine):
         super().__init__()
         given = (normalized_shape if isinstance(normalized_shape, tuple | list)
                  else (normalized_shape,))
-        self.normalized_shape = tuple(to_size("LayerNorm", "normalized_shape", n) for n in given)
+        self.normalized_shape = tuple(to_size("LayerNorm", "normalized_shape", n, 0) for n in given)
         require_number(type(self).__name__, eps=eps)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         self._set_affine(elementwise_affine, bias, self.normalized_shape, dtype)
@@ -188,7 +188,7 @@ class GroupNorm(_Affine):
                  *, dtype: DTypeLike | None = None, bias: bool = True) -> None:
         super().__init__()
         to_size(type(self).__name__, "num_groups", num_groups, 1)
-        if to_size(type(self).__name__, "num_channels", num_channels) % num_groups:
+        if to_size(type(self).__name__, "num_channels", num_channels, 0) % num_groups:
             raise ValueError("GroupNorm: num_channels must be divisible by num_groups; "
                              f"got {num_channels} and {num_groups}")
         self.num_groups, self.num_channels = num_groups, num_channels

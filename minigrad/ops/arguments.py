@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Size = int | Sequence[int]                              # one for all dims, or one for each
 Dims = int | tuple[int, ...] | list[int] | None         # None: all of them
 
+INT64_MIN, INT64_MAX = -2**63, 2**63 - 1
+
 
 # ---- converters ----------------------------------------------------------------------------------
 
@@ -34,12 +36,12 @@ def to_int(name: str, argument: str, value: Any) -> int:
         n = operator.index(value)
     except (TypeError, RuntimeError):
         raise TypeError(f"{name}: {argument} must be an int; got {value!r}") from None
-    if not -2**63 <= n < 2**63:
+    if not INT64_MIN <= n <= INT64_MAX:
         raise ValueError(f"{name}: {argument} must fit in 64 bits; got {n}")
     return n
 
 
-def to_size(name: str, argument: str, value: Any, least: int = 0) -> int:
+def to_size(name: str, argument: str, value: Any, least: int) -> int:
     """An int of at least `least`.  Raises: as `to_int`; ValueError for a smaller one."""
     n = to_int(name, argument, value)
     if n < least:
@@ -52,7 +54,7 @@ def to_ints(name: str, argument: str, values: Any) -> tuple[int, ...]:
     if not isinstance(values, tuple | list):
         raise TypeError(f"{name}: {argument} must be a tuple of ints; got {values!r}")
     for n in values:                            # a shortcut for the usual case
-        if type(n) is not int or not -2**63 <= n < 2**63:
+        if type(n) is not int or not INT64_MIN <= n <= INT64_MAX:
             break
     else:
         return tuple(values)
@@ -65,11 +67,11 @@ def sizes_of(name: str, argument: str, value: Any, dims: int, least: int) -> lis
     Raises: TypeError for what is not an int; ValueError for a size below `least`, or for another
     number of sizes.
     """
-    if type(value) is int and least <= value < 2**63:      # shortcuts for the usual cases
+    if type(value) is int and least <= value <= INT64_MAX:      # shortcuts for the usual cases
         return [value] * dims
     if type(value) is tuple and len(value) == dims:
         for n in value:
-            if type(n) is not int or not least <= n < 2**63:
+            if type(n) is not int or not least <= n <= INT64_MAX:
                 break
         else:
             return list(value)
@@ -82,17 +84,17 @@ def sizes_of(name: str, argument: str, value: Any, dims: int, least: int) -> lis
     return sizes
 
 
-def paddings_of(name: str, padding: Any, stride: Sequence[int], spans: Sequence[int]
-                ) -> list[tuple[int, int]]:
+def paddings_of(name: str, padding: str | Sequence[int], stride: Sequence[int],
+                spans: Sequence[int]) -> list[tuple[int, int]]:
     """How many places a convolution adds before and behind each dim.
 
     padding: sizes, the same before and behind; "valid", none; or "same", so many that the output is
     as large as the input. An odd number puts the larger part behind.
     spans: how many places the window covers along each dim.
-    Raises: ValueError for another string, or for "same" with a stride; errors as `sizes_of`.
+    Raises: ValueError for another string, or for "same" with a stride.
     """
     if not isinstance(padding, str):
-        return [(n, n) for n in sizes_of(name, "padding", padding, len(spans), 0)]
+        return [(n, n) for n in padding]
     if padding not in ("same", "valid"):
         raise ValueError(f"{name}: padding must be 'same', 'valid' or sizes; got {padding!r}")
     if padding == "valid":
@@ -131,6 +133,8 @@ def normalize_dims(name: str, dim: Dims, ndim: int) -> tuple[int, ...]:
 
     Raises: RuntimeError for a dim that is named twice; errors as `normalize_dim`.
     """
+    if type(dim) is int and ndim:               # a shortcut for the usual case
+        return (normalize_dim(name, dim, ndim),)
     if dim is None or (isinstance(dim, tuple | list) and not dim):
         return tuple(range(ndim))
     dims = tuple(normalize_dim(name, d, ndim) for d in (dim if isinstance(dim, tuple | list)
@@ -151,7 +155,7 @@ def to_floats(name: str, x: Tensor, dtype: DTypeLike | None = None) -> Tensor:
 def to_integers(name: str, index: Any) -> Array:
     """An index as an array of int64 or int32; an empty one may be of any dtype."""
     places: Array = as_tensor(name, index).data
-    if places.size and places.dtype not in (np.int64, np.int32):
+    if places.size and not (places.dtype.kind == "i" and places.itemsize in (8, 4)):
         raise RuntimeError(f"{name}: index must hold int64 or int32; got {places.dtype}")
     return places if places.size else places.astype(np.int64)
 
@@ -186,7 +190,7 @@ def without_tensors(data: Any) -> Any:
 def require_float(name: str, *tensors: Tensor) -> None:
     """RuntimeError unless all tensors hold float32 or float64."""
     for x in tensors:
-        if x.dtype not in (np.float32, np.float64):
+        if x.dtype.char not in "fd":
             raise RuntimeError(f"{name}: needs floating point input, float32 or float64; "
                                f"got {x.dtype}")
 

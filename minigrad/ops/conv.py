@@ -20,7 +20,7 @@ import numpy as np
 from minigrad.autograd import Recorded, as_tensor, op
 from minigrad.kernels import convolve as kernels
 from minigrad.kernels.convolve import Geometry, Pair
-from minigrad.ops.arguments import Size, paddings_of, require_float, sizes_of, to_int
+from minigrad.ops.arguments import Size, paddings_of, require_float, sizes_of, to_size
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -71,14 +71,13 @@ def _bias_grad(g: Tensor) -> Recorded:
 @op
 def _unfold(x: Tensor, *, geometry: Geometry) -> Recorded:
     """Each window as a column: x (N, C, H, W) → y (N, C·KH·KW, OH·OW)"""
-    shape = x.shape
-    return kernels.unfold(x.data, geometry), lambda g: _fold(g, shape=shape, geometry=geometry)
+    return kernels.unfold(x.data, geometry), lambda g: _fold(g, geometry=geometry)
 
 
 @op
-def _fold(x: Tensor, *, shape: tuple[int, ...], geometry: Geometry) -> Recorded:
-    """Each column's values added where its window lies in y of `shape`: the gradient of _unfold"""
-    return kernels.fold(x.data, shape, geometry), lambda g: _unfold(g, geometry=geometry)
+def _fold(x: Tensor, *, geometry: Geometry) -> Recorded:
+    """Each column's values added where its window lies in the image: the gradient of _unfold"""
+    return kernels.fold(x.data, geometry), lambda g: _unfold(g, geometry=geometry)
 
 
 # ---- torch's functions ---------------------------------------------------------------------------
@@ -159,7 +158,7 @@ def fold(input: Any, output_size: Size, kernel_size: Size, dilation: Size = 1, p
             or x.shape[2] != windows:
         raise RuntimeError(f"fold: x must be (N, C·{places}, {geometry.out_size[0]}·"
                            f"{geometry.out_size[1]}) for output_size {size}; got {x.shape}")
-    y = _fold(x, shape=(x.shape[0], x.shape[1] // places, *size), geometry=geometry)
+    y = _fold(x, geometry=geometry)
     return y if batched else y.squeeze(0)
 
 
@@ -170,7 +169,7 @@ def _convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: 
         name, dims, x.shape, w.shape, None if b is None else b.shape,
         tuple(sizes_of(name, "stride", stride, dims, 1)),
         padding if isinstance(padding, str) else tuple(sizes_of(name, "padding", padding, dims, 0)),
-        tuple(sizes_of(name, "dilation", dilation, dims, 1)), to_int(name, "groups", groups))
+        tuple(sizes_of(name, "dilation", dilation, dims, 1)), to_size(name, "groups", groups, 1))
     if x.ndim == dims + 2:
         return _conv2d(x, w, b, geometry=geometry)
     return _conv2d(x.unsqueeze(0), w, b, geometry=geometry).squeeze(0)
@@ -182,23 +181,24 @@ def _convolution(name: str, dims: int, x: tuple[int, ...], w: tuple[int, ...],
                  padding: tuple[int, ...] | str, dilation: tuple[int, ...], groups: int
                  ) -> Geometry:
     """The geometry of a convolution of these shapes, once they are known to fit"""
-    x = _batched_shape(name, dims, x, w, groups)
+    channels, *size = _image_shape(name, dims, x, w)
     spans = [d * (k - 1) + 1 for d, k in zip(dilation, w[2:], strict=True)]
     paddings = paddings_of(name, padding, stride, spans)
     got = f"got x {x}, w {w}"
-    if x[1] != w[1] * groups:
-        raise RuntimeError(f"{name}: x has {x[1]} channels but w expects {w[1] * groups}; {got}")
+    if channels != w[1] * groups:
+        raise RuntimeError(f"{name}: x has {channels} channels but w expects {w[1] * groups}; "
+                           f"{got}")
     if w[0] % groups or w[0] == 0:
         raise RuntimeError(f"{name}: w has {w[0]} output channels, which groups {groups} must "
                            f"divide; {got}")
     if b is not None and b != (w[0],):
         raise RuntimeError(f"{name}: b must have shape ({w[0]},); got {b}")
-    padded = [n + before + behind for n, (before, behind) in zip(x[2:], paddings, strict=True)]
+    padded = [n + before + behind for n, (before, behind) in zip(size, paddings, strict=True)]
     out = [(n - span) // s + 1 for n, span, s in zip(padded, spans, stride, strict=True)]
     if any(n < span for n, span in zip(padded, spans, strict=True)):
         raise RuntimeError(f"{name}: the window {tuple(spans)} is larger than the padded x "
                            f"{tuple(padded)}; {got}")
-    return _geometry(w[2:], stride, [n for n, _ in paddings], dilation, groups, x[2:], out)
+    return _geometry(w[2:], stride, [n for n, _ in paddings], dilation, groups, size, out)
 
 
 def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: Any,
@@ -214,7 +214,7 @@ def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any
     geometry = _transposed_convolution(
         name, dims, x.shape, w.shape, None if b is None else b.shape, tuple(steps),
         tuple(sizes_of(name, "padding", padding, dims, 0)), tuple(extra), tuple(holes),
-        to_int(name, "groups", groups))
+        to_size(name, "groups", groups, 1))
     batch = x if x.ndim == dims + 2 else x.unsqueeze(0)
     y = _conv2d_input_grad(batch, w, b, geometry=geometry, shape=(
         batch.shape[0], w.shape[1] * geometry.groups, *geometry.in_size[-dims:]))
@@ -227,19 +227,18 @@ def _transposed_convolution(name: str, dims: int, x: tuple[int, ...], w: tuple[i
                             padding: tuple[int, ...], output_padding: tuple[int, ...],
                             dilation: tuple[int, ...], groups: int) -> Geometry:
     """The geometry of the convolution whose gradient this is, once the shapes are known to fit"""
-    x = _batched_shape(name, dims, x, w, groups)
+    channels, *size = _image_shape(name, dims, x, w)
     got = f"got x {x}, w {w}"
-    if x[1] != w[0] or w[0] % groups or 0 in w:
-        raise RuntimeError(f"{name}: x has {x[1]} channels but w expects {w[0]}, which groups "
+    if channels != w[0] or w[0] % groups or 0 in w:
+        raise RuntimeError(f"{name}: x has {channels} channels but w expects {w[0]}, which groups "
                            f"{groups} must divide, and none may be 0; {got}")
-    channels = w[1] * groups
-    if b is not None and b != (channels,):
-        raise RuntimeError(f"{name}: b must have shape ({channels},); got {b}")
+    if b is not None and b != (w[1] * groups,):
+        raise RuntimeError(f"{name}: b must have shape ({w[1] * groups},); got {b}")
     out = [(n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, s, p, d, k, e in zip(
-        x[2:], stride, padding, dilation, w[2:], output_padding, strict=True)]
+        size, stride, padding, dilation, w[2:], output_padding, strict=True)]
     if any(n < 1 for n in out):
         raise RuntimeError(f"{name}: the output would have size {tuple(out)}; {got}")
-    return _geometry(w[2:], stride, padding, dilation, groups, out, x[2:])
+    return _geometry(w[2:], stride, padding, dilation, groups, out, size)
 
 
 # ---- checks --------------------------------------------------------------------------------------
@@ -255,17 +254,14 @@ def _checked(name: str, input: Any, weight: Any, bias: Any
     return x, w, b
 
 
-def _batched_shape(name: str, dims: int, x: tuple[int, ...], w: tuple[int, ...], groups: int
-                   ) -> tuple[int, ...]:
-    """The shape of x with a batch dim, once its dims and w's are known to be as many as needed"""
+def _image_shape(name: str, dims: int, x: tuple[int, ...], w: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of x without a batch dim, once it is known that x and w have the dims they need"""
     if len(x) not in (dims + 1, dims + 2) or len(w) != dims + 2:
         raise RuntimeError(f"{name}: x must have {dims + 1} or {dims + 2} dims and w {dims + 2}; "
                            f"got x {x}, w {w}")
-    if groups < 1:
-        raise ValueError(f"{name}: groups must be positive; got {groups}")
     if 0 in x[-dims:] or 0 in w[2:]:
         raise RuntimeError(f"{name}: no size may be 0 but the batch; got x {x}, w {w}")
-    return x if len(x) == dims + 2 else (1, *x)
+    return x[-dims - 1:]
 
 
 def _batched(name: str, input: Any, dims: int) -> tuple[Tensor, bool]:

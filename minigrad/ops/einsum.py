@@ -65,7 +65,7 @@ def _parsed(args: Sequence[Any]) -> tuple[list[list[str]], list[str] | None, lis
                          "with its subscripts")
     if isinstance(args[0], autograd.Tensor):
         count = len(args) // 2
-        terms = [_from_numbers(subscripts) for subscripts in args[1:2 * count:2]]
+        terms = [_from_numbers(subscripts) for subscripts in args[1::2]]
         output = _from_numbers(args[-1]) if len(args) % 2 else None
         return terms, output, [as_tensor("einsum", x) for x in args[:2 * count:2]]
     equation, *operands = args
@@ -140,7 +140,7 @@ def _check_sizes(labels: list[list[Label]], operands: list[Tensor]) -> None:
                 raise RuntimeError(f"einsum: subscript {which} has size {n} in operand {i}, "
                                    f"{x.shape}, but size {known} before")
             own[label] = n
-        sizes |= {label: n for label, n in own.items() if n != 1 or label not in sizes}
+        sizes |= {label: n for label, n in own.items() if n != 1}
 
 
 # ---- products and sums --------------------------------------------------------------------------

@@ -96,9 +96,7 @@ def div(a: Tensor, b: Tensor, *, rounding_mode: str | None = None) -> Recorded:
 def _rounded_quotient(a: Tensor, b: Tensor, rounding_mode: str) -> Array:
     _refuse_division("div", a, b)
     if rounding_mode == "floor":
-        y = np.floor_divide(a.data, b.data)
-        # NumPy says NaN for a / 0; torch the infinity, or the NaN, that a / 0 is
-        return np.asarray(np.where(b.data == 0, a.data / b.data, y) if a.dtype.kind == "f" else y)
+        return np.asarray(np.floor_divide(a.data, b.data))
     if rounding_mode != "trunc":
         raise RuntimeError("div: rounding_mode must be None, 'floor' or 'trunc'; "
                            f"got {rounding_mode!r}")

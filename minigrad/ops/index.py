@@ -83,7 +83,7 @@ def steps(key: Any, shape: tuple[int, ...]) -> list[tuple[Any, ...]]:
         raise IndexError(f"indexing: {taken} indices are too many for shape {shape}")
     at = next((i for i, k in enumerate(entries) if k is ...), len(entries))
     entries = [*entries[:at], *[slice(None)] * (len(shape) - taken),
-               *(k for k in entries[at + 1:] if k is not ...)]
+               *(k for k in entries[at:] if k is not ...)]
     _check(entries, shape)
     if not (any(isinstance(k, int) for k in entries)
             and any(isinstance(k, np.ndarray) for k in entries)):
@@ -205,10 +205,10 @@ def _getitem(x: Tensor, *, key: tuple[Any, ...]) -> Recorded:
 def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded:
     """Zeros of `shape`, to which x is added at [key], again for each time key names a place"""
     rows, *others = key or (None,)
-    if isinstance(rows, np.ndarray) and rows.dtype.kind == "i" and shape[0] and x.numel() \
+    if isinstance(rows, np.ndarray) and rows.dtype.kind == "i" and x.numel() \
             and all(k is ... or (type(k) is slice and k == slice(None)) for k in others):
         y = empty(shape, x.dtype)
-        places = np.where(rows < 0, rows + shape[0], rows).astype(np.int64, copy=False).reshape(-1)
+        places = (rows % shape[0]).astype(np.int64, copy=False).reshape(-1)
         kernels.scatter_rows(x.data.reshape(len(places), -1), places, y.reshape(shape[0], -1))
         return y, lambda g: _getitem(g, key=key)
     y = empty(shape, x.dtype)

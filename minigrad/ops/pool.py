@@ -28,14 +28,15 @@ LARGEST_PLACE = 2**31 - 1           # that an int32 can hold
 class Windows(NamedTuple):
     """Where the windows lie within the input: along an axis, window i covers start[i] … stop[i].
 
-    some_empty: whether start[i] = stop[i] for one of them.
+    empty: whether they hold no place at all. With room for two windows, each holds one, as padding
+    is at most half a window.
     """
 
     h_start: Array
     h_stop: Array
     w_start: Array
     w_stop: Array
-    some_empty: bool = False
+    empty: bool = False
 
     @property
     def size(self) -> Pair:
@@ -50,8 +51,8 @@ def _window_max(x: Tensor, *, windows: Windows, step: Pair, indices: Array) -> R
     planes = _planes(x.data)
     y = empty((len(planes), *windows.size, planes.shape[-1]), x.dtype)
     kernels.max_pool(planes, *windows[:4], step, y, indices)
-    if windows.some_empty:
-        y[indices < 0] = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    if windows.empty:
+        y.fill(-np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
     size = planes.shape[1:3]
     return _like(x, y), lambda g: _put_back(g, windows=windows, step=step, indices=indices,
                                             size=size)
@@ -63,15 +64,15 @@ def _put_back(x: Tensor, *, windows: Windows, step: Pair, indices: Array, size: 
     g = _planes(x.data)
     y = empty((len(g), *size, g.shape[-1]), x.dtype)
     kernels.max_pool_grad(g, *windows[:4], step, indices, y)
-    return _like(x, y), lambda c: _pick(c, windows=windows, step=step, indices=indices)
+    return _like(x, y), lambda c: _pick(c, windows=windows, step=step, indices=indices,
+                                         size=size)
 
 
 @op
-def _pick(x: Tensor, *, windows: Windows, step: Pair, indices: Array) -> Recorded:
+def _pick(x: Tensor, *, windows: Windows, step: Pair, indices: Array, size: Pair) -> Recorded:
     """What each window holds at its place: the gradient of _put_back"""
-    planes, y = _planes(x.data), empty(indices.shape, x.dtype)
-    kernels.gather(planes, indices, y)
-    size = planes.shape[1:3]
+    y = empty(indices.shape, x.dtype)
+    kernels.gather(_planes(x.data), indices, y)
     return _like(x, y), lambda g: _put_back(g, windows=windows, step=step, indices=indices,
                                             size=size)
 
@@ -248,7 +249,8 @@ def _arguments(name: str, dims: int, kernel_size: Any, stride: Any, padding: Any
             raise RuntimeError(f"{name}: padding must be at most half the window; got padding "
                                f"{padding}, kernel_size {kernel_size}")
     if dims == 1:                                       # one row, which the window covers
-        return (1, kernel[0]), (1, steps[0]), (0, before[0]), (1, holes[0])
+        (k,), (s,), (p,), (d,) = kernel, steps, before, holes
+        return (1, k), (1, s), (0, p), (1, d)
     return ((kernel[0], kernel[1]), (steps[0], steps[1]), (before[0], before[1]),
             (holes[0], holes[1]))
 
@@ -260,8 +262,8 @@ def _max_windows(name: str, size: Pair, kernel: Pair, stride: Pair, padding: Pai
     for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
         start, stop = _windows(name, n, k, s, p, d, ceil_mode)
         bounds += [np.where(start < 0, start % d, start), np.minimum(stop, n)]
-    some_empty = (bounds[0] >= bounds[1]).any() or (bounds[2] >= bounds[3]).any()
-    return Windows(bounds[0], bounds[1], bounds[2], bounds[3], bool(some_empty))
+    empty = bounds[0][0] >= bounds[1][0] or bounds[2][0] >= bounds[3][0]
+    return Windows(bounds[0], bounds[1], bounds[2], bounds[3], bool(empty))
 
 
 @lru_cache(maxsize=1024)

@@ -125,7 +125,7 @@ def _neighbours(n: int, i: Array, scale: Any, align_corners: bool) -> Taps:
     half = i.dtype.type(0.5)
     place = i * scale if align_corners else np.maximum((i + half) * scale - half, 0)
     low = np.minimum(place.astype(np.int64), n - 1)
-    rest = np.clip(place - low.astype(i.dtype), 0, 1)
+    rest = place - low.astype(i.dtype)
     return np.stack([low, np.minimum(low + 1, n - 1)]), np.stack([1 - rest, rest])
 
 
@@ -134,10 +134,10 @@ def _triangles(n: int, i: Array, scale: Any) -> Taps:
     half, reach = i.dtype.type(0.5), max(scale, i.dtype.type(1))
     centre = (i + half) * scale
     first = np.maximum((centre - reach + half).astype(np.int64), 0)
-    places = first + np.arange(int(2 * reach) + 2)[:, None]
+    places = first + np.arange(int(2 * reach) + 1)[:, None]
     inside = places < np.minimum((centre + reach + half).astype(np.int64), n)
     distance = np.abs((places - centre + half) / reach)
-    weights = np.where(inside, np.maximum(1 - distance, 0), 0)
+    weights = np.where(inside, 1 - distance, 0)
     return np.minimum(places, n - 1), weights / weights.sum(0)
 
 
@@ -145,9 +145,9 @@ def _resample(x: Tensor, dim: int, taps: Taps) -> Tensor:
     places, weights = taps
     if weights is None:
         return x.index_select(dim, places[0])
-    shape = (-1,) + (1,) * (x.ndim - 1 - dim)
     y: Tensor
-    y, *others = (x.index_select(dim, place) * weight.astype(x.dtype).reshape(shape)
+    y, *others = (x.index_select(dim, place)
+                  * weight.astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1 - dim))
                   for place, weight in zip(places, weights, strict=True))
     for term in others:
         y = y + term

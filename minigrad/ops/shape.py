@@ -72,14 +72,12 @@ def permute(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
         g, dims=tuple(sorted(range(len(order)), key=order.__getitem__)))
 
 
-def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
-    """x with two dims exchanged."""
-    x = as_tensor("transpose", input)
+@op
+def transpose(x: Tensor, *, dim0: int, dim1: int) -> Recorded:
+    """y is x with two dims exchanged."""
     i, j = normalize_dim("transpose", dim0, x.ndim), normalize_dim("transpose", dim1, x.ndim)
-    order = list(range(x.ndim))
-    if x.ndim:
-        order[i], order[j] = order[j], order[i]
-    return permute(x, dims=tuple(order))
+    return (x.data.swapaxes(i, j) if x.ndim else x.data,
+            lambda g: transpose(g, dim0=i, dim1=j))
 
 
 def t(input: Any) -> Tensor:

@@ -26,16 +26,24 @@ from minigrad.tensor import Tensor
 from minigrad.testing import mutation
 from minigrad.testing.arguments import case_of, checked_case, require_alone, require_numbers
 from minigrad.testing.case import Call, OpCase, Tolerance
-from minigrad.testing.checks import (  # importing the four adds their checks to CHECKS
+from minigrad.testing.checks import (  # importing the five adds their checks to CHECKS
     CHECKS as CHECKS,
     Check,
     derivatives,
     engine as engine,
+    forms as forms,
     memory as memory,
     sizes,
 )
-from minigrad.testing.checks.running import bound, floats, listed, reference, run, tensors
-from minigrad.testing.report import Finding, OpCheckError as OpCheckError, OpReport as OpReport
+from minigrad.testing.checks.running import bound, listed, reference, run, tensors
+from minigrad.testing.examples import require_results
+from minigrad.testing.foreign import one_thread
+from minigrad.testing.report import (
+    Finding,
+    OpCheckError as OpCheckError,
+    OpReport as OpReport,
+    rank,
+)
 from minigrad.testing.search import look
 from minigrad.testing.variations import takes
 
@@ -43,6 +51,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 USUAL = Tolerance()
+BRIEFLY = 0.2                   # seconds to look for a smaller call where others are shown in full
 MANY = 2_000                    # elements: of larger examples, the mutants are tried on a part
 
 # ---- checks on the op as a whole -----------------------------------------------------------------
@@ -118,8 +127,8 @@ def check_mutants(case: OpCase) -> Finding:
     finding.passed = f"{caught} of {len(rows)} wrong gradients would be noticed"
     if unseen := sorted({f"{row.input} {row.mutation.name}" for row in report.escaped}):
         finding.doubt = (f"these would not, at these examples: {', '.join(unseen)}. Either they "
-                         "are no mistakes (then declare them in equivalent=), or the examples are "
-                         "too small, too symmetric or too close to 0")
+                         "make no difference to this op (then declare them in equivalent=), or the "
+                         "examples are too small, too symmetric or too close to 0")
     return finding
 
 
@@ -129,18 +138,6 @@ def _handy(case: OpCase, call: Call) -> Call:
         return call
     part = sizes.resized(call, {n: 7 for n in sizes.lengths(call) if n > 7})
     return part if takes(case, part) else call
-
-
-def _require_results(case: OpCase) -> None:
-    """Raises where there is nothing to check."""
-    for call in case.examples:
-        ys = run(case, call.map(np.array))[1]
-        if not ys:
-            raise ValueError(f"check_op: {case.id} returns nothing, so there is nothing to check")
-        if case.differentiable and not floats(ys):
-            raise ValueError(f"check_op: {case.id} returns no floating-point numbers to "
-                             f"differentiate, but {ys[0].dtype}; say differentiable=False for an "
-                             "op without a gradient")
 
 
 # ---- the whole battery ---------------------------------------------------------------------------
@@ -166,13 +163,18 @@ def check_op(fn: Any, inputs: Any = None, reference: Callable[..., Any] | None =
     of calls that must fail. The others are as in OpCase.
     max_examples: how many calls hypothesis draws for a check. Without a strategy it varies the
     inputs and examples: shorter and longer dims, numbers in other places, negated, larger, smaller
-    and whole. Their ranks and named arguments stay.
+    and whole. The check "ranks" takes them with more dims and with fewer, and "absent" leaves out
+    inputs, where the op allows that; arguments by name stay as they are.
     Returns: the report, a line for each check.
+    An op may refuse what it is not meant for: where a check tries another size, and a `raise` or
+    `assert` statement makes an error, that call is left out. An error from inside NumPy or a
+    built-in function is a failure if the reference takes the call: it is seldom meant.
     Raises: OpCheckError with the report where a check fails, at the smallest inputs found;
-    TypeError for what cannot be checked.
+    ValueError where the inputs are no place to differentiate (not finite, or at the end of the
+    op's domain) or nothing can be checked; TypeError for arguments that mean nothing.
     """
     require_numbers(max_examples, seed)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), one_thread():
         warnings.simplefilter("ignore")         # of NumPy and PyTorch, at the inputs we choose
         if isinstance(fn, OpCase):
             require_alone(fn, {
@@ -203,8 +205,11 @@ def _checked(case: OpCase, max_examples: int, seed: int | None) -> OpReport:
     report = OpReport(case.id, [check_call(case)])
     if not report.ok:
         return report
-    _require_results(case)
-    report.findings += [look(case, check, max_examples, seed) for check in CHECKS.values()]
+    require_results(case)
+    for check in CHECKS.values():
+        # the failure that is shown in full deserves the longest search for a smaller call
+        brief = any(rank(other.check) <= rank(check.name) for other in report.failures)
+        report.findings.append(look(case, check, max_examples, seed, BRIEFLY if brief else None))
     report.findings.append(check_raises(case))
     if report.ok:
         report.findings.append(check_mutants(case))

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from minigrad.autograd import enable_grad
 from minigrad.func.call import functional_call
 from minigrad.func.tree import build, leaves, mapped, named_leaves
 from minigrad.modes import mode
-from minigrad.nn import Module
+from minigrad.nn import Embedding, Module
+from minigrad.ops.elementwise import where
 from minigrad.random import default_generator
 from minigrad.tensor import Tensor
 
@@ -115,7 +116,8 @@ class Call:
     """A call of a module: the module at a path of the network, the inputs, and the state it was in.
 
     number: 1 for the module's first call. inputs: args and kwargs. needed: for each leaf of the
-    inputs, whether it was made from something that requires grad.
+    inputs, whether it was made from something that requires grad. constants: what modules inside
+    return, in the order of their calls, where that is to be the same for all inputs.
     """
 
     path: str
@@ -125,6 +127,7 @@ class Call:
     needed: list[bool]
     state: State
     seed: int
+    constants: dict[Module, list[Any]] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -139,10 +142,48 @@ class Call:
         other parameters. The remaining parameters are constants."""
         args, kwargs = build(self.inputs, values)
         fixed = {name: p.detach() for name, p in self.module.named_parameters()}
+        parameters = {name: _with_constant_padding(self.module, fixed[name], p)
+                      for name, p in parameters.items()}
         self.state.restore()
+        for module, outputs in self.constants.items():
+            module.__dict__["forward"] = _one_after_the_other(outputs)
         with same_random_numbers(self.seed):
             result = functional_call(self.module, fixed | parameters, args, kwargs)
         return [y for y in leaves(result) if isinstance(y, Tensor)]
+
+
+    def hold(self, modules: Sequence[Module]) -> None:
+        """From now on, these modules inside return what they return in this call, as constants."""
+        outputs: dict[Module, list[Any]] = {module: [] for module in modules}
+        handles = [module.register_forward_hook(lambda module, args, y: outputs[module].append(
+            mapped(_constant, y))) for module in modules]
+        if modules:
+            try:
+                self.again(leaves(self.inputs), {})
+            finally:
+                for handle in handles:
+                    handle.remove()
+        self.constants = outputs
+
+
+def _constant(x: Any) -> Any:
+    return Tensor(x.data.copy()) if isinstance(x, Tensor) else x
+
+
+def _one_after_the_other(outputs: Sequence[Any]) -> Callable[..., Any]:
+    each = iter(outputs)
+    return lambda *args, **kwargs: next(each)
+
+
+def _with_constant_padding(module: Module, own: Tensor, moved: Tensor) -> Tensor:
+    """A table as it was moved, but the row of an Embedding's padding_idx as it is in its `own`."""
+    rows = [m.padding_idx for m in module.modules() if isinstance(m, Embedding)
+            and m.padding_idx is not None and m.weight.data is own.data]
+    if not rows:
+        return moved
+    constant = np.zeros((len(own.data), 1), bool)
+    constant[rows] = True
+    return where(Tensor(constant), own, moved)
 
 
 def calls_of(net: Module, args: tuple[Any, ...], kwargs: dict[str, Any], seed: int) -> list[Call]:

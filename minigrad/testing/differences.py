@@ -66,9 +66,10 @@ class Comparison:
     def says(self) -> str:
         """What was looked at and how sure it is."""
         apart = float(np.abs(self.analytic.ravel() - self.numeric).max(initial=0))
-        return (f"{self.name} of shape {self.shape}, {self.elements.size} elements by "
-                f"{self.method}, sure to {self.unsure.max(initial=0):.1g}: "
-                f"at most {apart:.1g} from the gradient")
+        n = self.elements.size
+        return (f"{self.name} of shape {self.shape}: {n} element{'s' * (n != 1)} moved, method "
+                f"{self.method!r}, sure to {self.unsure.max(initial=0):.1g}; the gradient is at "
+                f"most {apart:.1g} off")
 
 
 def compare(probe: Probe, k: int, method: str, eps: float, atol: float, rtol: float,

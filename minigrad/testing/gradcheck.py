@@ -131,8 +131,8 @@ def check(name: str, fn: Callable[..., Any], arguments: list[Any], cotangent: Co
         comparisons = [compare(probe, k, method, eps, atol, rtol)
                        for k in range(len(probe.leaves))]
     if verbose:
-        also = "along random directions, and " if method == "directions" else ""
-        print(*(f"{name}: {also}{it.says()}" for it in comparisons), sep="\n")
+        also = "; all elements together along random directions" if method == "directions" else ""
+        print(*(f"{name}: {it.says()}{also}" for it in comparisons), sep="\n")
     _raise_if_wrong(probe, comparisons, eps)
     if probe.uses_others:
         raise ValueError(f"{name}: {USES_OTHERS}")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from minigrad.autograd import Array, enable_grad
-from minigrad.func.tree import leaves, mapped, named_leaves
+from minigrad.func.tree import leaves, mapped
 from minigrad.nn import Module
 from minigrad.observer import Observer
 from minigrad.tensor import Tensor
@@ -23,6 +23,13 @@ from minigrad.testing.calls import (
     movable,
 )
 from minigrad.testing.gradcheck import GradcheckError, check
+from minigrad.testing.network import (
+    Options,
+    options_of,
+    require_excuses,
+    require_network,
+    require_tensors,
+)
 from minigrad.testing.probe import (
     Probe,
     arriving,
@@ -54,15 +61,9 @@ class LayerReport:
             self.problem or says or "nothing to differentiate by")
 
 
-@dataclass
-class Options:
-    atol: float
-    rtol: float
-    seed: int
-
-
 def gradcheck_modules(net: Module, *inputs: Any, atol: float = 1e-5, rtol: float = 1e-5,
-                      seed: int = 0, **named: Any) -> list[LayerReport]:
+                      seed: int = 0, excused: Mapping[str, str] | None = None, **named: Any
+                      ) -> list[LayerReport]:
     """Check each layer of a network by itself, on the values that it really gets.
 
     The network runs once on the inputs, as a copy in float64, in the mode (training or evaluation)
@@ -75,6 +76,9 @@ def gradcheck_modules(net: Module, *inputs: Any, atol: float = 1e-5, rtol: float
     for that, away from the kinks of ReLUs at 0. In a wrong layer each op is checked as well.
     Large arrays are checked along random directions and at 16 elements. Random numbers, attributes
     and buffers are the same at each evaluation.
+    excused: a layer's path → why its gradient is meant not to be that of its values, as where it
+    stops the gradient on purpose. It is not checked, and what it returns is a constant while the
+    modules around it are. The row of an Embedding's padding_idx needs no excuse.
     named: the network's inputs by keyword.
     Returns: a report for each layer, in the order in which they first run, and then for those that
     do not run. A layer that cannot be checked is not wrong; its report says why.
@@ -82,9 +86,11 @@ def gradcheck_modules(net: Module, *inputs: Any, atol: float = 1e-5, rtol: float
     a Module or an input not a Tensor of minigrad; ValueError where the network does not run on the
     inputs, where they hold NaN, and where nothing in it can be checked.
     """
-    options = _options(atol, rtol, seed)
-    _require_network(net)
-    _require_tensors(inputs, named)
+    options = options_of(atol, rtol, seed)
+    require_network(net)
+    excused = {} if excused is None else excused
+    require_excuses(net, excused)
+    require_tensors(inputs, named)
     with in_double():
         net = copy_in_double(net)
         try:
@@ -95,15 +101,24 @@ def gradcheck_modules(net: Module, *inputs: Any, atol: float = 1e-5, rtol: float
             raise ValueError("gradcheck_modules: the network does not run on these inputs: "
                              f"{error}{hint}") from error
         reports = {call.path: LayerReport(call.path, type(call.module).__name__) for call in calls}
+        for call in calls:
+            call.hold([module for path, module in call.module.named_modules()
+                       if path and _joined(call.path, path) in excused])
         for path in sorted(reports, key=_depth, reverse=True):
+            if path in excused:
+                reports[path].unchecked = f"excused: {excused[path]}"
+                continue
             inside = [report for report in reports.values() if _is_inside(report.path, path)]
             if any(report.problem for report in inside):
                 reports[path].unchecked = "not checked, as it contains a wrong one"
                 continue
-            sound = not any(report.unchecked for report in inside)
+            sound = not any(report.unchecked and report.path not in excused for report in inside)
             for call in calls:
                 if call.path == path and not reports[path].problem:
                     _report_call(reports[path], call, options, sound)
+            if held := [report.path for report in inside if report.path in excused]:
+                reports[path].unchecked = "; ".join(filter(None, [
+                    reports[path].unchecked, f"{', '.join(held)} held constant, as excused"]))
     found = [*reports.values(), *_idle(net, reports)]
     text = "\n".join(map(str, found))
     if any(report.problem for report in found):
@@ -113,54 +128,17 @@ def gradcheck_modules(net: Module, *inputs: Any, atol: float = 1e-5, rtol: float
     return found
 
 
-# ---- the network and its inputs ------------------------------------------------------------------
-
-def _options(atol: Any, rtol: Any, seed: Any) -> Options:
-    for option, value in (("atol", atol), ("rtol", rtol)):
-        if not isinstance(value, int | float | np.floating) or isinstance(value, bool):
-            raise TypeError(f"gradcheck_modules: {option} must be a number; "
-                            f"got {type(value).__name__}")
-        if not 0 <= value < math.inf:
-            raise ValueError(f"gradcheck_modules: {option} must be 0 or more, and finite; "
-                             f"got {value}")
-    is_int = isinstance(seed, int) and not isinstance(seed, bool)
-    if not is_int or seed < 0:
-        raise (ValueError if is_int else TypeError)(
-            f"gradcheck_modules: seed must be an int of at least 0; got {seed!r}")
-    return Options(float(atol), float(rtol), seed)
-
-
-def _require_network(net: Any) -> None:
-    if isinstance(net, type):
-        raise TypeError(f"gradcheck_modules: net must be a Module; got the class {net.__name__}: "
-                        "make one")
-    if not isinstance(net, Module):
-        raise TypeError(f"gradcheck_modules: net must be a Module; got {_kind(net)}")
-
-
-def _require_tensors(inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
-    """Raises: TypeError for arrays of others, ValueError for NaN."""
-    for name, x in [*named_leaves(inputs, "inputs"),
-                    *(found for key, value in named.items() for found in named_leaves(value, key))]:
-        if isinstance(x, Tensor):
-            if x.dtype.kind == "f" and np.isnan(x.data).any():
-                raise ValueError(f"gradcheck_modules: {name} holds NaN")
-        elif hasattr(x, "__array__"):
-            raise TypeError(f"gradcheck_modules: {name} must be a Tensor of minigrad; got "
-                            f"{_kind(x)}: make it one with minigrad.tensor")
-
-
-def _kind(x: Any) -> str:
-    module = type(x).__module__.split(".")[0]
-    return type(x).__name__ if module in ("builtins", "minigrad") else \
-        f"{module}.{type(x).__name__}"
-
+# ---- the layers ----------------------------------------------------------------------------------
 
 def _wanted(x: Any) -> Any:
     """An input of the network in float64; a gradient is wanted where it can be moved."""
     if not isinstance(x, Tensor) or x.dtype.kind != "f":
         return x.detach() if isinstance(x, Tensor) else x
     return Tensor(x.data.astype(np.float64), movable(x))
+
+
+def _joined(path: str, inner: str) -> str:
+    return f"{path}.{inner}" if path else inner
 
 
 def _depth(path: str) -> int:

@@ -11,6 +11,11 @@ TELLING = ("call", "inputs kept", "determinism", "independence", "gradcheck", "r
 one, fails nearly every check."""
 
 
+def rank(check: str) -> int:
+    """The place of a check's failure among others: the lower, the more it explains."""
+    return TELLING.index(check) if check in TELLING else len(TELLING)
+
+
 class OpCheckError(AssertionError):
     """An op fails some of its checks; `report` has all that was found."""
 
@@ -60,8 +65,7 @@ class OpReport:
     def failures(self) -> list[Finding]:
         """The checks that failed, the most telling first."""
         failed = [finding for finding in self.findings if finding.problem]
-        rank = {name: i for i, name in enumerate(TELLING)}
-        return sorted(failed, key=lambda finding: rank.get(finding.check, len(rank)))
+        return sorted(failed, key=lambda finding: rank(finding.check))
 
     @property
     def ok(self) -> bool:
@@ -89,10 +93,12 @@ class OpReport:
     def _verdict(self) -> str:
         tried = sum(not finding.excuse for finding in self.findings)
         if failures := self.failures:
-            return ("it cannot be called; nothing else was checked" if failures[0].check == "call"
-                    else f"{len(failures)} of {tried} checks fail")
+            if failures[0].check == "call":
+                return "it cannot be called; nothing else was checked"
+            return f"{len(failures)} of {tried} checks fail"
         doubts = sum(bool(finding.doubt) for finding in self.findings)
-        return f"{tried - doubts} checks pass" + f", and {doubts} leaves a doubt" * bool(doubts)
+        left = f", and {doubts} leave{'s' * (doubts == 1)} a doubt" if doubts else ""
+        return f"{tried - doubts} checks pass{left}"
 
 
 def _indented(text: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from minigrad.autograd import Array
 from minigrad.testing.case import Call, OpCase
-from minigrad.testing.checks import Check, NotTried
+from minigrad.testing.checks import Check, InDoubt, NotTried
 from minigrad.testing.report import Finding
 from minigrad.testing.variations import resizings, takes, variations
 
@@ -25,22 +25,30 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 KNOWS_KINKS = {"gradcheck"}
-SECONDS = 3.0                   # how long a smaller call may be looked for
+SECONDS = 2.0                   # how long a smaller call may be looked for
 CAUSE = "likely cause: "
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 
 
-def look(case: OpCase, check: Check, max_examples: int, seed: int | None) -> Finding:
-    """Run one check on one op, at its examples and at calls that hypothesis draws."""
+def look(case: OpCase, check: Check, max_examples: int, seed: int | None,
+         seconds: float | None = None) -> Finding:
+    """Run one check on one op, at its examples and at calls that hypothesis draws.
+
+    seconds: how long to look for a smaller call where it fails; None: SECONDS.
+    """
     finding = Finding(check.name, check.passed, excuse=check.excuse(case))
     if finding.excuse:
         return finding
     excuses: list[str] = []
-    failure = Failure()
+    failure = Failure(SECONDS if seconds is None else seconds)
 
     def at(call: Call) -> None:
+        if failure.is_too_late_for(call):
+            return
         try:
             apart = check.run(case, call)
+        except InDoubt as doubt:
+            finding.doubt, apart = str(doubt), None
         except NotTried as reason:
             excuses.append(str(reason))
             return
@@ -64,7 +72,7 @@ def look(case: OpCase, check: Check, max_examples: int, seed: int | None) -> Fin
     except Exception as error:
         if failure.error is not None:
             _make_smaller(case, check, failure)
-            finding.smallest = failure.call
+            finding.smallest = getattr(failure.error, "call", failure.call)
             finding.problem = FLAKY if _is_flaky(error) and not failure.late else failure.problem
         elif not _nothing_to_draw(error):
             raise
@@ -93,7 +101,8 @@ class Failure:
     and one number is its own transpose. Such a call would mislead, and is not accepted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
         self.call: Call | None = None
         self.error: Exception | None = None
         self.first: Exception | None = None
@@ -101,15 +110,19 @@ class Failure:
         self.late = False       # whether a failure was passed over because the time was up
 
     def accepts(self, call: Call, error: Exception) -> bool:
-        """Whether this is the first failure, or the same one at another call, in time."""
+        """Whether this is the first failure, or the same one at another call."""
         if self.first is None:
-            self.first, self.ends = error, time.monotonic() + SECONDS
+            self.first, self.ends = error, time.monotonic() + self.seconds
         elif kind_of(error) != kind_of(self.first):
             return False
-        elif time.monotonic() > self.ends:
-            self.late = True
-            return call is self.call or _equal(call, self.call)
         self.call, self.error = call, error
+        return True
+
+    def is_too_late_for(self, call: Call) -> bool:
+        """Whether the time is up, and this is another call than the smallest known."""
+        if self.first is None or time.monotonic() <= self.ends or _equal(call, self.call):
+            return False
+        self.late = True
         return True
 
     @property
@@ -141,7 +154,7 @@ def _said(error: BaseException) -> str:
 
 
 def _equal(call: Call, other: Call | None) -> bool:
-    return other is not None and repr(call) == repr(other)
+    return other is not None and (call is other or repr(call) == repr(other))
 
 
 # ---- drawing calls -------------------------------------------------------------------------------
@@ -168,8 +181,10 @@ def draw(strategy: SearchStrategy[Call], at: Callable[[Call], None], n: int, see
 
 def _quiet_settings(n: int) -> Any:
     import hypothesis
+    # its phase that explains a failure takes most of the time, and has nothing to say of a Call
+    phases = [hypothesis.Phase.generate, hypothesis.Phase.shrink]
     return hypothesis.settings(max_examples=n, deadline=None, database=None, print_blob=False,
-                               report_multiple_bugs=False,
+                               report_multiple_bugs=False, phases=phases,
                                suppress_health_check=list(hypothesis.HealthCheck))
 
 
@@ -178,7 +193,7 @@ def _make_smaller(case: OpCase, check: Check, failure: Failure) -> None:
     import hypothesis
 
     def fails(call: Call) -> bool:
-        if time.monotonic() > failure.ends or not takes(case, call):
+        if failure.is_too_late_for(call) or not takes(case, call):
             return False
         try:
             check.run(case, call)

@@ -53,7 +53,8 @@ def drawing():
 def ask(server: demo.Server, method: str, path: str, body: bytes | None = None,
         **headers: str) -> tuple[int, Any]:
     """The status and the content, decoded if it is JSON."""
-    connection = http.client.HTTPConnection(demo.HOST, server.server_port, timeout=20)
+    # the first answer may have to wait until the kernels are compiled
+    connection = http.client.HTTPConnection(demo.HOST, server.server_port, timeout=200)
     try:
         connection.request(method, path, body,
                            {name.replace("_", "-"): value for name, value in headers.items()})

@@ -47,7 +47,7 @@ def refused(message: str, *arrays, kind=RuntimeError, **static) -> Error:
 
 
 def by_equation(f):
-    return lambda *xs, equation: f(equation, *xs)
+    return lambda *xs, equation, listed=False: f(equation, list(xs)) if listed else f(equation, *xs)
 
 
 def by_lists(f):
@@ -69,7 +69,8 @@ CASES = [
             example(8, real, (2, 3), (1, 3), equation="ij,ij->j"),
             example(9, real, (2, 3), (4,), equation="ij,k->jk"),
             example(10, real, (2, 3), (2,), (3,), equation="ij,i,j->"),
-            example(11, real, (3, 3, 3, 2), (2, 2), equation="iiij,jk->ik")),
+            example(11, real, (3, 3, 3, 2), (2, 2), equation="iiij,jk->ik"),
+            example(15, real, (2, 3), (3, 2), equation="ij,ji->i", listed=True)),
            (refused("needs an equation and at least one operand", kind=ValueError, equation="ij"),
             refused("the equation must be a string; got int", X, kind=TypeError, equation=3),
             *(refused("'.' is no subscript", X, equation=equation)
@@ -85,6 +86,8 @@ CASES = [
             refused("subscript 'j' has size 2 in operand 1, .*, but size 3 before", X, X,
                     equation="ij,jk"),
             refused("subscript 'i' has size 3 in operand 0, .* but size 1", X[:1], equation="ii"),
+            refused("subscript 'i' has size 3 in operand 2, .* but size 2", X, X[:1], Y,
+                    equation="ij,ij,ik"),
             refused("subscript -2 under the ellipsis has size 3 in operand 1", X, Y,
                     equation="...,..."),
             refused("subscript 'i' is twice in the output", X, equation="ij->ii"),

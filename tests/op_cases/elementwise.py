@@ -19,7 +19,7 @@ from minigrad.testing.domains import (
     tied,
     unit,
 )
-from minigrad.testing.strategies import binary, broadcastable_shapes, generators, unary
+from minigrad.testing.strategies import binary, broadcastable_shapes, generators, shapes, unary
 
 TORCH_DTYPE = {"float32": torch.float32, "float64": torch.float64}
 RELATIONS = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
@@ -125,6 +125,15 @@ CASES = [
         Error(Call(MASK, np.ones(3)), RuntimeError, "sub: needs numbers, not bools"))),
     two(ops.sub, torch.sub, real, real, name="sub with alpha", alpha=st.sampled_from([2, -0.5, 0])),
     two(ops.mul, torch.mul, real, real),
+    OpCase(ops.mul, torch.mul, st.builds(lambda rng, shape: Call(real(rng, shape), real(rng, ())),
+                                         generators(), shapes()),
+           (example(10, real, (2, 3), ()), example(11, real, (), ())), name="mul by a 0-d tensor"),
+    OpCase(ops.mul, lambda x, by: x * by, unary(real, by=st.sampled_from([2, -0.5])),
+           (example(12, real, (2, 3), by=3),),
+           run=lambda x, by: ops.mul(x, by), name="mul by a number",
+           corners=st.sampled_from([Call(np.array(x, dtype), by=by) for x, dtype, by in (
+               ([1, 2], "uint8", 300), ([1, 2], "int64", 0.5), ([1, 2], "int64", True),
+               ([True, False], "bool", 2), ([1, 2], "float32", 0.1))])),
     two(ops.div, torch.div, real, nonzero),
     two(ops.div, torch.div, smooth_quotient, ones, name="div, rounded", zero_gradient=True,
         integers=(whole, divisors),
@@ -142,14 +151,17 @@ CASES = [
         errors=(Error(Call(WHOLE, 0 * WHOLE), RuntimeError,
                       "remainder: an integer is divided by 0"),)),
     two(ops.pow, torch.pow, positive, real, finite_special, integers=(whole, whole),
-        more=[Call(np.array([2, -1, 1, -3]), np.array([-1, -3, -1, -2]))],
+        more=[Call(np.array([2, -1, 1, -3]), np.array([-1, -3, -1, -2])),
+              Call([0.0, 0.0, 0.0, 0.0, 2.0], [0.0, 0.5, 1.0, 2.0, 0.0]), Call([0.0], [-1.0])],
         errors=(Error(Call(MASK, MASK), RuntimeError, "pow: a bool cannot be raised to a bool"),)),
     OpCase(ops.pow, torch.pow, unary(positive, exponent=st.sampled_from([2, 0.5, -1, 3])),
            (example(4, positive, (2, 3), exponent=3), example(4, positive, (2, 3), exponent=-1)),
            (Error(Call(WHOLE, exponent=-1), RuntimeError, "an integer tensor cannot be raised to"),
             Error(Call(base=2, exponent=3), TypeError, "one of the two must be a Tensor; got 2")),
            corners=st.one_of(
-               unary(finite_special, exponent=st.sampled_from([0, 1, 2, -1, 0.5])),
+               unary(finite_special, exponent=st.sampled_from([0, 1, 2, -1])),
+               # for x^-0.5 torch takes 1/√x, of which -0.0 makes -∞
+               unary(lambda rng, shape: finite_special(rng, shape) + 0.0, exponent=st.just(0.5)),
                unary(whole, exponent=st.sampled_from([0, 1, 3, True, 0.5])),
                st.builds(lambda power: Call(MASK, exponent=power), st.booleans())),
            run=lambda *x, exponent, base=None: ops.pow(*(x or [base]), exponent),
@@ -185,7 +197,10 @@ CASES = [
             example(8, real, (2, 3), min=-9.0)),
            (Error(Call(np.ones(3)), RuntimeError, "clamp: at least one of min and max"),
             Error(Call(np.ones(3), min="a"), TypeError, "clamp: needs a Tensor.*got 'a'")),
-           corners=st.one_of(clamped(tied, [(-1.0, 1.0), (None, 1.0), (1.0, -1.0), (1.0, 1.0)]),
+           corners=st.one_of(st.sampled_from([Call([1.0, 2.0, 3.0], min=2.0),
+                                              Call([1.0, 2.0, 3.0], max=2.0),
+                                              Call([1.0, 2.0, 3.0], min=np.nan)]),
+                             clamped(tied, [(-1.0, 1.0), (None, 1.0), (1.0, -1.0), (1.0, 1.0)]),
                              clamped(special, [(-1.0, 1.0), (None, 2.5), (-1.0, None)]))),
     OpCase(ops.clamp, torch.clamp, held(distinct),
            (Call([[1.0, 2.0, 9.0], [4.0, 5.0, 6.0]], [[1.5, 0.0, 1.0], [4.5, 4.0, 1.2]],

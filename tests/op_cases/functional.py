@@ -82,6 +82,8 @@ CASES = [
             Error(Call(X, pad=(1,) * 6), RuntimeError, "at most 2 dims"),
             Error(Call(X, pad=(1.0, 1.0)), TypeError, "pad: pad must be an int; got 1.0"),
             Error(Call(X, pad=1), TypeError, "pad: pad must be a tuple of ints; got 1"),
+            *(Error(Call(X, pad=(n, n)), ValueError, f"pad: pad must fit in 64 bits; got {n}")
+              for n in (2**63, -2**63 - 1)),
             Error(Call(X, pad=(-2, -2)), RuntimeError, "-2 and -2 do not fit dim 1 of x"),
             Error(Call(X, pad=(-4, 4)), RuntimeError, "-4 and 4 do not fit dim 1 of x"),
             Error(Call(X, pad=(3, 0), mode="reflect"), RuntimeError, "do not fit dim 1"),

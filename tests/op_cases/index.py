@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 
 import numpy as np
 import torch
@@ -61,6 +62,24 @@ def torch_getitem(x, key):
     return x[tuple(map(plain, key)) if isinstance(key, tuple) else plain(key)]
 
 
+def emptied(getitem):
+    """x once zeros are written to x[key]."""
+    def run(x, key):
+        memory = x.detach().clone()
+        getitem(memory, key).data[...] = 0
+        return memory
+    return run
+
+
+def assigned(assign):
+    """x once a value is written to x[key]: a tensor, or what is `given`."""
+    def run(x, *value, key, given=None):
+        memory = x.detach().clone()
+        assign(memory, key, *[v.detach() for v in value] or [given])
+        return memory
+    return run
+
+
 @st.composite
 def selections(draw) -> Call:
     shape = draw(shapes())
@@ -116,7 +135,7 @@ def embedding_calls(**padding) -> st.SearchStrategy[Call]:
 CASES = [
     OpCase(ops.getitem, torch_getitem, getitem_calls(),
            (example(1, real, (3, 4), key=(slice(1, None), slice(None, None, 2))),
-            example(2, real, (2, 3), key=ROWS), example(3, real, (2, 3), key=(1, ..., None)),
+            example(2, real, (2, 3), key=ROWS - 1), example(3, real, (2, 3), key=(1, ..., None)),
             example(4, real, (2, 3), key=np.array([[True, False, True], [False, True, True]])),
             example(5, real, (2, 3, 2), key=(ROWS, slice(None), np.array([1, 1, 0, 0]))),
             example(6, real, (2, 3, 4), key=(0, slice(None), ROWS)),
@@ -132,7 +151,7 @@ CASES = [
             example(20, real, (3,), key=np.array(1)), example(21, real, (2, 3), key=[])),
            (*(Error(Call(X, key=key), IndexError,
                     rf"indexing: index {k} is out of range for dim {dim} of size {n}; got shape")
-              for key, k, dim, n in ((2, 2, 0, 2), (-3, -3, 0, 2), ((0, 3), 3, 1, 3),
+              for key, k, dim, n in ((2, 2, 0, 2), (4, 4, 0, 2), (-3, -3, 0, 2), ((0, 3), 3, 1, 3),
                                      (np.array([0, 5]), 5, 0, 2), ([[0], [-4, 1]], -4, 1, 3),
                                      ((..., [-4]), -4, 1, 3), ((None, 0, 3), 3, 1, 3))),
             *(Error(Call(X, key=key), IndexError, rf"indexing: {n} indices are too many for shape")
@@ -148,16 +167,37 @@ CASES = [
             Error(Call(X, key=slice(None, None, -1)), ValueError,
                   "indexing: a slice's step must be positive; got -1"),
             Error(Call(X, key=slice(None, None, 0)), ValueError, "step must be positive; got 0"),
-            Error(Call(X, key=slice(0, 1.5)), TypeError, "a slice needs ints or None; got 1.5"),
+            *(Error(Call(X, key=slice(*key)), TypeError, "a slice needs ints or None; got 1.5")
+              for key in ((0, 1.5), (1.5, None), (None, None, 1.5))),
             Error(Call(X, key=1.0), IndexError, "indexing: needs ints, .* or booleans; got 1.0"),
             Error(Call(X, key="a"), IndexError, "indexing: needs ints, .* or booleans; got 'a'"),
             Error(Call(X, key=np.array([0.0])), IndexError,
                   "indexing: an index must hold integers or booleans; got float64"),
             Error(Call(X, key=([[0, 1], [0]], 0)), IndexError, "lists of an index are ragged"))),
+    OpCase(ops.getitem, emptied(operator.getitem),
+           st.builds(lambda rng, key: Call(real(rng, (2, 3)), key=key), generators(),
+                     st.sampled_from([(), 1, (1, 2), slice(1), (..., 0), (None, 1)])),
+           (example(26, real, (2, 3), key=(1, 2)), example(27, real, (2, 3), key=(..., 1, 0)),
+            example(28, real, (2, 3), key=np.array(1))),
+           run=emptied(ops.getitem), differentiable=False, name="getitem, as a view"),
+    OpCase(ops.assign, assigned(operator.setitem),
+           st.builds(lambda rng, key: Call(real(rng, (2, 3)), real(rng, ()), key=key), generators(),
+                     st.sampled_from([(), 1, slice(1), (..., 0), [0, 1], (1, [0, 2])])),
+           (example(29, real, (2, 3), (2,), key=(1, [0, 2])),
+            example(30, real, (2, 3), (1, 3), key=slice(None)),
+            Call(X, key=0, given=[7.0, 8.0, 9.0])),
+           (Error(Call(X, key=0, given="a"), TypeError,
+                  "item assignment: needs a Tensor, an array or numbers; got 'a'"),
+            Error(Call(X, np.ones(2), key=0), RuntimeError,
+                  r"item assignment: a value of shape \(2,\) does not fit the place of shape \(3,"),
+            Error(Call(X, 1.0, key=2), IndexError, "indexing: index 2 is out of range")),
+           run=assigned(lambda x, key, value: ops.assign(x.data, key, value)),
+           differentiable=False),
     OpCase(ops.index_select, torch.index_select, selections(),
            (example(8, real, (2, 3), dim=1, index=np.array([2, 0, 2])),
             example(9, real, (3, 2), dim=-2, index=np.array([1])),
-            example(9, real, (3, 2), dim=0, index=np.array(1, np.int32))),
+            example(9, real, (3, 2), dim=0, index=np.array(1, np.int32)),
+            example(33, real, (2, 3, 2), dim=np.int64(1), index=np.array([1, 0]))),
            (Error(Call(X, dim=1, index=np.array([3])), IndexError,
                   r"index_select: index must lie in \[0, 2\] for dim 1; got 3 to 3"),
             Error(Call(X, dim=1, index=np.array([-1])), IndexError, "index_select: index must lie"),
@@ -175,6 +215,8 @@ CASES = [
     OpCase(ops.gather, torch.gather, gathers(),
            (example(10, real, (2, 3), dim=1, index=np.array([[2, 0], [1, 1]])),
             example(11, real, (2, 3), dim=0, index=np.array([[1, 0, 1]])),
+            example(31, real, (2, 3), dim=1, index=np.array([[2, 0]])),
+            example(32, real, (2, 3), dim=0, index=np.array([[1, 0]])),
             example(22, real, (), dim=0, index=np.array([0, 0])),
             example(23, real, (3,), dim=0, index=np.array(2)),
             example(24, real, (2, 3), dim=1, index=np.zeros((0, 7, 1), np.int64)),
@@ -215,10 +257,16 @@ CASES = [
             Error(Call(np.ones(3), rows=LOOKED_UP), RuntimeError, r"a weight \(V, D\); .* \(3,\)"),
             Error(Call(X, rows=np.array([1]), padding_idx=1.0), TypeError,
                   "padding_idx must be an int; got 1.0"),
+            *(Error(Call(X, rows=np.array([1]), padding_idx=n), ValueError,
+                    rf"padding_idx must lie in \[-2, 1\]; got {n}") for n in (-3, 2)),
             Error(Call(X, rows=np.array([1]), max_norm="1"), TypeError,
                   "max_norm must be a number; got '1'")),
            run=rows_static(ops.embedding),
            corners=st.one_of(
+               st.sampled_from([
+                   Call(np.eye(4, 3), rows=LOOKED_UP, padding_idx=-4),
+                   Call(np.eye(4, 3), rows=LOOKED_UP, scale_grad_by_freq=True),
+                   Call(np.eye(4, 3), rows=LOOKED_UP, max_norm=1.0)]),
                embedding_calls(padding_idx=st.sampled_from([None, 2, -1]),
                                scale_grad_by_freq=st.booleans()),
                embedding_calls(max_norm=st.sampled_from([0.5, 1.0, 2.0])),

@@ -58,9 +58,22 @@ def adaptive_calls(domain, dims: int) -> st.SearchStrategy[Call]:
 
 
 def both_results(pool, **more):
-    def run(x, **static):
-        return pool(x, return_indices=True, **static, **more)
+    def run(x, *, without=False, **static):
+        return pool(x, **static, **more) if without else pool(x, return_indices=True, **static,
+                                                              **more)
     return run
+
+
+def of_padding() -> st.SearchStrategy[Call]:
+    """One window, or one row or column of them, that holds no place of x: its step is too wide."""
+    return st.builds(lambda rng, shape, wide: Call(
+        real(rng, shape), kernel_size=2, padding=1, dilation=(shape[2] + 1, 1) if wide else (
+            1, shape[3] + 1)), generators(), st.tuples(*[st.integers(1, 3)] * 4), st.booleans())
+
+
+def values(pool):
+    """Without the gradient, which torch does not define there."""
+    return lambda x, **static: pool(x.detach(), **static)
 
 
 def errors(name: str, dims: int, **static) -> tuple[Error, ...]:
@@ -77,6 +90,9 @@ def errors(name: str, dims: int, **static) -> tuple[Error, ...]:
 def window_errors(name: str, dims: int) -> tuple[Error, ...]:
     x, ints = np.ones((2, 3, 4, 5)[:dims + 2]), {1: "1 int", 2: "2 ints"}[dims]
     return (*errors(name, dims, kernel_size=2),
+            Error(Call(x[:, :0], kernel_size=2), RuntimeError, f"{name}: x must be"),
+            Error(Call(x, kernel_size=2, padding=-1), ValueError,
+                  f"{name}: padding must be {ints} of at least 0; got -1"),
             Error(Call(x, kernel_size=True), TypeError, f"{name}: kernel_size must be an int"),
             Error(Call(x, kernel_size=2, stride=1.0), TypeError, f"{name}: stride must be an int"),
             Error(Call(x, kernel_size=2, ceil_mode=1), TypeError,
@@ -104,23 +120,32 @@ def adaptive_errors(name: str, dims: int) -> tuple[Error, ...]:
 CASES = [
     OpCase(ops.max_pool2d, both_results(F.max_pool2d), pool_calls(distinct, 2, maximum=True),
            (example(1, distinct, (2, 3, 5, 6), kernel_size=3, stride=2, padding=1, ceil_mode=True),
-            example(2, distinct, (2, 3, 6, 5), kernel_size=(2, 3), stride=1, dilation=(2, 1))),
+            example(2, distinct, (2, 3, 6, 5), kernel_size=(2, 3), stride=1, dilation=(2, 1)),
+            example(8, distinct, (1, 2, 2, 4), kernel_size=2, without=True)),
            (*window_errors("max_pool2d", 2),
             Error(Call(np.ones((1, 9, 9)), kernel_size=3, stride=1, padding=2, dilation=2),
-                  RuntimeError, "max_pool2d: padding must be at most half the window")),
+                  RuntimeError, "max_pool2d: padding must be at most half the window"),
+            Error(Call(np.ones((1, 9, 9)), kernel_size=3, dilation=0), ValueError,
+                  "max_pool2d: dilation must be 2 ints of at least 1; got 0")),
            run=both_results(ops.max_pool2d),
            corners=st.one_of(pool_calls(tied, 2, maximum=True),
                              pool_calls(with_nan, 2, maximum=True))),
     OpCase(ops.max_pool1d, both_results(F.max_pool1d), pool_calls(distinct, 1, maximum=True),
            (example(1, distinct, (2, 3, 7), kernel_size=3, stride=2, padding=1, ceil_mode=True),
-            example(2, distinct, (2, 3, 8), kernel_size=(3,), stride=1, dilation=2)),
+            example(2, distinct, (2, 3, 8), kernel_size=(3,), stride=1, dilation=2),
+            example(8, distinct, (1, 2, 4), kernel_size=2, without=True)),
            window_errors("max_pool1d", 1), run=both_results(ops.max_pool1d),
            corners=st.one_of(pool_calls(tied, 1, maximum=True),
                              pool_calls(with_nan, 1, maximum=True))),
+    OpCase(ops.max_pool2d, values(F.max_pool2d), of_padding(),
+           (example(9, real, (2, 3, 2, 4), kernel_size=2, padding=1, dilation=(3, 1)),
+            example(9, real, (2, 3, 4, 2), kernel_size=2, padding=1, dilation=(1, 3))),
+           run=values(ops.max_pool2d), differentiable=False, name="max_pool2d of padding"),
     OpCase(ops.avg_pool2d, F.avg_pool2d, pool_calls(real, 2, maximum=False),
            (example(3, real, (2, 3, 5, 6), kernel_size=3, stride=2, padding=1, ceil_mode=True),
             example(4, real, (2, 3, 5, 6), kernel_size=(2, 3), stride=1, padding=(1, 1),
-                    count_include_pad=False)),
+                    count_include_pad=False),
+            example(10, real, (2, 3, 3), kernel_size=[2], stride=[1], padding=[0, 1])),
            (*window_errors("avg_pool2d", 2),
             Error(Call(np.ones((1, 3, 4)), kernel_size=2, divisor_override=0), RuntimeError,
                   "avg_pool2d: divisor_override must not be 0"),
@@ -135,18 +160,30 @@ CASES = [
            window_errors("avg_pool1d", 1)),
     OpCase(ops.adaptive_max_pool2d, both_results(F.adaptive_max_pool2d),
            adaptive_calls(distinct, 2),
-           (example(5, distinct, (2, 3, 5, 6), output_size=(3, 4)),),
-           adaptive_errors("adaptive_max_pool2d", 2),
+           (example(5, distinct, (2, 3, 5, 6), output_size=(3, 4)),
+            example(8, distinct, (1, 2, 2, 3), output_size=2, without=True)),
+           (*adaptive_errors("adaptive_max_pool2d", 2),
+            Error(Call(np.ones((1, 0, 4, 4)), output_size=2), RuntimeError,
+                  "adaptive_max_pool2d: x must be")),
            run=both_results(ops.adaptive_max_pool2d), corners=adaptive_calls(with_nan, 2)),
     OpCase(ops.adaptive_max_pool1d, both_results(F.adaptive_max_pool1d),
            adaptive_calls(distinct, 1),
-           (example(5, distinct, (2, 3, 7), output_size=3),),
+           (example(5, distinct, (2, 3, 7), output_size=3),
+            example(8, distinct, (1, 2, 3), output_size=2, without=True)),
            adaptive_errors("adaptive_max_pool1d", 1),
            run=both_results(ops.adaptive_max_pool1d), corners=adaptive_calls(with_nan, 1)),
     OpCase(ops.adaptive_avg_pool2d, F.adaptive_avg_pool2d, adaptive_calls(real, 2),
            (example(6, real, (2, 3, 5, 6), output_size=(3, 4)),
             example(7, real, (3, 5, 6), output_size=(None, 2))),
            adaptive_errors("adaptive_avg_pool2d", 2)),
+    OpCase(ops.adaptive_avg_pool2d, values(F.adaptive_avg_pool2d),
+           st.builds(lambda channels, size: Call(np.ones((1, channels, 2, 3)), output_size=size),
+                     st.integers(0, 1), st.integers(0, 2)),
+           (Call(np.ones((1, 0, 2, 3)), output_size=2),
+            Call(np.ones((1, 2, 2, 3)), output_size=(0, 2))),
+           run=values(ops.adaptive_avg_pool2d), differentiable=False,
+           excused={"dtypes": "PyTorch takes integers as long as there are none"},
+           name="adaptive_avg_pool2d of nothing, or to nothing"),
     OpCase(ops.adaptive_avg_pool1d, F.adaptive_avg_pool1d, adaptive_calls(real, 1),
            (example(6, real, (2, 3, 7), output_size=3),
             example(7, real, (3, 6), output_size=(4,))),

@@ -1,8 +1,16 @@
 """The checks that `check_op` makes: each looks at an op at one call.
 
+    derivatives.py      values and gradients against a reference, finite differences and each other
+    engine.py           among others: under no_grad, accumulated, used twice, changed in place
+    sizes.py            dims of size 1 and 0, broadcast inputs
+    forms.py            other ranks, absent inputs
+    memory.py           inputs that are kept, strides, dtypes, threads
+    running.py          what they share: running an op, its vjp, a reference; comparing arrays
+
 A check raises where it finds something wrong: an AssertionError that says what, or whatever the op
-raises. It raises NotTried where it does not apply, and may return how far apart what it compared
-was. Where the check itself knows the likely cause, its message ends in it.
+raises. Where the check itself knows the likely cause, its message ends in it. It raises NotTried
+where it does not apply, and InDoubt where what is right depends on what the op is meant for. It may
+return how far apart what it compared was. `@check` adds a function to CHECKS.
 """
 
 from __future__ import annotations
@@ -19,11 +27,24 @@ from minigrad.testing.case import Call, OpCase
 
 Run = Callable[[OpCase, Call], float | None]
 RunT = TypeVar("RunT", bound=Run)
-REFUSALS = (RuntimeError, ValueError, TypeError, IndexError)
+REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
 
 
 class NotTried(Exception):
     """The check does not apply to this op, or not to this call; the message says why."""
+
+
+class InDoubt(NotTried):
+    """The check applies, but whether the op passes is a matter of what it is meant for; the message
+    says what is to be decided."""
+
+
+class FailsAt(AssertionError):
+    """A check that makes calls of its own from the one that it looks at fails at this `call`."""
+
+    def __init__(self, message: str, call: Call) -> None:
+        super().__init__(message)
+        self.call = call
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,8 @@ def one_input(case: OpCase) -> str:
     return "" if several else "it has one input with a gradient"
 
 
-@check("unwanted", "an input that wants no gradient gets none, and the others' stay", at="examples",
-       unless=one_input)
+@check("unwanted", "an input that wants no gradient gets none, and the others get theirs",
+       at="examples", unless=one_input)
 def check_unwanted(case: OpCase, call: Call) -> None:
     xs, ys = run(case, call)
     wanting = [i for i, x in enumerate(xs) if x is not None and x.requires_grad]

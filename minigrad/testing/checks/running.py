@@ -95,8 +95,13 @@ def compare(what: str, actual: Array, expected: Array, tolerance: float) -> floa
         raise AssertionError(
             f"{what} of shape {actual.shape} is wrong at {int((distance > tolerance).sum())} of "
             f"{actual.size} elements; the furthest off is at index {index}: "
-            f"{actual[index]!r}, right is {expected[index]!r}")
+            f"{_shown(actual[index])}, right is {_shown(expected[index])}")
     return float(distance.max(initial=0))
+
+
+def _shown(x: Any) -> str:
+    """A number with as many digits as tell it from one that is nearly right."""
+    return f"{x:.12g}" if x.dtype.kind == "f" else str(x)
 
 
 def output_names(n: int) -> list[str]:
@@ -138,7 +143,7 @@ def compare_rounded(what: str, actual: Array, exact: Array, slack: Array | float
     if wrong.any():
         index = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise AssertionError(f"{what} in {actual.dtype} is wrong at {int(wrong.sum())} of "
-                             f"{wrong.size} elements; at index {index}: {actual[index]!r}, right "
-                             f"is {expected[index]!r}")
+                             f"{wrong.size} elements; at index {index}: "
+                             f"{_shown(actual[index])}, right is {_shown(expected[index])}")
     finite = np.isfinite(expected)
     return float(np.abs(actual[finite] - expected[finite]).max(initial=0))

@@ -5,6 +5,11 @@ forward pass calls it on arrays, and whose vjp calls its gradient. That gradient
 of the same framework, of the inputs and the cotangent, and becomes an op in the same way, so that
 there are derivatives of any order, where the framework has them.
 
+    kinds.py            what every foreign function has to offer; pairs (f, vjp) of NumPy functions
+    pytorch.py, jax.py  the same for PyTorch's and JAX's
+    adopt.py            such a function as a function of Tensors
+    __init__.py         whose function is it? (`native`, and for references `reference_like`)
+
 PyTorch and JAX are imported only where a function is theirs, and then they have been imported.
 """
 
@@ -29,7 +34,10 @@ from minigrad.testing.foreign.kinds import (
     listed,
     name_of as name_of,
 )
-from minigrad.testing.foreign.pytorch import TorchFunction as TorchFunction
+from minigrad.testing.foreign.pytorch import (
+    TorchFunction as TorchFunction,
+    one_thread as one_thread,
+)
 
 # ---- whose function is it? -----------------------------------------------------------------------
 

@@ -17,8 +17,8 @@ from minigrad.testing.foreign.kinds import Wanted, listed, name_of
 class JaxFunction:
     """A function of JAX's arrays: a custom_vjp, or anything that jax.vjp takes.
 
-    It is compiled, since JAX would trace a gradient anew at each call otherwise; as it is where it
-    cannot be, or where its results then differ.
+    It is compiled, since JAX would trace a gradient anew at each call otherwise. It runs as it is
+    where it cannot be compiled, and where its results at the first inputs then differ.
     """
 
     framework = "JAX"
@@ -26,7 +26,8 @@ class JaxFunction:
     def __init__(self, fn: Callable[..., Any], name: str = "") -> None:
         self.jax, self.fn, self.name = importlib.import_module("jax"), fn, name or name_of(fn)
         self._jitted = self.jax.jit(fn)
-        self._compiles: dict[Hashable, bool] = {}       # for inputs of these shapes and dtypes
+        self._compiled: dict[Hashable, bool] = {}       # for inputs of these shapes and dtypes
+        self._is_same: bool | None = None               # when compiled; None: not known yet
         self._gradients: dict[tuple[int, Wanted], JaxFunction] = {}
         self._bound: dict[Hashable, JaxFunction] = {}
 
@@ -41,18 +42,24 @@ class JaxFunction:
         with self._in_float64():
             xs = [self.jax.numpy.asarray(x) if isinstance(x, np.ndarray) else x for x in inputs]
             kinds = tuple((x.shape, str(x.dtype)) if hasattr(x, "dtype") else repr(x) for x in xs)
-            if kinds not in self._compiles:
-                self._compiles[kinds] = self._same_when_compiled(xs)
-            ys = (self._jitted if self._compiles[kinds] else self.fn)(*xs)
-            return [np.asarray(y) for y in listed(ys)]
+            if self._compiled.get(kinds, True) and self._is_same is not False:
+                try:
+                    ys = self._arrays(self._jitted, xs)
+                except Exception:       # it looks at values or calls NumPy, or the inputs are wrong
+                    self._compiled[kinds] = False
+                else:
+                    if self._is_same is None:
+                        self._is_same = self._gives(ys, xs)
+                    if self._is_same:
+                        return ys
+            return self._arrays(self.fn, xs)
 
-    def _same_when_compiled(self, xs: list[Any]) -> bool:
-        """Whether fn can be compiled, gives the same when it is called again, and does so then."""
-        first, again = ([np.asarray(y) for y in listed(self.fn(*xs))] for _ in range(2))
-        try:
-            compiled = [np.asarray(y) for y in listed(self._jitted(*xs))]
-        except Exception:       # one that looks at values, or calls NumPy
-            return False
+    def _arrays(self, fn: Callable[..., Any], xs: list[Any]) -> list[Array]:
+        return [np.asarray(y) for y in listed(fn(*xs))]
+
+    def _gives(self, compiled: list[Array], xs: list[Any]) -> bool:
+        """Whether fn, as it is, gives these results, and the same when it is called again."""
+        first, again = (self._arrays(self.fn, xs) for _ in range(2))
         return all(np.array_equal(y, z, equal_nan=y.dtype.kind == "f")
                    and np.allclose(y, c, 1e-4, 1e-4, equal_nan=True)
                    for y, z, c in zip(first, again, compiled, strict=True))

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from minigrad.autograd import Array
 from minigrad.testing.foreign.kinds import NoGradientError, Pullback, Wanted, listed, name_of
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch computes on one thread: for the small inputs of checks, waiting for others takes most
+    of the time, above all on a machine that has more to do."""
+    if (torch := sys.modules.get("torch")) is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class TorchFunction:

@@ -1,0 +1,19 @@
+"""Changes of minigrad/ops/elementwise.py that make no difference, and why."""
+
+EQUIVALENT = {
+    "the value is not used there": {
+        "pow": [
+            "where(flat, 0.0, g) → where(flat, 1.0, g)", "where(flat, 0.0, g) → where(flat, -1, g)",
+            "where(flat, 0.0, b - 1) → where(flat, 1.0, b - 1)",
+        ],
+    },
+    "a copy has the same values": {
+        "where": ["mask.astype(bool, copy=False) → mask.astype(bool, copy=True)"],
+    },
+    "a^0 is 1 for any a": {
+        "_integer_power": [
+            "np.where(b < 0, one, a) → np.where(b <= 0, one, a)",
+            "np.where(b < 0, one, a) → np.where(b < 1, one, a)",
+        ],
+    },
+}

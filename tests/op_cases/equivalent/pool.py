@@ -1,0 +1,55 @@
+"""Changes of minigrad/ops/pool.py that make no difference, and why."""
+
+EQUIVALENT = {
+    "the lengths are equal": {
+        "_arguments": ["zip(before, kernel, strict=True) → zip(before, kernel, strict=False)"],
+        "_max_windows": [
+            "…de, padding, dilation, strict=True) → …de, padding, dilation, strict=False)",
+        ],
+        "_mean_windows": [
+            "…rnel, stride, padding, strict=True) → …rnel, stride, padding, strict=False)",
+        ],
+        "_even_windows": [
+            "…nted, x.shape[-dims:], strict=True) → …nted, x.shape[-dims:], strict=False)",
+        ],
+        "_even_parts": ["zip(size, out, strict=True) → zip(size, out, strict=False)"],
+    },
+    "a copy has the same values": {
+        "_window_mean": [
+            "divisor.astype(x.dtype, copy=False) → divisor.astype(x.dtype, copy=True)",
+        ],
+        "_window_spread": [
+            "divisor.astype(x.dtype, copy=False) → divisor.astype(x.dtype, copy=True)",
+        ],
+    },
+    "there is one row": {
+        "_like": ["y if x.ndim == 4 else y[:, :, 0] → y if x.ndim == 4 else y[:, :, -1]"],
+    },
+    "an average pool takes every place of its windows, and ignores the dilation": {
+        "_avg_pool": ["…kernel_size, stride, padding, 1) → …kernel_size, stride, padding, 2)"],
+    },
+    "0 % d is 0": {
+        "_max_windows": [
+            "np.where(start < 0, start % d, start) → np.where(start <= 0, start % d, start)",
+            "np.where(start < 0, start % d, start) → np.where(start < 1, start % d, start)",
+        ],
+    },
+    "the counts along both axes change their sign, and are multiplied": {
+        "_mean_windows": [
+            "np.minimum(stop, n + p) - start → start - np.minimum(stop, n + p)",
+            "…art if count_include_pad else high - low → …art if count_include_pad else low - high",
+        ],
+    },
+    "there is one row of windows, and one row in each": {
+        "_arguments": [
+            "((1, k), (1, s), (0, p), (1, d)) → ((1, k), (2, s), (0, p), (1, d))",
+            "((1, k), (1, s), (0, p), (1, d)) → ((1, k), (1, s), (0, p), (2, d))",
+        ],
+    },
+    "a window that is empty is the only one along its axis": {
+        "_max_windows": [
+            "bounds[0][0] >= bounds[1][0] → bounds[0][0] >= bounds[1][-1]",
+            "bounds[2][0] >= bounds[3][0] → bounds[2][0] >= bounds[3][-1]",
+        ],
+    },
+}

