@@ -79,6 +79,12 @@ def test_everything_is_left_as_it_was() -> None:
     step(x, y)
 
 
+def test_the_batch_is_left_as_it_was() -> None:
+    x, y = mg.randn(32, 8).requires_grad_(), mg.tensor([0, 1, 2, 3] * 8)
+    diagnose(mlp(), nn.CrossEntropyLoss(), (x, y))
+    assert x.grad is None
+
+
 def test_what_a_step_refers_to_is_left_as_it_was() -> None:
     net, x, y = mlp(), mg.randn(32, 8), mg.tensor([0, 1, 2, 3] * 8)
     optimizer, loss_fn = optim.Adam(net.parameters(), lr=1e-9), nn.CrossEntropyLoss()

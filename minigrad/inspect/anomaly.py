@@ -109,7 +109,7 @@ class detect_anomaly(ContextDecorator, Observer):
                     "No op in this block has made it, so it was there before: look at the data, at "
                     "the initial weights, or at the last update."]
         else:
-            said = [made(op, elements, value, index, y.data, "forward")]
+            said = [happened(op, elements, value, index, y.data)]
             count = int(bad.sum())
             if count > 1:
                 said.append(f"The same happens at {count} of its {bad.size} elements.")
@@ -216,14 +216,14 @@ def joined(said: list[str]) -> str:
     return text
 
 
-def made(op: Any, elements: list[Element], value: float, index: tuple[int, ...], y: Array,
-         phase: str) -> str:
+def happened(op: Any, elements: list[Element], value: float, index: tuple[int, ...], y: Array
+             ) -> str:
     """What happened: of an elementwise op as one reads it, "log of 0.0 at [3, 1] is -inf"."""
     name = title(op)
     if elements and elementwise(op):
         of = " and ".join(shown(element.value) for element in elements)
-        return f"{name} of {of} at {list(index)} is {shown(value)}, in the {phase} pass."
-    return (f"{name} has made {shown(value)} in the {phase} pass: at {list(index)} of its output "
+        return f"{name} of {of} at {list(index)} is {shown(value)}, in the forward pass."
+    return (f"{name} has made {shown(value)} in the forward pass: at {list(index)} of its output "
             f"of shape {y.shape}. {told(elements)}")
 
 

@@ -46,7 +46,6 @@ class Patient:
         self.loss_tensor: Tensor | None = None
         self.error: Exception | None = None
         self.stage = ""
-        self.warnings: list[str] = []
         self.gradients: dict[str, Array | None] = {}
         self.used: set[int] = set()             # the ids of all parameters that ops were given
 
@@ -99,7 +98,7 @@ class Patient:
         handle = self.net.register_forward_hook(note, with_kwargs=True)
         self.stage = "network"
         try:
-            with enable_grad(), same_random_numbers(SEED), quiet() as heard:
+            with enable_grad(), same_random_numbers(SEED), quiet():
                 with self.trace:
                     loss = self.run()
                 self.stage = "backward"
@@ -116,7 +115,6 @@ class Patient:
                 self.stage = "loss"
         finally:
             handle.remove()
-        self.warnings = [str(each.message) for each in heard]
         self.out = first_tensor(outputs[-1]) if outputs else None
         if calls and self.takes_net:        # only the loss knows which part of the batch is what
             args, self.keywords = calls[-1]
@@ -151,7 +149,8 @@ def quiet() -> Any:
 
 
 def as_tensor(x: Any) -> Any:
-    return Tensor(x) if isinstance(x, np.ndarray) else x
+    """An array as a Tensor, and a Tensor without its history, so that its .grad stays as it is."""
+    return Tensor(x) if isinstance(x, np.ndarray) else x.detach() if isinstance(x, Tensor) else x
 
 
 def first_tensor(tree: Any) -> Tensor | None:
