@@ -174,6 +174,19 @@ def not_logarithms(patient: Patient) -> Iterator[Finding]:
                 {"off": off})
 
 
+def not_probabilities(patient: Patient) -> Iterator[Finding]:
+    """binary_cross_entropy of logits that happen to lie between 0 and 1."""
+    for call in patient.trace.named("the loss"):
+        maker = patient.trace.made_by(call.x)
+        if call.static["kind"] == kernels.PROBABILITY and maker is not None \
+                and maker.name in ("linear", "matmul", "conv2d"):
+            yield Finding(
+                "needs_probabilities", ERROR, f"binary_cross_entropy is given the output of "
+                f"{maker.name}, which are logits. They happen to lie between 0 and 1, and will not "
+                "for long.", "Use binary_cross_entropy_with_logits, which applies the sigmoid "
+                "itself.", maker.where)
+
+
 def binary_range(patient: Patient) -> Iterator[Finding]:
     """Targets of a binary cross-entropy that are no probabilities, which raises no error."""
     for call in patient.trace.named("the loss"):
@@ -276,5 +289,5 @@ def batch_softmax(patient: Patient) -> Iterator[Finding]:
             return
 
 
-CHECKS = (fails, negated, of_one, broadcast, batch_softmax, twice, not_logarithms, binary_range,
-          probabilities, output_range)
+CHECKS = (fails, negated, of_one, broadcast, batch_softmax, twice, not_logarithms,
+          not_probabilities, binary_range, probabilities, output_range)
