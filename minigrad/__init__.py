@@ -1,5 +1,8 @@
 """minigrad: an automatic differentiation framework on NumPy and Numba, written to be read."""
 
+import os as _os
+from importlib import import_module as _import_module
+
 from minigrad import func, functional, nn, optim
 from minigrad.autograd import enable_grad, grad, no_grad
 from minigrad.creation import (
@@ -39,3 +42,6 @@ __all__ = [
     "std", "sub", "sum", "t", "tan", "tanh", "tensor", "transpose", "tril", "triu", "unsqueeze",
     "var", "where", "zeros", "zeros_like",
 ]
+
+if _os.environ.get("MINIGRAD_DEBUG"):       # prints each op; not loaded otherwise
+    _import_module("minigrad.inspect.debug")

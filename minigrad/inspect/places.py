@@ -51,10 +51,14 @@ class Place:
         return ", ".join(filter(None, [module, line]))
 
 
-def here(net: Module | None = None) -> Place:
+Paths = dict[Module, dict[Module, str]]
+
+
+def here(net: Module | None = None, known: Paths | None = None) -> Place:
     """The place that the calling thread is at, from the calls that are in progress.
 
-    net: paths begin there; without it, at the outermost module that is running.
+    net: paths begin there; without it, at the outermost module that is running. known: keeps the
+    paths of each network's modules, for a caller that asks again and again.
     """
     running: list[Module] = []
     file, line = "", 0
@@ -68,7 +72,7 @@ def here(net: Module | None = None) -> Place:
         elif not file and _is_users(code.co_filename):
             file, line = code.co_filename, frame.f_lineno
         frame = frame.f_back
-    return Place(_paths(running[::-1], net), file, line)
+    return Place(_paths(running[::-1], net, {} if known is None else known), file, line)
 
 
 _CALL, _TELL = Module.__call__.__code__, All.tell.__code__
@@ -78,7 +82,8 @@ def _is_users(file: str) -> bool:
     return not file.startswith((LIBRARY, "<frozen")) or file.startswith(AS_USERS)
 
 
-def _paths(running: list[Module], net: Module | None) -> tuple[tuple[str, Module], ...]:
+def _paths(running: list[Module], net: Module | None, known: Paths
+           ) -> tuple[tuple[str, Module], ...]:
     if net is not None:
         while running and running[0] is not net:
             del running[0]
@@ -86,5 +91,7 @@ def _paths(running: list[Module], net: Module | None) -> tuple[tuple[str, Module
         return ()
     if len(running) == 1:
         return (("", running[0]),)
-    names = {module: path for path, module in running[0].named_modules()}
+    names = known.get(running[0])
+    if names is None:
+        names = known[running[0]] = {m: path for path, m in running[0].named_modules()}
     return tuple((names.get(module, f"<{type(module).__name__}>"), module) for module in running)

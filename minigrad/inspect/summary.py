@@ -12,7 +12,8 @@ from typing import Any
 from minigrad.autograd import Node, enable_grad, grad
 from minigrad.func.tree import leaves, mapped
 from minigrad.inplace import memory_owner
-from minigrad.inspect.costs import kept_by, multiply_adds
+from minigrad.inspect.flops import multiply_adds
+from minigrad.inspect.ledger import kept_by
 from minigrad.inspect.recording import Recording, Step
 from minigrad.inspect.summary_table import Row, Summary as Summary
 from minigrad.inspect.untouched import cut_off, untouched
@@ -103,8 +104,8 @@ def _run(net: Module, args: Any, kwargs: Any, paths: dict[Module, str]) -> _Run:
         path_of = {step: _innermost(step, paths) for step in forward.steps}
         for step, seconds in zip(forward.steps, forward.seconds, strict=True):
             found.forward[path_of[step]] += seconds
-            found.counts["multiply_adds"][path_of[step]] += multiply_adds(step.op, step.inputs,
-                                                                          step.y)
+            found.counts["multiply_adds"][path_of[step]] += multiply_adds(
+                step.op, step.inputs, step.static, step.y)
         _find_activations(found, forward.steps, path_of, net, (args, kwargs))
         outputs = [y for y in leaves(result) if isinstance(y, Tensor) and y.requires_grad]
         learnt = {name: p for name, p in net.named_parameters() if p.requires_grad}
@@ -192,7 +193,7 @@ class _Backward(Observer):
 
     def op_ends(self, op: Any, inputs: Any, static: Any, y: Tensor) -> None:
         counts = self.found.counts["backward_multiply_adds"]
-        counts[self.path] += multiply_adds(op, inputs, y)
+        counts[self.path] += multiply_adds(op, inputs, static, y)
 
     def vjp_ends(self, vertex: Any, parent: Any, sent: Tensor, gx: Tensor) -> None:
         self.found.backward[self.path] += perf_counter() - self.start
