@@ -13,6 +13,7 @@ COMMANDS = {
     "step-through": "step_through",
     "draw": "draw",
     "summary": "summary",
+    "playground": "playground",
 }
 """Each command, and the file in `commands/` that holds it."""
 
