@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -25,7 +26,8 @@ OPTIMISERS: dict[str, type[optim.Optimizer]] = {
 LAYERS, NEURONS = 5, 8      # at most so many hidden layers, of so many neurons each
 STEPS = 100                 # at most so many in one update
 POINTS = 1000               # at most so many to learn from
-GRID = 40                   # cells of a map, along each side
+GRID = 40                   # cells of a neuron's map, along each side
+FINE = 80                   # and of the network's, which is shown large
 HISTORY = 240               # at most so many points of the curve of the loss
 LEARN, TEST = 0, 1          # seeds of the points to learn from, and of those to test with
 
@@ -54,9 +56,7 @@ class Playground:
 
     def __init__(self, sizes: tuple[int, ...] = (8, 8), seed: int = 0) -> None:
         self.settings, self.sizes, self.seed = Settings(), sizes, seed
-        ticks = (np.arange(GRID) + 0.5) / GRID * 2 * SIDE - SIDE
-        self.grid = mg.tensor(np.stack(np.meshgrid(ticks, -ticks), -1).reshape(-1, 2)
-                              .astype(np.float32))          # row by row from the upper left corner
+        self.grid, self.fine = _grid(GRID), _grid(FINE)
         self.moved = 0                                      # how often the points have changed
         self.chosen: int | None = None
         self.x: Array = np.zeros((0, 2), np.float32)
@@ -162,6 +162,7 @@ class Playground:
             self.loss(self.x[batch], self.labels[batch]).backward()
             self.optimiser.step()
             self.step += 1
+            self.epoch += len(batch) / len(self.x)
         self._record()
 
     # ---- the network -----------------------------------------------------------------------------
@@ -188,7 +189,7 @@ class Playground:
 
     def _begin(self) -> None:
         """Start the count of steps."""
-        self.step, self.every = 0, 1
+        self.step, self.epoch, self.every = 0, 0.0, 1
         self.history: list[tuple[int, float, float | None]] = []
         self._random = np.random.default_rng(self.seed)
         self._order = np.zeros(0, np.int64)
@@ -228,8 +229,8 @@ class Playground:
         """All that changes from one update to the next.
 
         maps: of each layer, from the inputs to the output, a map of each neuron in steps from 1 to
-        255, where 128 is 0 and 255 the layer's peak; row by row, as base64. The last is the
-        probability of class 1, less that of class 0.
+        255, where 128 is 0 and 255 the layer's peak; row by row, as base64. The output's is the
+        probability of class 1, less that of class 0; `surface` is the same on a finer grid.
         weights, biases: of each layer; gradients likewise: those of the batch of the last step, or
         of the chosen point.
         """
@@ -238,23 +239,22 @@ class Playground:
         gradients = self._gradients()
         return {
             "step": self.step, "sizes": list(self.sizes), "settings": asdict(self.settings),
-            "moved": self.moved, "epoch": number(self.step * self.settings.batch
-                                                 / max(1, len(self.x))),
+            "moved": self.moved, "epoch": number(self.epoch),
             "history": [[step, number(a), None if b is None else number(b)]
                         for step, a, b in self.history],
             "accuracy": self._accuracy(), "chosen": self._about_chosen(),
             "maps": [_quantised(a, peak) for a, peak in zip(activations, peaks, strict=True)],
-            "peaks": [number(peak) for peak in peaks],
+            "surface": self._surface(), "peaks": [number(peak) for peak in peaks],
             "weights": [_rounded(layer.weight.data) for layer in self.layers],
             "biases": [_rounded(_bias(layer).data) for layer in self.layers],
             "weight_gradients": [_rounded(w) for w, _ in gradients],
             "bias_gradients": [_rounded(b) for _, b in gradients]}
 
     def points(self) -> dict[str, Any]:
-        """The points to learn from and those to test with, each [x, y, class]."""
+        """The points to learn from, each [x, y, class], and the sizes of the plane and its maps."""
         return {"moved": self.moved, "side": SIDE, "grid": GRID,
-                "train": _rounded(np.hstack([self.x, self.labels])),
-                "test": _rounded(np.hstack([self.test_x, self.test_labels]))}
+                "fine": FINE,
+                "train": _rounded(np.hstack([self.x, self.labels]))}
 
     def explain(self, point: int) -> str:
         """A page that goes through the gradient of one point's loss, step by step.
@@ -276,6 +276,10 @@ class Playground:
                 x = self.activation(layer(x))
                 found.append(x.data)
             return [*found, mg.tanh(self.layers[-1](x) / 2).data]       # 2·σ(x) - 1 = tanh(x/2)
+
+    def _surface(self) -> str:
+        with mg.no_grad():
+            return _quantised(mg.tanh(self.net(self.fine) / 2).data, 1)[0]
 
     def _gradients(self) -> list[tuple[Array, Array]]:
         """Of each layer's weight and bias: those of the chosen point, or else of the last batch."""
@@ -312,9 +316,17 @@ def _bias(layer: nn.Linear) -> Tensor:
     return layer.bias
 
 
+def _grid(cells: int) -> Tensor:
+    """The middles of cells² cells of the plane, row by row from the upper left corner."""
+    ticks = ((np.arange(cells) + 0.5) / cells * 2 * SIDE - SIDE).astype(np.float32)
+    return mg.tensor(np.stack(np.meshgrid(ticks, -ticks), -1).reshape(-1, 2))
+
+
 def _rounded(x: Array) -> Any:
-    """As lists, with the digits that a page needs; values that are not finite as 0."""
-    return np.round(np.nan_to_num(x.astype(np.float64), nan=0, posinf=0, neginf=0), 5).tolist()
+    """As lists, to five digits of the largest value; values that are not finite as 0."""
+    x = np.nan_to_num(x.astype(np.float64), nan=0, posinf=0, neginf=0)
+    peak = float(np.abs(x).max(initial=0))
+    return np.round(x, 4 - math.floor(math.log10(peak)) if peak else 0).tolist()
 
 
 def _quantised(x: Array, peak: float) -> list[str]:

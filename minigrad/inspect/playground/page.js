@@ -61,7 +61,7 @@ function readColours() {
     colours[name] = style.getPropertyValue("--" + name).split(",").map(Number);
   colours.table = new Uint8ClampedArray(256 * 3);       // the colour of each step of a map
   for (let i = 0; i < 256; i++) {
-    const strength = 0.85 * Math.min(1, Math.abs(i - 128) / 127);
+    const strength = 0.62 * Math.min(1, Math.abs(i - 128) / 127);
     const full = i < 128 ? colours.negative : colours.positive;
     for (let c = 0; c < 3; c++)
       colours.table[3 * i + c] = colours.ground[c] + strength * (full[c] - colours.ground[c]);
@@ -70,8 +70,8 @@ function readColours() {
 
 const rgb = x => `rgb(${(x > 0 ? colours.positive : colours.negative).join(",")})`;
 
-function paint(canvas, map) {       // a map as a picture of as many pixels
-  const size = points.grid, context = canvas.getContext("2d");
+function paint(canvas, map, size) { // a map as a picture of as many pixels
+  const context = canvas.getContext("2d");
   if (canvas.width !== size) canvas.width = canvas.height = size;
   const picture = context.createImageData(size, size), cells = atob(map);
   for (let i = 0; i < cells.length; i++) {
@@ -147,7 +147,9 @@ function arrange() {                // put everything where it belongs, also aft
 
 const nameOf = (layer, neuron) => layer === 0 ? `the input ${"xy"[neuron]}`
   : layer > state.sizes.length ? "the output" : `neuron ${neuron + 1} of layer ${layer}`;
-const say = x => typeof x === "number" ? String(+x.toPrecision(3)).replace("-", "−") : "not finite";
+const say = x => typeof x !== "number" ? "not finite"
+  : (x && Math.abs(x) < 1e-4 ? x.toExponential(1) : String(+x.toPrecision(3))).replace(/-/g, "−");
+const percent = x => x < 1e-4 ? "less than 0.01%" : x > 0.9999 ? "more than 99.99%" : `${+(100 * x).toFixed(2)}%`;
 
 function drawNetwork() {
   const values = show === "weights" ? state.weights : state.weight_gradients;
@@ -160,7 +162,7 @@ function drawNetwork() {
     path.setAttribute("stroke-opacity", on ? 1 : (0.22 + 0.7 * Math.sqrt(strength)).toFixed(2));
   })));
   nodes.forEach((layer, i) => layer.forEach(([node, canvas], j) => {
-    paint(canvas, state.maps[i][j]);
+    paint(canvas, state.maps[i][j], points.grid);
     node.classList.toggle("shown", !!shown && shown[0] === i && shown[1] === j);
   }));
   $("about").textContent = about();
@@ -200,7 +202,8 @@ function fitted(canvas) {           // its context, in CSS pixels
 function drawSurface() {
   const [layer, neuron] = shown || [state.maps.length - 1, 0];
   const [context, w] = fitted($("surface")), {side, train} = points;
-  paint(small, state.maps[layer][neuron]);
+  if (shown && layer <= state.sizes.length) paint(small, state.maps[layer][neuron], points.grid);
+  else paint(small, state.surface, points.fine);
   context.imageSmoothingQuality = "high";
   context.drawImage(small, 0, 0, w, w);
   train.forEach(([x, y, label], i) => {
@@ -212,8 +215,8 @@ function drawSurface() {
     context.lineWidth = chosen ? 2.5 : 1.2;
     context.fill(); context.stroke();
   });
-  const name = nameOf(layer, neuron).replace("the ", "");
-  $("shown").textContent = name[0].toUpperCase() + name.slice(1);
+  $("shown").textContent = layer === 0 ? `Input ${"xy"[neuron]}`
+    : layer > state.sizes.length ? "Output" : `Layer ${layer}, neuron ${neuron + 1}`;
 }
 
 function drawCurve() {
@@ -268,7 +271,7 @@ function drawChosen() {
     $("chosen").firstChild.onclick = () => act({do: "choose", point: null});
   }
   $("chosen").children[1].textContent = `The point (${say(chosen.x)}, ${say(chosen.y)}) is of class ${chosen.label}. `
-    + `For class 1 the network says ${say(100 * chosen.probability)}%, so the loss is ${say(chosen.loss)}.`;
+    + `For class 1 the network says ${percent(chosen.probability)}, so the loss is ${say(chosen.loss)}.`;
   $("chosen").lastChild.href = "/gradient?point=" + chosen.point;
 }
 
