@@ -22,7 +22,7 @@ def test_snippets() -> None:
 def test_pictures_are_small_and_there() -> None:
     text = (DOCS / PAGE).read_text(encoding="utf-8")
     pictures = set(re.findall(r'(?:src|srcset)="([^"]+)"', text))
-    assert len(pictures) == 4
+    assert len(pictures) == 6
     for picture in pictures:
         assert (DOCS / picture).stat().st_size <= 150_000, picture
     assert 'alt=""' not in text

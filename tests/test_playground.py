@@ -12,7 +12,17 @@ import torch
 import minigrad as mg
 from minigrad.inspect.playground import data
 from minigrad.inspect.playground.model import (
-    ACTIVATIONS, FINE, GRID, HISTORY, LAYERS, NEURONS, OPTIMISERS, POINTS, STEPS, Playground)
+    ACTIVATIONS,
+    FINE,
+    GRID,
+    HISTORY,
+    LAYERS,
+    NEURONS,
+    OPTIMISERS,
+    POINTS,
+    STEPS,
+    Playground,
+)
 
 TWINS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "sigmoid": torch.nn.Sigmoid,
          "gelu": torch.nn.GELU}

@@ -71,10 +71,14 @@ class Server(ThreadingHTTPServer):
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
-    def serve(self) -> None:
-        """Serve until Ctrl-C, or until the process that started this one has ended."""
+    def serve(self, began: Callable[[], None]) -> None:
+        """Serve until Ctrl-C, or until the process that started this one has ended.
+
+        began: what to do when requests are accepted, such as printing the address.
+        """
         try:
             with self:
+                began()
                 self.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
             print("\nstopped")

@@ -29,8 +29,11 @@ def main(arguments: argparse.Namespace) -> int:
     except (OSError, OverflowError) as error:
         raise TargetError(f"--port {arguments.port}: "
                           f"{getattr(error, 'strerror', None) or error}") from None
-    print(f"{server.url}\nPress Ctrl-C to stop.", flush=True)
-    if not arguments.no_browser:
-        webbrowser.open(server.url)
-    server.serve()
+
+    def began() -> None:
+        print(f"{server.url}\nPress Ctrl-C to stop.", flush=True)
+        if not arguments.no_browser:
+            webbrowser.open(server.url)
+
+    server.serve(began)
     return 0
