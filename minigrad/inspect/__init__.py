@@ -7,7 +7,10 @@
     detect_anomaly()            names the first NaN or infinity, and where it came from
     diagnose(net, loss_fn, batch)   says what is wrong with a training, and what to try
 
-All of them are observers (minigrad/observer.py) of a network that runs as it is. places.py knows in
+`python -m minigrad.inspect playground` opens a page on which a perceptron learns while one changes
+it (playground/).
+
+All functions are observers (minigrad/observer.py) of a network that runs as it is. places.py knows in
 which module and at which line of a program an op runs, recording.py writes down all that ran, and
 untouched.py leaves the network as it was.
 """
