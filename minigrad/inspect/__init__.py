@@ -10,9 +10,9 @@
 `python -m minigrad.inspect playground` opens a page on which a perceptron learns while one changes
 it (playground/).
 
-All functions are observers (minigrad/observer.py) of a network that runs as it is. places.py knows in
-which module and at which line of a program an op runs, recording.py writes down all that ran, and
-untouched.py leaves the network as it was.
+The functions are observers (minigrad/observer.py) of a network that runs as it is. places.py knows
+in which module and at which line of a program an op runs, recording.py writes down all that ran,
+and untouched.py leaves the network as it was. server.py is a web server for live pages.
 """
 
 from minigrad.inspect.anomaly import (

@@ -306,10 +306,12 @@ $("surface").onclick = event => {
 const clip = x => Math.max(-points.side, Math.min(points.side, x));
 addEventListener("keydown", event => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select,input")) return;
-  if (event.key === " " && !(event.target.matches("button") && event.target.matches(":focus-visible"))) play(!running);
+  if (event.key === " " && event.target.matches("button:focus-visible")) return;    // it presses the button
+  if (event.key === " " && !event.repeat) play(!running);
   else if (event.key === "ArrowRight") step();
-  else if (event.key === "r") reset();
+  else if (event.key === "r" && !event.repeat) reset();
   else return;
+  if (event.target.matches("button")) event.target.blur();
   event.preventDefault();
 });
 addEventListener("resize", () => { if (state) { arrange(); draw(); } });
