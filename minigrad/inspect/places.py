@@ -13,7 +13,8 @@ from minigrad.nn import Module
 from minigrad.observer import All
 
 LIBRARY = str(Path(minigrad.__file__).parent)
-AS_USERS = (str(Path(LIBRARY, "models")), str(Path(LIBRARY, "inspect", "examples")))
+AS_USERS = (str(Path(LIBRARY, "models")), str(Path(LIBRARY, "inspect", "examples")),
+            str(Path(LIBRARY, "inspect", "playground")))
 """What is read as a user's."""
 
 

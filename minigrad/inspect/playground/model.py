@@ -169,7 +169,8 @@ class Playground:
 
     def loss(self, x: Array, labels: Array) -> Tensor:
         """The cross-entropy of points, on average."""
-        return F.binary_cross_entropy_with_logits(self.net(mg.tensor(x)), mg.tensor(labels))
+        logits = self.net(mg.tensor(x))
+        return F.binary_cross_entropy_with_logits(logits, mg.tensor(labels))
 
     def _new_layers(self) -> list[nn.Linear]:
         widths = [2, *self.sizes, 1]
