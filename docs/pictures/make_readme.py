@@ -49,7 +49,8 @@ def faces(folder: Path, picture: Path) -> None:
 
 def speeds(results: Path, picture: Path) -> None:
     """How many times as long a training step takes in PyTorch as in minigrad."""
-    rows = [(f"{row['title']}, batches of {row['batch']}", row["torch"]["median_ms"] / row["minigrad"]["median_ms"])
+    rows = [(f"{row['title']}, batches of {row['batch']}",
+             row["torch"]["median_ms"] / row["minigrad"]["median_ms"])
             for row in json.loads(results.read_text("utf-8"))["rows"]]
     figure = Figure((7, 0.34 * len(rows) + 0.6))
     ax = figure.subplots()
