@@ -96,6 +96,44 @@ def test_right_ops_pass_elsewhere_too(fn: Any, inputs: Any) -> None:
     assert check_op(fn, inputs).ok
 
 
+@pytest.mark.parametrize(("fn", "inputs"), [
+    # a matrix of whole numbers, one row of which occurs twice
+    ((np.linalg.det, lambda g, x: g * np.linalg.det(x) * np.linalg.inv(x).T),
+     [RNG.standard_normal((3, 3)) + 2 * np.eye(3)]),
+    # an index by name, with an entry for each row
+    ((lambda x, i, n: np.stack([x[i == k].sum(0) for k in range(n)]), lambda g, x, i, n: g[i]),
+     Call(RNG.standard_normal((5, 3)), i=np.array([0, 2, 2, 1, 0]), n=4)),
+])
+def test_right_ops_pass_where_their_inputs_belong_together(fn: Any, inputs: Any) -> None:
+    assert check_op(fn, inputs).ok
+
+
+def test_no_check_is_made_where_nothing_comes_out_of_an_op_but_that_of_its_size() -> None:
+    report = failing((np.diff, lambda g, x: np.concatenate(
+        [-g[..., :1], -np.diff(g), g[..., -1:]], -1)), [A])
+    assert [finding.check for finding in report.failures] == ["size 1"]
+
+
+def test_float32_may_not_be_enough_for_larger_numbers_than_the_examples() -> None:
+    def log_softmax(a: Tensor, b: Tensor) -> Tensor:
+        return (a @ b).softmax(-1).log()            # log(0) where float32 underflows
+
+    inputs = [3 * A, 2 * A.T]
+    report = check_op(log_softmax, inputs)
+    assert report.ok
+    assert "with larger numbers than the examples', the output in float32" in report[
+        "float32"].doubt
+    assert failing(log_softmax, [60 * A, 2 * A.T])["float32"].problem
+
+
+def test_a_large_example_is_cut_short() -> None:
+    drawn: list[Call] = []
+    large = Call(np.ones((300, 400)))
+    search.draw(variations.resizings(large, short=True), drawn.append, 20, 0)
+    assert all(n <= variations.LONGEST or n in (300, 400)
+               for call in drawn for n in call.arrays[0].shape)
+
+
 def test_indices_stay_within_the_dims_that_are_left() -> None:
     call = sizes.resized(Call(A, np.array([0, 2, 1, 2, 0])), {3: 2})
     np.testing.assert_array_equal(call.arrays[1], [0, 0, 1, 0, 0])
@@ -214,3 +252,24 @@ def test_a_failure_is_told_when_there_is_no_time_to_make_it_smaller(
     with pytest.raises(OpCheckError) as caught:
         check_op(steep_at_zero, [np.array([[0.5, -1.0], [2.0, 3.0]])], torch.relu, corners=corners)
     assert "is wrong at" in caught.value.report["corners"].problem
+
+
+def test_inputs_that_pass_are_told_from_others_that_fail() -> None:
+    told = str(failing(WRONG_ELSEWHERE["negative"][:2], WRONG_ELSEWHERE["negative"][2]))
+    assert "the inputs that were given pass; the smallest found, made from them, at which" in told
+    assert told.endswith("if the op is not meant for inputs like these, let it raise an error for "
+                         "them")
+    assert "were given pass" not in str(failing((square, lambda g, x: g * x), [A]))
+
+
+def test_what_several_checks_find_is_said_once() -> None:
+    told = str(failing((lambda x: x.sum(1), lambda g, x: g), [A]))
+    assert "\ngradcheck, in full:" in told
+    assert told.count("the vjp returns a gradient of shape") == 2
+    assert "adjoint           the same as gradcheck" in told
+
+
+def test_random_numbers_are_not_taken_for_a_write_into_the_inputs() -> None:
+    told = str(failing(torch.nn.functional.dropout, [torch.tensor(A)]))
+    assert "in full:\n    it raises ValueError: gradcheck: fn gives different values" in told
+    assert "writes into" not in told

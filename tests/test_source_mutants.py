@@ -136,6 +136,14 @@ def test_a_case_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         "fails without any mutant: sleep: the time limit"]
 
 
+def test_a_wrong_op_is_named_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = "\n@op\ndef wrong(x):\n    return x.data * 2, lambda g: g * 3\n"
+    _, out, _ = printed([f"{mine(tmp_path, wrong)}:wrong"], capsys)
+    line, = (line for line in out if line.startswith("fails"))
+    assert line.startswith("fails without any mutant: wrong adjoint, example 1: AssertionError: ")
+    assert line.endswith(" more of wrong: check_op says what is wrong with it)")
+
+
 # ---- the command ---------------------------------------------------------------------------------
 
 MINE = """

@@ -164,8 +164,9 @@ def check_op(fn: Any, inputs: Any = None, reference: Callable[..., Any] | None =
     max_examples: how many calls hypothesis draws for a check. Without a strategy it varies the
     inputs and examples: shorter and longer dims, numbers in other places, negated, larger, smaller
     and whole. The check "ranks" takes them with more dims and with fewer, and "absent" leaves out
-    inputs, where the op allows that; arguments by name stay as they are.
-    Returns: the report, a line for each check.
+    inputs, where the op allows that. Arguments by name stay as they are, except that the dims of
+    arrays change with those of the inputs that are as long.
+    Returns: the report, a line for each check; "?" marks what depends on what the op is meant for.
     An op may refuse what it is not meant for: where a check tries another size, and a `raise` or
     `assert` statement makes an error, that call is left out. An error from inside NumPy or a
     built-in function is a failure if the reference takes the call: it is seldom meant.

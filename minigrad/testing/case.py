@@ -48,6 +48,13 @@ class Call:
         """The same call with f(array) for each array."""
         return self.with_arrays(None if x is None else f(x) for x in self.arrays)
 
+    def map_named(self, f: Callable[[Any], Any]) -> Call:
+        """The same call with f(array) for each array with dims that is given by name."""
+        other = self.with_arrays(self.arrays)
+        other.static = {name: f(v) if isinstance(v, np.ndarray) and v.ndim else v
+                        for name, v in self.static.items()}
+        return other
+
     def astype(self, *dtypes: Any) -> Call:
         """Each input in its own of the dtypes (the first where they run out); static floats in the
         first, where that is one."""

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 from minigrad.testing.case import Call
 
-TELLING = ("call", "inputs kept", "determinism", "independence", "gradcheck", "reference")
+TELLING = ("call", "determinism", "inputs kept", "independence", "gradcheck", "reference")
 """The failures that explain others, which are shown first: an op that writes into its inputs, for
 one, fails nearly every check."""
+
+ELSEWHERE = ("the inputs that were given pass; the smallest found, made from them, at which it "
+             "fails:")
+NOT_MEANT = "if the op is not meant for inputs like these, let it raise an error for them"
 
 
 def rank(check: str) -> int:
     """The place of a check's failure among others: the lower, the more it explains."""
     return TELLING.index(check) if check in TELLING else len(TELLING)
+
+
+def kind(problem: str) -> str:
+    """What two problems have in common that differ in their numbers only."""
+    return re.sub(r"[^a-z ]", "", problem.partition("\n")[0].lower())
 
 
 class OpCheckError(AssertionError):
@@ -29,6 +40,7 @@ class Finding:
     """What one check found.
 
     problem: what is wrong, "" where nothing is. smallest: the smallest call at which it is.
+    elsewhere: whether the inputs that were given pass, and only others made from them fail.
     excuse: why the check was not tried, "" where it was.
     doubt: what it leaves open, "" where it leaves nothing open.
     """
@@ -39,6 +51,7 @@ class Finding:
     apart: float | None = None
     problem: str = ""
     smallest: Call | None = None
+    elsewhere: bool = False
     excuse: str = ""
     doubt: str = ""
 
@@ -63,9 +76,13 @@ class OpReport:
 
     @property
     def failures(self) -> list[Finding]:
-        """The checks that failed, the most telling first."""
+        """The checks that failed, the most telling first. What several find in the same words, the
+        first of them tells best: it is not what the others look for."""
         failed = [finding for finding in self.findings if finding.problem]
-        return sorted(failed, key=lambda finding: rank(finding.check))
+        found = Counter(kind(finding.problem) for finding in failed)
+        shared = [finding.check for finding in failed if found[kind(finding.problem)] > 1]
+        return sorted(failed, key=lambda finding: rank(
+            "gradcheck" if finding.check in shared else finding.check))
 
     @property
     def ok(self) -> bool:
@@ -80,14 +97,21 @@ class OpReport:
 
     def __str__(self) -> str:
         width = max((len(finding.check) for finding in self.findings), default=0)
-        lines = [f"{self.name}: {self._verdict()}", "",
-                 *(finding.line(width) for finding in self.findings)]
+        lines = [f"{self.name}: {self._verdict()}", ""]
+        said: dict[str, str] = {}
+        for finding in self.findings:
+            first = said.setdefault(kind(finding.problem), finding.check)
+            lines.append(finding.line(width) if not finding.problem or first == finding.check else
+                         f"  ✗ {finding.check:{width}}  the same as {first}")
         for finding in self.failures[:1]:
             lines += ["", f"{finding.check}, in full:", _indented(finding.problem)]
             if finding.smallest is not None:
                 lines += ["at these inputs:" if finding.check in ("call", "raises") else
+                          ELSEWHERE if finding.elsewhere else
                           "the smallest inputs found at which it fails:",
                           _indented(_described(finding.smallest))]
+            if finding.elsewhere:
+                lines += [NOT_MEANT]
         return "\n".join(lines)
 
     def _verdict(self) -> str:

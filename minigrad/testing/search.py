@@ -17,7 +17,7 @@ import numpy as np
 
 from minigrad.autograd import Array
 from minigrad.testing.case import Call, OpCase
-from minigrad.testing.checks import Check, InDoubt, NotTried
+from minigrad.testing.checks import Check, Imprecise, InDoubt, NotTried
 from minigrad.testing.report import Finding
 from minigrad.testing.variations import resizings, takes, variations
 
@@ -40,6 +40,7 @@ def look(case: OpCase, check: Check, max_examples: int, seed: int | None,
     if finding.excuse:
         return finding
     excuses: list[str] = []
+    given = 0                       # how many calls passed before any was drawn
     failure = Failure(SECONDS if seconds is None else seconds)
 
     def at(call: Call) -> None:
@@ -53,6 +54,11 @@ def look(case: OpCase, check: Check, max_examples: int, seed: int | None,
             excuses.append(str(reason))
             return
         except Exception as error:
+            if varied and _is_degenerate(error):
+                return
+            if varied and isinstance(error, Imprecise) and _has_larger_numbers(call, case):
+                finding.doubt = f"with larger numbers than the examples', {error}"
+                return
             if failure.accepts(call, error):
                 raise
             return
@@ -60,12 +66,14 @@ def look(case: OpCase, check: Check, max_examples: int, seed: int | None,
         if apart is not None:
             finding.apart = max(finding.apart or 0.0, apart)
 
-    n = max(1, int(max_examples * check.share))
+    n, varied = max(1, int(max_examples * check.share)), False
     try:
         if check.at != "corners":
             for call in case.examples[:1] if check.at == "first" else case.examples:
                 at(call)
         if check.at == "any":
+            varied = case.inputs is None
+            given = finding.calls
             draw(drawn_calls(case, check.name in KNOWS_KINKS), at, n, seed)
         elif check.at == "corners" and case.corners is not None:
             draw(case.corners, at, n, seed)
@@ -73,12 +81,27 @@ def look(case: OpCase, check: Check, max_examples: int, seed: int | None,
         if failure.error is not None:
             _make_smaller(case, check, failure)
             finding.smallest = getattr(failure.error, "call", failure.call)
+            finding.elsewhere = varied and given == len(case.examples)
             finding.problem = FLAKY if _is_flaky(error) and not failure.late else failure.problem
         elif not _nothing_to_draw(error):
             raise
     if not (finding.calls or finding.problem):
         finding.excuse = excuses[0] if excuses else "there is no example"
     return finding
+
+
+def _is_degenerate(error: BaseException) -> bool:
+    """Whether a solver, NumPy's or PyTorch's, met a singular matrix: no place to judge its use."""
+    return type(error).__name__.strip("_") == "LinAlgError"
+
+
+def _has_larger_numbers(call: Call, case: OpCase) -> bool:
+    return _largest(call) > max(map(_largest, case.examples), default=0.0)
+
+
+def _largest(call: Call) -> float:
+    return max((float(np.abs(x).max(initial=0)) for x in call.arrays
+                if x is not None and x.dtype.kind == "f"), default=0.0)
 
 
 # ---- one failure ---------------------------------------------------------------------------------

@@ -73,11 +73,21 @@ class Survey:
         checks = Counter(row.check for row in self.rows if row.noticed_by)
         lines = [f"caught by: {', '.join(f'{name} {n:,}' for name, n in checks.most_common())}"]
         lines += [f"stale declaration: {line}" for line in self.stale]
-        lines += [f"fails without any mutant: {name}: {why}" for name, why in self.broken.items()]
+        lines += [f"fails without any mutant: {line}" for line in self._broken_ops()]
         return "\n".join([*lines, (
             f"{len(self.rows):,} mutants of the source of {len(files)} "
             f"file{'s' * (len(files) != 1)}: {self.count('caught'):,} caught, "
             f"{self.count('declared'):,} declared equivalent, {self.count('escaped'):,} escaped")])
+
+    def _broken_ops(self) -> Iterator[str]:
+        """A line for each op that has trials which fail as it is: the first, and how many more."""
+        ops: dict[str, list[str]] = {}
+        for name in self.broken:
+            ops.setdefault(name.partition(" ")[0], []).append(name)
+        for op, (first, *others) in ops.items():
+            more = (f" (and {len(others)} more of {op}: check_op says what is wrong with it)"
+                    if others else "")
+            yield f"{first}: {self.broken[first]}{more}"
 
 
 @dataclass

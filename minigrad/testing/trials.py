@@ -41,6 +41,7 @@ Line = tuple[str, int]                          # of a file
 CALLS, SEED = 15, 0                             # how many calls hypothesis draws, and from where
 FIRST = ("raises", "reference", "recorded", "corners", "adjoint", "linearity", "gradcheck")
 PATIENCE, AT_LEAST = 20, 5.0                    # × what the trial takes, and seconds
+CASES = 12                                      # of ops that use a function: so many are tried
 LEARNING = 30.0                                 # seconds for a trial of the op as it is
 MEMORY = 2**32                                  # what a mutant may take beyond what there is
 
@@ -73,8 +74,9 @@ class Laboratory:
         self._used = self._used_by(self.cases)
 
     def cases_of(self, mutant: Mutant) -> list[OpCase]:
-        """The cases whose examples run the function, first those that are likely to notice. Where
-        there is none, the cases of what calls it."""
+        """The cases whose examples or error calls run the function, first those that are likely to
+        notice: they run the line, are of the same op or module, and run little else. Where there
+        is none, the cases of what calls it."""
         functions, names = functions_of(mutant.module), {mutant.function}
         while True:
             body = {(mutant.file, n) for name in names for n in lines_of(functions[name])}
@@ -90,7 +92,7 @@ class Laboratory:
     def noticed_by(self, mutant: Mutant) -> tuple[str, int]:
         """The first trial that notices the mutant, "" for none, and how many were tried."""
         tried = 0
-        for case in self.cases_of(mutant):
+        for case in self.cases_of(mutant)[:CASES]:
             trials = [trial for trial in self.trials(case) if trial.lines & mutant.felt_on]
             if trials and (name := self._first_failing(mutant, trials)):
                 return name, tried + len(trials)
@@ -116,8 +118,8 @@ class Laboratory:
         return self._trials[case.id]
 
     def _used_by(self, cases: Sequence[OpCase]) -> dict[str, set[Line]]:
-        """The lines that each case's examples run: none for one that hangs or crashes, which
-        becomes known by halving."""
+        """The lines that each case's examples and error calls run: none for one that hangs or
+        crashes, which becomes known by halving."""
         try:
             found: dict[str, set[Line]] = in_a_fork(lambda: self._at_examples(cases))
         except ChildProcessError as error:
@@ -143,7 +145,7 @@ class Laboratory:
         for case in cases:
             _limit(LEARNING)
             with self._noting() as lines:
-                for call in case.examples:
+                for call in (*case.examples, *(error.call for error in case.raises)):
                     with contextlib.suppress(Exception):
                         _differentiate(case, call)
             used[case.id] = lines

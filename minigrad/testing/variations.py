@@ -8,6 +8,7 @@ not take is left out, and so are points where finite differences do not apply.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -29,12 +30,25 @@ Change = Callable[[np.random.Generator, Array], Array]
 
 # ---- other sizes ---------------------------------------------------------------------------------
 
-def resizings(call: Call) -> SearchStrategy[Call]:
-    """The call with each length of its dims cut to one that hypothesis chooses, at least 1."""
+def resizings(call: Call, short: bool = False) -> SearchStrategy[Call]:
+    """The call with each length of its dims cut to one that hypothesis chooses, at least 1.
+
+    short: of a large call, to short ones only, or not at all: many large calls would take long.
+    """
     from hypothesis import strategies as st
+
+    def shorter(n: int) -> list[int]:
+        if short and n > LONGEST and _elements(call) > MANY:
+            return [*range(1, LONGEST + 1), n]
+        return [*range(1, n + 1)]
+
     return st.fixed_dictionaries({
-        n: st.sampled_from(range(1, n + 1)) for n in sizes.lengths(call)}).map(
+        n: st.sampled_from(shorter(n)) for n in sizes.lengths(call)}).map(
             lambda to: sizes.resized(call, to))
+
+
+def _elements(call: Call) -> int:
+    return sum(x.size for x in call.arrays if x is not None)
 
 
 def enlarged(call: Call, place: Place, to: int) -> Call:
@@ -44,7 +58,7 @@ def enlarged(call: Call, place: Place, to: int) -> Call:
     """
     rng = np.random.default_rng(0)
 
-    def grown(i: int, x: Array) -> Array:
+    def grown(i: int | None, x: Array) -> Array:
         for axis, n in enumerate(x.shape):
             if to > n > 0 and place in (n, (i, axis)):
                 added = x.take(np.arange(n, to) % n, axis)
@@ -54,8 +68,9 @@ def enlarged(call: Call, place: Place, to: int) -> Call:
         return x
 
     larger = call.with_arrays(None if x is None else grown(i, x)
-                              for i, x in enumerate(call.arrays))
-    return larger if sum(x.size for x in larger.arrays if x is not None) <= MANY else call
+                              for i, x in enumerate(call.arrays)).map_named(
+                                  functools.partial(grown, None))
+    return larger if _elements(larger) <= MANY else call
 
 
 def _growing(call: Call) -> list[Place]:
@@ -104,7 +119,7 @@ def variations(case: OpCase, call: Call, kinks: bool) -> SearchStrategy[Call]:
     """
     from hypothesis import strategies as st
     places = _growing(call)
-    resized = resizings(call)
+    resized = resizings(call, short=True)
     if places:
         resized |= st.builds(enlarged, st.just(call), st.sampled_from(places),
                              st.integers(2, LONGEST))
@@ -127,18 +142,21 @@ def variations(case: OpCase, call: Call, kinks: bool) -> SearchStrategy[Call]:
 # ---- where does the op apply? --------------------------------------------------------------------
 
 def takes(case: OpCase, call: Call) -> bool:
-    """Whether the op takes the call, with finite results."""
+    """Whether the op takes the call, and gives results, all of them finite."""
     return _values(case, call) is not None
 
 
 def _values(case: OpCase, call: Call) -> Array | None:
-    """All floating-point results in one vector; None where the op refuses, or one is not finite."""
+    """All floating-point results in one vector; None where the op refuses, where there is none of
+    any dtype, and where one is not finite."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")         # as NumPy does of the mean of nothing
         try:
             ys = run(case, call.map(np.array))[1]       # a copy: it may write into its inputs
         except REFUSALS:
             return None
+    if not any(y.data.size for y in ys):
+        return None
     values = np.concatenate([np.zeros(0), *(y.data.ravel() for y in floats(ys))])
     return values if np.isfinite(values).all() else None
 

@@ -39,6 +39,10 @@ class InDoubt(NotTried):
     says what is to be decided."""
 
 
+class Imprecise(AssertionError):
+    """A result is further off than the rounding of its dtype explains."""
+
+
 class FailsAt(AssertionError):
     """A check that makes calls of its own from the one that it looks at fails at this `call`."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.autograd import Array, grad
 from minigrad.tensor import Tensor
 from minigrad.testing.case import Call, OpCase
-from minigrad.testing.checks import NotTried
+from minigrad.testing.checks import Imprecise, NotTried
 from minigrad.testing.foreign import reference_like
 from minigrad.testing.foreign.kinds import listed as listed
 from minigrad.testing.probe import complex_version
@@ -142,8 +142,8 @@ def compare_rounded(what: str, actual: Array, exact: Array, slack: Array | float
         wrong &= ~(np.abs(actual - exact) <= slack)
     if wrong.any():
         index = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise AssertionError(f"{what} in {actual.dtype} is wrong at {int(wrong.sum())} of "
-                             f"{wrong.size} elements; at index {index}: "
-                             f"{_shown(actual[index])}, right is {_shown(expected[index])}")
+        raise Imprecise(f"{what} in {actual.dtype} is wrong at {int(wrong.sum())} of "
+                        f"{wrong.size} elements; at index {index}: "
+                        f"{_shown(actual[index])}, right is {_shown(expected[index])}")
     finite = np.isfinite(expected)
     return float(np.abs(actual[finite] - expected[finite]).max(initial=0))

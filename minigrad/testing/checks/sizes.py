@@ -34,7 +34,8 @@ def lengths(call: Call) -> list[int]:
 
 
 def resized(call: Call, to: Mapping[int, int]) -> Call:
-    """The call with the dims of each length in `to` cut, or repeated, to that one.
+    """The call with the dims of each length in `to` cut, or repeated, to that one, also those of
+    arrays that are given by name, such as an index for each row.
 
     Whole numbers may be indices: those that lay within a dim that is cut lie within what is left.
     """
@@ -45,7 +46,7 @@ def resized(call: Call, to: Mapping[int, int]) -> Call:
             if x.dtype.kind in "iu" and x.size and 0 < m <= x.max() < n:
                 x = x % m
         return x
-    return call.map(cut)
+    return call.map(cut).map_named(cut)
 
 
 def within(call: Call) -> Call:
