@@ -12,10 +12,12 @@ import torch
 
 import minigrad as mg
 from minigrad.autograd import op
+from minigrad.kernels.compile import thread_count
 from minigrad.tensor import Tensor
 from minigrad.testing import (
     Call,
     GradcheckError,
+    OpCase,
     OpCheckError,
     OpReport,
     check_op,
@@ -96,10 +98,20 @@ def test_right_ops_pass_elsewhere_too(fn: Any, inputs: Any) -> None:
     assert check_op(fn, inputs).ok
 
 
+def send_to_median(g: Any, x: Any) -> Any:
+    z = np.zeros_like(x)
+    middle = np.argsort(x, -1)[..., x.shape[-1] // 2, None]
+    np.put_along_axis(z, middle, g[..., None], -1)
+    return z
+
+
 @pytest.mark.parametrize(("fn", "inputs"), [
     # a matrix of whole numbers, one row of which occurs twice
     ((np.linalg.det, lambda g, x: g * np.linalg.det(x) * np.linalg.inv(x).T),
      [RNG.standard_normal((3, 3)) + 2 * np.eye(3)]),
+    # three equal numbers, none of which alone moves their median
+    ((lambda x: np.sort(x, -1)[..., x.shape[-1] // 2], send_to_median),
+     [RNG.permutation(15).reshape(3, 5) * 0.3]),
     # an index by name, with an entry for each row
     ((lambda x, i, n: np.stack([x[i == k].sum(0) for k in range(n)]), lambda g, x, i, n: g[i]),
      Call(RNG.standard_normal((5, 3)), i=np.array([0, 2, 2, 1, 0]), n=4)),
@@ -124,6 +136,34 @@ def test_float32_may_not_be_enough_for_larger_numbers_than_the_examples() -> Non
     assert "with larger numbers than the examples', the output in float32" in report[
         "float32"].doubt
     assert failing(log_softmax, [60 * A, 2 * A.T])["float32"].problem
+
+
+def test_an_op_with_nothing_in_it_is_soon_checked() -> None:
+    began = time.process_time()
+    assert check_op(lambda x: x * 2, [np.zeros((0, 3))]).ok
+    assert time.process_time() - began < 5
+
+
+def test_kinks_are_looked_at_where_the_elements_tell_the_slopes() -> None:
+    """Of three equal numbers, each is the largest if it grows, but none alone moves the median."""
+    tied = Call(np.array([[2.0, 2.0, 4.0, 1.0, 2.0]]))
+    largest = OpCase(lambda x: x.amin(-1), None, None, [Call(-tied.arrays[0])])
+    median = OpCase((lambda x: np.median(x, -1), lambda g, x: g), None, None, [tied])
+    assert variations.sloping(largest, Call(-tied.arrays[0]))
+    assert variations.sloping(largest, Call(-np.minimum(tied.arrays[0], 2.0)))
+    assert not variations.sloping(median, tied)
+
+
+def test_kernels_run_on_one_thread_but_where_threads_are_compared() -> None:
+    before, seen = thread_count(), []
+
+    def counted(x: Tensor) -> Tensor:
+        seen.append(thread_count())
+        return x * 2
+
+    check_op(counted, [A], max_examples=2)
+    assert seen.count(1) > 0.8 * len(seen)
+    assert thread_count() == before
 
 
 def test_a_large_example_is_cut_short() -> None:
