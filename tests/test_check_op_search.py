@@ -296,7 +296,7 @@ def test_a_failure_is_told_when_there_is_no_time_to_make_it_smaller(
 
 def test_inputs_that_pass_are_told_from_others_that_fail() -> None:
     told = str(failing(WRONG_ELSEWHERE["negative"][:2], WRONG_ELSEWHERE["negative"][2]))
-    assert "the inputs that were given pass; the smallest found, made from them, at which" in told
+    assert "the inputs that were given pass; the smallest found, made of them, at which" in told
     assert told.endswith("if the op is not meant for inputs like these, let it raise an error for "
                          "them")
     assert "were given pass" not in str(failing((square, lambda g, x: g * x), [A]))

@@ -209,12 +209,14 @@ def _elements_tell(case: OpCase, call: Call, here: Array, after: Array, allowed:
     def change(masks: Sequence[Array | None], by: float = 1.0) -> Array:
         y = _moved(case, call, [None if h is None or mask is None else h * mask
                                 for h, mask in zip(steps, masks, strict=True)], by)
-        return np.full(here.shape, np.nan) if y is None or y.shape != here.shape else by * (y - here)
+        if y is None or y.shape != here.shape:
+            return np.full(here.shape, np.nan)
+        return by * (y - here)
 
-    def one(i: int, n: int) -> list[Array | None]:
-        mask = np.zeros(call.arrays[i].size)
+    def one(i: int, n: int, h: Array) -> list[Array | None]:
+        mask = np.zeros(h.size)
         mask[n] = 1
-        return [mask.reshape(x.shape) if k == i else None for k, x in enumerate(call.arrays)]
+        return [mask.reshape(h.shape) if k == i else None for k in range(len(steps))]
 
     for _ in range(4):                  # where it is smooth, any two parts of the step add up to it
         part = [None if h is None else rng.integers(0, 2, h.shape) for h in steps]
@@ -224,9 +226,12 @@ def _elements_tell(case: OpCase, call: Call, here: Array, after: Array, allowed:
     else:
         return True
     low = high = np.zeros(here.shape)
-    for i, n in [(i, n) for i, h in enumerate(steps) if h is not None for n in range(h.size)]:
-        sides = change(one(i, n)), change(one(i, n), -1.0)
-        low, high = low + np.minimum(*sides), high + np.maximum(*sides)
+    for i, h in enumerate(steps):
+        if h is None:
+            continue
+        for n in range(h.size):
+            sides = change(one(i, n, h)), change(one(i, n, h), -1.0)
+            low, high = low + np.minimum(*sides), high + np.maximum(*sides)
     return bool(((low - allowed <= after) & (after <= high + allowed)).all())
 
 
