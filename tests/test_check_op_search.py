@@ -12,10 +12,12 @@ import torch
 
 import minigrad as mg
 from minigrad.autograd import op
+from minigrad.kernels.compile import thread_count
 from minigrad.tensor import Tensor
 from minigrad.testing import (
     Call,
     GradcheckError,
+    OpCase,
     OpCheckError,
     OpReport,
     check_op,
@@ -25,7 +27,7 @@ from minigrad.testing import (
     strategies,
     variations,
 )
-from minigrad.testing.checks import sizes
+from minigrad.testing.checks import memory, sizes
 
 RNG = np.random.default_rng(0)
 A = RNG.standard_normal((3, 4))
@@ -96,12 +98,23 @@ def test_right_ops_pass_elsewhere_too(fn: Any, inputs: Any) -> None:
     assert check_op(fn, inputs).ok
 
 
+def send_to_median(g: Any, x: Any) -> Any:
+    z = np.zeros_like(x)
+    middle = np.argsort(x, -1)[..., x.shape[-1] // 2, None]
+    np.put_along_axis(z, middle, g[..., None], -1)
+    return z
+
+
 @pytest.mark.parametrize(("fn", "inputs"), [
     # a matrix of whole numbers, one row of which occurs twice
     ((np.linalg.det, lambda g, x: g * np.linalg.det(x) * np.linalg.inv(x).T),
      [RNG.standard_normal((3, 3)) + 2 * np.eye(3)]),
+    # three equal numbers, none of which alone moves their median
+    ((lambda x: np.sort(x, -1)[..., x.shape[-1] // 2], send_to_median),
+     [RNG.permutation(15).reshape(3, 5) * 0.3]),
     # an index by name, with an entry for each row
-    ((lambda x, i, n: np.stack([x[i == k].sum(0) for k in range(n)]), lambda g, x, i, n: g[i]),
+    ((lambda x, i, n: np.add.at(y := np.zeros((n, *x.shape[1:]), x.dtype), i, x) or y,
+      lambda g, x, i, n: g[i]),
      Call(RNG.standard_normal((5, 3)), i=np.array([0, 2, 2, 1, 0]), n=4)),
 ])
 def test_right_ops_pass_where_their_inputs_belong_together(fn: Any, inputs: Any) -> None:
@@ -124,6 +137,36 @@ def test_float32_may_not_be_enough_for_larger_numbers_than_the_examples() -> Non
     assert "with larger numbers than the examples', the output in float32" in report[
         "float32"].doubt
     assert failing(log_softmax, [60 * A, 2 * A.T])["float32"].problem
+
+
+def test_an_op_with_nothing_in_it_is_soon_checked() -> None:
+    began = time.process_time()
+    assert check_op(lambda x: x * 2, [np.zeros((0, 3))]).ok
+    assert time.process_time() - began < 5
+
+
+def test_kinks_are_looked_at_where_the_elements_tell_the_slopes() -> None:
+    """Of three equal numbers, each is the largest if it grows, but none alone moves the median."""
+    tied = Call(np.array([[2.0, 2.0, 4.0, 1.0, 2.0]]))
+    largest = OpCase(lambda x: x.amin(-1), None, None, [Call(-tied.arrays[0])])
+    median = OpCase((lambda x: np.median(x, -1), lambda g, x: g), None, None, [tied])
+    assert variations.sloping(largest, Call(-tied.arrays[0]))
+    assert variations.sloping(largest, Call(-np.minimum(tied.arrays[0], 2.0)))
+    assert not variations.sloping(median, tied)
+
+
+def test_kernels_run_on_one_thread_but_where_threads_are_compared() -> None:
+    seen = []
+
+    def counted(x: Tensor) -> Tensor:
+        seen.append(thread_count())
+        return x * 2
+
+    with memory.threads(None):
+        before = thread_count()
+        check_op(counted, [A], max_examples=2)
+        assert thread_count() == before
+    assert seen.count(1) > 0.8 * len(seen)
 
 
 def test_a_large_example_is_cut_short() -> None:
@@ -256,7 +299,7 @@ def test_a_failure_is_told_when_there_is_no_time_to_make_it_smaller(
 
 def test_inputs_that_pass_are_told_from_others_that_fail() -> None:
     told = str(failing(WRONG_ELSEWHERE["negative"][:2], WRONG_ELSEWHERE["negative"][2]))
-    assert "the inputs that were given pass; the smallest found, made from them, at which" in told
+    assert "the inputs that were given pass; the smallest found, made of them, at which" in told
     assert told.endswith("if the op is not meant for inputs like these, let it raise an error for "
                          "them")
     assert "were given pass" not in str(failing((square, lambda g, x: g * x), [A]))

@@ -32,7 +32,7 @@ from minigrad.testing.checks import (  # importing the five adds their checks to
     derivatives,
     engine as engine,
     forms as forms,
-    memory as memory,
+    memory,
     sizes,
 )
 from minigrad.testing.checks.running import bound, listed, reference, run, tensors
@@ -210,10 +210,13 @@ def _checked(case: OpCase, max_examples: int, seed: int | None) -> OpReport:
     for check in CHECKS.values():
         # the failure that is shown in full deserves the longest search for a smaller call
         brief = any(rank(other.check) <= rank(check.name) for other in report.failures)
-        report.findings.append(look(case, check, max_examples, seed, BRIEFLY if brief else None))
+        with memory.threads(1):         # for small inputs, others take longer to wake up
+            finding = look(case, check, max_examples, seed, BRIEFLY if brief else None)
+        report.findings.append(finding)
     report.findings.append(check_raises(case))
     if report.ok:
-        report.findings.append(check_mutants(case))
+        with memory.threads(1):
+            report.findings.append(check_mutants(case))
     return report
 
 

@@ -12,8 +12,7 @@ TELLING = ("call", "determinism", "inputs kept", "independence", "gradcheck", "r
 """The failures that explain others, which are shown first: an op that writes into its inputs, for
 one, fails nearly every check."""
 
-ELSEWHERE = ("the inputs that were given pass; the smallest found, made from them, at which it "
-             "fails:")
+ELSEWHERE = "the inputs that were given pass; the smallest found, made of them, at which it fails:"
 NOT_MEANT = "if the op is not meant for inputs like these, let it raise an error for them"
 
 

@@ -118,6 +118,8 @@ def variations(case: OpCase, call: Call, kinks: bool) -> SearchStrategy[Call]:
     kinks: whether it may also be at a kink, as the ties among whole numbers often are.
     """
     from hypothesis import strategies as st
+    if not takes(case, call):           # nothing comes out of it, and of others like it
+        return st.just(call)
     places = _growing(call)
     resized = resizings(call, short=True)
     if places:
@@ -161,15 +163,25 @@ def _values(case: OpCase, call: Call) -> Array | None:
     return values if np.isfinite(values).all() else None
 
 
-def _around(case: OpCase, call: Call) -> list[Array | None]:
-    """The results with all inputs moved by -4h, -h, h and 4h times a random direction."""
+def _steps(call: Call) -> list[Array | None]:
+    """A small step in a random direction."""
     rng = np.random.default_rng(0)
-    steps = [None if x is None or x.dtype.kind != "f" else
-             1e-6 * np.maximum(1.0, np.abs(x)) * rng.uniform(0.5, 1.5, x.shape)
-             * rng.choice([-1.0, 1.0], x.shape) for x in call.arrays]
-    return [_values(case, call.with_arrays(
+    return [None if x is None or x.dtype.kind != "f" else
+            1e-6 * np.maximum(1.0, np.abs(x)) * rng.uniform(0.5, 1.5, x.shape)
+            * rng.choice([-1.0, 1.0], x.shape) for x in call.arrays]
+
+
+def _moved(case: OpCase, call: Call, steps: Sequence[Array | None], by: float) -> Array | None:
+    """The results with the inputs moved by so many steps."""
+    return _values(case, call.with_arrays(
         x if h is None or x is None else x + by * h
-        for x, h in zip(call.arrays, steps, strict=True))) for by in (-4, -1, 1, 4)]
+        for x, h in zip(call.arrays, steps, strict=True)))
+
+
+def _around(case: OpCase, call: Call) -> list[Array | None]:
+    """The results with all inputs moved by -4, -1, 1 and 4 steps."""
+    steps = _steps(call)
+    return [_moved(case, call, steps, by) for by in (-4, -1, 1, 4)]
 
 
 def sloping(case: OpCase, call: Call) -> bool:
@@ -183,7 +195,44 @@ def sloping(case: OpCase, call: Call) -> bool:
     size = max(np.abs(before).max(initial=0), np.abs(after).max(initial=0))
     allowed = 1e-3 * size + 16 * np.spacing(np.abs(here).max(initial=1))
     return bool((np.abs(after - far_after / 4) <= allowed).all()
-                and (np.abs(before - far_before / 4) <= allowed).all())
+                and (np.abs(before - far_before / 4) <= allowed).all()
+                and _elements_tell(case, call, here, after, allowed))
+
+
+def _elements_tell(case: OpCase, call: Call, here: Array, after: Array, allowed: float) -> bool:
+    """Whether the slopes by each element, to either side, account for the step by all of them.
+
+    Of three equal numbers, for one, each may be moved alone without moving their median.
+    """
+    steps, rng = _steps(call), np.random.default_rng(1)
+
+    def change(masks: Sequence[Array | None], by: float = 1.0) -> Array:
+        y = _moved(case, call, [None if h is None or mask is None else h * mask
+                                for h, mask in zip(steps, masks, strict=True)], by)
+        if y is None or y.shape != here.shape:
+            return np.full(here.shape, np.nan)
+        return by * (y - here)
+
+    def one(i: int, n: int, h: Array) -> list[Array | None]:
+        mask = np.zeros(h.size)
+        mask[n] = 1
+        return [mask.reshape(h.shape) if k == i else None for k in range(len(steps))]
+
+    for _ in range(4):                  # where it is smooth, any two parts of the step add up to it
+        part = [None if h is None else rng.integers(0, 2, h.shape) for h in steps]
+        rest = [None if mask is None else 1 - mask for mask in part]
+        if not (np.abs(change(part) + change(rest) - after) <= allowed).all():
+            break
+    else:
+        return True
+    low = high = np.zeros(here.shape)
+    for i, h in enumerate(steps):
+        if h is None:
+            continue
+        for n in range(h.size):
+            sides = change(one(i, n, h)), change(one(i, n, h), -1.0)
+            low, high = low + np.minimum(*sides), high + np.maximum(*sides)
+    return bool(((low - allowed <= after) & (after <= high + allowed)).all())
 
 
 def smooth(case: OpCase, call: Call) -> bool:

@@ -191,8 +191,8 @@ def check_dtypes(case: OpCase, call: Call) -> None:
 
 
 @contextlib.contextmanager
-def _threads(n: int | None) -> Iterator[None]:
-    """Kernels run on n threads (None: on all there are)."""
+def threads(n: int | None) -> Iterator[None]:
+    """Kernels run on n threads (None: on all there are), if Numba has been loaded for one."""
     numba = sys.modules.get("numba")
     if numba is None:
         yield
@@ -210,10 +210,10 @@ def _threads(n: int | None) -> Iterator[None]:
 def check_determinism(case: OpCase, call: Call) -> None:
     for dtype in {"float32", "float64"} & set(case.dtypes):
         cast = call.astype(dtype)
-        with _threads(1):
+        with threads(1):
             alone = values_and_gradients(case, cast, np.array)
             again = values_and_gradients(case, cast, np.array)
-        with _threads(None):
+        with threads(None):
             together = values_and_gradients(case, cast, np.array)
         compare_all(cast, again, alone, 0.0,
                     "two calls with the same inputs differ: it draws random numbers, or keeps "
