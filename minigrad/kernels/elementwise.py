@@ -244,7 +244,7 @@ def select_numpy(a: Float1, b: Float1, mask: Bool1, y: Float1) -> None:
     y[:] = np.where(mask, a, b)
 
 
-@kernel(select_numpy, writes=("y",))
+@kernel(select_numpy, writes=("y",), small=SMALL)
 def select(a: Float1, b: Float1, mask: Bool1, y: Float1) -> None:
     for piece in prange((y.shape[0] + PIECE - 1) // PIECE):
         start, stop = piece * PIECE, min(piece * PIECE + PIECE, y.shape[0])

@@ -60,7 +60,7 @@ def channel_sums_numpy(x: Float2, y: Float1) -> None:
     y[:] = x.sum(1)
 
 
-@kernel(channel_sums_numpy, writes=("y",))
+@kernel(channel_sums_numpy, writes=("y",), small=SMALL)
 def channel_sums(x: Float2, y: Float1) -> None:
     for c in prange(x.shape[0]):
         y[c] = total(x[c], np.empty(64, x.dtype))
@@ -120,7 +120,7 @@ def batch_norm_grad_numpy(g: Float2, x: Float2, w: Float1, eps: float, training:
     dx[:] = (w * scale)[:, None] * g
 
 
-@kernel(batch_norm_grad_numpy, writes=("sums", "dx"))
+@kernel(batch_norm_grad_numpy, writes=("sums", "dx"), small=SMALL)
 def batch_norm_grad(g: Float2, x: Float2, w: Float1, eps: float, training: bool,
                     statistics: Double2, sums: Float2, dx: Float2) -> None:
     for c in prange(x.shape[0]):

@@ -11,12 +11,16 @@ BLOCK = 2**12       # values that a thread copies at a time
 PARTS = 8           # of a table; a thread owns the rows whose number has its remainder
 
 
+def _picked(x: Array, places: Array, y: Array) -> int:
+    return y.size
+
+
 def pick_rows_numpy(x: Float2, rows: Int1, y: Float2) -> None:
     """y[i] = x[rows[i]]."""
     y[:] = x[rows]
 
 
-@kernel(pick_rows_numpy, writes=("y",))
+@kernel(pick_rows_numpy, writes=("y",), small=SMALL, work=_picked)
 def pick_rows(x: Float2, rows: Int1, y: Float2) -> None:
     columns = x.shape[1]
     step = max(1, BLOCK // max(1, columns))
@@ -50,7 +54,7 @@ def pick_along_numpy(x: Float3, places: Int1, y: Float3) -> None:
     y[:] = np.take_along_axis(x, places.reshape(y.shape), 1)
 
 
-@kernel(pick_along_numpy, writes=("y",))
+@kernel(pick_along_numpy, writes=("y",), small=SMALL, work=_picked)
 def pick_along(x: Float3, places: Int1, y: Float3) -> None:
     planes, rows, columns = y.shape
     for plane in prange(planes):
