@@ -81,9 +81,9 @@ def test_what_is_kept(found: Profile) -> None:
 def test_what_is_kept_is_what_the_pool_has_lent() -> None:
     net, x = nn.Sequential(nn.Linear(256, 512), nn.Tanh(), nn.Linear(512, 256)), mg.randn(512, 256)
     with profile() as p:
-        before = memory._bytes["in use"]
+        before = memory.bytes_in_use()
         loss = net(x).square().mean()
-        lent = memory._bytes["in use"] - before
+        lent = memory.bytes_in_use() - before
         loss.backward()
     held = sum(event.held for event in p.events)
     assert held == 4 * 512 * (512 + 256)        # what tanh has returned, and what is squared

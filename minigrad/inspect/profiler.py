@@ -64,7 +64,7 @@ class Profile(Measured, Observer):
         event.bytes = flops.bytes_moved(op, inputs, static, y)
         event.output = y.data.nbytes if event.bytes else 0
         event.shapes = (*(x.shape for x in inputs if x is not None), y.shape)
-        event.in_use = memory._bytes["in use"]
+        event.in_use = memory.bytes_in_use()
         if event.phase == "forward":
             place = here(self.net, self._paths)
             event.modules = tuple((path, type(module).__name__) for path, module in place.modules)
@@ -92,7 +92,7 @@ class Profile(Measured, Observer):
         event.bytes = sum(each.bytes for each in inside)
         if not inside:                      # a kernel of its own: it reads and writes a gradient
             event.bytes = 2 * flops.held_bytes(gx.data)
-        event.output, event.in_use = gx.data.nbytes, memory._bytes["in use"]
+        event.output, event.in_use = gx.data.nbytes, memory.bytes_in_use()
         self._account(ended)
 
     # ---- accounts --------------------------------------------------------------------------------

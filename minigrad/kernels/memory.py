@@ -67,6 +67,14 @@ def _lent(count: int, dtype: np.dtype[Any]) -> Array:
     return array
 
 
+def bytes_in_use() -> int:
+    """The bytes of recycled memory that arrays hold."""
+    with _lock:
+        while _returned:
+            _sort_in(_returned.popleft())
+        return _bytes["in use"]
+
+
 class _Loan(weakref.ref[Array]):
     """Tells when an array has died, which is after its last view: each view keeps it alive."""
 

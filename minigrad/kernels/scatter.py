@@ -95,8 +95,9 @@ def rows_of(x: Array, rows: Array) -> Array:
     """x[rows], where all rows are known to lie within x."""
     y = empty((*rows.shape, *x.shape[1:]), x.dtype)
     if y.size < SMALL or x.dtype not in FLOATS or not x.flags.c_contiguous:
-        # the mode says what is to be done with places out of range, so that none is looked for
-        return np.take(x, rows, 0, y, "clip")
+        # the mode says what is to be done with places out of range, so that none is looked for;
+        # `out` by name is what a tape knows of
+        return np.take(x, rows, 0, out=y, mode="clip")
     pick_rows(x.reshape(len(x), -1), rows.astype(np.int64, copy=False).reshape(-1),
               y.reshape(rows.size, -1))
     return y

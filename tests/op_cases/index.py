@@ -180,7 +180,8 @@ CASES = [
            (example(26, real, (2, 3), key=(1, 2)), example(27, real, (2, 3), key=(..., 1, 0)),
             example(28, real, (2, 3), key=np.array(1))),
            run=emptied(ops.getitem), differentiable=False, name="getitem, as a view"),
-    OpCase(ops.assign, assigned(operator.setitem),
+    OpCase(ops.assign, assigned(lambda x, key, value: operator.setitem(
+        x, key, torch.as_tensor(value))),
            st.builds(lambda rng, key: Call(real(rng, (2, 3)), real(rng, ()), key=key), generators(),
                      st.sampled_from([(), 1, slice(1), (..., 0), [0, 1], (1, [0, 2])])),
            (example(29, real, (2, 3), (2,), key=(1, [0, 2])),
