@@ -85,10 +85,12 @@ class Recording(Observer):
         A call that was in progress at the last op and still is has the same frame; the list keeps
         these frames alive, so that no new one can be taken for an old one.
         """
-        frames, frame = [], sys._getframe()
-        while (frame := frame.f_back) is not None:      # type: ignore[assignment]
+        frames: list[FrameType] = []
+        frame: FrameType | None = sys._getframe()
+        while frame is not None:
             if frame.f_code is _CALL:
                 frames.append(frame)
+            frame = frame.f_back
         frames.reverse()
         same = 0
         while same < min(len(frames), len(self._frames)) and frames[same] is self._frames[same]:

@@ -41,10 +41,10 @@ def load(target: str) -> Callable[..., Any]:
         raise TargetError(f"{file} raises {said(error)}") from error
     finally:
         sys.path.remove(str(path.parent))
-    function = getattr(module, name, None)
+    function: Callable[..., Any] | None = getattr(module, name, None)
     if not callable(function):
         raise TargetError(f"{file} has no function {name!r}")
-    return function                             # type: ignore[no-any-return]
+    return function
 
 
 def look(command: Callable[..., Any], function: Callable[..., Any], *inputs: Any,

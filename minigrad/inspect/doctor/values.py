@@ -172,10 +172,9 @@ def large_weights(patient: Patient) -> Iterator[Finding]:
         std, gain = float(w.data.std()), after / before
         growth *= gain
         if gain > 3 and std * math.sqrt(math.prod(w.shape[1:])) > 4:
-            found.append((gain, call, std))
-    if (len(found) > 1 and growth > 100) or any(gain > 30 for gain, _, _ in found):
-        gain, call, std = max(found, key=lambda each: each[0])
-        fan_in = math.prod(call.inputs[1].shape[1:])    # type: ignore[union-attr]
+            found.append((gain, call, std, math.prod(w.shape[1:])))
+    if (len(found) > 1 and growth > 100) or any(gain > 30 for gain, *_ in found):
+        gain, call, std, fan_in = max(found, key=lambda each: each[0])
         yield Finding(
             "large_weights", WARNING, f"The layer {call.where!r} makes what passes through it "
             f"{gain:.3g} times as large: its weights have a standard deviation of {std:.3g}; for "
