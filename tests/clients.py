@@ -30,9 +30,9 @@ ROUTES = {
 
 
 def ask(server: Server, method: str = "GET", path: str = "/query", body: bytes | None = None,
-        **headers: str) -> tuple[int, dict[str, str], bytes]:
+        timeout: float = 10, **headers: str) -> tuple[int, dict[str, str], bytes]:
     """The status, the headers and the content."""
-    connection = http.client.HTTPConnection(HOST, server.server_port, timeout=10)
+    connection = http.client.HTTPConnection(HOST, server.server_port, timeout=timeout)
     try:
         connection.request(method, path, body,
                            {name.replace("_", "-"): value for name, value in headers.items()})
