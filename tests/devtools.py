@@ -20,6 +20,7 @@ import struct
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -111,6 +112,7 @@ class Browser:
         try:
             self.socket = WebSocket(self._page())
         except BaseException:
+            self.process.terminate()
             self._end()
             raise
         for domain in ("Page", "Runtime", "Log"):
@@ -131,9 +133,8 @@ class Browser:
         raise ConnectionError("Chromium does not begin")
 
     def _end(self) -> None:
-        self.process.terminate()
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(5)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -144,6 +145,8 @@ class Browser:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
+        with suppress(OSError, PageError):
+            self.call("Browser.close")
         self.socket.close()
         self._end()
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import http.client
 import os
 import random
+import re
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -182,16 +185,25 @@ def test_ctrl_c_ends_it_at_once_with_connections_open():
     assert (process.returncode, out, err) == (0, "\nstopped\n", "")
 
 
-@pytest.mark.parametrize("waits", [True, False], ids=["later", "before it could look"])
-def test_it_ends_with_the_process_that_started_it(waits):
-    """The pipe that only the server still holds is closed."""
-    starter = ("import subprocess, sys; p = subprocess.Popen(sys.argv[1:], stdout=1, stderr=2); "
-               + ("import time; time.sleep(1)" if waits else ""))
+@pytest.mark.parametrize(("then", "told"), [
+    ("import time; time.sleep(0.8)", r"\d+\n"),
+    ("pass", "the process that started this server has ended\n")],
+    ids=["later", "before it could look"])
+def test_it_ends_with_the_process_that_started_it(then, told):
+    """The pipe is at its end once the server, the last to hold it, has ended."""
+    starter = f"import subprocess, sys; subprocess.Popen(sys.argv[1:], stdout=1, stderr=1); {then}"
     read, write = os.pipe()
     process = subprocess.Popen([sys.executable, "-c", starter, sys.executable, "-c", SERVE],
-                               cwd=ROOT, stdout=write, stderr=write)
+                               cwd=ROOT, stdout=write, stderr=write, start_new_session=True)
     os.close(write)
-    assert process.wait(20) == 0
-    with open(read, encoding="utf-8") as told:
-        lines = told.read().split()                         # returns once the server has ended
-    assert all(line.isdigit() for line in lines)
+    try:
+        said = piece = b"begun"
+        while piece:
+            assert select.select([read], [], [], 20)[0], "the server goes on"
+            said += (piece := os.read(read, 1000))
+        assert re.fullmatch("begun" + told, said.decode())
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        os.close(read)

@@ -112,7 +112,8 @@ class Server(ThreadingTCPServer):
         try:
             with self:
                 if _orphaned(self.parent):
-                    raise ParentGone
+                    print("the process that started this server has ended", file=sys.stderr)
+                    return
                 began()
                 self.serve_forever(POLL)
         except KeyboardInterrupt:
