@@ -34,14 +34,17 @@ def server():
 
 # ---- what it withstands --------------------------------------------------------------------------
 
-def test_a_hundred_connections_at_once_are_all_answered(server):
-    clients = [socket.create_connection((HOST, server.server_port), timeout=10)
-               for _ in range(100)]
-    for client in clients:
-        client.sendall(request(server, "GET /query?a=1 HTTP/1.1", "Connection: close"))
-    for client in clients:
-        with client, client.makefile("rb") as answer:
-            assert answer.read().endswith(b'{"a":"1"}')
+def test_a_hundred_connections_at_once_are_all_answered():
+    """Even if they come before the server has answered any."""
+    with Server(ROUTES, 0) as server:
+        clients = [socket.create_connection((HOST, server.server_port), timeout=10)
+                   for _ in range(100)]
+        server.start()
+        for client in clients:
+            client.sendall(request(server, "GET /query?a=1 HTTP/1.1", "Connection: close"))
+        for client in clients:
+            with client, client.makefile("rb") as answer:
+                assert answer.read().endswith(b'{"a":"1"}')
 
 
 def test_there_is_a_bound_on_connections(server, monkeypatch):
