@@ -188,13 +188,15 @@ def test_ctrl_c_ends_it_at_once_with_connections_open():
     assert (process.returncode, out, err) == (0, "\nstopped\n", "")
 
 
-@pytest.mark.parametrize(("then", "told"), [
-    ("import time; time.sleep(0.8)", r"\d+\n"),
-    ("pass", "the process that started this server has ended\n")],
+BEGINS = "import subprocess, sys; p = subprocess.Popen(sys.argv[1:], stderr=1, stdout="
+
+
+@pytest.mark.parametrize(("starter", "told"), [
+    (BEGINS + "subprocess.PIPE); print(int(p.stdout.readline()))", r"\d+\n"),
+    (BEGINS + "1)", "the process that started this server has ended\n")],
     ids=["later", "before it could look"])
-def test_it_ends_with_the_process_that_started_it(then, told):
+def test_it_ends_with_the_process_that_started_it(starter, told):
     """The pipe is at its end once the server, the last to hold it, has ended."""
-    starter = f"import subprocess, sys; subprocess.Popen(sys.argv[1:], stdout=1, stderr=1); {then}"
     read, write = os.pipe()
     process = subprocess.Popen([sys.executable, "-c", starter, sys.executable, "-c", SERVE],
                                cwd=ROOT, stdout=write, stderr=write, start_new_session=True)
