@@ -81,7 +81,7 @@ def test_a_client_that_drips_bytes_has_a_deadline(server, monkeypatch, part):
 
 
 def test_a_silent_client_is_let_go(server, monkeypatch):
-    monkeypatch.setattr(connections, "PATIENCE", 0.1)
+    monkeypatch.setattr(connections, "PATIENCE", 0.3)
     assert exchange(server, b"", ends=False) == b""
     kept = exchange(server, request(server, "GET /query HTTP/1.1"), ends=False)
     assert kept.endswith(b"\r\n\r\n{}")
@@ -93,7 +93,7 @@ def test_a_client_that_does_not_read_is_let_go(monkeypatch):
     with Server(routes, 0).start() as server, \
             socket.create_connection((HOST, server.server_port), timeout=10) as client:
         client.sendall(request(server, "GET / HTTP/1.1"))
-        time.sleep(0.05)
+        assert client.recv(4) == b"HTTP"
         deadline = time.monotonic() + 5
         while server.clients and time.monotonic() < deadline:
             time.sleep(0.01)
