@@ -138,6 +138,7 @@ def test_malformed_requests_are_one_line_of_json(server, capsys, sent, status, w
     ("GET http://[1/", (), 400, "malformed"),
     ("GET /query", ("no header",), 400, "malformed"),
     ("GET /query", ("Content-Length: 3",), 400, "no body"),
+    ("GET /query", ("Transfer-Encoding: chunked",), 400, "no body"),
     ("GET /query", ("Host: localhost",), 403, "answers only"),          # a second one
     ("GET /query", ("Origin: null",), 403, "answers only"),
     ("GET /query", ("Origin: http://elsewhere.example",), 403, "answers only"),

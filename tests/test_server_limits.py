@@ -149,6 +149,22 @@ def test_the_server_survives_arbitrary_requests(server, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(("error", "said"), [
+    (ConnectionResetError("gone"), ""),
+    (RuntimeError("no\nthreads"), "RuntimeError: no threads\n")])
+def test_a_client_that_cannot_be_served_leaves_no_traceback(server, monkeypatch, capsys, error,
+                                                           said):
+    def failing(*_: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", failing)
+        assert exchange(server, b"", ends=False) == b""
+    assert not server.clients
+    assert alive(server)
+    assert capsys.readouterr().err == said
+
+
 # ---- beginning and ending ------------------------------------------------------------------------
 
 def test_it_can_be_started_and_closed():
