@@ -94,10 +94,11 @@ def test_what_a_route_raises_is_one_line(server, how, status, words):
 
 
 def test_whose_fault_an_exception_is_can_be_said():
-    faults = {KeyError: 422, LookupError: 404}
+    faults = {ValueError: 409, KeyError: 422, LookupError: 404}
     with Server(ROUTES, 0, faults=faults).start() as server:
         assert ask(server, path="/fail?how=key")[0] == 422
-        assert ask(server, path="/fail?how=value")[0] == 500
+        assert ask(server, path="/fail?how=value")[0] == 409
+        assert ask(server, path="/fail?how=type")[0] == 500
 
 
 def test_an_answer_that_is_not_json_is_the_servers_fault(server):
