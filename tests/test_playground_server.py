@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def server():
-    with serve(Playground((3,)), 0) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with serve(Playground((3,)), 0).start() as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 def ask(server: Server, method: str, path: str, body: bytes | None = None,
