@@ -86,6 +86,7 @@ class Predictor:
 
         whole: the picture itself is the face or the digit. This is always so for a picture
         of exactly the network's size.
+        Raises: Fault if the network's outputs are not finite.
         """
         whole = whole or picture.size == self.size[::-1]
         found = (self.subject.whole if whole else self.subject.find)(picture, self.size)
@@ -96,8 +97,15 @@ class Predictor:
                 for crop, row in zip(found, p.tolist(), strict=True)]
 
     def probabilities(self, x: Array) -> Array:
-        """The probability of each class.  Shapes: x (N, 1, H, W) → (N, classes)."""
-        return softmax(self.task.outputs(self.implementation, self.model, x))
+        """The probability of each class.  Shapes: x (N, 1, H, W) → (N, classes).
+
+        Raises: Fault if the network's outputs are not finite.
+        """
+        outputs = self.task.outputs(self.implementation, self.model, x)
+        if not np.isfinite(outputs).all():
+            raise Fault(f"{self.path}: the network's outputs are not finite numbers (NaN or "
+                        "infinity); its training has diverged")
+        return softmax(outputs)
 
 
 def reader_of(path: Path, name: str | None, task: Task[Any] | None) -> tuple[Task[Any], Subject]:
