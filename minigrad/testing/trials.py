@@ -40,8 +40,9 @@ from minigrad.testing.source import Mutant, change_function, functions_of, lines
 Line = tuple[str, int]                          # of a file
 CALLS, SEED = 15, 0                             # how many calls hypothesis draws, and from where
 FIRST = ("raises", "reference", "recorded", "corners", "adjoint", "linearity", "gradcheck")
+PINNED = ("raises", "reference")                # what is tried of all others, at pinned calls
 PATIENCE, AT_LEAST = 20, 5.0                    # × what the trial takes, and seconds
-CASES = 12                                      # of ops that use a function: so many are tried
+CASES = 12                                      # of ops that use a function: so many in full
 LEARNING = 30.0                                 # seconds for a trial of the op as it is
 MEMORY = 2**32                                  # what a mutant may take beyond what there is
 
@@ -68,7 +69,7 @@ class Laboratory:
     broken: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._trials: dict[str, list[Trial]] = {}
+        self._trials: dict[tuple[str, bool], list[Trial]] = {}
         with _twins(), contextlib.suppress(Exception):     # what PyTorch imports at the first call
             check_reference(self.cases[0], self.cases[0].examples[0])
         self._used = self._used_by(self.cases)
@@ -90,19 +91,25 @@ class Laboratory:
             names |= callers
 
     def noticed_by(self, mutant: Mutant) -> tuple[str, int]:
-        """The first trial that notices the mutant, "" for none, and how many were tried."""
+        """The first trial that notices the mutant, "" for none, and how many were tried.
+
+        Some functions are used by nearly every op. Of the first cases all trials are made, and of
+        the others the error calls and the comparison with the reference at the examples.
+        """
         tried = 0
-        for case in self.cases_of(mutant)[:CASES]:
-            trials = [trial for trial in self.trials(case) if trial.lines & mutant.felt_on]
+        for i, case in enumerate(self.cases_of(mutant)):
+            trials = [trial for trial in self.trials(case, pinned=i >= CASES)
+                      if trial.lines & mutant.felt_on]
             if trials and (name := self._first_failing(mutant, trials)):
                 return name, tried + len(trials)
             tried += len(trials)
         return "", tried
 
-    def trials(self, case: OpCase) -> list[Trial]:
-        """The trials of a case that pass, quick ones first, with the lines that they run."""
-        if case.id not in self._trials:
-            trials = list(trials_of(case))
+    def trials(self, case: OpCase, *, pinned: bool = False) -> list[Trial]:
+        """The trials of a case that pass, quick ones first, with the lines that they run; pinned:
+        only those that are quick."""
+        if (case.id, pinned) not in self._trials:
+            trials = list(trials_of(case, pinned=pinned))
             try:
                 learnt = in_a_fork(lambda: list(map(self._learn, trials)))
             except ChildProcessError as error:      # one of them hangs or crashes
@@ -114,8 +121,8 @@ class Laboratory:
                     self.broken[trial.name] = problem
                 elif lines:
                     passing.append(trial)
-            self._trials[case.id] = passing
-        return self._trials[case.id]
+            self._trials[case.id, pinned] = passing
+        return self._trials[case.id, pinned]
 
     def _used_by(self, cases: Sequence[OpCase]) -> dict[str, set[Line]]:
         """The lines that each case's examples and error calls run: none for one that hangs or
@@ -228,24 +235,25 @@ def _differentiate(case: OpCase, call: Call) -> None:
             ys, leaves = [g for g in found if g is not None], leaves + gs
 
 
-def trials_of(case: OpCase) -> Iterator[Trial]:
+def trials_of(case: OpCase, *, pinned: bool = False) -> Iterator[Trial]:
     """Every check of an op at each call of its examples and of what hypothesis draws, those first
-    that notice most."""
+    that notice most.  pinned: only the checks in PINNED, and nothing that is drawn."""
     drawn: dict[str, list[Call]] = {"any": [], "corners": []}
-    draw(drawn_calls(case), drawn["any"].append, CALLS, SEED)
-    if case.corners is not None:
+    if not pinned:
+        draw(drawn_calls(case), drawn["any"].append, CALLS, SEED)
+    if case.corners is not None and not pinned:
         draw(case.corners, drawn["corners"].append, CALLS, SEED)
     trials = []
     for check in CHECKS.values():
-        if check.excuse(case):
+        if check.excuse(case) or (pinned and check.name not in PINNED):
             continue
-        pinned = [] if check.at == "corners" else list(case.examples)
+        examples = [] if check.at == "corners" else list(case.examples)
         if check.at == "first":
-            pinned = pinned[:1]
-        others = drawn.get(check.at, [])
-        for i, call in enumerate(pinned + others[:max(1, int(CALLS * check.share))]):
-            which = f"example {i + 1}" if i < len(pinned) else f"drawn call {i - len(pinned) + 1}"
-            trials.append((check.name, i >= len(pinned), Trial(
+            examples = examples[:1]
+        n, others = len(examples), drawn.get(check.at, [])
+        for i, call in enumerate(examples + others[:max(1, int(CALLS * check.share))]):
+            which = f"example {i + 1}" if i < n else f"drawn call {i - n + 1}"
+            trials.append((check.name, i >= n, Trial(
                 f"{case.id} {check.name}, {which}", functools.partial(check.run, case, call))))
     trials += [("raises", True, Trial(f"{case.id} raises, {i + 1}",
                                       functools.partial(_must_raise, case, error)))
