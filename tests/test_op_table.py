@@ -56,7 +56,8 @@ the second order of others is its first. **Recorded by**: how many rows above re
 
 """
 TORCH_NAMES = {"getitem": "Tensor.__getitem__", "assign": "Tensor.__setitem__",
-               "compare": "torch.eq …", "cast": "Tensor.to", "dropped": "F.dropout"}
+               "compare": "torch.eq …", "cast": "Tensor.to", "dropped": "F.dropout",
+               "promote": "torch.result_type"}
 
 
 @dataclass

@@ -38,7 +38,7 @@ from minigrad.testing.search import draw, drawn_calls
 from minigrad.testing.source import Mutant, change_function, functions_of, lines_of
 
 Line = tuple[str, int]                          # of a file
-CALLS, SEED = 15, 0                             # how many calls hypothesis draws, and from where
+CALLS, CORNERS, SEED = 15, 60, 0                # how many calls hypothesis draws, and from where
 FIRST = ("raises", "reference", "recorded", "corners", "adjoint", "linearity", "gradcheck")
 PINNED = ("raises", "reference")                # what is tried of all others, at pinned calls
 PATIENCE, AT_LEAST = 20, 5.0                    # × what the trial takes, and seconds
@@ -242,7 +242,7 @@ def trials_of(case: OpCase, *, pinned: bool = False) -> Iterator[Trial]:
     if not pinned:
         draw(drawn_calls(case), drawn["any"].append, CALLS, SEED)
     if case.corners is not None and not pinned:
-        draw(case.corners, drawn["corners"].append, CALLS, SEED)
+        draw(case.corners, drawn["corners"].append, CORNERS, SEED)
     trials = []
     for check in CHECKS.values():
         if check.excuse(case) or (pinned and check.name not in PINNED):
@@ -251,7 +251,8 @@ def trials_of(case: OpCase, *, pinned: bool = False) -> Iterator[Trial]:
         if check.at == "first":
             examples = examples[:1]
         n, others = len(examples), drawn.get(check.at, [])
-        for i, call in enumerate(examples + others[:max(1, int(CALLS * check.share))]):
+        some = CORNERS if check.at == "corners" else max(1, int(CALLS * check.share))
+        for i, call in enumerate(examples + others[:some]):
             which = f"example {i + 1}" if i < n else f"drawn call {i - n + 1}"
             trials.append((check.name, i >= n, Trial(
                 f"{case.id} {check.name}, {which}", functools.partial(check.run, case, call))))

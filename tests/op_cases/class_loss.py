@@ -113,6 +113,8 @@ CASES = [
                  weights=[1.0, 2.0, 0.5, 1.5]), *CHOICES),
            (Error(Call(X, target=np.array([0, -1])), IndexError, r"must lie in \[0, 2\]"),
             Error(Call(X, target=np.ones(2)), RuntimeError, "target must hold class numbers"),
+            *(Error(Call(X, target=T, **{old: True}), TypeError, "reduce went out of use in torch")
+              for old in ("size_average", "reduce")),
             Error(Call(np.ones(()), target=T[0]), ValueError, "target must have x's shape"),
             Error(Call(X.astype(int), target=T), RuntimeError, "nll_loss: needs floating point")),
            run=by_class(ops.nll_loss),

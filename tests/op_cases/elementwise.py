@@ -83,6 +83,7 @@ def extreme(op, reference):
 
 
 WHOLE, MASK = np.array([1, 2, 3]), np.array([True, False, True])
+EXTREMES = np.array([-np.inf, np.inf, np.nan, 0.5])
 
 
 def held(bounds: Domain) -> st.SearchStrategy[Call]:
@@ -128,6 +129,9 @@ CASES = [
     OpCase(ops.mul, torch.mul, st.builds(lambda rng, shape: Call(real(rng, shape), real(rng, ())),
                                          generators(), shapes()),
            (example(10, real, (2, 3), ()), example(11, real, (), ())), name="mul by a 0-d tensor"),
+    OpCase(ops.mul, lambda x, by: x * torch.tensor(by), unary(whole, by=st.just([0.5])),
+           (Call(np.array([1, 2]), by=[0.1, 3]), Call(np.ones((2, 0), int), by=range(0))),
+           differentiable=False, run=lambda x, by: ops.mul(x, by), name="mul by a list"),
     OpCase(ops.mul, lambda x, by: x * by, unary(real, by=st.sampled_from([2, -0.5])),
            (example(12, real, (2, 3), by=3),),
            run=lambda x, by: ops.mul(x, by), name="mul by a number",
@@ -155,7 +159,8 @@ CASES = [
               Call([0.0, 0.0, 0.0, 0.0, 2.0], [0.0, 0.5, 1.0, 2.0, 0.0]), Call([0.0], [-1.0])],
         errors=(Error(Call(MASK, MASK), RuntimeError, "pow: a bool cannot be raised to a bool"),)),
     OpCase(ops.pow, torch.pow, unary(positive, exponent=st.sampled_from([2, 0.5, -1, 3])),
-           (example(4, positive, (2, 3), exponent=3), example(4, positive, (2, 3), exponent=-1)),
+           (example(4, positive, (2, 3), exponent=3), example(4, positive, (2, 3), exponent=-1),
+            Call([0.0, 1.5, -2.0], exponent=0)),
            (Error(Call(WHOLE, exponent=-1), RuntimeError, "an integer tensor cannot be raised to"),
             Error(Call(base=2, exponent=3), TypeError, "one of the two must be a Tensor; got 2")),
            corners=st.one_of(
@@ -163,14 +168,22 @@ CASES = [
                # for x^-0.5 torch takes 1/√x, of which -0.0 makes -∞
                unary(lambda rng, shape: finite_special(rng, shape) + 0.0, exponent=st.just(0.5)),
                unary(whole, exponent=st.sampled_from([0, 1, 3, True, 0.5])),
-               st.builds(lambda power: Call(MASK, exponent=power), st.booleans())),
+               st.builds(lambda power: Call(MASK, exponent=power), st.booleans()),
+               st.just(Call(WHOLE, exponent=0))),
            run=lambda *x, exponent, base=None: ops.pow(*(x or [base]), exponent),
            name="pow by a number"),
+    OpCase(ops.pow, lambda x, base: torch.pow(base, x),
+           unary(positive, base=st.sampled_from([2, 0.5, 0])),
+           (example(5, positive, (2, 3), base=1.7), example(6, positive, (2, 3), base=0)),
+           run=lambda x, base: ops.pow(base, x), name="pow of a number"),
     one(ops.neg, torch.neg, real,
         errors=(Error(Call(MASK), RuntimeError, "neg: needs numbers; got bool"),)),
     one(ops.reciprocal, torch.reciprocal, nonzero),
     one(ops.square, torch.square, nonzero),
     one(ops.clone, torch.clone, real),
+    OpCase(ops.clone, lambda x: x.detach().clone(), unary(real), (example(13, real, (2, 3)),),
+           run=lambda x: ops.clone(x.data.astype(x.dtype.newbyteorder(">"))),
+           differentiable=False, name="clone of a big-endian array"),
     OpCase(ops.cast, lambda x, dtype: x.to(TORCH_DTYPE[np.dtype(dtype).name]),
            unary(real, dtype=st.just(np.dtype("float64"))),
            (example(3, real, (2, 3), dtype=np.dtype("float64")),),
@@ -200,6 +213,9 @@ CASES = [
            corners=st.one_of(st.sampled_from([Call([1.0, 2.0, 3.0], min=2.0),
                                               Call([1.0, 2.0, 3.0], max=2.0),
                                               Call([1.0, 2.0, 3.0], min=np.nan)]),
+                             st.sampled_from([Call(EXTREMES, min=-1.0, max=1.0),
+                                              Call(EXTREMES, min=-1.0), Call(EXTREMES, max=2.5),
+                                              Call(np.array([2**53 + 1, 5]), min=6, max=2**60)]),
                              clamped(tied, [(-1.0, 1.0), (None, 1.0), (1.0, -1.0), (1.0, 1.0)]),
                              clamped(special, [(-1.0, 1.0), (None, 2.5), (-1.0, None)]))),
     OpCase(ops.clamp, torch.clamp, held(distinct),

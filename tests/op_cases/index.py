@@ -80,6 +80,11 @@ def assigned(assign):
     return run
 
 
+def select(x, dim, index):
+    """torch's index_select, which refuses an empty index unless it holds integers."""
+    return torch.index_select(x, dim, index if index.numel() else index.long())
+
+
 @st.composite
 def selections(draw) -> Call:
     shape = draw(shapes())
@@ -194,11 +199,12 @@ CASES = [
             Error(Call(X, 1.0, key=2), IndexError, "indexing: index 2 is out of range")),
            run=assigned(lambda x, key, value: ops.assign(x.data, key, value)),
            differentiable=False),
-    OpCase(ops.index_select, torch.index_select, selections(),
+    OpCase(ops.index_select, select, selections(),
            (example(8, real, (2, 3), dim=1, index=np.array([2, 0, 2])),
             example(9, real, (3, 2), dim=-2, index=np.array([1])),
             example(9, real, (3, 2), dim=0, index=np.array(1, np.int32)),
-            example(33, real, (2, 3, 2), dim=np.int64(1), index=np.array([1, 0]))),
+            example(33, real, (2, 3, 2), dim=np.int64(1), index=np.array([1, 0])),
+            example(34, real, (2, 3), dim=1, index=np.zeros(0))),
            (Error(Call(X, dim=1, index=np.array([3])), IndexError,
                   r"index_select: index must lie in \[0, 2\] for dim 1; got 3 to 3"),
             Error(Call(X, dim=1, index=np.array([-1])), IndexError, "index_select: index must lie"),
@@ -268,6 +274,7 @@ CASES = [
                    Call(np.eye(4, 3), rows=LOOKED_UP, padding_idx=-4),
                    Call(np.eye(4, 3), rows=LOOKED_UP, scale_grad_by_freq=True),
                    Call(np.eye(4, 3), rows=LOOKED_UP, max_norm=1.0)]),
+               st.just(Call(np.eye(4, 3), rows=LOOKED_UP, padding_idx=2)),
                embedding_calls(padding_idx=st.sampled_from([None, 2, -1]),
                                scale_grad_by_freq=st.booleans()),
                embedding_calls(max_norm=st.sampled_from([0.5, 1.0, 2.0])),

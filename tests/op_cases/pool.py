@@ -125,6 +125,8 @@ CASES = [
            (*window_errors("max_pool2d", 2),
             Error(Call(np.ones((1, 9, 9)), kernel_size=3, stride=1, padding=2, dilation=2),
                   RuntimeError, "max_pool2d: padding must be at most half the window"),
+            Error(Call(np.broadcast_to(1.0, (1, 2**16, 2**15)), kernel_size=2**15), ValueError,
+                  r"max pool: a plane of \(65536, 32768\) has too many places to number"),
             Error(Call(np.ones((1, 9, 9)), kernel_size=3, dilation=0), ValueError,
                   "max_pool2d: dilation must be 2 ints of at least 1; got 0")),
            run=both_results(ops.max_pool2d),

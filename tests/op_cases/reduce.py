@@ -199,6 +199,8 @@ def position(op, reference) -> OpCase:
                   (example(10, tied, (2, 3), dim=1, keepdim=True), example(11, tied, (2, 3)),
                    example(11, tied, (2, 3), dim=None, keepdim=True)),
                   (*out_of_range(op), empty(op, 1), empty(op, None), no_bool(op),
+                   Error(Call(np.ones((0, 2))), IndexError,
+                         rf"{op.__name__}: cannot reduce over a dim of size 0; got shape \(0, 2"),
                    Error(Call(X > 1), RuntimeError, f"{op.__name__}: needs numbers; got bool"),
                    Error(Call(X, dim=(0,)), TypeError, f"{op.__name__}: dim must be an int")),
                   corners=over_dim(special, shapes(0, 3), none=True), differentiable=False)

@@ -7,6 +7,9 @@ EQUIVALENT = {
     "the general way, which is longer, gives the same": {
         "_distance_slope": ["limit <= 0 → limit < 0", "limit <= 0 → limit <= -1"],
     },
+    "a distance has no sign": {
+        "l1_loss": ["_times((x - t).abs(), w) → _times((t - x).abs(), w)"],
+    },
     "the slope is 1 there": {
         "_distance_slope": ["d.sign() * slope → d.sign() / slope"],
     },

@@ -28,6 +28,12 @@ EQUIVALENT = {
     "an average pool takes every place of its windows, and ignores the dilation": {
         "_avg_pool": ["…kernel_size, stride, padding, 1) → …kernel_size, stride, padding, 2)"],
     },
+    "of no parts there is nothing to divide, and the first part begins at 0": {
+        "_even_parts": [
+            "i * n // max(m, 1) → i * n // max(m, 2)", "i * n // max(m, 1) → i * n // max(m, 0)",
+            "(i + 1) * -n // max(m, 1) → (i + 1) * -n // max(m, 0)",
+        ],
+    },
     "0 % d is 0": {
         "_max_windows": [
             "np.where(start < 0, start % d, start) → np.where(start <= 0, start % d, start)",

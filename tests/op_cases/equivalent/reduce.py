@@ -8,7 +8,6 @@ EQUIVALENT = {
         "_over": ["False → True"],
     },
     "the general way, which is longer, gives the same": {
-        "prod": ["x.ndim == 0 → x.ndim == -1"],
         "_position": ["x.ndim == 0 → x.ndim == -1"],
         "vector_norm": [
             "p == 1 → p == 0", "p == 2 → p == 0",

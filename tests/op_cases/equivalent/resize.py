@@ -43,6 +43,11 @@ EQUIVALENT = {
             "int(2 * reach) + 1 → int(3 * reach) + 1", "int(2 * reach) + 1 → int(2 * reach) + 2",
         ],
     },
+    "weights are divided by their sum, so that they may all have the other sign": {
+        "_triangles": [
+            "np.where(inside, 1 - distance, 0) → np.where(inside, distance - 1, 0)",
+        ],
+    },
     "there is one tap": {
         "_resample": ["x.index_select(dim, places[0]) → x.index_select(dim, places[-1])"],
     },
