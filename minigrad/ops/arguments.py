@@ -169,8 +169,7 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> Array:
         array = np.asarray(data)
     else:
         array = np.asarray(without_tensors(data), dtype)
-        if dtype is None and (array.dtype.kind == "f" or not (array.size
-                                                              or array.dtype.kind == "b")):
+        if dtype is None and array.dtype.kind == "f":
             array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: cannot hold data of dtype {array.dtype}; "

@@ -1,6 +1,12 @@
 """Changes of minigrad/ops/norm.py that make no difference, and why."""
 
 EQUIVALENT = {
+    "they are given together, and in training the batch's own take their place": {
+        "batch_norm": [
+            "mean is not None and var is not None and (not training) → mean is not None or var is "
+            "not None or (not training)",
+        ],
+    },
     "the engine sums a gradient to the shape of its input": {
         "_layer_norm": ["autograd.unbroadcast(t, over) → t"],
         "_group_norm": [
