@@ -31,8 +31,35 @@ dtypes and gradients, on its pinned examples and on inputs that hypothesis choos
 
 `python -m minigrad.testing mutate --source` measures how much these checks notice. It changes the
 source of `minigrad/ops`, one operator, constant, comparison, `keepdim`, index or dim at a time, and
-prints how many of the changes are caught, how many are declared to make no difference (in
-`tests/op_cases/equivalent`), and which are left.
+prints for each file, and for all of them, how many of the changes are caught, how many are declared
+to make no difference (in `tests/op_cases/equivalent`, with the reason), and which are left. For
+some files only, name them: `mutate --source conv.py norm.py`. A file takes two to ten minutes, and
+all of them one to two hours.
+
+| file | mutants | caught | declared | escaped |
+| --- | --- | --- | --- | --- |
+| activation.py | 208 | 195 | 13 | 0 |
+| arguments.py | 154 | 148 | 6 | 0 |
+| class_loss.py | 330 | 296 | 32 | 2 |
+| conv.py | 386 | 373 | 13 | 0 |
+| einsum.py | 193 | 184 | 9 | 0 |
+| elementwise.py | 284 | 275 | 9 | 0 |
+| index.py | 281 | 258 | 23 | 0 |
+| linalg.py | 226 | 207 | 19 | 0 |
+| loss.py | 167 | 152 | 15 | 0 |
+| norm.py | 510 | 481 | 29 | 0 |
+| pool.py | 405 | 383 | 20 | 2 |
+| promotion.py | 42 | 41 | 1 | 0 |
+| reduce.py | 382 | 367 | 15 | 0 |
+| resize.py | 220 | 198 | 22 | 0 |
+| shape.py | 271 | 260 | 11 | 0 |
+| all | 4,059 | 3,818 | 237 | 4 |
+
+99.9% are caught or declared. These are left:
+
+- in class_loss.py two, where the recorded gradient of `cross_entropy` masks an item that does not
+  count: they matter for infinite inputs only, where finite differences do not apply;
+- in pool.py two, in the limit of 2³¹ - 1 places in a plane: an input at the limit takes gigabytes.
 
 """
 PUBLIC = """\

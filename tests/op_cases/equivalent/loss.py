@@ -25,6 +25,7 @@ EQUIVALENT = {
     },
     "this loss has two options": {
         "binary_cross_entropy": [
+            "(LEAST_LOG, LEAST_VARIANCE, 0.0, 0.0) → (LEAST_LOG, LEAST_VARIANCE, 0.0)",
             "(LEAST_LOG, LEAST_VARIANCE, 0.0, 0.0) → (LEAST_LOG, LEAST_VARIANCE, 1.0, 0.0)",
             "(LEAST_LOG, LEAST_VARIANCE, 0.0, 0.0) → (LEAST_LOG, LEAST_VARIANCE, -1, 0.0)",
             "(LEAST_LOG, LEAST_VARIANCE, 0.0, 0.0) → (LEAST_LOG, LEAST_VARIANCE, 0.0, 1.0)",
