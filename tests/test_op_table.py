@@ -46,14 +46,14 @@ all of them one to two hours.
 | elementwise.py | 284 | 275 | 9 | 0 |
 | index.py | 281 | 258 | 23 | 0 |
 | linalg.py | 226 | 207 | 19 | 0 |
-| loss.py | 167 | 152 | 15 | 0 |
+| loss.py | 167 | 153 | 14 | 0 |
 | norm.py | 510 | 481 | 29 | 0 |
 | pool.py | 405 | 383 | 20 | 2 |
 | promotion.py | 42 | 41 | 1 | 0 |
 | reduce.py | 382 | 367 | 15 | 0 |
 | resize.py | 220 | 198 | 22 | 0 |
 | shape.py | 271 | 260 | 11 | 0 |
-| all | 4,059 | 3,818 | 237 | 4 |
+| all | 4,059 | 3,819 | 236 | 4 |
 
 99.9% are caught or declared. These are left:
 

@@ -26,6 +26,6 @@ FLOATS_ONLY = {activation.ops.dropped}
 
 CASES: list[OpCase] = [
     case if case.op in FLOATS_ONLY else replace(case, dtypes=DTYPES)
-    for family in (elementwise, promotion, reduce, shape, index, linalg, einsum, conv, pool, norm, activation,
-                   loss, class_loss, resize, functional)
+    for family in (elementwise, promotion, reduce, shape, index, linalg, einsum, conv, pool, norm,
+                   activation, loss, class_loss, resize, functional)
     for case in family.CASES]
