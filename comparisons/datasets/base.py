@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from comparisons.errors import DataError
 
 Array = NDArray[Any]
 
+INNER = ("raw", "gzip")         # folders whose names say nothing about the data in them
 EMBEDDED = Path(__file__).resolve().parent.parent / "data"
 
 
@@ -81,6 +83,28 @@ def search_folders() -> list[Path]:
     if named and not Path(named).is_dir():
         raise DataError(f"{named}: no such folder (named by MINIGRAD_DATA)")
     return [*([Path(named)] if named else []), cache_folder()]
+
+
+def visible(folder: Path) -> list[Path]:
+    """What a folder holds, sorted by name, without hidden files such as .DS_Store."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror}") from None
+
+
+def own_name(place: Path, known: Collection[str], word: str = "") -> str:
+    """A name for the user's own data: `word` if there is one, else that of their folder or file.
+
+    known: the names of published datasets, which are kept for them; data that only call themselves
+    so are "-unverified".
+    """
+    path = place.resolve()
+    if path.name.lower() in INNER:              # torchvision's MNIST/raw, EMNIST's gzip
+        path = path.parent
+    stem = path.stem if place.is_file() else path.name
+    name = os.fsencode(word or stem or "data").decode("utf-8", "replace").lower()
+    return f"{name}-unverified" if name in known else name
 
 
 def images(pixels: Array) -> Array:

@@ -30,6 +30,7 @@ from comparisons.tasks.task import Task
 from minigrad import checkpoint
 
 SCHEMA = 1
+SOUGHT = ("faces", "digits")            # what is looked for in a picture
 TOLD = 3                                # number of the likeliest classes that a line shows
 
 
@@ -45,6 +46,7 @@ class Predictor:
     path: Path
     task: Task[Any]
     subject: Subject
+    dataset: str                        # what it was trained on
     classes: list[str]
     size: Size
     implementation: Implementation
@@ -60,26 +62,32 @@ class Predictor:
         """
         kept = checkpoint.load(path)
         config = kept.config or {}
-        task, subject = reader_of(path, config.get("task"), task)
+        task = reader_of(path, config.get("task"), task)
         if "classes" not in config:
             raise Fault(f"{path}: does not name its classes; train the network again")
-        classes, shape = config["classes"], config["shape"]
+        classes, shape, dataset = config["classes"], config["shape"], config["dataset"]
+        subject = task.subject_for(dataset)
+        assert subject is not None
         if len(shape) != 3 or shape[0] != 1:
             raise Fault(f"{path}: its network takes inputs of shape {tuple(shape)}, but pictures "
                         "are read as grey images, (1, height, width)")
         options = task.options.restored(config["options"])
-        like = Data(config["dataset"], "", np.empty((0, *shape), np.float32),
+        like = Data(dataset, "", np.empty((0, *shape), np.float32),
                     np.empty(0, np.int64), classes=classes)
         implementation = implementations.get("minigrad")
         model = task.model(implementation, like, options)
         checkpoint.put(replace(kept, model=kept.weights), model=model)
-        return cls(path, task, subject, classes, (shape[1], shape[2]), implementation, model)
+        return cls(path, task, subject, dataset, classes, (shape[1], shape[2]), implementation,
+                   model)
 
     @property
     def name(self) -> str:
-        """The run's folder, after the name of the task if the folder does not begin with it."""
+        """The run's folder, after the name of the task if the folder does not begin with it, and
+        what the network was trained on, unless the task's name says so."""
         folder = self.path.resolve().parent.name
-        return folder if folder.startswith(self.task.name) else f"{self.task.name} ({folder})"
+        name = folder if folder.startswith(self.task.name) else f"{self.task.name} ({folder})"
+        usual = self.subject is self.task.subject
+        return name if usual else f"{name}, trained on {self.dataset}"
 
     def __call__(self, picture: Image.Image, whole: bool = False) -> list[Prediction]:
         """What the network finds in a picture, from left to right.
@@ -100,8 +108,8 @@ class Predictor:
         return softmax(self.task.outputs(self.implementation, self.model, x))
 
 
-def reader_of(path: Path, name: str | None, task: Task[Any] | None) -> tuple[Task[Any], Subject]:
-    """The task of the checkpoint at `path`, and what it looks for in pictures.
+def reader_of(path: Path, name: str | None, task: Task[Any] | None) -> Task[Any]:
+    """The task of the checkpoint at `path`, which reads pictures.
 
     name: the task that the checkpoint names. task: the one that --task defines, or None.
     Raises: Fault naming the checkpoint if these do not agree, or the task reads no pictures.
@@ -118,7 +126,7 @@ def reader_of(path: Path, name: str | None, task: Task[Any] | None) -> tuple[Tas
     if found.subject is None:
         raise Fault(f"{path}: {name} reads no pictures; expected a checkpoint of "
                     + (usable if task is None else "a task whose class has a `subject`"))
-    return found, found.subject
+    return found
 
 
 def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path | None = None,
@@ -129,6 +137,11 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
     `Predictor.load`. Returns the exit status: 1 if any image failed.
     """
     predictor = Predictor.load(path, task)
+    if whole and predictor.subject.find is predictor.subject.whole:
+        raise Fault(f"--whole: {predictor.task.name}, trained on {predictor.dataset}, takes each "
+                    "picture as a whole in any case; the flag is for networks that look for "
+                    f"{' or '.join(SOUGHT)}")
+    print(f"{path}: {predictor.task.name}, trained on {predictor.dataset}")
     if out is not None:
         make_folder(out)
     entries: list[dict[str, Any]] = []
@@ -158,7 +171,8 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
                                            for p in predictions]})
     if json is not None:
         write_json(json, {"schema": SCHEMA, "checkpoint": str(path), "task": predictor.task.name,
-                          "classes": predictor.classes, "images": entries}, indent=2)
+                          "dataset": predictor.dataset, "classes": predictor.classes,
+                          "images": entries}, indent=2)
     return int(any("error" in entry for entry in entries))
 
 
