@@ -36,10 +36,13 @@ from comparisons.training import runner
     (["run", "regression", "--device", "tpu"], "--device: .*'tpu'"),
     (["run", "regression", "--device", "cuda", "--impl", "minigrad"],
      "--device cuda: minigrad runs on the CPU only"),
-    (["run", "regression", "--device", "mps"], "--device mps: not available"),
+    (["run", "mnist-mlp", "--device", "mps"], "--device mps: not available"),
+    (["run", "regression", "diabetes", "--device", "mps"],
+     "--device mps is for mnist-mlp, mnist-cnn, dexpression only; regression and diabetes compute "
+     "in float64"),
     (["run", "regression", "--resume"], "--resume needs --out DIR"),
-    (["run", "regression", "diabetes", "--data", "."],
-     "--data is for mnist-mlp, mnist-cnn, dexpression only"),
+    (["run", "regression", "--data", "."],
+     "--data is for diabetes, mnist-mlp, mnist-cnn, dexpression only"),
     (["run", "regression", "--protocol", "clip"], "--protocol is for dexpression only"),
     (["run", "mnist-mlp", "--folds", "3"], "--folds is for dexpression only"),
     (["run", "dexpression", "--folds", "1"], "--folds: must be at least 2"),
@@ -151,7 +154,8 @@ def test_data_for_one_task_leave_the_others_to_theirs(tmp_path, capsys):
             "--size", "16", "--impl", "minigrad", "--out", str(tmp_path / "out")]
     assert main(argv) == 0
     told = capsys.readouterr().out
-    assert f"MNIST in {tmp_path}: 40 training digits" in told
+    assert f"IDX files in {tmp_path}: 40 training images" in told
+    assert f"--data {tmp_path} holds nothing for it" in told
     assert "faces generated" in told
     assert main([*argv[:1], *argv[2:]]) == 1                    # nothing uses that folder
     assert str(tmp_path) in one_line(capsys)
