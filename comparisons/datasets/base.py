@@ -33,6 +33,8 @@ class Data:
     subjects, clips: for each row of x, the person that it shows and its recording (clip).
     test_rows: the rows of x that the dataset's own split tests on, if it has such a split.
     left_out: one line for each item that could not be used, naming its file.
+    encoding: how the cells of a table become the values of x, in a form that JSON can hold; see
+    `tables.py`. A checkpoint keeps it.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Data:
     clips: Array | None = None
     test_rows: Array | None = None
     left_out: tuple[str, ...] = ()
+    encoding: dict[str, Any] | None = None
 
 
 def read_embedded(name: str, sha256: str, folder: Path = EMBEDDED) -> bytes:

@@ -18,8 +18,7 @@ FEATURES = ("pregnancies", "glucose", "blood pressure", "skin fold", "insulin", 
             "pedigree", "age")
 CLASSES = ("no diabetes", "diabetes")
 ZERO_IS_MISSING = slice(1, 6)       # in a living person, glucose to body mass index are never 0
-MISSING = ("a 0 in the columns from glucose to body mass index means missing, as does "
-           + MISSING_TOLD)
+MISSING = f"a 0 from glucose to body mass index, {MISSING_TOLD}"
 
 
 def load_diabetes(folder: Path = EMBEDDED) -> Data:

@@ -13,7 +13,7 @@ from comparisons.errors import DataError
 DELIMITERS = ",;\t"
 MISSING = ("", "?", "na", "n/a", "nan", "null", "none")
 """Cells that hold no value, in lower case."""
-MISSING_TOLD = "an empty cell, ?, NA, N/A, NaN, null or None"
+MISSING_TOLD = "an empty cell, NA, N/A, NaN, null, None or ?"
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 SHOWN = 24              # characters of a cell that a message shows
 

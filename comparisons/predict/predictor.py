@@ -62,7 +62,11 @@ class Predictor:
         """
         kept = checkpoint.load(path)
         config = kept.config or {}
-        task = reader_of(path, config.get("task"), task)
+        task = task_of(path, config.get("task"), task)
+        if task.subject is None:
+            raise Fault(f"{path}: {task.name} reads no pictures; expected a checkpoint of "
+                        + ("a task whose class has a `subject`" if task.name not in TASKS else
+                           ", ".join(readers())))
         if "classes" not in config:
             raise Fault(f"{path}: does not name its classes; train the network again")
         classes, shape, dataset = config["classes"], config["shape"], config["dataset"]
@@ -108,25 +112,20 @@ class Predictor:
         return softmax(self.task.outputs(self.implementation, self.model, x))
 
 
-def reader_of(path: Path, name: str | None, task: Task[Any] | None) -> Task[Any]:
-    """The task of the checkpoint at `path`, which reads pictures.
+def task_of(path: Path, name: str | None, task: Task[Any] | None) -> Task[Any]:
+    """The task of the checkpoint at `path`.
 
     name: the task that the checkpoint names. task: the one that --task defines, or None.
-    Raises: Fault naming the checkpoint if these do not agree, or the task reads no pictures.
+    Raises: Fault naming the checkpoint if these do not agree, or if the task is not known.
     """
-    usable = ", ".join(readers())
     if name is None:
-        raise Fault(f"{path}: names no task; expected a checkpoint of {usable}")
+        raise Fault(f"{path}: names no task; expected a checkpoint of {', '.join(readers())}")
     if task is None and name not in TASKS:
         raise Fault(f"{path}: its task {name} is not one of {', '.join(TASKS)}; use "
                     "`predict --task FILE` to name the Python file that defines it")
     if task is not None and task.name != name:
         raise Fault(f"{path}: is a checkpoint of the task {name}, but --task defines {task.name}")
-    found = task or TASKS[name]
-    if found.subject is None:
-        raise Fault(f"{path}: {name} reads no pictures; expected a checkpoint of "
-                    + (usable if task is None else "a task whose class has a `subject`"))
-    return found
+    return task or TASKS[name]
 
 
 def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path | None = None,
@@ -182,9 +181,13 @@ def text(image: Path, predictions: Sequence[Prediction], noun: str) -> str:
     lines = [f"{image}: {n} {noun}{'s' if n > 1 else ''}"]
     for i, prediction in enumerate(predictions, 1):
         x, y, w, h = prediction.crop.box
-        told = ", ".join(f"{name} {p:.1%}" for name, p in prediction.best[:TOLD])
-        lines.append(f"  {i}  {told}  (at {x}, {y}, {w}×{h} px)")
+        lines.append(f"  {i}  {text_of(prediction.best[:TOLD])}  (at {x}, {y}, {w}×{h} px)")
     return "\n".join(lines)
+
+
+def text_of(best: Sequence[tuple[str, float]]) -> str:
+    """Classes and their probabilities."""
+    return ", ".join(f"{name} {p:.1%}" for name, p in best)
 
 
 def unused(stem: str, names: set[str]) -> str:

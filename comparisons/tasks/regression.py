@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from comparisons.datasets.base import Array, Data
 from comparisons.datasets.regression import load_regression
 from comparisons.implementations import Implementation
@@ -18,6 +16,7 @@ from comparisons.tasks.exact import (
     with_ones,
 )
 from comparisons.tasks.options import Options
+from comparisons.tasks.statistics import rmse
 from comparisons.tasks.task import Details, Headline, Loss, Metrics, Split, Trained
 
 EPOCHS = 300            # an epoch is one step on all the data
@@ -78,8 +77,3 @@ class RegressionTask(LinearTask[Options]):
                                           "exact": best[:, 0].tolist()},
                          "fit": {"truth": run.split.y_test[:, 0].tolist(),
                                  "predicted": run.outputs[:, 0].tolist()}}
-
-
-def rmse(predicted: Array, truth: Array) -> float:
-    """The root of the mean squared error."""
-    return float(np.sqrt(np.mean((predicted - truth) ** 2)))

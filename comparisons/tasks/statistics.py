@@ -14,6 +14,11 @@ def softmax(logits: Array) -> Array:
     return probability
 
 
+def rmse(predicted: Array, truth: Array) -> float:
+    """The root of the mean squared error."""
+    return float(np.sqrt(np.mean((predicted - truth) ** 2)))
+
+
 def wilson(successes: int, n: int) -> tuple[float, float]:
     """The 95% interval of a proportion (Wilson 1927): within [0, 1], unlike p ± 1.96·se."""
     z, p = 1.96, successes / n

@@ -231,7 +231,8 @@ class Run:
         return {"task": self.task.name, "dataset": self.data.name, "n_train": len(split.x),
                 "shape": list(split.x.shape[1:]), "classes": list(self.data.classes),
                 "training": k, **asdict(self.recipe(split)), "data": digest(split),
-                "options": self.options.kept()}
+                "options": self.options.kept(),
+                **({} if self.data.encoding is None else {"encoding": self.data.encoding})}
 
     def restored(self, k: int, training: Training, config: dict[str, Any],
                  history: list[dict[str, Any]]) -> int:

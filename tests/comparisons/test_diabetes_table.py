@@ -52,7 +52,7 @@ def test_the_pima_table_is_known_however_it_is_written(lines: list[str], end: st
         np.testing.assert_array_equal(data.y, usual.y)
         assert (data.name, data.left_out) == ("pima-diabetes", ())
         assert f"in {path}: 768 rows" in data.source
-        assert "a 0 in the columns from glucose to body mass index means missing" in data.source
+        assert "values missing (a 0 from glucose to body mass index, an empty cell" in data.source
     assert ("not used: 0" in data.source) == (lines[0][0] == "0")       # the numbers of the rows
 
 

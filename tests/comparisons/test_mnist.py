@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import os
 import re
 import shutil
 import socket
