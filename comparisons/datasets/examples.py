@@ -21,13 +21,14 @@ def write_shapes(folder: Path, seed: int = 0) -> None:
         for i in range(EACH):
             ground, light = rng.integers(0, 80), rng.integers(150, 256)
             middle, radius = rng.uniform(0.4, 0.6, 2) * SIDE, rng.uniform(0.2, 0.36) * SIDE
-            angle = 2 * np.pi * (np.arange(corners) / corners + rng.uniform())
+            turn = rng.uniform(-0.05, 0.05) - 0.25          # a triangle points upwards
+            angle = 2 * np.pi * (np.arange(corners) / corners + turn)
             outline = middle + radius * np.stack([np.cos(angle), np.sin(angle)], 1)
             picture = Image.new("L", (SIDE, SIDE), int(ground))
             ImageDraw.Draw(picture).polygon([(x, y) for x, y in outline.tolist()],
                                             fill=int(light))
             soft = np.asarray(picture.filter(ImageFilter.GaussianBlur(0.7)), float)
-            noisy = np.clip(soft + rng.normal(0, 12, soft.shape), 0, 255).astype(np.uint8)
+            noisy = np.clip(soft + rng.normal(0, 8, soft.shape), 0, 255).astype(np.uint8)
             Image.fromarray(noisy).save(folder / name / f"{i:03}.png")
 
 

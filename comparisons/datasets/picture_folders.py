@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from comparisons.datasets.base import Array, Data, own_name, visible
-from comparisons.datasets.crops import Size, whole
+from comparisons.datasets.crops import Size, scaled, whole
 from comparisons.datasets.pictures import read_picture
 from comparisons.datasets.splits import stratified_folds
 from comparisons.errors import DataError
@@ -19,18 +19,21 @@ TESTS = ("test", "testing", "validation", "val", "valid")       # the first one 
 HOLD_OUT = 5            # without a folder for the test, one fifth of the pictures is the test set
 
 
-def load_pictures(folder: Path, size: Size, seed: int = 0) -> Data:
-    """The pictures in folders named after their classes, in grey and at `size`.
+def load_pictures(folder: Path, size: Size, channels: int = 1, *, seed: int = 0) -> Data:
+    """The pictures in folders named after their classes, scaled to `size`.
 
         folder/cat/*.png                or  folder/train/cat/*.png  and  folder/test/cat/*.png
 
     Of each picture, the largest part around its centre with the proportions of `size` is used, as
     `predict` does. Without a folder for the test, one fifth of each class is the test set, which
-    depends on the seed. A file that cannot be used is left out, with the reason.
+    depends on the seed. A file that cannot be used is left out, with the reason. channels: 1 for
+    grey, 3 for colour.
 
-    Shapes: x (N, 1, *size) float32 in [0, 1], y (N,) int64.
+    Shapes: x (N, channels, *size) float32 in [0, 1], y (N,) int64.
     Raises: DataError naming the folder if it holds fewer than two classes with pictures.
     """
+    if channels not in (1, 3):
+        raise ValueError(f"load_pictures: channels must be 1 or 3; got {channels}")
     if not folder.is_dir():
         raise DataError(f"{folder}: " + ("not a folder; expected one with a folder of pictures for "
                                          "each class" if folder.exists() else "no such folder"))
@@ -39,13 +42,13 @@ def load_pictures(folder: Path, size: Size, seed: int = 0) -> Data:
     train = next((parts[name] for name in TRAINS if name in parts), None)
     test = next((parts[name] for name in TESTS if name in parts), None)
     if train is None or test is None:
-        x, labels = pictures_of(folder, size, left_out)
+        x, labels = pictures_of(folder, size, channels, left_out)
         x_test, labels_test = x[:0], labels[:0]
     else:
         left_out += [f"{path}: in neither {train.name}/ nor {test.name}/" for path in
                      visible(folder) if path not in (train, test)]
-        x, labels = pictures_of(train, size, left_out)
-        x_test, labels_test = pictures_of(test, size, left_out)
+        x, labels = pictures_of(train, size, channels, left_out)
+        x_test, labels_test = pictures_of(test, size, channels, left_out)
         if not len(x_test):
             raise DataError(f"{test}: no picture in the folder of a class{first(left_out)}")
     counts = Counter(labels)
@@ -67,8 +70,9 @@ def load_pictures(folder: Path, size: Size, seed: int = 0) -> Data:
         x, y, x_test, y_test = x[rows], y[rows], x[held], y[held]
     told = ", ".join(f"{name} {counts[name] + list(labels_test).count(name):,}"
                      for name in classes)
+    kind = "grey" if channels == 1 else "colour"
     source = (f"pictures in {folder}: {len(x):,} for training and {len(x_test):,} for the test, of "
-              f"{size[0]}×{size[1]} px, {len(classes)} classes: {told}")
+              f"{size[0]}×{size[1]} px, {kind}, {len(classes)} classes: {told}")
     if twice := equal(x, x_test):
         source += f"; {twice:,} test pictures are equal to training pictures"
     if left_out:
@@ -77,10 +81,11 @@ def load_pictures(folder: Path, size: Size, seed: int = 0) -> Data:
                 left_out=tuple(left_out))
 
 
-def pictures_of(folder: Path, size: Size, left_out: list[str]) -> tuple[Array, Array]:
+def pictures_of(folder: Path, size: Size, channels: int, left_out: list[str]
+                ) -> tuple[Array, Array]:
     """The pictures below a folder and their classes; what cannot be used joins `left_out`.
 
-    Shapes: (N, 1, *size) float32, (N,) str.
+    Shapes: (N, channels, *size) float32, (N,) str.
     """
     pixels, labels = [], []
     for place in visible(folder):
@@ -96,9 +101,9 @@ def pictures_of(folder: Path, size: Size, left_out: list[str]) -> tuple[Array, A
             except DataError as error:
                 left_out.append(str(error))
                 continue
-            pixels.append(whole(picture, size)[0].pixels)
+            pixels.append(scaled(picture, whole(picture, size)[0].box, size, channels))
             labels.append(os.fsencode(place.name).decode("utf-8", "replace"))
-    return (np.array(pixels, np.float32).reshape(-1, 1, *size), np.array(labels, object))
+    return (np.array(pixels, np.float32).reshape(-1, channels, *size), np.array(labels, object))
 
 
 def files_below(folder: Path) -> list[Path]:

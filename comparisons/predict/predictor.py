@@ -17,7 +17,7 @@ from PIL import Image
 
 from comparisons import implementations
 from comparisons.datasets.base import Array, Data
-from comparisons.datasets.crops import Size, Subject
+from comparisons.datasets.crops import Size, Subject, scaled
 from comparisons.datasets.pictures import read_picture
 from comparisons.errors import Fault
 from comparisons.files import make_folder, write_bytes, write_json
@@ -48,6 +48,7 @@ class Predictor:
     subject: Subject
     dataset: str                        # what it was trained on
     classes: list[str]
+    channels: int                       # of its images: 1 for grey, 3 for colour
     size: Size
     implementation: Implementation
     model: Any
@@ -72,17 +73,17 @@ class Predictor:
         classes, shape, dataset = config["classes"], config["shape"], config["dataset"]
         subject = task.subject_for(dataset)
         assert subject is not None
-        if len(shape) != 3 or shape[0] != 1:
+        if len(shape) != 3 or shape[0] not in (1, 3):
             raise Fault(f"{path}: its network takes inputs of shape {tuple(shape)}, but pictures "
-                        "are read as grey images, (1, height, width)")
+                        "are read as (1, height, width) in grey or (3, height, width) in colour")
         options = task.options.restored(config["options"])
         like = Data(dataset, "", np.empty((0, *shape), np.float32),
                     np.empty(0, np.int64), classes=classes)
         implementation = implementations.get("minigrad")
         model = task.model(implementation, like, options)
         checkpoint.put(replace(kept, model=kept.weights), model=model)
-        return cls(path, task, subject, dataset, classes, (shape[1], shape[2]), implementation,
-                   model)
+        return cls(path, task, subject, dataset, classes, shape[0], (shape[1], shape[2]),
+                   implementation, model)
 
     @property
     def name(self) -> str:
@@ -103,12 +104,14 @@ class Predictor:
         found = (self.subject.whole if whole else self.subject.find)(picture, self.size)
         if not found:
             return []
-        p = self.probabilities(np.stack([crop.pixels for crop in found])[:, None])
+        p = self.probabilities(np.stack([
+            crop.pixels[None] if self.channels == 1 else
+            scaled(picture, crop.box, self.size, self.channels) for crop in found]))
         return [Prediction(crop, dict(zip(self.classes, row, strict=True)))
                 for crop, row in zip(found, p.tolist(), strict=True)]
 
     def probabilities(self, x: Array) -> Array:
-        """The probability of each class.  Shapes: x (N, 1, H, W) → (N, classes)."""
+        """The probability of each class.  Shapes: x (N, channels, H, W) → (N, classes)."""
         return softmax(self.task.outputs(self.implementation, self.model, x))
 
 

@@ -138,7 +138,7 @@ def pictures(task: Task[Any], data: Data, trained: Sequence[Trained], options: O
         x, guesses = split.x_test[rows], probability.argmax(1)
         cams, drops = grad_cam(model, last_map(model), x, guesses), occlusion(model, x, guesses)
         found["examples"] += [
-            {"target": int(split.y_test[row]), "guess": int(guesses[i]), "png": png(x[i, 0]),
+            {"target": int(split.y_test[row]), "guess": int(guesses[i]), "png": png(x[i]),
              "confidence": round(float(probability[i].max()), 4),
              "grad_cam": cams[i].round(4).tolist(), "occlusion": drops[i].round(3).tolist()}
             for i, row in enumerate(rows)]
@@ -181,5 +181,5 @@ def contact_sheet(data: Data) -> list[dict[str, Any]]:
             rows = rows[np.unique(data.subjects[rows], return_index=True)[1]]
         picked = rows[np.linspace(0, len(rows) - 1, min(SHEET, len(rows))).astype(int)]
         sheet.append({"class": name, "count": int((y == c).sum()),
-                      "png": [png(data.x[i, 0]) for i in picked]})
+                      "png": [png(data.x[i]) for i in picked]})
     return sheet

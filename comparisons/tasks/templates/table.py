@@ -1,9 +1,11 @@
 """My task: a column of a table, predicted from the others.
 
-python -m comparisons run my_task.py --out my-task           trains and tests both implementations
-python -m comparisons run my_task.py --out my-task --resume  continues after an interruption
-python -m comparisons parity my_task.py                      compares all activations and gradients
-python -m comparisons predict my-task/my-task-minigrad/last.safetensors TABLE --task my_task.py
+python -m comparisons run my_task.py --out my-task
+    trains and tests both implementations; with --resume, it continues after an interruption
+python -m comparisons parity my_task.py
+    compares every activation and every gradient of the two
+python -m comparisons predict CHECKPOINT TABLE --task my_task.py
+    applies a checkpoint that `run` left in its folder
 """
 
 from pathlib import Path
@@ -25,7 +27,7 @@ class MyTask(TableClassifier[Options]):
     table = Path(__file__).with_name("my-task.csv")     # your table; `--data FILE` overrides it
     target = "kind"                 # the column to predict
     categorical = ()                # columns whose numbers are codes, such as a postcode
-    unused = ()                     # columns that the network must not see, such as a person's name
+    unused = ("price",)             # columns that the network must not see, such as a name
     epochs = 40
     batch_size = 16
     lr = 1e-2                       # the peak of a cycle: it rises, and then falls to zero
