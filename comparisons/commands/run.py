@@ -160,7 +160,7 @@ def check_device(device: str, tasks: Sequence[Any], arguments: argparse.Namespac
     if not any(task.any_device for task in tasks):
         arguments.parser.error(
             f"--device {device} is for {', '.join(t.name for t in every if t.any_device)} only; "
-            f"{' and '.join(task.name for task in tasks)} compute in float64, on the CPU")
+            "the others compute in float64, on the CPU")
     import torch
     available = (torch.cuda.is_available() if device == "cuda"
                  else torch.backends.mps.is_available())

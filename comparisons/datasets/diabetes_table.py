@@ -52,6 +52,9 @@ def find_diabetes(place: Path | None = None) -> Data:
                 return read_diabetes(only(root, found), root)
         return load_diabetes()
     if place.is_file():
+        if place.suffix.lower() not in ENDINGS:
+            raise NotThereError(f"{place}: not named like a table, which ends in "
+                                f"{', '.join(ENDINGS)}")
         return read_diabetes(place, place)
     if not place.is_dir():
         raise DataError(f"{place}: no such file or folder")
@@ -133,7 +136,9 @@ def read_diabetes(path: Path, place: Path) -> Data:
         except DataError as error:
             raise DataError(f"{path}, line {first.line}: {error}") from None
         if lacking := [column for column in COLUMNS if column not in at]:
-            raise DataError(f"{path}, line {first.line}: no column is named {lacking[0]}; the "
+            # with few of the names, it is a table of another kind, which may be for another task
+            fault = DataError if len(at) > len(lacking) else NotThereError
+            raise fault(f"{path}, line {first.line}: no column is named {lacking[0]}; the "
                             f"columns are {', '.join(first.cells)}")
         width, unused = len(first.cells), [word for i, word in enumerate(first.cells)
                                            if i not in at.values()]

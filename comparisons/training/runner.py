@@ -91,9 +91,9 @@ def load(jobs: Sequence[Job], say: Say = print) -> dict[Any, Data]:
             except NotThereError as error:
                 lacking[source] = (task, options), error
     used = any(task.reads and source_of(task, options) in loaded for task, options in jobs)
-    for source, ((task, options), missing) in lacking.items():
-        if not used:
-            raise missing
+    if lacking and not used:
+        raise NotThereError("; ".join(str(missing) for _, missing in lacking.values()))
+    for source, ((task, options), _) in lacking.items():
         loaded[source] = task.load(replace(options, data=None))
         say(f"{task.title}: --data {options.data} holds nothing for it; it uses what is found "
             "without --data")

@@ -152,6 +152,12 @@ def test_a_folder_must_hold_one_such_table(tmp_path: Path, monkeypatch: pytest.M
         find_diabetes(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["faces.csv", "train-images-idx3-ubyte"])
+def test_a_file_of_another_kind_is_left_to_other_tasks(name: str, tmp_path: Path) -> None:
+    with pytest.raises(NotThereError):
+        find_diabetes(written(tmp_path, ["emotion,pixels", "0,1 2 3 4"], name))
+
+
 def test_run_reads_it_and_says_what_was_left_out(tmp_path: Path, capsys: Any) -> None:
     path = written(tmp_path, [*LINES[:400], "1,2,3"])
     out = tmp_path / "out"

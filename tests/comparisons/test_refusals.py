@@ -38,8 +38,7 @@ from comparisons.training import runner
      "--device cuda: minigrad runs on the CPU only"),
     (["run", "mnist-mlp", "--device", "mps"], "--device mps: not available"),
     (["run", "regression", "diabetes", "--device", "mps"],
-     "--device mps is for mnist-mlp, mnist-cnn, dexpression only; regression and diabetes compute "
-     "in float64"),
+     "--device mps is for mnist-mlp, mnist-cnn, dexpression only; the others compute in float64"),
     (["run", "regression", "--resume"], "--resume needs --out DIR"),
     (["run", "regression", "--data", "."],
      "--data is for diabetes, mnist-mlp, mnist-cnn, dexpression only"),
