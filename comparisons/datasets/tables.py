@@ -156,7 +156,7 @@ def load_table(path: Path, target: str, *, regression: bool = False,
         y = ((y - scale[0]) / scale[1]).astype(np.float32)[:, None]
     encoding = Encoding(target, columns, scale)
     x = np.array([encoding.inputs(row) for row in table], np.float32)
-    idle = [*(f"{name}: as the task says" for name in unused), *idle]
+    idle = [*(f"{name}: as the task says" for name in unused if name != target), *idle]
     return Data(own_name(path, ()),
                 told(records, encoding, classes, len(train), len(test), idle),
                 x[train], y[train], x[test], y[test], classes, left_out=tuple(records.faults),
