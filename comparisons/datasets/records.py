@@ -92,9 +92,8 @@ def number(cell: str) -> float:
 
     Raises: ValueError if it holds anything else.
     """
-    if is_missing(cell):
-        return math.nan
-    if not NUMBER.fullmatch(cell) or math.isinf(value := float(cell)):
+    value = float(cell) if NUMBER.fullmatch(cell) else math.nan if is_missing(cell) else math.inf
+    if math.isinf(value):
         raise ValueError(f"{shown(cell)} is not a number")
     return value
 
