@@ -31,6 +31,7 @@ class RegressionTask(LinearTask[Options]):
     options = Options
     epochs = EPOCHS
     quick_epochs = QUICK_EPOCHS
+    quick_items = None
     lr = LR
     momentum = MOMENTUM
     checkpoint_every = 100
