@@ -99,6 +99,7 @@ class Predictor:
 
         whole: the picture itself is the face or the digit. This is always so for a picture
         of exactly the network's size.
+        Raises: Fault if the network's outputs are not finite.
         """
         whole = whole or picture.size == self.size[::-1]
         found = (self.subject.whole if whole else self.subject.find)(picture, self.size)
@@ -111,8 +112,19 @@ class Predictor:
                 for crop, row in zip(found, p.tolist(), strict=True)]
 
     def probabilities(self, x: Array) -> Array:
-        """The probability of each class.  Shapes: x (N, channels, H, W) → (N, classes)."""
-        return softmax(self.task.outputs(self.implementation, self.model, x))
+        """The probability of each class.  Shapes: x (N, channels, H, W) → (N, classes).
+
+        Raises: Fault if the network's outputs are not finite.
+        """
+        return softmax(finite(self.path, self.task.outputs(self.implementation, self.model, x)))
+
+
+def finite(path: Path, outputs: Array) -> Array:
+    """The outputs of a checkpoint's network. Raises: Fault if they are not finite."""
+    if not np.isfinite(outputs).all():
+        raise Fault(f"{path}: the network's outputs are not finite numbers (NaN or infinity); its "
+                    "training has diverged")
+    return outputs
 
 
 def task_of(path: Path, name: str | None, task: Task[Any] | None) -> Task[Any]:

@@ -14,7 +14,7 @@ from comparisons.datasets.base import Array, Data
 from comparisons.datasets.tables import Encoding, read_rows
 from comparisons.errors import DataError, Fault
 from comparisons.files import write_json
-from comparisons.predict.predictor import TOLD, task_of, text_of
+from comparisons.predict.predictor import TOLD, finite, task_of, text_of
 from comparisons.tasks.statistics import softmax
 from comparisons.tasks.task import Task
 from minigrad import checkpoint
@@ -54,7 +54,7 @@ def main(kept: Checkpoint, tables: Sequence[Path], *, json: Path | None = None,
         except DataError as error:
             left_out, lines = [str(error)], []
         if lines:
-            outputs = task.outputs(implementation, model, x)
+            outputs = finite(path, task.outputs(implementation, model, x))
             for line, answer in zip(lines, answers(outputs, classes, encoding), strict=True):
                 print(f"{table}, line {line}: {told(answer, encoding)}")
                 entries.append({"table": str(table), "line": line} | answer)

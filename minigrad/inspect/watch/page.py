@@ -1,0 +1,102 @@
+"""What the page of `watch` can ask for, and the page itself.
+
+    GET  /                      the page
+    GET  /description           Watching.description
+    GET  /state?thinned=T&known=N   Watching.state
+    GET  /drawing?number=N      {"svg": a graph}
+    GET  /pictures?path=PATH    {"pictures": of a layer}
+    GET  /everything            Watching.everything
+    GET  /save                  the page as one file
+    POST /do                    {"do": "pause" | "step" | "go"}
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minigrad.inspect.server import Query, Refusal, Server
+
+if TYPE_CHECKING:
+    from minigrad.inspect.watch.watching import Watching
+
+
+def page(recorded: str = "null") -> str:
+    """The page with its style and its script in it. recorded: everything it shows, as JSON; null
+    if it is to ask for it."""
+    here = Path(__file__).parent
+    page, style, script = (here.joinpath(f"page.{ending}").read_text("utf-8")
+                           for ending in ("html", "css", "js"))
+    return (page.replace("<!--style-->", style).replace("<!--script-->", script)
+            .replace("<!--recorded-->", recorded))
+
+
+def recorded_page(everything: dict[str, Any]) -> str:
+    """A page that shows a training without asking anybody."""
+    text = json.dumps(everything, separators=(",", ":"), allow_nan=False)
+    return page(text.replace("<", "\\u003c"))   # so that nothing in it ends the script
+
+
+class LiveServer(Server):
+    """Serves from a thread of its own, and ends with the training."""
+
+    def service_actions(self) -> None:
+        """A training goes on without the process that started it, and so does its page."""
+
+    def start(self) -> None:
+        self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1},
+                                       daemon=True)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+def serve(training: Watching, port: int) -> LiveServer:
+    """A server of the page, which runs until its `close` is called.
+
+    Raises: OSError if the port is in use.
+    """
+    actions = {"pause": training.gate.pause, "step": training.gate.make_step,
+               "go": training.gate.go}
+
+    def do(query: Query, content: Any) -> dict[str, Any]:
+        if not isinstance(content, dict) or content.get("do") not in actions:
+            raise Refusal(400, f"do: must be one of {', '.join(actions)}")
+        actions[content["do"]]()
+        return {}
+
+    def state(query: Query, content: Any) -> dict[str, Any]:
+        training.asked()
+        return training.state(_number(query, "thinned"), _number(query, "known"))
+
+    def drawing(query: Query, content: Any) -> dict[str, str]:
+        svgs, n = training.drawings.svgs, _number(query, "number")
+        if n >= len(svgs):
+            raise Refusal(404, f"number: there are {len(svgs)} drawings")
+        return {"svg": svgs[n]}
+
+    def everything(query: Query, content: Any) -> dict[str, Any]:
+        found = training.everything()
+        training.has_told_all()
+        return found
+
+    server = LiveServer({
+        "GET /": lambda query, content: page(), "POST /do": do, "GET /state": state,
+        "GET /description": lambda query, content: training.description(),
+        "GET /drawing": drawing, "GET /everything": everything,
+        "GET /pictures": lambda query, content: {
+            "pictures": training.pictures(query.get("path", ""))},
+        "GET /save": lambda query, content: training.html}, port)
+    server.start()
+    return server
+
+
+def _number(query: Query, name: str) -> int:
+    text = query.get(name, "0")
+    if not (text.isascii() and text.isdigit() and len(text) < 9):
+        raise Refusal(400, f"{name}: must be a number; got {text[:40]!r}")
+    return int(text)
