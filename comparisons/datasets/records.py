@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,19 +55,8 @@ def read_records(path: Path) -> Records:
     lines are no records.
     Raises: DataError if the file cannot be read, is empty, or is not text in UTF-8.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
-    lines = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     found, delimiter = Records(path), ""
-    for number, raw in enumerate(lines, 1):
-        try:
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError:
-            line = "\0"
-        if "\0" in line:
-            raise DataError(f"{path}, line {number}: not text in UTF-8")
+    for number, line in enumerate(lines_of(path), 1):
         if not line.strip():
             continue
         delimiter = delimiter or max(DELIMITERS, key=line.count)
@@ -80,6 +70,26 @@ def read_records(path: Path) -> Records:
     if not found.records and not found.left_out:
         raise DataError(f"{path}: is empty")
     return found
+
+
+def lines_of(path: Path) -> Iterator[str]:
+    """The lines of a text file, without their ends, of whatever kind these are.
+
+    Raises: DataError if the file cannot be read, or naming the first line that is not UTF-8.
+    """
+    try:
+        # what is not UTF-8 is decoded to code points that cannot be encoded again
+        with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    line.encode()
+                except UnicodeEncodeError:
+                    line = "\0"
+                if "\0" in line:
+                    raise DataError(f"{path}, line {number}: not text in UTF-8")
+                yield line.rstrip("\n")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
 
 
 def is_missing(cell: str) -> bool:
