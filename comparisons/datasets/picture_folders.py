@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from comparisons.datasets.base import Array, Data, own_name, visible
 from comparisons.datasets.crops import Size, scaled, whole
@@ -38,17 +39,20 @@ def load_pictures(folder: Path, size: Size, channels: int = 1, *, seed: int = 0)
         raise DataError(f"{folder}: " + ("not a folder; expected one with a folder of pictures for "
                                          "each class" if folder.exists() else "no such folder"))
     left_out: list[str] = []
-    parts = {path.name.lower(): path for path in visible(folder) if path.is_dir()}
+    # a folder `train` that holds pictures, but no folders, is a class beside `car` and `bus`
+    parts = {path.name.lower(): path for path in visible(folder)
+             if path.is_dir() and any(inner.is_dir() for inner in visible(path))}
     train = next((parts[name] for name in TRAINS if name in parts), None)
     test = next((parts[name] for name in TESTS if name in parts), None)
-    if train is None or test is None:
-        x, labels = pictures_of(folder, size, channels, left_out)
-        x_test, labels_test = x[:0], labels[:0]
-    else:
-        left_out += [f"{path}: in neither {train.name}/ nor {test.name}/" for path in
-                     visible(folder) if path not in (train, test)]
-        x, labels = pictures_of(train, size, channels, left_out)
-        x_test, labels_test = pictures_of(test, size, channels, left_out)
+    halves = [half for half in (train, test if train else None) if half is not None]
+    if halves:
+        where = " nor ".join(f"{half.name}/" for half in halves)
+        left_out += [f"{path}: {'in neither' if len(halves) == 2 else 'not in'} {where}"
+                     for path in visible(folder) if path not in halves]
+    x, labels = pictures_of(train or folder, size, channels, left_out)
+    x_test, labels_test = x[:0], labels[:0]
+    if len(halves) == 2:
+        x_test, labels_test = pictures_of(halves[1], size, channels, left_out)
         if not len(x_test):
             raise DataError(f"{test}: no picture in the folder of a class{first(left_out)}")
     counts = Counter(labels)
@@ -95,7 +99,7 @@ def pictures_of(folder: Path, size: Size, channels: int, left_out: list[str]
         paths = files_below(place)
         if not paths:
             left_out.append(f"{place}: holds no files")
-        for path in paths:
+        for path in tqdm(paths, f"reading {place.name}", leave=False, disable=None):
             try:
                 picture = read_picture(path, str(path))
             except DataError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,15 @@ def test_table_page_checkpoint_and_results_carry_the_name(fashion: Path, tmp_pat
     assert json.loads(answers.read_text())["dataset"] == "fashion-mnist"
     assert main(["predict", str(path), str(tmp_path / "boot.png"), "--whole"]) == 1
     assert "--whole: mnist-mlp, trained on fashion-mnist, takes each" in one_line(capsys)
+
+
+def test_a_path_that_is_not_utf_8_loses_no_results(tmp_path: Path) -> None:
+    folder = write(tmp_path / os.fsdecode(b"caf\xe9"), contents())
+    out = tmp_path / "out"
+    assert main(["run", "mnist-mlp", "--impl", "minigrad", "--epochs", "1", "--data", str(folder),
+                 "--out", str(out)]) == 0
+    record = run_of(out, "mnist-mlp", "minigrad")
+    assert record["dataset"] == "caf\ufffd"
+    assert str(folder) in record["source"]
+    assert "caf\ufffd, 24 + 12" in (out / "report.html").read_text()
+    assert checkpoint.load(out / record["checkpoint"]).config["dataset"] == "caf\ufffd"

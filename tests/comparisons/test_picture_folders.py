@@ -53,6 +53,21 @@ def test_folders_for_training_and_test(tmp_path: Path) -> None:
         load_pictures(tmp_path, (6, 8))
 
 
+def test_a_folder_for_training_alone_is_split(tmp_path: Path) -> None:
+    for k, name in enumerate(("owl", "crow")):
+        fill(tmp_path / "train" / name, 5, k)
+    (tmp_path / "labels.csv").write_text("any")
+    data = load_pictures(tmp_path, (6, 8))
+    assert (data.classes, len(data.x), len(data.x_test)) == (["crow", "owl"], 8, 2)
+    assert data.left_out == (f"{tmp_path / 'labels.csv'}: not in train/",)
+
+
+def test_a_train_may_also_be_a_vehicle(tmp_path: Path) -> None:
+    for k, name in enumerate(("bus", "train")):
+        fill(tmp_path / name, 5, k)
+    assert load_pictures(tmp_path, (6, 8)).classes == ["bus", "train"]
+
+
 def test_every_file_is_accounted_for(tmp_path: Path) -> None:
     for name in ("owl", "crow"):
         fill(tmp_path / name, 5)
