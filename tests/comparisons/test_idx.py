@@ -213,3 +213,15 @@ def test_a_path_that_is_not_utf_8_loses_no_results(tmp_path: Path) -> None:
     assert str(folder) in record["source"]
     assert "caf\ufffd, 24 + 12" in (out / "report.html").read_text()
     assert checkpoint.load(out / record["checkpoint"]).config["dataset"] == "caf\ufffd"
+
+
+def test_two_datasets_do_not_stand_side_by_side(tmp_path: Path, capsys: Any) -> None:
+    out = ["--epochs", "1", "--out", str(tmp_path / "out")]
+    for name, impl in (("one", "minigrad"), ("Number 2", "torch")):
+        folder = write(tmp_path / name, contents())
+        assert main(["run", "mnist-mlp", "--impl", impl, "--data", str(folder), *out]) == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    for name in ("one", "number-2"):
+        assert f'<section id="mnist-mlp:{name}">' in page
+    assert "one, 24 + 12" in page
+    assert "number 2, 24 + 12" in page

@@ -15,6 +15,8 @@ from running import ROOT, idx_folder, one_line, results, run_of
 
 import torch_impl.train
 from comparisons.cli import main
+from comparisons.commands.run import own_flags, spelled
+from comparisons.tasks.registry import TASKS
 from comparisons.training import runner
 
 
@@ -60,6 +62,22 @@ def test_usage_errors_are_one_line_and_status_2(argv, pattern, capsys, monkeypat
     assert main(argv) == 2
     assert re.search(pattern, one_line(capsys))
     assert not list(tmp_path.iterdir())
+
+
+def test_each_flag_is_refused_by_the_tasks_that_do_not_take_it(capsys):
+    """By the command line's own list of flags, so that a new one is tested, too."""
+    flags = {name: flag for task in TASKS.values()
+             for name, flag in own_flags(task.options).items()}
+    tried = 0
+    for name, task in TASKS.items():
+        for option, flag in flags.items():
+            if option not in own_flags(task.options):
+                value = [flag.choices[0] if flag.choices else "20"] if flag.parse else []
+                assert main(["run", name, spelled(option), *value]) == 2
+                line = one_line(capsys)
+                assert f"{spelled(option)} is for dexpression only" in line
+                tried += 1
+    assert tried == 4 * len(flags)
 
 
 def test_help_is_no_error(capsys):
