@@ -260,8 +260,78 @@ def demo(browser: Browser, report: Report) -> None:
             report.equal("Clear clears", "document.querySelectorAll('.found').length", 0)
 
 
+@contextmanager
+def ended(process: Popen[str]) -> Iterator[None]:
+    """End a process where the check of its page has failed."""
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
+
+
+TRAINING = """
+import sys
+from minigrad import optim
+from minigrad.inspect import watch
+from minigrad.inspect.examples.cnn import loss, net
+
+optimizer = optim.Adam(net.parameters(), lr=3e-3)
+with watch(net, optimizer, paused=True, file=sys.argv[1]):
+    for _ in range(1500):
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+"""
+
+
+def watching(browser: Browser, report: Report) -> None:
+    """A training that is paused and goes on; a layer is looked at; then the recorded page."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "training.html")
+        command = [sys.executable, "-c", TRAINING, str(file)]
+        with Popen(command, cwd=ROOT, stderr=PIPE, text=True) as process, ended(process):
+            assert process.stderr is not None
+            browser.goto(process.stderr.readline().split()[-1])
+            browser.wait("state && state.paused")
+            report.equal("it waits before the first step", "state.step", 0)
+            browser.click("#step")
+            report.equal("a click on Step takes a step", "state.step", 1)
+            browser.key("ArrowRight")
+            report.equal("so does the right arrow", "state.step", 2)
+            report.equal("each of these is recorded", "records.map(r => r.step)", [1, 2])
+            browser.key(" ")
+            browser.wait("!state.paused && state.step > 40")
+            browser.click("#pause")
+            browser.wait("state.paused && times.at(-1)[1] === times.at(-2)[1]")
+            report.check("the space bar lets it go on, and a click on Pause pauses it", True)
+            browser.click(".row")
+            browser.wait("document.querySelectorAll('.tiles canvas').length > 8")
+            report.check("a click on a layer shows its filters", True)
+            report.equal("a vertex of the graph for each op", "$('drawing')"
+                         ".querySelectorAll('.vertex.op').length", 10)
+            report.check("which are coloured by their gradients' norms", browser.evaluate(
+                "new Set([...document.querySelectorAll('.vertex.op > rect')]"
+                ".map(r => r.style.fill)).size > 3"))
+            report.looks("live")
+            browser.click("#pause")
+            browser.wait("state.ended")
+            report.equal("it ends with its last step", "state.step", 1500)
+            report.equal("and can be looked at after that", "Object.keys(known).length", 9)
+            process.wait()
+        browser.goto(file.as_uri())
+        browser.wait("state")
+        report.equal("the recorded page knows the same", "state.step", 1500)
+        x, y = browser.at(".curve canvas")
+        browser.point((x, y))
+        browser.wait("cursor !== null && at().step < 1500")
+        report.check("pointing at a curve goes back in time", True)
+        report.looks("recorded")
+
+
 PAGES: dict[str, Callable[[Browser, Report], None]] = {
-    "playground": playground, "step-through": step_through, "draw": drawing, "demo": demo}
+    "playground": playground, "step-through": step_through, "draw": drawing, "demo": demo,
+    "watch": watching}
 
 
 def main() -> int:

@@ -457,12 +457,17 @@ function draw() {
 
 $("pause").onclick = () => act(state.paused ? "go" : "pause");
 $("step").onclick = () => act("step");
+let tabbed = false;                 // whether the focus was moved with the keyboard
+addEventListener("pointerdown", () => { tabbed = false; });
 addEventListener("keydown", event => {
+  if (event.key === "Tab") tabbed = true;
   if (event.ctrlKey || event.metaKey || event.altKey || RECORDED) return;
-  if (event.key === " " && event.target.closest("button,[role=button]")) return;    // it presses the button
+  const isButton = event.target.closest("button,[role=button]");
+  if (event.key === " " && tabbed && isButton) return;                              // it presses the button
   if (event.key === " " && !event.repeat) act(state.paused ? "go" : "pause");
   else if (event.key === "ArrowRight") act("step");
   else return;
+  if (isButton) event.target.blur();
   event.preventDefault();
 });
 addEventListener("resize", draw);

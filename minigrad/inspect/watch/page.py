@@ -13,11 +13,10 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minigrad.inspect.server import Query, Refusal, Server
+from minigrad.inspect.server import Answer, Query, Refusal, Server
 
 if TYPE_CHECKING:
     from minigrad.inspect.watch.watching import Watching
@@ -39,26 +38,10 @@ def recorded_page(everything: dict[str, Any]) -> str:
     return page(text.replace("<", "\\u003c"))   # so that nothing in it ends the script
 
 
-class LiveServer(Server):
-    """Serves from a thread of its own, and ends with the training."""
-
-    def service_actions(self) -> None:
-        """A training goes on without the process that started it, and so does its page."""
-
-    def start(self) -> None:
-        self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1},
-                                       daemon=True)
-        self.thread.start()
-
-    def close(self) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-def serve(training: Watching, port: int) -> LiveServer:
+def serve(training: Watching, port: int) -> Server:
     """A server of the page, which runs until its `close` is called.
 
-    Raises: OSError if the port is in use.
+    Raises: OSError if the port is in use; OverflowError if there is no such port.
     """
     actions = {"pause": training.gate.pause, "step": training.gate.make_step,
                "go": training.gate.go}
@@ -84,15 +67,15 @@ def serve(training: Watching, port: int) -> LiveServer:
         training.has_told_all()
         return found
 
-    server = LiveServer({
+    return Server({
         "GET /": lambda query, content: page(), "POST /do": do, "GET /state": state,
         "GET /description": lambda query, content: training.description(),
         "GET /drawing": drawing, "GET /everything": everything,
         "GET /pictures": lambda query, content: {
             "pictures": training.pictures(query.get("path", ""))},
-        "GET /save": lambda query, content: training.html}, port)
-    server.start()
-    return server
+        "GET /save": lambda query, content: Answer(
+            training.html.encode(), "text/html; charset=utf-8", "training.html"),
+    }, port, one_at_a_time=False).start()
 
 
 def _number(query: Query, name: str) -> int:

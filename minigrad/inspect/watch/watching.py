@@ -14,9 +14,10 @@ from typing import Any, Self
 
 from minigrad.autograd import Array
 from minigrad.hooks import RemovableHandle
+from minigrad.inspect.server import Server
 from minigrad.inspect.watch.capture import Capture, Drawings, Layer, layers_of, pictures
 from minigrad.inspect.watch.history import History
-from minigrad.inspect.watch.page import LiveServer, recorded_page, serve
+from minigrad.inspect.watch.page import recorded_page, serve
 from minigrad.nn import Module
 from minigrad.observer import Observer
 from minigrad.optim import Optimizer
@@ -85,7 +86,7 @@ class Watching(Observer):
         self._capture: Capture | None = None
         self._outputs: dict[str, Array] = {}
         self._handles: list[RemovableHandle] = []
-        self._server: LiveServer | None = None
+        self._server: Server | None = None
         self._spent, self._looked = 0.0, 0.0    # on the last look, and when it ended
 
     # ---- the block -------------------------------------------------------------------------------
