@@ -16,6 +16,7 @@ MISSING = ("", "?", "na", "n/a", "nan", "null", "none")
 """Cells that hold no value, in lower case."""
 MISSING_TOLD = "an empty cell, NA, N/A, NaN, null, None or ?"
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 SHOWN = 24              # characters of a cell that a message shows
 
 
@@ -52,7 +53,7 @@ def read_records(path: Path) -> Records:
     """The records of a table in UTF-8, with a comma, a semicolon or a tab between the cells.
 
     A record is one line, so a quotation mark that is not closed spoils its own line only. Empty
-    lines are no records.
+    lines are no records. Where no comma stands between the cells, 3,5 is a number and becomes 3.5.
     Raises: DataError if the file cannot be read, is empty, or is not text in UTF-8.
     """
     found, delimiter = Records(path), ""
@@ -66,7 +67,11 @@ def read_records(path: Path) -> Records:
             quoted = "unexpected end of data" in str(error)
             found.left_out[number] = "a quotation mark is not closed" if quoted else str(error)
             continue
-        found.records.append(Record(number, [cell.strip() for cell in cells]))
+        cells = [cell.strip() for cell in cells]
+        if delimiter != ",":
+            cells = [cell.replace(",", ".") if DECIMAL_COMMA.fullmatch(cell) else cell
+                     for cell in cells]
+        found.records.append(Record(number, cells))
     if not found.records and not found.left_out:
         raise DataError(f"{path}: is empty")
     return found

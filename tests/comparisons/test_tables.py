@@ -107,6 +107,18 @@ def test_each_record_that_cannot_be_used_is_told_with_its_line(lines: list[str],
     assert data.classes == ["medlar", "plum", "quince"]
 
 
+def test_a_decimal_comma_is_read_where_no_comma_separates(lines: list[str], tmp_path: Path) -> None:
+    usual = load_table(written(tmp_path, lines), "price", regression=True)
+    for mark in ";\t":
+        other = [line.replace(",", mark).replace(".", ",") for line in lines]
+        data = load_table(written(tmp_path, other), "price", regression=True)
+        np.testing.assert_array_equal(data.x, usual.x)
+        np.testing.assert_array_equal(data.y, usual.y)
+    path = written(tmp_path, [*lines, '"1,234",2,red,plum,3'])      # a thousand, or one and a bit?
+    assert load_table(path, "kind").left_out == (
+        f"{path}, line 302: length: '1,234' is not a number",)
+
+
 def test_columns_of_no_use_are_told(lines: list[str], tmp_path: Path) -> None:
     head, *rows = lines
     wide = [f"{head},number,same,code,secret"] + [
