@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import gc
-import http.client
-import json
-import socket
-import threading
-import time
 import weakref
 from base64 import b64decode
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
+from watched import T, X, network, silent, train
 
 import minigrad as mg
 import minigrad.functional as F
 from minigrad import nn, optim
-from minigrad.inspect import Watching, watch
 from minigrad.inspect.watch.capture import Drawings
 from minigrad.inspect.watch.history import (
     BINS,
@@ -36,33 +29,6 @@ from minigrad.inspect.watch.history import (
     Measured,
     binned,
 )
-from minigrad.modes import mode
-
-X = mg.tensor(np.random.default_rng(0).standard_normal((8, 6)), dtype="float32")
-T = mg.tensor([0, 1, 2, 0, 1, 2, 0, 1])
-
-
-def network() -> nn.Sequential:
-    mg.manual_seed(3)
-    return nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Dropout(0.2),
-                         nn.Linear(5, 3))
-
-
-def train(net: nn.Module, optimizer: optim.Optimizer, steps: int,
-          each: Callable[[int], object] = lambda i: None) -> list[float]:
-    losses = []
-    for i in range(steps):
-        optimizer.zero_grad()
-        loss = F.cross_entropy(net(X), T)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-        each(i)
-    return losses
-
-
-def silent(net: nn.Module, optimizer: optim.Optimizer, path: Path, **options: Any) -> Watching:
-    return watch(net, optimizer, file=path / "t.html", live=False, **{"every": 1} | options)
 
 
 def counts_of(encoded: Any) -> dict[int, int]:
@@ -153,13 +119,13 @@ def test_what_is_recorded_is_what_happened(tmp_path):
         told[-1] |= {"grad": net[4].weight.grad.data.copy()}
         before.append(net[4].weight.data.copy())
 
-    with silent(net, optimizer, tmp_path) as training:
+    with silent(net, optimizer, tmp_path) as watched:
         losses = train(net, optimizer, 3, each)
-    state = training.state()
+    state = watched.training.state()
     assert state["curves"]["loss"] == [[1, 2, 3], pytest.approx(losses, rel=1e-5)]
     assert state["curves"]["learning rate"] == [[1, 2, 3], [0.5, 0.25, 0.125]]
     assert [record["step"] for record in state["records"]] == [1, 2, 3]
-    layers = training.description()["layers"]
+    layers = watched.training.description()["layers"]
     assert [layer["path"] for layer in layers] == ["0", "1", "2", "3", "4"]
     assert layers[4]["parameters"] == {"weight": [3, 5], "bias": [3]}
     for i, record in enumerate(state["records"]):
@@ -171,7 +137,7 @@ def test_what_is_recorded_is_what_happened(tmp_path):
         assert linear["changes"][0] == pytest.approx(change, rel=1e-4)
         for name, x in [("activations", told[i]["y"]), ("flowing", told[i]["y"].grad)]:
             assert set(counts_of(norm[name])) == set(np.flatnonzero(binned(x.data)))
-    graph = training.drawings.svgs
+    graph = watched.training.drawings.svgs
     assert len(graph) == 1
     assert state["records"][-1]["drawing"] == 0
     for name in ("relu", "batch_norm", "cross_entropy"):
@@ -185,7 +151,7 @@ def test_what_is_recorded_is_what_happened(tmp_path):
 def test_losses_of_a_step_are_added_and_evaluations_do_not_count(tmp_path):
     net = nn.Sequential(nn.Linear(6, 3))
     optimizer = optim.SGD(net.parameters(), lr=0.1)
-    with silent(net, optimizer, tmp_path) as training:
+    with silent(net, optimizer, tmp_path) as watched:
         parts = []
         for half in (slice(0, 4), slice(4, 8)):
             loss = F.cross_entropy(net(X[half]), T[half]) / 2
@@ -196,8 +162,8 @@ def test_losses_of_a_step_are_added_and_evaluations_do_not_count(tmp_path):
             net(X * 1e6)
         mg.autograd.grad(net(X).sum(), [net[0].weight])
         optimizer.step()
-        training.log(accuracy=0.5, other=2)
-    state = training.state()
+        watched.log(accuracy=0.5, other=2)
+    state = watched.training.state()
     assert state["curves"]["loss"][1] == [pytest.approx(sum(parts), rel=1e-5)]
     assert state["curves"]["accuracy"] == [[1], [0.5]]
     (record,) = state["records"]
@@ -207,14 +173,14 @@ def test_losses_of_a_step_are_added_and_evaluations_do_not_count(tmp_path):
 def test_graphs_that_nobody_needs_are_not_kept_alive(tmp_path):
     net = nn.Sequential(nn.Linear(6, 3), nn.Tanh())
     optimizer = optim.SGD(net.parameters(), lr=0.1)
-    with silent(net, optimizer, tmp_path) as training:
+    with silent(net, optimizer, tmp_path) as watched:
         kept = [weakref.ref(net(X).node) for _ in range(3)]
         train(net, optimizer, 1)
         kept.append(weakref.ref(net(X).node))
         (X * 1).sum()                           # the frames of the last op are let go
         gc.collect()
         assert [ref() for ref in kept] == [None] * 4
-        assert training.step == 1
+        assert watched.training.step == 1
 
 
 class Twice(nn.Module):
@@ -234,31 +200,31 @@ class Twice(nn.Module):
 def test_layers_that_are_called_twice_or_never_and_outputs_of_any_form(tmp_path):
     net = Twice()
     optimizer = optim.SGD(net.parameters(), lr=0.1)
-    with silent(net, optimizer, tmp_path) as training:
+    with silent(net, optimizer, tmp_path) as watched:
         y, also = net(X)
         (y.sum() + also["also"].square().sum()).backward()
         optimizer.step()
-    rows = dict(zip([layer["path"] for layer in training.description()["layers"]],
-                    training.state()["records"][0]["layers"], strict=True))
+    rows = dict(zip([layer["path"] for layer in watched.training.description()["layers"]],
+                    watched.training.state()["records"][0]["layers"], strict=True))
     assert list(rows) == ["", "shared", "same", "unused"]
     assert rows["unused"]["activations"] is rows["unused"]["gradients"][0] is None
     assert rows["unused"]["changes"] == [0, 0]
     assert rows["same"]["activations"] is not None
     assert rows[""]["gradients"][0] is not None
-    assert training.pictures("")[0]["name"] == "scale"
+    assert watched.training.pictures("")[0]["name"] == "scale"
 
 
 def test_a_program_that_changes_is_drawn_again_but_not_for_ever(tmp_path):
     net = nn.Sequential(nn.Linear(6, 3))
     optimizer = optim.SGD(net.parameters(), lr=0.1)
-    with silent(net, optimizer, tmp_path) as training:
+    with silent(net, optimizer, tmp_path) as watched:
         for i in range(Drawings.MOST + 3):
             y = net(X)
             for _ in range(i):
                 y = y.tanh()
             y.sum().backward()
             optimizer.step()
-    assert [record["drawing"] for record in training.state()["records"]] == [
+    assert [record["drawing"] for record in watched.training.state()["records"]] == [
         *range(Drawings.MOST), None, None, None]
 
 
@@ -275,9 +241,10 @@ def test_a_compiled_step_is_watched(tmp_path):
         return loss
 
     losses = [step(X, T).item() for _ in range(3)]
-    with silent(net, optimizer, tmp_path) as training:
+    with silent(net, optimizer, tmp_path) as watched:
         losses += [step(X, T).item() for _ in range(3)]
-    assert training.state()["curves"]["loss"] == [[1, 2, 3], pytest.approx(losses[3:], rel=1e-5)]
+    assert watched.training.state()["curves"]["loss"] == [
+        [1, 2, 3], pytest.approx(losses[3:], rel=1e-5)]
     assert losses == sorted(losses, reverse=True)
 
 
@@ -285,210 +252,22 @@ def test_filters_and_the_pixels_that_a_unit_looks_at_are_pictures(tmp_path):
     mg.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 7))
     optimizer = optim.SGD(net.parameters(), lr=0.1)
-    with silent(net, optimizer, tmp_path) as training:
+    with silent(net, optimizer, tmp_path) as watched:
         net(mg.randn(2, 3, 8, 8)).sum().backward()
         optimizer.step()
-    kernel, bias, output = training.pictures("0")
+    kernel, bias, output = watched.training.pictures("0")
     assert (kernel["shape"], bias["shape"], output["shape"]) == ([4, 3, 3, 3], [4], [1, 4, 6, 6])
-    assert training.pictures("2")[0]["tiles"] == [7, 12, 12]
+    assert watched.training.pictures("2")[0]["tiles"] == [7, 12, 12]
     with pytest.raises(ValueError, match="there is no layer 'nowhere'"):
-        training.pictures("nowhere")
+        watched.training.pictures("nowhere")
 
 
 def test_how_often_is_looked(tmp_path):
     net = network()
     optimizer = optim.SGD(net.parameters(), lr=0.1)
-    with silent(net, optimizer, tmp_path, every=4) as training:
+    with silent(net, optimizer, tmp_path, every=4) as watched:
         train(net, optimizer, 10)
-    assert [record["step"] for record in training.state()["records"]] == [1, 5, 9]
-    with silent(net, optimizer, tmp_path, every=None) as training:
+    assert [record["step"] for record in watched.training.state()["records"]] == [1, 5, 9]
+    with silent(net, optimizer, tmp_path, every=None) as watched:
         train(net, optimizer, 10)
-    assert training.state()["records"][0]["step"] == 1
-
-
-# ---- the block and the file ----------------------------------------------------------------------
-
-def test_the_file_holds_everything_and_no_name_ends_its_script(tmp_path):
-    class Odd(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.add_module("</script><b>", nn.Linear(6, 3))
-
-        def forward(self, x: mg.Tensor) -> mg.Tensor:
-            return getattr(self, "</script><b>")(x)
-
-    net = Odd()
-    optimizer = optim.SGD(net.parameters(), lr=0.1)
-    with silent(net, optimizer, tmp_path) as training:
-        train(net, optimizer, 2)
-    page = (tmp_path / "t.html").read_text()
-    assert page.count("</script>") == 2
-    told = json.loads(page.partition("const RECORDED = ")[2].partition(";</script>")[0])
-    assert told == json.loads(json.dumps(training.everything()))
-    assert told["description"]["layers"][0]["path"] == "</script><b>"
-    assert "srcdoc" in training._repr_html_()
-    assert "2 steps" in repr(training)
-    assert list(tmp_path.iterdir()) == [tmp_path / "t.html"]
-
-
-def test_a_training_that_is_not_finite_is_recorded(tmp_path):
-    net = nn.Sequential(nn.Linear(6, 3))
-    optimizer = optim.SGD(net.parameters(), lr=np.inf)
-    with silent(net, optimizer, tmp_path) as training, np.errstate(all="ignore"):
-        train(net, optimizer, 2)
-    json.dumps(training.everything(), allow_nan=False)
-    assert training.state()["curves"]["loss"][1][-1] == "nan"
-    assert training.state()["records"][-1]["layers"][0]["values"][0][4] == 18
-
-
-def test_whatever_ends_the_block_all_is_put_back_and_the_page_is_written(tmp_path):
-    net = network()
-    optimizer = optim.SGD(net.parameters(), lr=0.1)
-    for error in (ValueError, KeyboardInterrupt):
-        def fails(i: int, error: type[BaseException] = error) -> None:
-            if i == 1:
-                raise error
-        with pytest.raises(error), silent(net, optimizer, tmp_path):
-            train(net, optimizer, 5, fails)
-        assert '"step":2' in (tmp_path / "t.html").read_text()
-        assert mode.observer is None
-        assert not any(m._forward_hooks for m in net.modules())
-        assert not optimizer._before_step
-        assert not optimizer._after_step
-
-
-def test_a_page_that_cannot_be_written_is_told_before_the_training_or_loses_nothing(tmp_path):
-    net = network()
-    optimizer = optim.SGD(net.parameters(), lr=0.1)
-    with pytest.raises(OSError, match="nowhere"), \
-            watch(net, optimizer, file=tmp_path / "nowhere" / "t.html", live=False):
-        raise AssertionError
-    assert mode.observer is None
-    folder = tmp_path / "there"
-    folder.mkdir()
-    training = silent(net, optimizer, folder)
-    training.__enter__()
-    train(net, optimizer, 1)
-    (folder / "t.html").unlink()
-    folder.rmdir()
-    with pytest.warns(UserWarning, match="the page was not written to .*t.html: No such file"):
-        training.__exit__(None, None, None)
-
-
-@pytest.mark.parametrize(("arguments", "options", "error", "message"), [
-    ((lambda x: x, None), {}, TypeError, "net must be a Module; got function"),
-    ((nn.ReLU(), 3), {}, TypeError, "optimizer must be an Optimizer; got int"),
-    ((nn.ReLU(), optim.SGD([mg.ones(1, requires_grad=True)], 1)), {"every": 0}, ValueError,
-     "every must be a positive number of steps; got 0"),
-    ((nn.ReLU(), optim.SGD([mg.ones(1, requires_grad=True)], 1)), {"live": False}, ValueError,
-     "live=False needs a file"),
-])
-def test_arguments_that_cannot_be(arguments, options, error, message):
-    with pytest.raises(error, match=message):
-        watch(*arguments, **options)
-
-
-def test_a_training_is_watched_once(tmp_path):
-    net = network()
-    training = silent(net, optim.SGD(net.parameters(), lr=0.1), tmp_path)
-    with training, pytest.raises(RuntimeError, match="watched once"):
-        training.__enter__()
-    with pytest.raises(RuntimeError, match="watched once"), training:
-        raise AssertionError
-
-
-# ---- the live page -------------------------------------------------------------------------------
-
-def ask(training: Watching, path: str, body: Any = None) -> Any:
-    host = training.url.removeprefix("http://").removesuffix("/")
-    connection = http.client.HTTPConnection(host, timeout=60)
-    try:
-        connection.request("GET" if body is None else "POST", path,
-                           None if body is None else json.dumps(body))
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        return json.loads(text) if answer.getheader("Content-Type") == "application/json" else text
-    finally:
-        connection.close()
-
-
-def test_a_session_on_the_page(capfd):
-    net = network()
-    optimizer = optim.SGD(net.parameters(), lr=0.1)
-    training = watch(net, optimizer, paused=True, every=1000)
-    found: dict[str, Any] = {}
-    ready, went_on = threading.Event(), threading.Event()
-
-    def visit() -> None:
-        assert ready.wait(60)
-        found["page"] = ask(training, "/")
-        found["description"] = ask(training, "/description")
-        found["waiting"] = ask(training, "/state")
-        for n in (1, 2):                        # each of these steps is looked at
-            ask(training, "/do", {"do": "step"})
-            while ask(training, "/state")["step"] < n:
-                time.sleep(0.01)
-        found["stepped"] = ask(training, "/state?thinned=0&known=1")
-        found["drawing"] = ask(training, "/drawing?number=0")
-        found["pictures"] = ask(training, "/pictures?path=4")
-        found["refused"] = [ask(training, "/do", {"do": "dance"}), ask(training, "/do", []),
-                            ask(training, "/state?known=-1"), ask(training, "/drawing?number=9"),
-                            ask(training, "/pictures?path=9"), ask(training, "/etc/passwd")]
-        found["saved"] = ask(training, "/save")
-        ask(training, "/do", {"do": "go"})
-        went_on.set()
-        while not (state := ask(training, "/state"))["ended"]:
-            time.sleep(0.01)
-        found["ended"] = state
-        found["everything"] = ask(training, "/everything")
-
-    visitor = threading.Thread(target=visit)
-    visitor.start()
-    server_began = training._begin
-    training._begin = lambda: (ready.set(), server_began())
-    with training:
-        train(net, optimizer, 5, lambda i: i == 4 and went_on.wait(60))
-    visitor.join()
-    assert training.url in capfd.readouterr().err
-    assert "<title>Training</title>" in found["page"]
-    assert found["description"] == training.description()
-    assert found["waiting"]["step"] == 0
-    assert found["waiting"]["paused"]
-    assert [record["step"] for record in found["stepped"]["records"]] == [2]
-    assert found["stepped"]["first"] == 1
-    assert found["drawing"]["svg"].startswith("<svg")
-    assert [each["name"] for each in found["pictures"]["pictures"]] == ["weight", "bias", "output"]
-    assert [each["error"] for each in found["refused"]] == [
-        "do: must be one of pause, step, go", "do: must be one of pause, step, go",
-        "known: must be a number; got '-1'", "number: there are 1 drawings",
-        "path: there is no layer '9'", "there is no such page"]
-    assert "const RECORDED = {" in found["saved"]
-    assert found["ended"]["step"] == 5
-    assert found["everything"]["state"]["step"] == 5
-    with pytest.raises(OSError, match="refused"):
-        ask(training, "/")
-
-
-def test_pausing_between_steps(tmp_path):
-    net = network()
-    optimizer = optim.SGD(net.parameters(), lr=0.1)
-    with watch(net, optimizer, every=1) as training:
-        ask(training, "/do", {"do": "pause"})
-        goes_on = threading.Event()
-        timer = threading.Timer(0.2, lambda: (goes_on.set(), ask(training, "/do", {"do": "go"})))
-        timer.start()
-        train(net, optimizer, 1)                # the step ends when the timer says so
-        assert goes_on.is_set()
-        timer.join()
-        assert not training.gate.paused
-
-
-def test_a_port_that_is_in_use():
-    net = network()
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        with pytest.raises(OSError, match="in use"), \
-                watch(net, optim.SGD(net.parameters(), 0.1), port=other.getsockname()[1]):
-            raise AssertionError
-    assert mode.observer is None
+    assert watched.training.state()["records"][0]["step"] == 1

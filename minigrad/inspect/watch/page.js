@@ -325,6 +325,7 @@ function drawRows() {
 // ---- one layer -----------------------------------------------------------------------------------
 function choose(number) {
   chosen = number;
+  history.replaceState(null, "", number === null ? "#" : "#" + encodeURIComponent(pathOf(number)));
   draw();
   if (!RECORDED && number !== null && state && !state.ended)
     request(`/pictures?path=${encodeURIComponent(pathOf(number))}`)
@@ -414,7 +415,8 @@ function drawGraph() {
     box.replaceChildren();
     box.append(document.createRange().createContextualFragment(svgs[now.drawing]));
   }
-  const norms = Object.values(now.norms).filter(x => Number.isFinite(x) && x > 0).map(Math.log10);
+  const norms = [...box.querySelectorAll("[data-vertex]")].map(v => now.norms[v.dataset.vertex])
+    .filter(x => Number.isFinite(x) && x > 0).map(Math.log10);
   const low = Math.min(...norms), high = Math.max(...norms);
   const colour = norm => !Number.isFinite(norm) ? `rgb(${colours.positive})`
     : norm <= 0 ? "" : `rgba(${colours.positive},${(0.06 + 0.79 * (high > low ? (Math.log10(norm) - low) / (high - low) : 1)).toFixed(2)})`;
@@ -428,7 +430,7 @@ function drawGraph() {
     const most = inside.some(x => !Number.isFinite(x)) ? NaN : Math.max(...inside);
     paint(folded, folded.classList.contains("folded") && inside.length ? colour(most) : "", "");
   }
-  $("scale").replaceChildren(document.createTextNode("Norm of the gradient of each value: "),
+  $("scale").replaceChildren(document.createTextNode("Norms of the gradients: "),
     document.createTextNode(norms.length ? say(10 ** low) : ""), Object.assign(document.createElement("span"), {className: "key"}),
     document.createTextNode(norms.length ? say(10 ** high) : ""));
 }
@@ -473,5 +475,13 @@ addEventListener("keydown", event => {
 addEventListener("resize", draw);
 matchMedia("(prefers-color-scheme:dark)").onchange = () => { readColours(); draw(); };
 readColours();
-if (RECORDED) takeAll(RECORDED);
-else request("/description").then(answer => { description = answer; poll(); }).catch(fail);
+
+function begin(found) {             // with the layer after the # in the address
+  description = found;
+  const path = decodeURIComponent(location.hash.slice(1));
+  const number = description.layers.findIndex(layer => layer.path === path);
+  if (location.hash && number >= 0) chosen = number;
+}
+
+if (RECORDED) { begin(RECORDED.description); takeAll(RECORDED); }
+else request("/description").then(answer => { begin(answer); poll(); }).catch(fail);

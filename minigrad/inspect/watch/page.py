@@ -1,11 +1,11 @@
 """What the page of `watch` can ask for, and the page itself.
 
     GET  /                      the page
-    GET  /description           Watching.description
-    GET  /state?thinned=T&known=N   Watching.state
+    GET  /description           Training.description
+    GET  /state?thinned=T&known=N   Training.state
     GET  /drawing?number=N      {"svg": a graph}
     GET  /pictures?path=PATH    {"pictures": of a layer}
-    GET  /everything            Watching.everything
+    GET  /everything            Training.everything
     GET  /save                  the page as one file
     POST /do                    {"do": "pause" | "step" | "go"}
 """
@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minigrad.inspect.server import Answer, Query, Refusal, Server
-
-if TYPE_CHECKING:
-    from minigrad.inspect.watch.watching import Watching
+from minigrad.inspect.watch.training import Training
 
 
 def page(recorded: str = "null") -> str:
@@ -38,7 +36,7 @@ def recorded_page(everything: dict[str, Any]) -> str:
     return page(text.replace("<", "\\u003c"))   # so that nothing in it ends the script
 
 
-def serve(training: Watching, port: int) -> Server:
+def serve(training: Training, port: int) -> Server:
     """A server of the page, which runs until its `close` is called.
 
     Raises: OSError if the port is in use; OverflowError if there is no such port.
@@ -67,15 +65,17 @@ def serve(training: Watching, port: int) -> Server:
         training.has_told_all()
         return found
 
+    def save(query: Query, content: Any) -> Answer:
+        page = recorded_page(training.everything())
+        return Answer(page.encode(), "text/html; charset=utf-8", "training.html")
+
     return Server({
         "GET /": lambda query, content: page(), "POST /do": do, "GET /state": state,
         "GET /description": lambda query, content: training.description(),
         "GET /drawing": drawing, "GET /everything": everything,
         "GET /pictures": lambda query, content: {
             "pictures": training.pictures(query.get("path", ""))},
-        "GET /save": lambda query, content: Answer(
-            training.html.encode(), "text/html; charset=utf-8", "training.html"),
-    }, port, one_at_a_time=False).start()
+        "GET /save": save}, port, one_at_a_time=False).start()
 
 
 def _number(query: Query, name: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Sequence
 from html import escape
@@ -12,19 +11,17 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Self
 
-from minigrad.autograd import Array
 from minigrad.hooks import RemovableHandle
 from minigrad.inspect.server import Server
-from minigrad.inspect.watch.capture import Capture, Drawings, Layer, layers_of, pictures
-from minigrad.inspect.watch.history import History
+from minigrad.inspect.watch.capture import Capture, Layer
 from minigrad.inspect.watch.page import recorded_page, serve
+from minigrad.inspect.watch.training import Training
 from minigrad.nn import Module
 from minigrad.observer import Observer
 from minigrad.optim import Optimizer
 from minigrad.tensor import Tensor
 
 SHARE = 0.1             # of the time may be spent on looking, unless `every` says how often to look
-LINGER = 3.0            # seconds after which a page that has not asked again is taken for closed
 
 
 def watch(net: Module, optimizer: Optimizer, *, every: int | None = None,
@@ -75,16 +72,10 @@ class Watching(Observer):
     def __init__(self, net: Module, optimizer: Optimizer, every: int | None,
                  file: str | os.PathLike[str] | None, port: int | None, paused: bool) -> None:
         self.net, self.optimizer, self.every, self.port = net, optimizer, every, port
-        self.file = None if file is None else Path(file)
-        self.layers = layers_of(net)
-        self.history, self.drawings = History(), Drawings()
-        self.step, self.ended, self.url = 0, False, ""
-        self.gate = Gate(paused)
-        self.lock = threading.RLock()           # held while what the page shows is changed or read
-        self._last_asked, self._has_told_all = -LINGER, threading.Event()
+        self.file, self.url = None if file is None else Path(file), ""
+        self.training = Training(net, optimizer, paused)
         self._losses: list[float] = []
         self._capture: Capture | None = None
-        self._outputs: dict[str, Array] = {}
         self._handles: list[RemovableHandle] = []
         self._server: Server | None = None
         self._spent, self._looked = 0.0, 0.0    # on the last look, and when it ended
@@ -92,31 +83,36 @@ class Watching(Observer):
     # ---- the block -------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        if self.ended or self._handles:
+        if self.training.ended or self._handles:
             raise RuntimeError("watch: a training is watched once; call watch() again")
         if self.file is not None:
             self.save(self.file)
         if self.port is not None:
-            self._server = serve(self, self.port)
+            self._server = serve(self.training, self.port)
             self.url = self._server.url
             print(f"watch the training at {self.url}", file=sys.stderr, flush=True)
         self._handles = [
             self.optimizer.register_step_pre_hook(self._step_begins),
             self.optimizer.register_step_post_hook(self._step_ends),
-            *(layer.module.register_forward_hook(self._hook_of(layer)) for layer in self.layers)]
+            *(layer.module.register_forward_hook(self._hook_of(layer))
+              for layer in self.training.layers)]
         super().__enter__()
-        self._begin()
+        try:
+            self._begin()
+        except BaseException:                   # Ctrl-C during the pause
+            self.__exit__(*sys.exc_info())
+            raise
         return self
 
     def __exit__(self, *exc: object) -> None:
         super().__exit__(*exc)
         for handle in self._handles:
             handle.remove()
-        with self.lock:
-            self.ended, self._capture = True, None
+        with self.training.lock:
+            self.training.ended, self._capture = True, None
         if self._server is not None:
-            if perf_counter() - self._last_asked < LINGER and exc[0] is not KeyboardInterrupt:
-                self._has_told_all.wait(LINGER)     # a page that is open asks for all there is
+            if exc[0] is not KeyboardInterrupt:
+                self.training.wait_for_a_page()
             self._server.close()
         if self.file is not None:
             try:
@@ -127,19 +123,21 @@ class Watching(Observer):
 
     def _begin(self) -> None:
         """Wait while the training is paused; then look at the next step, if it is time."""
-        self.gate.wait()
+        training = self.training
+        training.gate.wait()
         if self.every is not None:
-            due = self.step % (self.every << self.history.thinned) == 0
+            due = training.step % (self.every << training.history.thinned) == 0
         else:
             due = perf_counter() - self._looked >= self._spent * (1 / SHARE - 1)
-        if due or self.gate.stepping or self.step == 0:
-            self._capture, self._spent = Capture(self.net, self.layers, self.drawings), 0.0
+        if due or training.gate.stepping or training.step == 0:
+            self._spent = 0.0
+            self._capture = Capture(self.net, training.layers, training.drawings)
 
     def log(self, **values: float) -> None:
         """Add a point to curves of your own: log(accuracy=0.93)."""
-        with self.lock:
+        with self.training.lock:
             for name, value in values.items():
-                self.history.point(name, self.step, float(value))
+                self.training.history.point(name, self.training.step, float(value))
 
     # ---- what the engine, the layers and the optimiser tell --------------------------------------
 
@@ -171,78 +169,30 @@ class Watching(Observer):
         self._look("step_begins")
 
     def _step_ends(self, optimizer: Optimizer, *args: Any) -> None:
-        with self.lock:
-            self.step += 1
+        training, history = self.training, self.training.history
+        with training.lock:
+            training.step += 1
             if self._losses:
-                self.history.point("loss", self.step, sum(self._losses))
+                history.point("loss", training.step, sum(self._losses))
             self._losses = []
             for i, group in enumerate(optimizer.param_groups):
                 if "lr" in group:
                     name = "learning rate" if i == 0 else f"learning rate of group {i}"
-                    self.history.point(name, self.step, float(group["lr"]))
+                    history.point(name, training.step, float(group["lr"]))
             if self._capture is not None:
                 started = perf_counter()
-                self.history.record({"step": self.step} | self._capture.record())
-                self._outputs = self._capture.first_items
-                self._capture = None
+                history.record({"step": training.step} | self._capture.record())
+                training.outputs, self._capture = self._capture.first_items, None
                 self._looked = perf_counter()
                 self._spent += self._looked - started
         self._begin()
 
-    # ---- what the page shows ---------------------------------------------------------------------
-
-    def description(self) -> dict[str, Any]:
-        """What stays the same during the training."""
-        return {"title": f"{type(self.net).__name__}, trained by {type(self.optimizer).__name__}",
-                "layers": [{"path": layer.path, "kind": type(layer.module).__name__,
-                            "parameters": {name: list(p.shape)
-                                           for name, p in layer.parameters.items()}}
-                           for layer in self.layers]}
-
-    def state(self, thinned: int = 0, known: int = 0) -> dict[str, Any]:
-        """Where the training is, and what has been recorded beyond the records that are known.
-
-        thinned, known: what the page has, as the last state said.
-        """
-        with self.lock:
-            first = known if thinned == self.history.thinned else 0
-            return {"step": self.step, "paused": self.gate.paused, "ended": self.ended,
-                    "thinned": self.history.thinned, "first": first,
-                    "records": self.history.records[first:], "drawings": len(self.drawings.svgs),
-                    "curves": {name: curve.encoded()
-                               for name, curve in self.history.curves.items()}}
-
-    def pictures(self, path: str) -> list[dict[str, Any]]:
-        """The weights of a layer, and what it made of the first item of a batch, as maps.
-
-        Raises: ValueError if there is no such layer.
-        """
-        with self.lock:
-            for layer in self.layers:
-                if layer.path == path:
-                    return pictures(layer, self._outputs.get(path))
-        raise ValueError(f"path: there is no layer {path!r}")
-
-    def asked(self) -> None:
-        """Note that a page is open."""
-        self._last_asked = perf_counter()
-
-    def has_told_all(self) -> None:
-        """Note that a page has been given all that there is, and whether that is for good."""
-        if self.ended:
-            self._has_told_all.set()
-
-    def everything(self) -> dict[str, Any]:
-        """All that a page needs that cannot ask."""
-        with self.lock:
-            return {"description": self.description(), "state": self.state() | {"ended": True},
-                    "drawings": self.drawings.svgs,
-                    "pictures": {layer.path: self.pictures(layer.path) for layer in self.layers}}
+    # ---- the page --------------------------------------------------------------------------------
 
     @property
     def html(self) -> str:
         """The page as it is now, as one file."""
-        return recorded_page(self.everything())
+        return recorded_page(self.training.everything())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page as it is now. A file that was there stays whole until the new one is."""
@@ -259,35 +209,5 @@ class Watching(Observer):
                 f'srcdoc="{escape(self.html)}"></iframe>')
 
     def __repr__(self) -> str:
-        return f"<Watching {type(self.net).__name__}: {self.step} steps; save(path) writes a page>"
-
-
-class Gate:
-    """Where the training waits while it is paused."""
-
-    def __init__(self, paused: bool) -> None:
-        self.paused = paused
-        self.stepping = False                   # the step that is made now was asked for
-        self._asked_for = False                 # a step that has not begun yet
-        self._changed = threading.Condition()
-
-    def wait(self) -> None:
-        with self._changed:
-            while self.paused and not self._asked_for:
-                self._changed.wait()
-            self.stepping, self._asked_for = self._asked_for, False
-
-    def pause(self) -> None:
-        with self._changed:
-            self.paused = True
-
-    def go(self) -> None:
-        with self._changed:
-            self.paused = False
-            self._changed.notify_all()
-
-    def make_step(self) -> None:
-        """Let a single step be made; a training that is not paused is, after it."""
-        with self._changed:
-            self.paused = self._asked_for = True
-            self._changed.notify_all()
+        return (f"<Watching {type(self.net).__name__}: {self.training.step} steps; "
+                "save(path) writes a page>")
