@@ -22,9 +22,9 @@ net = nn.Sequential(
     nn.Conv2d(8, 12, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12 * 3 * 3, 4))
 
 
-def network() -> tuple[nn.Module, mg.Tensor]:
-    return net, x
-
-
 def loss() -> mg.Tensor:
     return F.cross_entropy(net(x), classes)
+
+
+def network() -> tuple[nn.Module, mg.Tensor]:
+    return net, x

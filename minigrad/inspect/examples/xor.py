@@ -10,9 +10,9 @@ y = mg.tensor([[0.], [1.], [1.], [0.]])
 model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
 
 
-def network() -> tuple[nn.Module, mg.Tensor]:
-    return model, x
-
-
 def loss() -> mg.Tensor:
     return F.mse_loss(model(x), y)
+
+
+def network() -> tuple[nn.Module, mg.Tensor]:
+    return model, x
