@@ -45,6 +45,7 @@ Int1 = Annotated[Array, 1, np.int64]
 Int2 = Annotated[Array, 2, np.int64]
 Index1 = Annotated[Array, 1, np.int32]
 Index2 = Annotated[Array, 2, np.int32]
+Index3 = Annotated[Array, 3, np.int32]
 Index4 = Annotated[Array, 4, np.int32]
 
 # loops are compiled for these

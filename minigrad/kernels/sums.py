@@ -22,7 +22,9 @@ from minigrad.kernels.reductions import (
     WIDE,
     column_reductions,
     row_reductions,
+    running_sums,
 )
+from minigrad.kernels.softmax import apply_along
 
 LARGE = 2**14       # values; with fewer, NumPy is done before a kernel has begun
 PARTS = 16          # that the rows of one result are divided into; the rounding depends on it
@@ -114,12 +116,7 @@ def is_large(x: Array, dims: tuple[int, ...]) -> bool:
 def total(x: Array, dims: tuple[int, ...], keepdims: bool, count: int = 1) -> Array:
     """Σ x over some dims, divided by `count`."""
     if not is_large(x, dims):
-        # along the innermost dim NumPy adds pairs, along others one number after the other
-        is_long = (x.dtype.char == "f" and len(dims) < x.ndim and dims != (x.ndim - 1,)
-                   and math.prod(x.shape[dim] for dim in dims) > EXACT)
-        dtype = np.float64 if is_long else x.dtype
-        add: Any = np.add                       # as x.sum(), without its detour through Python
-        small: Array = np.asarray(add.reduce(x, dims, dtype, None, keepdims))
+        small = _added(x, dims, keepdims)
         if count != 1:
             small = small / small.dtype.type(count)
         return small.astype(x.dtype, copy=False)
@@ -127,6 +124,18 @@ def total(x: Array, dims: tuple[int, ...], keepdims: bool, count: int = 1) -> Ar
     if count != 1:
         y /= count
     return _as(y, x, dims, keepdims)
+
+
+def _added(x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
+    """Σ x over some dims with NumPy; float64 where NumPy would add float32 one after the other.
+
+    That is wherever the numbers do not lie in one stretch of memory, in which NumPy adds pairs.
+    """
+    apart = x.dtype.char in "ef" and not (
+        x.flags.c_contiguous and dims == tuple(range(x.ndim - len(dims), x.ndim)))
+    is_long = apart and math.prod(x.shape[dim] for dim in dims) > EXACT
+    add: Any = np.add                           # as x.sum(), without its detour through Python
+    return np.asarray(add.reduce(x, dims, np.float64 if is_long else x.dtype, None, keepdims))
 
 
 def squares(x: Array, dims: tuple[int, ...], keepdims: bool, count: float) -> Array:
@@ -138,9 +147,9 @@ def squares(x: Array, dims: tuple[int, ...], keepdims: bool, count: float) -> Ar
     first = x[tuple(slice(0, 1) if dim in dims else slice(None) for dim in range(x.ndim))]
     if not is_large(x, dims):
         centred = x - first
-        centred = centred - centred.sum(dims, keepdims=True) / x.dtype.type(n)
-        small: Array = np.square(centred).sum(dims, keepdims=keepdims) / x.dtype.type(count)
-        return small
+        mean = (_added(centred, dims, True) / x.dtype.type(n)).astype(x.dtype, copy=False)
+        small: Array = _added(np.square(centred - mean), dims, keepdims) / x.dtype.type(count)
+        return small.astype(x.dtype, copy=False)
     middle = first.astype(np.float64)
     middle += reduce(DEVIATIONS, x, dims, middle) / n
     return _as(reduce(SQUARES, x, dims, middle) / count, x, dims, keepdims)
@@ -156,7 +165,9 @@ def extreme(x: Array, dims: tuple[int, ...], keepdims: bool, largest: bool) -> A
 def product(x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
     """Π x over some dims."""
     if not is_large(x, dims):
-        return np.asarray(x.prod(dims, dtype=x.dtype, keepdims=keepdims))
+        wide = np.float64 if x.dtype.kind == "f" else x.dtype       # NumPy never multiplies pairs
+        y = np.asarray(x.prod(dims, dtype=wide, keepdims=keepdims))
+        return y.astype(x.dtype, copy=False)
     return _as(reduce(PRODUCT, x, dims), x, dims, keepdims)
 
 
@@ -165,11 +176,28 @@ def log_sum_exp(x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
     if not is_large(x, dims):
         m = x.max(dims, keepdims=True, initial=-np.inf)
         m = np.where(np.isfinite(m), m, 0).astype(x.dtype)
-        y = np.log(np.exp(x - m).sum(dims, keepdims=True)) + m
+        y = (np.log(_added(np.exp(x - m), dims, True)) + m).astype(x.dtype, copy=False)
         return np.asarray(y if keepdims else y.squeeze(dims))
     m = reduce(LARGEST, x, dims)
     m = np.where(np.isfinite(m), m, 0)
     return _as(np.log(reduce(EXPONENTIALS, x, dims, m)) + m, x, dims, keepdims)
+
+
+def norm(x: Array, p: float) -> Array:
+    """(Σ |x|^p)^(1/p) over all x; float64."""
+    dims = tuple(range(x.ndim))
+    if p == 2 and is_large(x, dims):
+        return np.sqrt(reduce(SQUARES, x, dims, np.zeros((1,) * x.ndim)).reshape(()))
+    return np.asarray(np.linalg.norm(x.astype(np.float64).reshape(-1), p))
+
+
+def cumulative(x: Array, dim: int) -> Array:
+    """The sums x_0 + … + x_i along a dim."""
+    if x.dtype.kind != "f":
+        return x.cumsum(dim, dtype=x.dtype)
+    if x.size < LARGE or x.dtype not in FLOATS:
+        return x.cumsum(dim, dtype=np.float64).astype(x.dtype, copy=False)
+    return apply_along(running_sums, dim, x)
 
 
 def _as(y: Array, x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
