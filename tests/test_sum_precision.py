@@ -17,7 +17,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import functional as F, nn
-from minigrad.kernels import compile
+from minigrad.kernels import compile, winograd
 from minigrad.ops.reduce import vector_norm
 
 N = 2**20
@@ -338,3 +338,13 @@ def test_gradients_of_a_convolution_s_weights(make: Make, channels: int, outs: i
             exact = np.tensordot(wide(g), wide(x), ((0, 2, 3), (0, 2, 3)))
             yield f"{images} images", dw[:, :, kernel // 2, kernel // 2], exact
     check(results(), PRODUCTS)
+
+
+def test_gradient_of_winograd_s_weights_over_many_tiles(make: Make) -> None:
+    x, g = make(8, 80, 80, 16), make(8, 80, 80, 16)
+    dw = np.empty((8, 8, 3, 3), np.float32)
+    scratch = np.empty((1, winograd.scratch_size(8, 8, 1, 16)), np.float32)
+    partials = np.empty((1, 36, winograd.gap_between(8 * 16, 16)), np.float32)
+    winograd.winograd_weight_grad(x, g, (1, 1), 1, scratch, partials, dw)
+    exact = np.tensordot(wide(g), wide(x), ((1, 2, 3), (1, 2, 3)))
+    check(iter([("middle", dw[:, :, 1, 1], exact)]), PRODUCTS)

@@ -57,8 +57,11 @@ def _multiplications(a: Array, b: Array, bias: Array, parts: Pair, scratch: Arra
     return count
 
 
-def _add_products(a: Array, b: Array, step: int, y: Array) -> None:
-    """y = a @ b, where the products of `step` places of the inner dim are added up in float64."""
+def add_products(a: Array, b: Array, y: Array) -> None:
+    """y = a @ b with NumPy, a part of the inner dim at a time; the parts' products are added up in
+    float64."""
+    m, n = y.shape[-2:]
+    step = SHORT if min(m, n) == 1 or m * n < SMALL_RESULT else LONG * DEPTH
     np.matmul(a[..., :step], b[..., :step, :], out=y)
     if a.shape[-1] > step:
         sums = y.astype(np.float64)
@@ -93,7 +96,7 @@ def matmul_numpy(a: Strided4, b: Strided4, bias: Float1, parts: Pair, scratch: F
     scratch: for each thread a panel of b and, where a has contiguous columns, as many panels of a
     as hold the rows of a block.
     """
-    _add_products(a, b, SHORT if math.prod(y.shape[2:]) < SMALL_RESULT else LONG * DEPTH, y)
+    add_products(a, b, y)
     if len(bias):
         y += bias
 
@@ -149,7 +152,7 @@ def few_rows_numpy(a: Strided2, b: Strided2, bias: Float1, parts: int, y: Float2
 
     Shapes: a (m, k), b (k, n), bias (n,), or empty for none → y (m, n).
     """
-    _add_products(a, b, SHORT, y)
+    add_products(a, b, y)
     if len(bias):
         y += bias
 
