@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from minigrad.kernels import (
     FLOATS,
     Array,
+    Double1,
     Double2,
     Float1,
     Float2,
@@ -76,15 +78,6 @@ def move(y: Float2, sums: Double2) -> None:
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
             sums[i, j] += y[i, j]
-
-
-@inline_sum
-def dot(a: Float1, b: Float1) -> float:
-    """Σ a·b."""
-    result = 0.0
-    for i in range(a.shape[0]):
-        result += np.float64(a[i]) * np.float64(b[i])
-    return result
 
 
 def matmul_numpy(a: Strided4, b: Strided4, bias: Float1, parts: Pair, scratch: Float4, y: Strided4
@@ -165,9 +158,6 @@ def few_rows(a: Strided2, b: Strided2, bias: Float1, parts: int, y: Float2) -> N
         sums = np.zeros((1, right - left))
         for row in range(m):
             target = y[row:row + 1, left:right]
-            if n == 1:
-                target[0, 0] = dot(a[row], b[:, 0]) + (bias[0] if len(bias) else 0)
-                continue
             if len(bias):
                 y[row, left:right] = bias[left:right]
             gemm(a[row:row + 1, :SHORT], b[:SHORT, left:right], target, len(bias) > 0)
@@ -181,12 +171,40 @@ def few_rows(a: Strided2, b: Strided2, bias: Float1, parts: int, y: Float2) -> N
                 target[:] = sums
 
 
+def dots_numpy(a: Float1, b: Float1, sums: Double1) -> None:
+    """sums = Σ a·b over equally long parts of two vectors."""
+    for part in range(len(sums)):
+        piece = slice(len(a) * part // len(sums), len(a) * (part + 1) // len(sums))
+        sums[part] = a[piece].astype(np.float64) @ b[piece].astype(np.float64)
+
+
+@inline_sum
+def dot(a: Float1, b: Float1) -> float:
+    """Σ a·b."""
+    result = 0.0
+    for i in range(a.shape[0]):
+        result += np.float64(a[i]) * np.float64(b[i])
+    return result
+
+
+@kernel(dots_numpy, writes=("sums",), small=FORKED)
+def dots(a: Float1, b: Float1, sums: Double1) -> None:
+    n, parts = a.shape[0], sums.shape[0]
+    for part in prange(parts):
+        first, last = n * part // parts, n * (part + 1) // parts
+        sums[part] = dot(a[first:last], b[first:last])
+
+
 def product(a: Array, b: Array, bias: Array | None = None) -> Array:
     """a @ b + bias: (…, m, k) @ (…, k, n) + (n,) → (…, m, n), where leading dims broadcast."""
     if a.ndim != 2 or b.ndim != 2:
         return _stack_of_products(a, b, bias)
     (m, k), n = a.shape, b.shape[1]
-    large = k > MOST_SHORT or m * k * n > (LARGE if m > 1 < n else LARGE_VECTOR)
+    large = m * k * n > (LARGE if m > 1 < n else LARGE_VECTOR)
+    if large and m == 1 == n and bias is None and a.dtype in FLOATS:
+        sums = empty((-(-k // CACHED),), np.float64)
+        dots(a.reshape(k), b.reshape(k), sums)
+        return np.add.reduce(sums).astype(a.dtype).reshape(1, 1)
     if large and a.dtype in FLOATS:
         y: Array = empty((m, n), a.dtype)
         if m <= FEW_ROWS:
@@ -195,10 +213,21 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
         else:
             _multiply(_readable(a)[None, None], _packable(b)[None, None], bias, y[None, None])
         return y
-    y = a.dot(b)                                # faster than np.matmul for small ones
+    y = _small_product(a, b)
     if bias is not None:
         y += bias
     return y
+
+
+def _small_product(a: Array, b: Array) -> Array:
+    multiply: Any = np.dot if a.ndim == b.ndim == 2 else np.matmul  # faster for small ones
+    if a.shape[-1] <= MOST_SHORT:
+        return np.asarray(multiply(a, b))
+    y = multiply(a[..., :MOST_SHORT], b[..., :MOST_SHORT, :])
+    for start in range(MOST_SHORT, a.shape[-1], MOST_SHORT):
+        stop = start + MOST_SHORT
+        y += multiply(a[..., start:stop], b[..., start:stop, :])
+    return np.asarray(y)
 
 
 def _multiply(a: Array, b: Array, bias: Array | None, y: Array) -> None:
@@ -217,9 +246,9 @@ def _stack_of_products(a: Array, b: Array, bias: Array | None) -> Array:
         lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
         raise ValueError("leading dims could not be broadcast") from None
-    small = k <= MOST_SHORT and (m * k * n <= TINY or math.prod(lead) * m * k * n <= LARGE)
+    small = m * k * n <= TINY or math.prod(lead) * m * k * n <= LARGE
     if small or a.dtype not in FLOATS:
-        y = np.asarray(np.matmul(a, b))
+        y = _small_product(a, b)
         if bias is not None:
             y += bias
         return y

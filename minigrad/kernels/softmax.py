@@ -34,6 +34,7 @@ from minigrad.kernels.maths import fast_exp
 TILED = 2**16       # values of the distributions that are treated side by side; they stay in cache
 BLOCK = 4096        # values in the rows of a block, which one thread treats in turn
 LANES = 16
+ROWS = 64           # numbers that are added up in x's dtype, before float64 takes over
 
 
 def along(x: Array, dim: int, order: tuple[int, ...]) -> Array:
@@ -146,11 +147,16 @@ def largest_of_each(x: Float2, start: int, stop: int, m: Float1) -> None:
 def exp_sum_of_each(x: Float2, start: int, stop: int, m: Float1, sums: Double1) -> None:
     """m = the largest x of each column from start to stop, sums = Σ e^(x - m)."""
     largest_of_each(x, start, stop, m)
+    part = np.empty(stop - start, x.dtype)
     sums[:] = 0
-    for j in range(x.shape[0]):
-        row = x[j, start:stop]
+    for first in range(0, x.shape[0], ROWS):
+        part[:] = 0
+        for j in range(first, min(first + ROWS, x.shape[0])):
+            row = x[j, start:stop]
+            for i in range(stop - start):
+                part[i] += fast_exp(row[i] - m[i])
         for i in range(stop - start):
-            sums[i] += fast_exp(row[i] - m[i])
+            sums[i] += part[i]
 
 
 # ---- softmax -------------------------------------------------------------------------------------
@@ -183,16 +189,18 @@ def softmax(x: Float3, y: Float3) -> None:
         for block in prange(outer * tiles):
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
-            peaks, factors = np.empty((2, stop - start), x.dtype)
-            sums = np.zeros(stop - start)
+            (peaks, part), sums = np.empty((2, stop - start), x.dtype), np.zeros(stop - start)
             largest_of_each(x[o], start, stop, peaks)
-            for j in range(n):
-                source, target = x[o, j, start:stop], y[o, j, start:stop]
+            for first in range(0, n, ROWS):
+                part[:] = 0
+                for j in range(first, min(first + ROWS, n)):
+                    source, target = x[o, j, start:stop], y[o, j, start:stop]
+                    for i in range(stop - start):
+                        target[i] = fast_exp(source[i] - peaks[i])
+                        part[i] += target[i]
                 for i in range(stop - start):
-                    target[i] = fast_exp(source[i] - peaks[i])
-                    sums[i] += target[i]
-            for i in range(stop - start):
-                factors[i] = 1 / sums[i]
+                    sums[i] += part[i]
+            factors = (1 / sums).astype(x.dtype)
             for j in range(n):
                 target = y[o, j, start:stop]
                 for i in range(stop - start):
@@ -222,13 +230,12 @@ def softmax_grad(y: Float3, g: Float3, dx: Float3) -> None:
         for block in prange(outer * tiles):
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
-            sums, shifts = np.zeros(stop - start), np.empty(stop - start, y.dtype)
+            sums = np.zeros(stop - start)
             for j in range(n):
                 value, slope = y[o, j, start:stop], g[o, j, start:stop]
                 for i in range(stop - start):
                     sums[i] += np.float64(value[i] * slope[i])
-            for i in range(stop - start):
-                shifts[i] = sums[i]
+            shifts = sums.astype(y.dtype)
             for j in range(n):
                 value, slope, target = (y[o, j, start:stop], g[o, j, start:stop],
                                         dx[o, j, start:stop])
@@ -264,11 +271,9 @@ def log_softmax(x: Float3, y: Float3) -> None:
         for block in prange(outer * tiles):
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
-            peaks, logs = np.empty((2, stop - start), x.dtype)
-            sums = np.empty(stop - start)
+            peaks, sums = np.empty(stop - start, x.dtype), np.empty(stop - start)
             exp_sum_of_each(x[o], start, stop, peaks, sums)
-            for i in range(stop - start):
-                logs[i] = np.log(sums[i])
+            logs = np.log(sums).astype(x.dtype)
             for j in range(n):
                 source, target = x[o, j, start:stop], y[o, j, start:stop]
                 for i in range(stop - start):
@@ -298,13 +303,12 @@ def log_softmax_grad(y: Float3, g: Float3, dx: Float3) -> None:
         for block in prange(outer * tiles):
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
-            sums, factors = np.zeros(stop - start), np.empty(stop - start, y.dtype)
+            sums = np.zeros(stop - start)
             for j in range(n):
                 slope = g[o, j, start:stop]
                 for i in range(stop - start):
                     sums[i] += slope[i]
-            for i in range(stop - start):
-                factors[i] = sums[i]
+            factors = sums.astype(y.dtype)
             for j in range(n):
                 value, slope, target = (y[o, j, start:stop], g[o, j, start:stop],
                                         dx[o, j, start:stop])
