@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from operator import attrgetter
 from typing import Any, cast
 
@@ -99,8 +100,13 @@ class Tensor:
     # ---- the array -------------------------------------------------------------------------------
 
     def _set_data(self, value: Any) -> None:
-        self._data = np.asarray(value)
-        mark_changed(self._data)
+        if not isinstance(value, Tensor | np.ndarray | np.generic):
+            raise TypeError(f"data: needs an array or a Tensor; got {type(value).__name__}")
+        array = to_array(value)
+        if self._requires_grad and array.dtype.kind != "f":
+            raise RuntimeError(f"data: a tensor that requires grad needs floats; got {array.dtype}")
+        self._data = array
+        mark_changed(array)
 
     data = property(attrgetter("_data"), _set_data)     # read in C: ops do it all the time
 
@@ -261,6 +267,7 @@ class Tensor:
         Tensor.__init__(copy, self._data.copy())
         copy._requires_grad = self._requires_grad
         memo[id(self)] = copy
+        copy._grad = deepcopy(self._grad, memo)
         return copy
 
     # ---- in-place changes: on leaves, outside the recorded graph --------------------------------

@@ -66,6 +66,7 @@ class Module:
     forward: Callable[..., Any] = _forward
     _repr_html_ = in_notebooks("module_html")
     _shown: tuple[str, ...] = ()        # the names of the attributes that `repr` shows
+    _optional: tuple[str, ...] = ()     # of the buffers that early state dicts lack
     _buffers: dict[str, bool]           # the names of the buffers, and whether each is saved
     _forward_hooks: dict[RemovableHandle, Callable[..., Any]]
     _forward_pre_hooks: dict[RemovableHandle, Callable[..., Any]]
@@ -240,6 +241,8 @@ class Module:
                         ) -> IncompatibleKeys:
         """Copy values in by name: Tensors, arrays, or tensors of PyTorch on the CPU.
 
+        A batch norm's `num_batches_tracked`, which files of early versions of torch lack, stays as
+        it is where it is missing.
         Raises: RuntimeError, which lists all that is wrong, where a shape differs and, if `strict`,
         where a name is missing or not known. Then nothing has been changed.
         """
@@ -247,7 +250,11 @@ class Module:
             raise TypeError("load_state_dict: state_dict must be a dict; "
                             f"got {type(state_dict).__name__}")
         own = self.state_dict(keep_vars=True)
-        missing = [name for name in own if name not in state_dict]
+        versions = getattr(state_dict, "_metadata", {})         # torch's, of each module
+        optional = {_join(path, name) for path, module in self.named_modules(remove_duplicate=False)
+                    for name in module._optional
+                    if (versions.get(path, {}).get("version") or 1) < 2}
+        missing = [name for name in own if name not in state_dict and name not in optional]
         unexpected = [name for name in state_dict if name not in own]
         values = {name: _as_array(state_dict[name]) for name in own if name in state_dict}
         faults = []
