@@ -309,10 +309,10 @@ def _sent_through(node: Node, vjp: Vjp, g: Tensor) -> Tensor:
     if tape.running:
         tape.adopt(g)
     if node.output is None or not _asks_for_output(vjp):
-        return vjp(g) if is_quiet.get() else quiet.run(vjp, g)      # type: ignore[no-any-return]
+        return vjp(g) if is_quiet.get() else quiet.run(vjp, g)
     y = Tensor(node.output)                     # the op's output, back in its place in the graph
     y.node, y._requires_grad = node, True
-    return vjp(g, y) if is_quiet.get() else quiet.run(vjp, g, y)    # type: ignore[no-any-return]
+    return vjp(g, y) if is_quiet.get() else quiet.run(vjp, g, y)
 
 
 def unbroadcast(g: Tensor, shape: tuple[int, ...], name: str = "unbroadcast") -> Tensor:

@@ -41,7 +41,7 @@ def refuse_later(name: str, function: Callable[..., Any]) -> None:
     for is_kind, kind in ((inspect.isgeneratorfunction, "a generator"),
                           (inspect.iscoroutinefunction, "a coroutine"),
                           (inspect.isasyncgenfunction, "an asynchronous generator")):
-        if is_kind(inner) or is_kind(getattr(inner, "__call__", None)):
+        if is_kind(inner) or is_kind(inspect.getattr_static(inner, "__call__", None)):
             raise TypeError(f"{name}: {getattr(inner, '__name__', inner)} is {kind}, and runs "
                             "after the call; write `with` inside it")
 

@@ -204,7 +204,8 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
     if large and m == 1 == n and bias is None and a.dtype in FLOATS:
         sums = empty((-(-k // CACHED),), np.float64)
         dots(a.reshape(k), b.reshape(k), sums)
-        return np.add.reduce(sums).astype(a.dtype).reshape(1, 1)
+        total: Array = np.add.reduce(sums).astype(a.dtype).reshape(1, 1)
+        return total
     if large and a.dtype in FLOATS:
         y: Array = empty((m, n), a.dtype)
         if m <= FEW_ROWS:
