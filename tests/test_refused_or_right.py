@@ -316,7 +316,7 @@ def test_after_ctrl_c_the_blas_has_its_threads_again(place: str, monkeypatch: An
     monkeypatch.setattr(blas, "blas_threads", lambda: [(lambda: threads[0], set_threads)])
     monkeypatch.setattr(kernel_compiler, "one_blas_thread", Interrupted)
     monkeypatch.setattr(kernel_compiler, "TWINS_ONLY", False)
-    kernel = copy.copy(compile.load_all()["few_rows"])
+    kernel = copy.copy(kernel_compiler.load_all()["few_rows"])
     kernel._runs = {True: interrupted, False: interrupted}
     x = np.ones((1, 1), np.float32)
     with pytest.raises(KeyboardInterrupt):

@@ -31,10 +31,10 @@ Make = Callable[..., Array]
 
 @cache
 def values(kind: str) -> Array:
-    """2²¹ positive numbers, all equal or random."""
+    """2²² positive numbers, all equal or random."""
     if kind == "equal":
-        return np.full(2**21, 0.1, np.float32)
-    return np.random.default_rng(0).uniform(0.01, 1, 2**21).astype(np.float32)
+        return np.full(2**22, 0.1, np.float32)
+    return np.random.default_rng(0).uniform(0.01, 1, 2**22).astype(np.float32)
 
 
 @pytest.fixture(params=["equal", "random"])

@@ -66,7 +66,8 @@ class RegressionTask(LinearTask[Options]):
         split = splits[0]
         predicted = with_ones(split.x_test) @ least_squares(split)
         return {"test_rmse_exact": rmse(predicted, split.y_test),
-                "test_rmse_mean": rmse(split.y.mean(0), split.y_test), "coefficient_error": 0.0}
+                "test_rmse_mean": rmse(split.y.mean(0, dtype=np.float64), split.y_test),
+                "coefficient_error": 0.0}
 
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
         (run,) = trained
@@ -82,4 +83,4 @@ class RegressionTask(LinearTask[Options]):
 
 def rmse(predicted: Array, truth: Array) -> float:
     """The root of the mean squared error."""
-    return float(np.sqrt(np.mean((predicted - truth) ** 2)))
+    return float(np.sqrt(np.mean((predicted - truth) ** 2, dtype=np.float64)))
