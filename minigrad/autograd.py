@@ -206,8 +206,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
     Without `inputs`, the gradients are added to the `.grad` of the leaves once all has succeeded.
     With them, only the paths to `inputs` are followed; their gradients, or None, are returned.
     """
-    roots = [y.node or y for y in outputs]
-    order = _latest_first(roots)
+    order = _latest_first(roots := [y.node or y for y in outputs])
     targets = None if inputs is None else {x.node or x for x in inputs}
     for vertex in order:
         if vertex.edges is None and vertex not in (targets or ()):
@@ -236,6 +235,8 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
     mode.enabled, visit.found, visit.pending = create_graph, found, pending
     visit.own = own if observer is None else None       # an observer is shown each gradient alone
     try:
+        if observer is not None:
+            observer.backward_begins(outputs, gradients, inputs)
         for vertex in order:
             if vertex not in pending:
                 continue
@@ -260,8 +261,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
                     observer.vjp_begins(vertex, parent, g)
                 gx = sent = _sent_through(vertex, vjp, g)
                 if not isinstance(gx, Tensor):
-                    raise TypeError(f"{vertex.name}: a vjp must return a Tensor; "
-                                    f"got {type(gx).__name__}")
+                    raise TypeError(f"{vertex.name}: a vjp must return a Tensor; got {type(gx)}")
                 if gx._data.shape != parent.shape or gx._data.dtype != parent.dtype:
                     gx = unbroadcast(gx, parent.shape, vertex.name).to(parent.dtype)
                 if observer is not None:

@@ -16,8 +16,8 @@ class Observer:
 
     A subclass overrides what is of interest to it. What it does there is not observed: neither by
     itself nor by others. An op inside a vjp is told of between the beginning and the end of that
-    vjp. Several observers may be entered one within the other. A step of `minigrad.compile` is
-    observed only while it is recorded: its repetitions run no ops.
+    vjp. Several observers may be entered one within the other. While there is one, a step of
+    `minigrad.compile` runs as it is written: its repetitions run no ops.
 
         class Names(Observer):
             def op_ends(self, op, inputs, static, y):
@@ -35,6 +35,11 @@ class Observer:
                 y: Tensor) -> None:
         """An op has run. y: its output; `y.node` is its vertex of the graph, None where it is not
         recorded."""
+
+    def backward_begins(self, outputs: Sequence[Tensor], gradients: Sequence[Tensor],
+                        inputs: Sequence[Tensor] | None) -> None:
+        """A backward pass is about to begin, with these gradients of the outputs. inputs: what the
+        gradients are wanted of, where the pass was asked for that by `grad`."""
 
     def vjp_begins(self, vertex: Any, parent: Any, g: Tensor) -> None:
         """A gradient is about to flow from a vertex of the graph to one that it was made from.
@@ -58,17 +63,26 @@ class Observer:
     _outer: All | None
 
 
+EVENTS = ("op_begins", "op_ends", "backward_begins", "vjp_begins", "vjp_ends")
+
+
 class All:
     """Tells all observers of what happens; what they do meanwhile nobody is told of."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self.observers = observers
+        self._told = {name: [getattr(each, name) for each in observers
+                             if getattr(type(each), name) is not getattr(Observer, name)]
+                      for name in EVENTS}
 
     def op_begins(self, *event: Any) -> None:
         self.tell("op_begins", event)
 
     def op_ends(self, *event: Any) -> None:
         self.tell("op_ends", event)
+
+    def backward_begins(self, *event: Any) -> None:
+        self.tell("backward_begins", event)
 
     def vjp_begins(self, *event: Any) -> None:
         self.tell("vjp_begins", event)
@@ -77,9 +91,10 @@ class All:
         self.tell("vjp_ends", event)
 
     def tell(self, name: str, event: tuple[Any, ...]) -> None:
-        mode.observer = None
-        try:
-            for observer in self.observers:
-                getattr(observer, name)(*event)
-        finally:
-            mode.observer = self
+        if told := self._told[name]:
+            mode.observer = None
+            try:
+                for method in told:
+                    method(*event)
+            finally:
+                mode.observer = self

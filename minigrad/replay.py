@@ -17,6 +17,7 @@ import numpy as np
 from minigrad.autograd import quietly
 from minigrad.inplace import Array, memory_owner
 from minigrad.kernels.tape import Tape
+from minigrad.modes import mode
 from minigrad.tensor import Tensor
 
 SHAPES = 8              # recordings of one step at most, each for other arguments
@@ -40,7 +41,8 @@ def compile(step: Callable[..., Any]) -> Callable[..., Any]:
 
     What the step does beside computing is not repeated: prints, counters, choices such as
     `if model.training`. Optimisers, schedulers and random numbers are repeated. The memory of all
-    intermediate results stays in use.
+    intermediate results stays in use. While an observer looks on (minigrad.observer), the step runs
+    as it is, since a repetition has nothing to show.
     Raises: RuntimeError, with the reason, for a step that reads values while it runs (`item()`), or
     that is not the same program each time; and if a parameter is given another array later on.
     Source: CUDA graphs do the same for the calls to a GPU (torch.cuda.graph).
@@ -50,6 +52,9 @@ def compile(step: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(step)
     def run(*args: Any) -> Any:
         arrays = [x.data if isinstance(x, Tensor) else x for x in args]
+        if mode.observer is not None:
+            return _copied(step(*(Tensor(x.copy()) if isinstance(x, np.ndarray) else x
+                                  for x in arrays)))
         key = tuple((x.shape, x.dtype) if isinstance(x, np.ndarray) else x for x in arrays)
         recording, is_sure = recordings.get(key, (None, False))
         if recording is not None and is_sure:
@@ -95,7 +100,7 @@ class Recording:
             call()
 
     def results(self) -> Any:
-        return _map(lambda y: Tensor(y._data.copy()), self.returned)
+        return _copied(self.returned)
 
     def require_same(self, earlier: Recording) -> None:
         """RuntimeError if another run of the step was not the same program."""
@@ -150,6 +155,10 @@ def _told(call: Any) -> str:
                 if isinstance(x, np.ndarray | int | float)]
     name = getattr(function, "__name__", getattr(function, "name", function))
     return f"{name} of {', '.join(operands) or 'others'}"
+
+
+def _copied(returned: Any) -> Any:
+    return _map(lambda y: Tensor(y._data.copy()), returned)
 
 
 def _map(function: Callable[[Tensor], Any], value: Any) -> Any:

@@ -26,6 +26,10 @@ class Diary(Observer):
         (y * 1).sum()                           # what an observer does is not observed
         self.events.append(("ends", op.__name__))
 
+    def backward_begins(self, outputs: Any, gradients: Any, inputs: Any) -> None:
+        self.events.append(("backward begins", str([(y.item(), g.item()) for y, g in zip(
+            outputs, gradients, strict=True)])))
+
     def vjp_begins(self, vertex: Any, parent: Any, g: Tensor) -> None:
         self.events.append(("vjp begins", vertex.name))
 
@@ -45,6 +49,8 @@ def test_events_in_order() -> None:
                         ("vjp ends", "mul"), ("vjp begins", "mul"), ("vjp ends", "mul")]
     at = diary.events.index(("vjp begins", "mul"))
     assert diary.events[at + 1:at + 3] == [("begins", "mul"), ("ends", "mul")]      # g * b
+    assert [event for event in diary.events if event[0] == "backward begins"] == [
+        ("backward begins", "[(5.0, 1.0)]")]
     assert mode.observer is None
     x.square()
     assert len([event for event in diary.events if event[1] == "square"]) == 0

@@ -286,3 +286,26 @@ def test_parameters_that_share_memory_are_stepped_one_after_the_other(name):
         t.grad = torch.full(t.shape, i + 1.0, dtype=torch.float64)
     getattr(optim, name)(ours, lr=0.1).step(), getattr(torch.optim, name)(theirs, lr=0.1).step()
     assert_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("framework", [optim, torch.optim])
+def test_hooks_around_a_step(framework):
+    w = (Parameter(np.array([1.0, 2.0])) if framework is optim
+         else torch.tensor([1.0, 2.0], requires_grad=True))
+    optimizer, seen = framework.SGD([w], lr=0.5), []
+
+    def note(name):
+        return lambda *given: seen.append((name, given[0] is optimizer, len(given[1]), given[2],
+                                           w.tolist()))
+    before = optimizer.register_step_pre_hook(note("before"))
+    after = optimizer.register_step_post_hook(note("after"))
+    optimizer.zero_grad()
+    w.sum().backward()
+    optimizer.step()
+    assert seen == [("before", True, 1, {}, [1.0, 2.0]), ("after", True, 1, {}, [0.5, 1.5])]
+    before.remove()
+    optimizer.step(lambda: None)
+    assert seen[2:] == [("after", True, 2, {}, [0.0, 1.0])]
+    after.remove()
+    optimizer.step()
+    assert len(seen) == 3

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import minigrad
 from minigrad import Tensor, functional as F, nn, optim
+from minigrad.observer import Observer
 from minigrad.optim import lr_scheduler
 
 RNG = np.random.default_rng(0)
@@ -67,7 +69,8 @@ def batch(n: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def trained(make: Callable[[], nn.Module], optimizer_of: Any, compiled: bool,
-            batches: list[tuple[Tensor, Tensor]]) -> tuple[list[float], dict[str, Any]]:
+            batches: list[tuple[Tensor, Tensor]], observed: Collection[int] = ()
+            ) -> tuple[list[float], dict[str, Any]]:
     minigrad.manual_seed(1)
     model = make()
     optimizer = optimizer_of(model.parameters())
@@ -83,9 +86,20 @@ def trained(make: Callable[[], nn.Module], optimizer_of: Any, compiled: bool,
         return loss, y.argmax(1)
 
     run = minigrad.compile(step) if compiled else step
-    found = [run(*each) for each in batches]
+    found = []
+    for i, each in enumerate(batches):
+        with Counter() if i in observed else contextlib.nullcontext() as ops:
+            found.append(run(*each))
+        assert ops is None or ops.count > 5
     return ([(loss.item(), guess.tolist()) for loss, guess in found],
             {key: value.data.tobytes() for key, value in model.state_dict().items()})
+
+
+class Counter(Observer):
+    count = 0
+
+    def op_ends(self, *event: Any) -> None:
+        self.count += 1
 
 
 @pytest.mark.parametrize("optimizer_of", OPTIMIZERS)
@@ -94,6 +108,13 @@ def test_the_same_to_the_bit(make: Any, optimizer_of: Any) -> None:
     batches = [batch(n, seed) for seed, n in enumerate([5, 5, 5, 5, 4, 4, 5, 4, 4, 5])]
     assert (trained(make, optimizer_of, True, batches)
             == trained(make, optimizer_of, False, batches))
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_what_is_observed_runs_as_it_is_written(make: Any) -> None:
+    batches = [batch(n, seed) for seed, n in enumerate([5, 5, 5, 5, 4, 5, 4, 4, 5])]
+    assert (trained(make, OPTIMIZERS[1], True, batches, observed=(3, 4, 5, 7))
+            == trained(make, OPTIMIZERS[1], False, batches))
 
 
 def test_gradients_are_left_in_grad_and_the_results_are_copies() -> None:

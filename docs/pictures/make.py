@@ -20,6 +20,7 @@ def run(*command: str) -> None:
 if __name__ == "__main__":
     run(str(HERE / "make_inspect.py"))
     run(str(HERE / "make_playground.py"))
+    run(str(HERE / "make_watch.py"))
     with tempfile.TemporaryDirectory() as folder:
         faces, speeds = str(Path(folder, "faces")), str(Path(folder, "speeds.json"))
         run("-m", "comparisons", "run", "dexpression", "--impl", "minigrad", "--out", faces)

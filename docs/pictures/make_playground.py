@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from pathlib import Path
 
 from make_inspect import browser, screenshot
@@ -24,13 +23,11 @@ def make() -> int:
     for _ in range(320):
         playground.train(10)
     playground.choose(20)
-    with serve(playground, 0) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serve(playground, 0).start() as server:
         for theme in ("light", "dark"):
             picture = HERE / f"playground-{theme}.png"
             screenshot(server.url, picture, dark=theme == "dark", browser=program)
             Image.open(picture).convert("RGB").quantize(COLOURS).save(picture, optimize=True)
-        server.shutdown()
     return 0
 
 

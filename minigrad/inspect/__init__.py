@@ -3,6 +3,7 @@
     summary(net, x)             a table of its layers: sizes, multiply-adds, memory, time
     draw(net, x)                a picture of its graph
     step_through(loss, x)       a page that goes through the backward pass a vertex at a time
+    watch(net, optimizer)       a page that shows a training while it runs
     profile(step)               where a training step spends time and memory
     detect_anomaly()            names the first NaN or infinity, and where it came from
     diagnose(net, loss_fn, batch)   says what is wrong with a training, and what to try
@@ -24,3 +25,4 @@ from minigrad.inspect.draw import Drawing as Drawing, draw as draw
 from minigrad.inspect.profiler import profile as profile
 from minigrad.inspect.step_through import StepThrough as StepThrough, step_through as step_through
 from minigrad.inspect.summary import Summary as Summary, summary as summary
+from minigrad.inspect.watch import Watching as Watching, watch as watch

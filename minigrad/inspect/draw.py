@@ -42,7 +42,8 @@ class Drawing:
         """A page that holds the picture and nothing else."""
         return ("<!doctype html><meta charset='utf-8'><meta name='viewport' content='width=device-"
                 "width'><title>graph</title><style>:root{color-scheme:light dark}body{margin:0;"
-                f"display:flex}}svg{{margin:auto}}</style>{self.svg}")
+                "display:flex;background:#fdfcfa}svg{margin:auto}@media(prefers-color-scheme:dark)"
+                f"{{body{{background:#191817}}}}</style>{self.svg}")
 
     def save(self, path: str | Path) -> None:
         """Write an SVG file, or a page if the name ends in .html.

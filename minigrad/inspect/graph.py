@@ -11,7 +11,7 @@ from minigrad.autograd import Node
 from minigrad.func.tree import leaves, named_leaves
 from minigrad.inplace import captured_by
 from minigrad.inspect.places import Place
-from minigrad.inspect.recording import Call, Recording, Step
+from minigrad.inspect.recording import Call, Ran, Recording
 from minigrad.inspect.untouched import referred_to
 from minigrad.nn import Module
 from minigrad.nn.module import Parameter
@@ -37,7 +37,7 @@ class Vertex:
     value: Tensor | None
     node: Any
     inputs: list[Vertex] = field(default_factory=list)
-    step: Step | None = None
+    step: Ran | None = None
 
     @property
     def call(self) -> Call | None:

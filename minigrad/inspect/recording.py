@@ -42,22 +42,28 @@ class Call:
 
 
 @dataclass(eq=False)
-class Step:
+class Ran:
     """An op that has run. call: the innermost module call around it, None outside of any. name: the
     public function that was called, such as max_pool2d, where the op itself has a private name."""
 
     op: Any
-    inputs: tuple[Tensor | None, ...]
     static: dict[str, Any]
-    y: Tensor
     place: Place
     call: Call | None
     name: str
 
 
+@dataclass(eq=False)
+class Step(Ran):
+    """An op that has run, with the values that went in and came out."""
+
+    inputs: tuple[Tensor | None, ...]
+    y: Tensor
+
+
 @dataclass
-class Recording(Observer):
-    """Keeps each op that runs within `with recording:`, and everything that it computed.
+class Calls(Observer):
+    """Follows which calls of modules are in progress while ops run.
 
     net: paths of places begin there. meets: is told of each call's module, before the first op in
     that call runs.
@@ -65,7 +71,6 @@ class Recording(Observer):
 
     net: Module | None = None
     meets: Callable[[Module], object] = lambda module: None
-    steps: list[Step] = field(default_factory=list)
     _frames: list[FrameType] = field(default_factory=list)
     _calls: list[Call] = field(default_factory=list)
     _times: Counter[Module] = field(default_factory=Counter)
@@ -73,11 +78,10 @@ class Recording(Observer):
     def op_begins(self, op: Any, args: tuple[Any, ...], static: dict[str, Any]) -> None:
         self._see_calls()
 
-    def op_ends(self, op: Any, inputs: tuple[Tensor | None, ...], static: dict[str, Any],
-                y: Tensor) -> None:
+    def innermost(self) -> Call | None:
+        """The innermost call that is in progress."""
         self._see_calls()
-        self.steps.append(Step(op, inputs, static, y, here(self.net),
-                               self._calls[-1] if self._calls else None, _public_name(op)))
+        return self._calls[-1] if self._calls else None
 
     def _see_calls(self) -> None:
         """Bring the list of the calls in progress up to date.
@@ -109,6 +113,18 @@ class Recording(Observer):
         super().__exit__(*exc)
         self._frames, self._calls = [], []
 
+
+@dataclass
+class Recording(Calls):
+    """Keeps each op that runs within `with recording:`, and everything that it computed."""
+
+    steps: list[Step] = field(default_factory=list)
+
+    def op_ends(self, op: Any, inputs: tuple[Tensor | None, ...], static: dict[str, Any],
+                y: Tensor) -> None:
+        call = self.innermost()
+        self.steps.append(Step(op, static, here(self.net), call, public_name(op), inputs, y))
+
     def by_output(self) -> dict[int, Step]:
         """The op that made a Tensor, by the id of the Tensor, which this recording keeps alive."""
         return {id(step.y): step for step in self.steps}
@@ -118,7 +134,7 @@ class Recording(Observer):
         return list(dict.fromkeys(step.call.chain[0].module for step in self.steps if step.call))
 
 
-def _public_name(op: Any) -> str:
+def public_name(op: Any) -> str:
     """The name of an op, or of the innermost public function that it runs in."""
     name = str(op.__name__)
     frame: FrameType | None = sys._getframe(1)

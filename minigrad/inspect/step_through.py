@@ -17,6 +17,7 @@ from minigrad.inspect.encode import Table, number
 from minigrad.inspect.formula import Formulas, names_captured, stated
 from minigrad.inspect.graph import Graph, Vertex
 from minigrad.inspect.look import computation
+from minigrad.inspect.recording import Step
 from minigrad.inspect.sources import short, source_of
 from minigrad.nn import Module
 from minigrad.observer import Observer
@@ -182,13 +183,13 @@ def _said(op: Any) -> str:
 
 def _input_names(op: Any, vertex: Vertex) -> list[str]:
     """What the inputs are called, shortly: x, w, b."""
-    given = vertex.step.inputs if vertex.step else tuple(vertex.inputs)
+    step = vertex.step if isinstance(vertex.step, Step) else None
+    given = step.inputs if step else tuple(vertex.inputs)
     parameters = [p for p in inspect.signature(op).parameters.values()
                   if p.kind is not p.KEYWORD_ONLY] if op is not None else []
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return [f"{parameters[0].name}[{i}]" for i in range(len(given))]
-    if len(parameters) < len(given) or (not vertex.step
-                                         and len(parameters) > len(given)):
+    if len(parameters) < len(given) or (step is None and len(parameters) > len(given)):
         return ["x"] if len(given) == 1 else [f"x{i}" for i in range(len(given))]
     return [SHORT.get(p.name, p.name) for p, x in zip(parameters, given, strict=False)
             if x is not None]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.autograd import Array, enable_grad, quietly
+from minigrad.hooks import RemovableHandle
 from minigrad.inplace import memory_owner
 from minigrad.kernels import SMALL
 from minigrad.kernels.tape import again
@@ -17,6 +18,7 @@ from minigrad.optim.joined import Joined, State as State
 from minigrad.tensor import Tensor
 
 Group = dict[str, Any]
+Hook = Callable[["Optimizer", tuple[Any, ...], dict[str, Any]], None]
 
 
 class Optimizer:
@@ -45,6 +47,8 @@ class Optimizer:
         self.state: dict[Tensor, State] = {}
         self.loads = 0                  # how often a state has been loaded
         self._joined: dict[tuple[Tensor, ...], list[Joined]] = {}
+        self._before_step: dict[RemovableHandle, Hook] = {}
+        self._after_step: dict[RemovableHandle, Hook] = {}
         groups = self._listed(params)
         if not groups:
             raise ValueError(f"{type(self).__name__}: got an empty parameter list")
@@ -115,6 +119,8 @@ class Optimizer:
 
         closure: computes the loss and its gradients; the loss is returned.
         """
+        args = (self,) if closure is None else (self, closure)
+        self._call(self._before_step, args)
         loss = None
         if closure is not None:
             with enable_grad():
@@ -126,7 +132,26 @@ class Optimizer:
                     joined = self._join(params, group)
                 for each in joined:
                     quietly(self._step, each, group)
+        self._call(self._after_step, args)
         return loss
+
+    def register_step_pre_hook(self, hook: Hook) -> RemovableHandle:
+        """Call hook(optimizer, args, kwargs) before each step, until the handle is removed.
+
+        args: those of the step, beginning with the optimiser.
+        Source: torch.optim.Optimizer.register_step_pre_hook, whose hooks may also change args.
+        """
+        return RemovableHandle(self._before_step, hook)
+
+    def register_step_post_hook(self, hook: Hook) -> RemovableHandle:
+        """Call hook(optimizer, args, kwargs) after each step, until the handle is removed."""
+        return RemovableHandle(self._after_step, hook)
+
+    def _call(self, hooks: dict[RemovableHandle, Hook], args: tuple[Any, ...]) -> None:
+        for hook in tuple(hooks.values()):
+            if (result := hook(self, args, {})) is not None:
+                raise TypeError(f"{type(self).__name__}: a hook of a step must return None; "
+                                f"got {type(result).__name__}")
 
     def _join(self, params: tuple[Tensor, ...], group: Group) -> list[Joined]:
         """Join the parameters that can be updated as one.

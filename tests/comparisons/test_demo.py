@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import io
 import json
 import os
@@ -11,10 +10,10 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
+import clients
 import numpy as np
 import pytest
 from PIL import Image
@@ -25,21 +24,24 @@ from comparisons.datasets.mnist import load_subset
 from comparisons.datasets.pictures import read_picture
 from comparisons.predict import demo
 from comparisons.predict.predictor import Predictor
+from minigrad import checkpoint
+from minigrad.inspect.server import HOST, Server
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """A running server of a network for digits and one for faces."""
+def predictors(tmp_path_factory):
+    """A network for digits and one for faces."""
     folder = tmp_path_factory.mktemp("demo")
-    paths = [write(folder, task, "minigrad")[0] for task in ("mnist-cnn", "dexpression")]
-    with demo.Server([Predictor.load(path) for path in paths], 0) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    return [Predictor.load(write(folder, task, "minigrad")[0])
+            for task in ("mnist-cnn", "dexpression")]
+
+
+@pytest.fixture(scope="module")
+def server(predictors):
+    with demo.serve(predictors, 0).start() as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -50,21 +52,14 @@ def drawing():
     return stream.getvalue()
 
 
-def ask(server: demo.Server, method: str, path: str, body: bytes | None = None,
+def ask(server: Server, method: str, path: str, body: bytes | None = None,
         **headers: str) -> tuple[int, Any]:
     """The status and the content, decoded if it is JSON."""
     # the first answer may have to wait until the kernels are compiled
-    connection = http.client.HTTPConnection(demo.HOST, server.server_port, timeout=200)
-    try:
-        connection.request(method, path, body,
-                           {name.replace("_", "-"): value for name, value in headers.items()})
-        answer = connection.getresponse()
-        content = answer.read()
-        if answer.getheader("Content-Type") == "application/json":
-            return answer.status, json.loads(content or "null")
-        return answer.status, content.decode()
-    finally:
-        connection.close()
+    status, told, content = clients.ask(server, method, path, body, timeout=200, **headers)
+    if told["Content-Type"] == "application/json":
+        return status, json.loads(content or "null")
+    return status, content.decode()
 
 
 def test_the_page_needs_nothing_from_elsewhere(server):
@@ -87,11 +82,11 @@ def test_the_networks_are_named(server):
 
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("model", [0, 1])
-def test_answers_are_the_predictors(server, drawing, model, whole):
+def test_answers_are_the_predictors(server, predictors, drawing, model, whole):
     status, answer = ask(server, "POST", f"/predict?model={model}&whole={whole:d}", drawing)
     assert status == 200
     assert (answer["width"], answer["height"]) == (200, 200)
-    expected = server.predictors[model](read_picture(drawing, "drawing"), whole)
+    expected = predictors[model](read_picture(drawing, "drawing"), whole)
     assert bool(expected) == (whole or model == 0)
     assert len(answer["found"]) == len(expected)
     for found, prediction in zip(answer["found"], expected, strict=True):
@@ -129,15 +124,49 @@ def test_a_fault_within_is_one_line_too(server, drawing, monkeypatch):
     def broken(*_: Any) -> None:
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr(demo.Server, "predict", broken)
+    monkeypatch.setattr(Predictor, "__call__", broken)
     assert ask(server, "POST", "/predict", drawing) == (500, {"error": "RuntimeError: two lines"})
+
+
+def test_too_large_a_picture_is_refused_even_if_all_of_it_is_sent(server):
+    assert ask(server, "POST", "/predict", bytes(demo.BODY + 1)) == (
+        413, {"error": "the request has more than 20 MB"})
+
+
+def test_a_picture_that_is_still_on_its_way_delays_nobody(server, drawing):
+    with socket.create_connection((HOST, server.server_port), timeout=200) as slow:
+        slow.sendall(clients.request(server, "POST /predict HTTP/1.1", "Connection: close",
+                                     f"Content-Length: {len(drawing)}", body=drawing[:100]))
+        assert ask(server, "POST", "/predict", drawing)[0] == 200
+        slow.sendall(drawing[100:])
+        with slow.makefile("rb") as answer:
+            assert answer.readline() == b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_network_that_has_diverged_says_so_for_each_picture(tmp_path, drawing, capsys, value):
+    path, model = write(tmp_path, "mnist-cnn", "minigrad")
+    next(iter(model.parameters())).data.fill(value)
+    checkpoint.save(path, model=model, config=checkpoint.load(path).config)
+    words = f"{path}: the network's outputs are not finite numbers"
+    with demo.serve([Predictor.load(path)], 0).start() as server:
+        for _ in range(2):
+            status, answer = ask(server, "POST", "/predict", drawing)
+            assert status == 422
+            assert answer["error"].startswith(words)
+    picture = tmp_path / "seven.png"
+    picture.write_bytes(drawing)
+    assert main(["predict", str(path), str(picture), "--json", str(tmp_path / "told.json")]) == 1
+    assert f"comparisons: {picture}: {words}" in capsys.readouterr().err
+    (told,) = json.loads((tmp_path / "told.json").read_text("utf-8"))["images"]
+    assert words in told["error"]
 
 
 def test_a_client_that_goes_away_is_no_event(server, capsys):
     begun = b"POST /predict HTTP/1.1\r\n"
     headers = b"Host: 127.0.0.1:%d\r\nContent-Length: 100\r\n\r\n" % server.server_port
     for sent in (b"", begun, begun + headers, begun + headers + b"ten bytes!"):
-        with socket.create_connection((demo.HOST, server.server_port)) as client:
+        with socket.create_connection((HOST, server.server_port)) as client:
             client.sendall(sent)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     assert ask(server, "GET", "/models")[0] == 200

@@ -21,9 +21,6 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    warm = Playground()                         # compile the kernels before the first request
-    warm.train()
-    warm.state()
     try:
         server = serve(Playground(), arguments.port)
     except (OSError, OverflowError) as error:
@@ -31,6 +28,9 @@ def main(arguments: argparse.Namespace) -> int:
                           f"{getattr(error, 'strerror', None) or error}") from None
 
     def began() -> None:
+        warm = Playground()                     # compile the kernels before the first request
+        warm.train()
+        warm.state()
         print(f"{server.url}\nPress Ctrl-C to stop.", flush=True)
         if not arguments.no_browser:
             webbrowser.open(server.url)

@@ -304,9 +304,13 @@ $("surface").onclick = event => {
   return act({do: "choose", point: best});
 };
 const clip = x => Math.max(-points.side, Math.min(points.side, x));
+let tabbed = false;                 // whether the focus was moved with the keyboard
+addEventListener("pointerdown", () => { tabbed = false; });
 addEventListener("keydown", event => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select,input")) return;
-  if (event.key === " " && event.target.matches("button:focus-visible")) return;    // it presses the button
+  if (event.key === "Tab") tabbed = true;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select")) return;
+  if (event.key === "ArrowRight" && event.target.matches("input")) return;          // it moves the slider
+  if (event.key === " " && tabbed && event.target.matches("button")) return;        // it presses the button
   if (event.key === " " && !event.repeat) play(!running);
   else if (event.key === "ArrowRight") step();
   else if (event.key === "r" && !event.repeat) reset();
