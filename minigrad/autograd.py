@@ -289,8 +289,8 @@ def _replaced(g: Tensor, replacement: Tensor | None) -> Tensor:
         raise TypeError("backward: a hook must return a Tensor or None; got "
                         f"{type(replacement).__name__}")
     if replacement is not None and (replacement.shape, replacement.dtype) != (g.shape, g.dtype):
-        raise RuntimeError(f"backward: a hook returned {replacement.dtype} {replacement.shape} for "
-                           f"a gradient of {g.dtype} {g.shape}")
+        raise RuntimeError(f"backward: a hook returned {replacement.dtype} of shape "
+                           f"{replacement.shape} for a gradient of {g.dtype} of shape {g.shape}")
     return g if replacement is None else replacement
 
 

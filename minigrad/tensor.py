@@ -267,7 +267,7 @@ class Tensor:
         Tensor.__init__(copy, self._data.copy())
         copy._requires_grad = self._requires_grad
         memo[id(self)] = copy
-        copy._grad = deepcopy(self._grad, memo)
+        copy._grad = deepcopy(self._grad, memo) if type(self) is Tensor else None   # as in torch
         return copy
 
     # ---- in-place changes: on leaves, outside the recorded graph --------------------------------

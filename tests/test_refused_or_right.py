@@ -250,11 +250,10 @@ def test_deepcopy_keeps_gradients_as_torch_does() -> None:
         assert pair[0].grad.tolist() == [2.0, 4.0]
         pair[0].grad.zero_()
         assert p.grad.tolist() == [2.0, 4.0]
-    net = nn.Linear(2, 1)
-    net(mg.ones(1, 2)).sum().backward()
-    twin = copy.deepcopy(net)
-    assert twin.weight.grad is not None
-    assert twin.weight.grad.tolist() == [[1.0, 1.0]]
+        net: Any = (nn if lib is mg else torch.nn).Linear(2, 1)         # a Parameter's has none
+        net(lib.ones(1, 2)).sum().backward()
+        assert net.weight.grad is not None
+        assert copy.deepcopy(net).weight.grad is None
 
 
 @pytest.mark.parametrize("value", [3, 2.5, "abc", None, [1.0, 2.0], b"x", np.array(["a"])])

@@ -117,7 +117,7 @@ def is_large(x: Array, dims: tuple[int, ...]) -> bool:
 def total(x: Array, dims: tuple[int, ...], keepdims: bool, count: int = 1) -> Array:
     """Σ x over some dims, divided by `count`."""
     if not is_large(x, dims):
-        small = _added(x, dims, keepdims)
+        small: Array = np.asarray(_added(x, dims, keepdims))
         if count != 1:
             small = small / small.dtype.type(count)
         return small.astype(x.dtype, copy=False)
@@ -127,7 +127,7 @@ def total(x: Array, dims: tuple[int, ...], keepdims: bool, count: int = 1) -> Ar
     return _as(y, x, dims, keepdims)
 
 
-def _added(x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
+def _added(x: Array, dims: tuple[int, ...], keepdims: bool) -> Any:
     """Σ x over some dims with NumPy; float64 where NumPy would add float32 one after the other.
 
     That is wherever the numbers do not lie in one stretch of memory, in which NumPy adds pairs.
@@ -136,7 +136,7 @@ def _added(x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
         x.flags.c_contiguous and dims == tuple(range(x.ndim - len(dims), x.ndim)))
     is_long = apart and math.prod(x.shape[dim] for dim in dims) > EXACT
     add: Any = np.add                           # as x.sum(), without its detour through Python
-    return np.asarray(add.reduce(x, dims, np.float64 if is_long else x.dtype, None, keepdims))
+    return add.reduce(x, dims, np.float64 if is_long else x.dtype, None, keepdims)
 
 
 def squares(x: Array, dims: tuple[int, ...], keepdims: bool, count: float) -> Array:
@@ -149,8 +149,8 @@ def squares(x: Array, dims: tuple[int, ...], keepdims: bool, count: float) -> Ar
     if not is_large(x, dims):
         centred = x - first
         mean = (_added(centred, dims, True) / x.dtype.type(n)).astype(x.dtype, copy=False)
-        small: Array = _added(np.square(centred - mean), dims, keepdims) / x.dtype.type(count)
-        return small.astype(x.dtype, copy=False)
+        variance: Array = _added(np.square(centred - mean), dims, keepdims) / x.dtype.type(count)
+        return variance.astype(x.dtype, copy=False)
     middle = first.astype(np.float64)
     middle += reduce(DEVIATIONS, x, dims, middle) / n
     return _as(reduce(SQUARES, x, dims, middle) / count, x, dims, keepdims)
