@@ -288,9 +288,9 @@ def _replaced(g: Tensor, replacement: Tensor | None) -> Tensor:
     if not (replacement is None or isinstance(replacement, Tensor)):
         raise TypeError("backward: a hook must return a Tensor or None; got "
                         f"{type(replacement).__name__}")
-    if replacement is not None and replacement.shape != g.shape:
-        raise RuntimeError(f"backward: a hook returned shape {replacement.shape} for a gradient of "
-                           f"shape {g.shape}")
+    if replacement is not None and (replacement.shape, replacement.dtype) != (g.shape, g.dtype):
+        raise RuntimeError(f"backward: a hook returned {replacement.dtype} of shape "
+                           f"{replacement.shape} for a gradient of {g.dtype} of shape {g.shape}")
     return g if replacement is None else replacement
 
 
@@ -309,10 +309,10 @@ def _sent_through(node: Node, vjp: Vjp, g: Tensor) -> Tensor:
     if tape.running:
         tape.adopt(g)
     if node.output is None or not _asks_for_output(vjp):
-        return vjp(g)
+        return vjp(g) if is_quiet.get() else quiet.run(vjp, g)
     y = Tensor(node.output)                     # the op's output, back in its place in the graph
     y.node, y._requires_grad = node, True
-    return vjp(g, y)
+    return vjp(g, y) if is_quiet.get() else quiet.run(vjp, g, y)
 
 
 def unbroadcast(g: Tensor, shape: tuple[int, ...], name: str = "unbroadcast") -> Tensor:
