@@ -237,9 +237,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
     try:
         if observer is not None:
             observer.backward_begins(outputs, gradients, inputs)
-        for vertex in order:
-            if vertex not in pending:
-                continue
+        for vertex in filter(pending.__contains__, order):      # asked anew for each vertex
             g = pending.pop(vertex)
             own.pop(vertex, None)
             if targets is not None and vertex in targets:
@@ -261,7 +259,8 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
                     observer.vjp_begins(vertex, parent, g)
                 gx = sent = _sent_through(vertex, vjp, g)
                 if not isinstance(gx, Tensor):
-                    raise TypeError(f"{vertex.name}: a vjp must return a Tensor; got {type(gx)}")
+                    raise TypeError(f"{vertex.name}: a vjp must return a Tensor; "
+                                    f"got {type(gx).__name__}")
                 if gx._data.shape != parent.shape or gx._data.dtype != parent.dtype:
                     gx = unbroadcast(gx, parent.shape, vertex.name).to(parent.dtype)
                 if observer is not None:
