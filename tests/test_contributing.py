@@ -65,8 +65,11 @@ def put_first(file: Path, opening: str, lines: str) -> None:
 
 
 def copy_of_the_sources(folder: Path) -> Path:
+    """All but the kernels, which are a link, so that they are not compiled anew for each copy."""
     for name in ("minigrad", "tests", "docs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name,
+                        ignore=shutil.ignore_patterns("__pycache__", "kernels"))
+    (folder / "minigrad/kernels").symlink_to(ROOT / "minigrad/kernels")
     shutil.copy(ROOT / "pyproject.toml", folder)
     return folder
 
