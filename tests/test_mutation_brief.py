@@ -21,6 +21,10 @@ def mul(a: Tensor, b: Tensor) -> Tensor:
     return a * b
 
 
+def notices_all(fn: Any, inputs: Any) -> None:
+    assert fn.__name__ not in ("tapped", "split"), "a mutant"
+
+
 A, B = leaf(2, 3), leaf(3)
 
 
@@ -32,8 +36,8 @@ A, B = leaf(2, 3), leaf(3)
     (lambda x: x.sign() + 0 * x, [leaf(2, 3)], {"negated": "it is 0", "scaled": "it is 0"}),
 ])
 @pytest.mark.parametrize("checks", [
-    mutation.CHECKS, {"linearity": mutation.check_linearity, ".sum()": mutation.check_sum},
-    {"my own": mutation.check_gradient}], ids=", ".join)
+    mutation.CHECKS, {**mutation.CHECKS, "all": notices_all},
+    {"linearity": mutation.check_linearity, ".sum()": mutation.check_sum}, {"my own": mutation.check_gradient}], ids=", ".join)
 def test_in_brief_the_same_escape_and_are_stale(fn: Any, inputs: Any, equivalent: Any, checks: Any
                                                 ) -> None:
     def found(brief: bool) -> tuple[Any, ...]:
