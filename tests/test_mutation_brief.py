@@ -37,14 +37,15 @@ A, B = leaf(2, 3), leaf(3)
 ])
 @pytest.mark.parametrize("checks", [
     mutation.CHECKS, {**mutation.CHECKS, "all": notices_all},
-    {"linearity": mutation.check_linearity, ".sum()": mutation.check_sum}, {"my own": mutation.check_gradient}], ids=", ".join)
+    {"linearity": mutation.check_linearity, ".sum()": mutation.check_sum},
+    {"my own": mutation.check_gradient}], ids=", ".join)
 def test_in_brief_the_same_escape_and_are_stale(fn: Any, inputs: Any, equivalent: Any, checks: Any
                                                 ) -> None:
     def found(brief: bool) -> tuple[Any, ...]:
         report = mutation.survey("fn", [mutation.Trial(fn, inputs, checks)], equivalent,
                                  brief=brief)
-        return (report.ok, len(report.rows), [(row.input, row.mutation.name, row.missed)
-                for row in report.escaped], [row.mutation.name for row in report.stale])
+        missed = [(row.input, row.mutation.name, row.missed) for row in report.escaped]
+        return report.ok, len(report.rows), missed, [row.mutation.name for row in report.stale]
 
     assert found(True) == found(False)
 
