@@ -107,8 +107,8 @@ class Measured:
         self.counts, self.squares = self.counts + other.counts, self.squares + other.squares
 
     def encoded(self) -> list[Any] | None:
-        """[first bin, heights as base64, root mean square, share of zeros, how many are not
-        finite]; None if there are no values. Heights are as the square root of the counts, and 255
+        """[first bin, heights as base64, root mean square of the finite ones, share of zeros,
+        how many are not finite]; None if there are no values. Heights are as the square root of the counts, and 255
         stands for the fullest bin, or for more: zeros may be the most by far."""
         count = int(self.counts.sum())
         if not count:
@@ -119,5 +119,5 @@ class Measured:
         peak = np.delete(counts, SIDE).max() or 1
         heights = np.ceil(255 * np.sqrt(np.minimum(1, counts[first:last] / peak)))
         return [int(first), base64.b64encode(heights.astype(np.uint8).tobytes()).decode("ascii"),
-                number(float(np.sqrt(self.squares / max(1, count - odd)))),
+                number(float(np.sqrt(self.squares / (count - odd)))) if odd < count else None,
                 number(float(counts[SIDE] / count)), odd]
