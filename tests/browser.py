@@ -308,6 +308,8 @@ def watching(browser: Browser, report: Report) -> None:
             browser.click(".row")
             browser.wait("document.querySelectorAll('.tiles canvas').length > 8")
             report.check("a click on a layer shows its filters", True)
+            report.check("right under its row", browser.evaluate(
+                "document.querySelector('.row').nextElementSibling === $('detail')"))
             report.equal("a vertex of the graph for each op", "$('drawing')"
                          ".querySelectorAll('.vertex.op').length", 10)
             report.check("which are coloured by their gradients' norms", browser.evaluate(
@@ -326,6 +328,12 @@ def watching(browser: Browser, report: Report) -> None:
         browser.point((x, y))
         browser.wait("cursor !== null && at().step < 1500")
         report.check("pointing at a curve goes back in time", True)
+        browser.key("Home")
+        report.equal("so do the keys", "at().step", 1)
+        browser.key("ArrowRight")
+        report.equal("step by step", "records.indexOf(at())", 1)
+        browser.key("Escape")
+        report.equal("and forward to the end", "cursor", None)
         report.looks("recorded")
 
 

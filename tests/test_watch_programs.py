@@ -182,7 +182,8 @@ def test_what_can_be_logged(tmp_path):
 
 
 def test_layers_with_the_same_weight(tmp_path):
-    net = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6), nn.Sequential(nn.Linear(6, 6, bias=False)))
+    inner = nn.Sequential(nn.Linear(6, 6, bias=False))
+    net = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6), inner)
     net[1].weight = net[2][0].weight = net[0].weight
     with silent(net, optim.SGD(net.parameters(), lr=0.1), tmp_path) as watched:
         pass

@@ -124,7 +124,8 @@ class Recording(Calls):
     def op_ends(self, op: Any, inputs: tuple[Tensor | None, ...], static: dict[str, Any],
                 y: Tensor) -> None:
         call = self.innermost()
-        self.steps.append(Step(op, static, here(self.net, self._known), call, public_name(op), inputs, y))
+        place = here(self.net, self._known)
+        self.steps.append(Step(op, static, place, call, public_name(op), inputs, y))
 
     def by_output(self) -> dict[int, Step]:
         """The op that made a Tensor, by the id of the Tensor, which this recording keeps alive."""

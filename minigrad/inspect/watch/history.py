@@ -107,9 +107,9 @@ class Measured:
         self.counts, self.squares = self.counts + other.counts, self.squares + other.squares
 
     def encoded(self) -> list[Any] | None:
-        """[first bin, heights as base64, root mean square of the finite ones, share of zeros,
-        how many are not finite]; None if there are no values. Heights are as the square root of the counts, and 255
-        stands for the fullest bin, or for more: zeros may be the most by far."""
+        """[first bin, heights as base64, root mean square of the finite ones, share of zeros, how
+        many are not finite]; None if there are no values. Heights are as the square root of the
+        counts, and 255 stands for the fullest bin, or for more: zeros may be the most by far."""
         count = int(self.counts.sum())
         if not count:
             return None

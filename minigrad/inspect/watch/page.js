@@ -58,6 +58,7 @@ function act(what) {
   request("/do", {do: what}).catch(fail);
 }
 
+const breakable = name => name.replace(/[._]/g, "$&\u200b");         // after each dot and underscore
 const pathOf = number => description.layers[number].path;
 function at() {                     // the record at the cursor
   if (!records.length) return null;
@@ -73,7 +74,7 @@ function valueAt([steps, values]) {
 
 const ORDER = ["loss", "learning rate"];
 const rank = name => ORDER.findIndex(first => name.startsWith(first)) + 1 || 9;
-const asTitle = name => name.charAt(0).toUpperCase() + name.slice(1);
+const asTitle = name => breakable(name.charAt(0).toUpperCase() + name.slice(1));
 
 function lastOf([steps, values]) {  // what is written beside a curve
   const wrong = values.findIndex(value => !Number.isFinite(value));
@@ -131,7 +132,7 @@ function buildRows() {
   description.layers.forEach((layer, i) => {
     const row = element("button", {className: "row"}, $("rows"));
     const name = element("span", {className: "name"}, row);
-    element("b", {textContent: layer.path.replace(/[._]/g, "$&\u200b") || "the network"}, name);    // may break there
+    element("b", {textContent: breakable(layer.path) || "the network"}, name);
     element("span", {textContent: ` ${layer.kind}`}, name);
     COLUMNS.forEach(([title], j) => {
       const cell = element("span", {}, row);

@@ -45,7 +45,7 @@ def serve(training: Training, port: int) -> Server:
                "go": training.gate.go}
 
     def do(query: Query, content: Any) -> dict[str, Any]:
-        if not isinstance(content, dict) or content.get("do") not in actions:
+        if not isinstance(content, dict) or content.get("do") not in list(actions):
             raise Refusal(400, f"do: must be one of {', '.join(actions)}")
         actions[content["do"]]()
         return {}

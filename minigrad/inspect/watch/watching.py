@@ -207,7 +207,7 @@ class Watching(Observer):
     def _step_ends(self, optimizer: Optimizer, args: tuple[Any, ...], *rest: Any) -> None:
         if self._thread != threading.get_ident():
             warnings.warn("watch: this step is taken in another thread than the one that entered "
-                          "the with block, and is not watched", stacklevel=4)
+                          "the with block, and is not watched", stacklevel=5)
             return
         if has_closure(args):
             self._look("gradients_complete")
