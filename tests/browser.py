@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
@@ -334,6 +335,16 @@ def watching(browser: Browser, report: Report) -> None:
         report.equal("step by step", "records.indexOf(at())", 1)
         browser.key("Escape")
         report.equal("and forward to the end", "cursor", None)
+        notebook = Path(folder, "notebook.html")
+        notebook.write_text(f'<iframe srcdoc="{escape(file.read_text("utf-8"))}"></iframe>',
+                            "utf-8")
+        browser.goto(notebook.as_uri())
+        browser.wait("frames[0].document.querySelector('.row') !== null")
+        browser.evaluate("frames[0].document.querySelector('.row').click()")
+        report.equal("in a notebook, a click on a layer shows it as well",
+                     "frames[0].document.querySelector('#detail').hidden", False)
+        browser.goto(file.as_uri())
+        browser.wait("state")
         report.looks("recorded")
 
 

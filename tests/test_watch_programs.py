@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from typing import Any
 
@@ -179,6 +180,29 @@ def test_what_can_be_logged(tmp_path):
     curves = watched.training.state()["curves"]
     assert {name: values for name, (_, values) in curves.items()} == {
         "a": [0.5], "b": [2.0], "c": [1.0]}
+
+
+def test_a_frozen_network_whose_input_is_changed(tmp_path):
+    net = small().requires_grad_(False)
+    x = mg.tensor(X.data, requires_grad=True)
+    optimizer = optim.SGD([x], lr=0.1)
+    with silent(net, optimizer, tmp_path) as watched:
+        net(x).square().mean().backward()
+        optimizer.step()
+    record = watched.training.state()["records"][0]
+    assert record["drawing"] == 0
+    assert record["layers"][0]["activations"] is not None
+
+
+def test_a_copy_of_the_network_is_not_watched(tmp_path):
+    net = small()
+    with silent(net, optim.SGD(net.parameters(), lr=0.1), tmp_path) as watched:
+        y = net(X)
+        copy.deepcopy(net)(X * 1e3)
+        y.sum().backward()
+        watched.optimizer.step()
+    _, _, output = watched.training.pictures("0")
+    np.testing.assert_allclose(output["values"], y.data[0], rtol=1e-4)
 
 
 def test_layers_with_the_same_weight(tmp_path):

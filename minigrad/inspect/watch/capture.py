@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -56,11 +56,13 @@ class Capture(Calls):
     Values are measured as they come by, and are not kept: what is known of a vertex of the graph is
     forgotten as soon as the vertex is.
 
+    learning: what the optimiser changes; backward passes that lead to none of it are ignored.
     drawing: the number of the picture of the first backward pass's graph. norms: of the gradients
     at the vertices in that picture, by their numbers.
     """
 
-    def __init__(self, net: Module, layers: Sequence[Layer], drawings: Drawings) -> None:
+    def __init__(self, net: Module, layers: Sequence[Layer], drawings: Drawings,
+                 learning: Iterable[Tensor]) -> None:
         super().__init__(net)
         self.root, self.layers, self.drawings = net, layers, drawings
         self.drawing: int | None = None
@@ -68,7 +70,8 @@ class Capture(Calls):
         self.activations: dict[str, Measured] = defaultdict(Measured)
         self.gradients: dict[str, Measured] = defaultdict(Measured)
         self.first_items: dict[str, Array] = {}
-        self._parameters = {p for layer in layers for p in layer.parameters.values()}
+        self._parameters = [p for layer in layers for p in layer.parameters.values()]
+        self._learning = frozenset(learning)
         self._ran: WeakKeyDictionary[Any, Ran] = WeakKeyDictionary()
         self._outputs: WeakKeyDictionary[Any, list[tuple[str, Measured]]] = WeakKeyDictionary()
         self._numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
@@ -94,8 +97,8 @@ class Capture(Calls):
         if inputs is not None:
             return
         graph = existing(outputs, names_in(self.root))
-        if self._parameters.isdisjoint(vertex.node for vertex in graph.vertices):
-            return                              # it leads to no parameter of this network
+        if self._learning.isdisjoint(vertex.node for vertex in graph.vertices):
+            return                              # it leads to nothing that the step changes
         for vertex in graph.vertices:
             vertex.step = self._ran.get(vertex.node)
             if vertex.step is not None:

@@ -167,7 +167,8 @@ function drawRows() {
 // ---- one layer -----------------------------------------------------------------------------------
 function choose(number) {
   chosen = number;
-  history.replaceState(null, "", number === null ? "#" : "#" + encodeURIComponent(pathOf(number)));
+  if (location.protocol !== "about:")           // in a notebook, it has no address
+    history.replaceState(null, "", number === null ? "#" : "#" + encodeURIComponent(pathOf(number)));
   draw();
   if (!RECORDED && number !== null && state && !state.ended)
     request(`/pictures?path=${encodeURIComponent(pathOf(number))}`)

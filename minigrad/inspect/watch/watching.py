@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 from time import perf_counter
@@ -140,7 +140,7 @@ class Watching(Observer):
             due = perf_counter() - self._looked >= self._spent * (1 / SHARE - 1)
         if due or training.gate.stepping or training.step == 0:
             self._spent = 0.0
-            self._capture = Capture(self.net, training.layers, training.drawings)
+            self._capture = Capture(self.net, training.layers, training.drawings, self._learning())
 
     def log(self, **values: float) -> None:
         """Add a point to curves of your own: log(accuracy=0.93).
@@ -172,9 +172,11 @@ class Watching(Observer):
             self._losses += [y.item() for y in outputs if y.numel() == 1]
         self._look("backward_begins", outputs, gradients, inputs)
 
+    def _learning(self) -> Iterator[Tensor]:
+        return (p for group in self.optimizer.param_groups for p in group["params"])
+
     def _has_gradients(self) -> bool:
-        return any(p.grad is not None and p.grad.data.any()
-                   for group in self.optimizer.param_groups for p in group["params"])
+        return any(p.grad is not None and p.grad.data.any() for p in self._learning())
 
     def op_begins(self, *event: Any) -> None:
         self._look("op_begins", *event)
@@ -193,7 +195,7 @@ class Watching(Observer):
 
     def _hook_of(self, layer: Layer) -> Callable[..., None]:
         def hook(module: Module, args: Any, output: Any) -> None:
-            if self._thread == threading.get_ident():
+            if module is layer.module and self._thread == threading.get_ident():    # no copy of it
                 self._look("output", layer.path, output)
         return hook
 
