@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from comparisons.datasets.base import Array, Data
 from comparisons.datasets.regression import load_regression
 from comparisons.implementations import Implementation
@@ -66,7 +68,8 @@ class RegressionTask(LinearTask[Options]):
         split = splits[0]
         predicted = with_ones(split.x_test) @ least_squares(split)
         return {"test_rmse_exact": rmse(predicted, split.y_test),
-                "test_rmse_mean": rmse(split.y.mean(0), split.y_test), "coefficient_error": 0.0}
+                "test_rmse_mean": rmse(split.y.mean(0, dtype=np.float64), split.y_test),
+                "coefficient_error": 0.0}
 
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
         (run,) = trained

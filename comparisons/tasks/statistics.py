@@ -16,7 +16,7 @@ def softmax(logits: Array) -> Array:
 
 def rmse(predicted: Array, truth: Array) -> float:
     """The root of the mean squared error."""
-    return float(np.sqrt(np.mean((predicted - truth) ** 2)))
+    return float(np.sqrt(np.mean((predicted - truth) ** 2, dtype=np.float64)))
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
