@@ -32,8 +32,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def command_names() -> list[str]:
-    """The names of the commands: one for each module in `commands/`."""
-    names = [module.name for module in pkgutil.iter_modules(commands.__path__)]
+    """The names of the commands: one for each module in `commands/`, with hyphens."""
+    names = [module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__)]
     return sorted(names, key=lambda name: name != "run")        # `run` first
 
 
@@ -46,7 +46,7 @@ def parser(words: Sequence[str]) -> Parser:
                  "in the environment, an error shows its traceback.")
     below = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in command_names():
-        module = import_module(f"comparisons.commands.{name}")
+        module = import_module(f"comparisons.commands.{name.replace('-', '_')}")
         summary = (module.__doc__ or "").splitlines()[0].rstrip(".")
         sub = below.add_parser(name, help=summary, description=summary)
         if words[:1] == [name]:

@@ -21,8 +21,12 @@ def write_json(path: Path, content: Any, indent: int | None = None) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text in UTF-8, as `write_bytes` does."""
-    write_bytes(path, text.encode())
+    """Write text in UTF-8, as `write_bytes` does.
+
+    A path that is not UTF-8 has code points that UTF-8 does not; they are written as in `\\udce9`,
+    which JSON reads again as the same path.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

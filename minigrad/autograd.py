@@ -237,9 +237,7 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
     try:
         if observer is not None:
             observer.backward_begins(outputs, gradients, inputs)
-        for vertex in order:
-            if vertex not in pending:
-                continue
+        for vertex in filter(pending.__contains__, order):      # asked anew for each vertex
             g = pending.pop(vertex)
             own.pop(vertex, None)
             if targets is not None and vertex in targets:
@@ -261,7 +259,8 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
                     observer.vjp_begins(vertex, parent, g)
                 gx = sent = _sent_through(vertex, vjp, g)
                 if not isinstance(gx, Tensor):
-                    raise TypeError(f"{vertex.name}: a vjp must return a Tensor; got {type(gx)}")
+                    raise TypeError(f"{vertex.name}: a vjp must return a Tensor; "
+                                    f"got {type(gx).__name__}")
                 if gx._data.shape != parent.shape or gx._data.dtype != parent.dtype:
                     gx = unbroadcast(gx, parent.shape, vertex.name).to(parent.dtype)
                 if observer is not None:
@@ -288,9 +287,9 @@ def _replaced(g: Tensor, replacement: Tensor | None) -> Tensor:
     if not (replacement is None or isinstance(replacement, Tensor)):
         raise TypeError("backward: a hook must return a Tensor or None; got "
                         f"{type(replacement).__name__}")
-    if replacement is not None and replacement.shape != g.shape:
-        raise RuntimeError(f"backward: a hook returned shape {replacement.shape} for a gradient of "
-                           f"shape {g.shape}")
+    if replacement is not None and (replacement.shape, replacement.dtype) != (g.shape, g.dtype):
+        raise RuntimeError(f"backward: a hook returned {replacement.dtype} of shape "
+                           f"{replacement.shape} for a gradient of {g.dtype} of shape {g.shape}")
     return g if replacement is None else replacement
 
 
@@ -309,10 +308,10 @@ def _sent_through(node: Node, vjp: Vjp, g: Tensor) -> Tensor:
     if tape.running:
         tape.adopt(g)
     if node.output is None or not _asks_for_output(vjp):
-        return vjp(g)
+        return vjp(g) if is_quiet.get() else quiet.run(vjp, g)
     y = Tensor(node.output)                     # the op's output, back in its place in the graph
     y.node, y._requires_grad = node, True
-    return vjp(g, y)
+    return vjp(g, y) if is_quiet.get() else quiet.run(vjp, g, y)
 
 
 def unbroadcast(g: Tensor, shape: tuple[int, ...], name: str = "unbroadcast") -> Tensor:

@@ -121,7 +121,8 @@ def write(checkpoint: Checkpoint) -> None:
                    for i, values in optimizer["state"].items()}
         optimizer = {"state": numbers, "param_groups": optimizer["param_groups"]}
     # safetensors writes the memory as it lies, whatever the strides; asarray keeps 0-d arrays 0-d
-    tensors = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    tensors = {name: np.asarray(array, array.dtype.newbyteorder("="), order="C")
+               for name, array in tensors.items()}
     text = json.dumps({
         "format": FORMAT, "epoch": checkpoint.epoch, "step": checkpoint.step,
         "config": checkpoint.config, "optimizer": optimizer, "scheduler": checkpoint.scheduler,

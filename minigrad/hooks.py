@@ -26,6 +26,16 @@ class RemovableHandle:
         self.remove()
 
 
+def register(hooks: dict[RemovableHandle, Callable[..., Any]], hook: Callable[..., Any],
+             prepend: bool) -> RemovableHandle:
+    """Add a hook behind those that are there, or before them."""
+    earlier = list(hooks)
+    handle = RemovableHandle(hooks, hook)
+    for other in earlier if prepend else ():
+        hooks[other] = hooks.pop(other)         # to the end
+    return handle
+
+
 def in_notebooks(name: str) -> Callable[[Any], str]:
     """The `_repr_html_` of a class: the function of this name in minigrad.inspect.notebook, which
     lies in a layer above all classes and is imported when a notebook shows one of them."""

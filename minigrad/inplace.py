@@ -85,6 +85,26 @@ def _held_by(function: Callable[..., Any]) -> list[Any]:
     return [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
 
 
+VIEWS = {"_getitem", "reshape", "expand", "permute", "transpose", "flip"}      # ops that make them
+
+
+def become(x: Any, y: Any) -> None:
+    """Give the Tensor x the value and the place in the graph of y, which was made from it.
+
+    Raises: RuntimeError if x is a view of memory that others see, who would not see the change.
+    """
+    owner = memory_owner(x._data)
+    # three hold the owner: the array's base, the variable here, and the argument of the call
+    seen_by_others = owner is not x._data and getrefcount(owner) > 3
+    if seen_by_others and (x.node is None or x.node.name in VIEWS):
+        raise RuntimeError("this tensor is a view, and the change is part of a graph: others that "
+                           "share its memory would not see it; build a new tensor, for example "
+                           "x = x + y in place of x += y, or clone() it first")
+    x._data, x.node, x._requires_grad = y._data, y.node, True
+    mark_changed(x._data)
+    x.node.time = tick()                        # later than the change: this node knows the value
+
+
 def is_shared(array: Array, seen: set[int]) -> bool:
     """Whether others may have the memory of an array that a leaf is to own: by its id or its
     owner's id in `seen`, or as another view of the array that this is a view of."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import inspect
 import threading
 from collections.abc import Callable
@@ -16,8 +17,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class _GradMode(threading.local):
     enabled = True                      # each thread starts with recording on
+    before: list[bool]                  # what it was outside of each mode that was entered
     observer: Any = None                # who is told of each op and each gradient (observer.py)
     float32: np.dtype[Any] = np.dtype(np.float32)   # what it stands for; in gradchecks float64
+
+    def __init__(self) -> None:         # once a thread
+        self.before = []
 
 
 mode = _GradMode()
@@ -28,31 +33,37 @@ def is_grad_enabled() -> bool:
     return mode.enabled
 
 
+def refuse_later(name: str, function: Callable[..., Any]) -> None:
+    """TypeError if a function is a generator or a coroutine, which decorators do not reach."""
+    inner = inspect.unwrap(function)
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    for is_kind, kind in ((inspect.isgeneratorfunction, "a generator"),
+                          (inspect.iscoroutinefunction, "a coroutine"),
+                          (inspect.isasyncgenfunction, "an asynchronous generator")):
+        if is_kind(inner) or is_kind(inspect.getattr_static(inner, "__call__", None)):
+            raise TypeError(f"{name}: {getattr(inner, '__name__', inner)} is {kind}, and runs "
+                            "after the call; write `with` inside it")
+
+
 class _set_grad_mode(ContextDecorator):
     enabled: bool
-    _before: list[bool]
 
     def __new__(cls, function: Any = None) -> Self:
         new = super().__new__(cls)
-        new._before = []
         # @no_grad without parentheses: what comes out is the decorated function
         return new if function is None else new(function)
 
     def __call__(self, function: F) -> F:
-        if inspect.isgeneratorfunction(function):
-            raise TypeError(f"{type(self).__name__}: {function.__name__} is a generator, and runs "
-                            "after the call; write `with` inside it")
+        refuse_later("@" + type(self).__name__, function)
         return super().__call__(function)
 
     def __enter__(self) -> None:
-        self._before.append(mode.enabled)
+        mode.before.append(mode.enabled)
         mode.enabled = self.enabled
 
     def __exit__(self, *exc: object) -> None:
-        mode.enabled = self._before.pop()
-
-    def _recreate_cm(self) -> _set_grad_mode:
-        return type(self)()             # as a decorator: each call, in any thread, has its own
+        mode.enabled = mode.before.pop()
 
 
 class no_grad(_set_grad_mode):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from operator import attrgetter
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from numpy.typing import DTypeLike
 from minigrad import autograd
 from minigrad.autograd import Array, Node
 from minigrad.hooks import RemovableHandle, in_notebooks
-from minigrad.inplace import mark_changed
+from minigrad.inplace import become, mark_changed
 from minigrad.kernels import tape
 from minigrad.ops import activation, elementwise as el, index, linalg, reduce, shape as shapes
 from minigrad.ops.arguments import normalize_dim, to_array, to_dtype
@@ -40,15 +41,24 @@ def _conversion(dtype: DTypeLike) -> Method:
 
 
 def _in_place(f: Method) -> Method:
-    """f, whose result self becomes: x.add_(y) is x = x + y in x's own memory."""
+    """f, whose result self becomes: x.add_(y) and x += y are x = x + y for all who know x.
+
+    Where the result is part of a graph x gets a place in it, and memory of its own.
+    """
     def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
-        return self._replace(f(self, *args, **options))
+        before = Tensor(self._data)                 # what the op, and its gradients, remember
+        before.node, before._requires_grad = self.node, self._requires_grad
+        y = f(before, *(before if x is self else x for x in args), **options)
+        if y.shape != self.shape or not np.can_cast(y.dtype, self.dtype, "same_kind"):
+            raise RuntimeError(f"a tensor of {self.dtype} {self.shape} cannot become one of "
+                               f"{y.dtype} {y.shape} in place")
+        if y.node is None or (self.node is None and self._requires_grad):
+            return self.copy_(y)
+        become(self, y.to(self.dtype))
+        return self
     return method
 
 
-def _augmented(f: Method) -> Method:
-    """The operator `self += other`, and others: self, changed in place, unless it is in a graph."""
-    return lambda self, other: self._become(f(self, other))
 
 
 def _one_by_one(f: Method, name: str) -> Method:
@@ -90,8 +100,13 @@ class Tensor:
     # ---- the array -------------------------------------------------------------------------------
 
     def _set_data(self, value: Any) -> None:
-        self._data = np.asarray(value)
-        mark_changed(self._data)
+        if not isinstance(value, Tensor | np.ndarray | np.generic):
+            raise TypeError(f"data: needs an array or a Tensor; got {type(value).__name__}")
+        array = to_array(value)
+        if self._requires_grad and array.dtype.kind != "f":
+            raise RuntimeError(f"data: a tensor that requires grad needs floats; got {array.dtype}")
+        self._data = array
+        mark_changed(array)
 
     data = property(attrgetter("_data"), _set_data)     # read in C: ops do it all the time
 
@@ -252,6 +267,7 @@ class Tensor:
         Tensor.__init__(copy, self._data.copy())
         copy._requires_grad = self._requires_grad
         memo[id(self)] = copy
+        copy._grad = deepcopy(self._grad, memo) if type(self) is Tensor else None   # as in torch
         return copy
 
     # ---- in-place changes: on leaves, outside the recorded graph --------------------------------
@@ -284,18 +300,6 @@ class Tensor:
 
     def zero_(self) -> Tensor:
         return self.fill_(0)
-
-    def _become(self, y: Tensor) -> Tensor:
-        """The result of `self += …`: self, changed in place; or y, where y is part of a graph."""
-        if y.node is not None and (self.node is not None or not self._requires_grad):
-            return y
-        return self._replace(y)
-
-    def _replace(self, y: Tensor) -> Tensor:
-        if y.shape != self.shape or not np.can_cast(y.dtype, self.dtype, "same_kind"):
-            raise RuntimeError(f"a tensor of {self.dtype} {self.shape} cannot become one of "
-                               f"{y.dtype} {y.shape} in place")
-        return self.copy_(y)
 
     # ---- ops as methods: with the arguments and the docstrings of the functions -----------------
 
@@ -349,9 +353,11 @@ class Tensor:
     __rmatmul__, __rfloordiv__ = _reversed(matmul), _reversed(floor_divide)
     __rmod__ = _reversed(remainder)
 
-    __iadd__, __isub__ = _augmented(add), _augmented(sub)
-    __imul__, __itruediv__ = _augmented(mul), _augmented(div)
-    add_, sub_, mul_, div_ = _in_place(add), _in_place(sub), _in_place(mul), _in_place(div)
+    __iadd__ = add_ = _in_place(add)
+    __isub__ = sub_ = _in_place(sub)
+    __imul__ = mul_ = _in_place(mul)
+    __itruediv__ = div_ = _in_place(div)
+    __ipow__, __ifloordiv__, __imod__ = map(_in_place, (pow, floor_divide, remainder))
     clamp_ = _in_place(clamp)
 
     def __pos__(self) -> Tensor:
@@ -365,6 +371,7 @@ class Tensor:
     __and__ = __rand__ = _comparison(np.bitwise_and)
     __or__ = __ror__ = _comparison(np.bitwise_or)
     __xor__ = __rxor__ = _comparison(np.bitwise_xor)
+    __iand__, __ior__, __ixor__ = map(_in_place, (__and__, __or__, __xor__))
 
     def __eq__(self, other: object) -> Tensor:          # type: ignore[override]  # as in NumPy
         if other is None or isinstance(other, str):     # Python says False

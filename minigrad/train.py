@@ -42,6 +42,9 @@ def fit(model: Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor], optim
                 scheduler.step()
             total += loss.item() * len(x)
             count += len(x)
+        if count == 0:
+            raise ValueError("fit: the loader gives no batch; there is nothing to train on (with "
+                             "drop_last, because a batch is larger than the data)")
         if on_epoch is not None:
             on_epoch(epoch, total / count, time.perf_counter() - started)
 

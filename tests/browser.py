@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
@@ -308,6 +309,8 @@ def watching(browser: Browser, report: Report) -> None:
             browser.click(".row")
             browser.wait("document.querySelectorAll('.tiles canvas').length > 8")
             report.check("a click on a layer shows its filters", True)
+            report.check("right under its row", browser.evaluate(
+                "document.querySelector('.row').nextElementSibling === $('detail')"))
             report.equal("a vertex of the graph for each op", "$('drawing')"
                          ".querySelectorAll('.vertex.op').length", 10)
             report.check("which are coloured by their gradients' norms", browser.evaluate(
@@ -326,6 +329,22 @@ def watching(browser: Browser, report: Report) -> None:
         browser.point((x, y))
         browser.wait("cursor !== null && at().step < 1500")
         report.check("pointing at a curve goes back in time", True)
+        browser.key("Home")
+        report.equal("so do the keys", "at().step", 1)
+        browser.key("ArrowRight")
+        report.equal("step by step", "records.indexOf(at())", 1)
+        browser.key("Escape")
+        report.equal("and forward to the end", "cursor", None)
+        notebook = Path(folder, "notebook.html")
+        notebook.write_text(f'<iframe srcdoc="{escape(file.read_text("utf-8"))}"></iframe>',
+                            "utf-8")
+        browser.goto(notebook.as_uri())
+        browser.wait("frames[0].document.querySelector('.row') !== null")
+        browser.evaluate("frames[0].document.querySelector('.row').click()")
+        report.equal("in a notebook, a click on a layer shows it as well",
+                     "frames[0].document.querySelector('#detail').hidden", False)
+        browser.goto(file.as_uri())
+        browser.wait("state")
         report.looks("recorded")
 
 

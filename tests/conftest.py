@@ -1,10 +1,12 @@
 """How the tests run: `HYPOTHESIS_PROFILE=dev` (default), `ci` (the same examples every time) or
 `deep` (2,000 examples a property)."""
 
+import gc
 import os
 import signal
 
 import numba
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
@@ -19,3 +21,11 @@ numba.set_num_threads(1)
 
 # a shell that starts pytest in the background has Ctrl-C ignored, by it and by what it starts
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def the_garbage_collector_looks_at_what_is_new():
+    """It would look through all test cases and imported modules again and again, a second each
+    time; what lives when a file's tests begin is left alone."""
+    gc.collect()
+    gc.freeze()

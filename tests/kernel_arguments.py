@@ -118,6 +118,11 @@ def few_rows(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     return a, b, bias, draw(st.integers(1, n)), junk((m, n), dtype)
 
 
+def dots(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    n = draw(st.sampled_from([1, 30, 9000]))
+    return real(rng, (n,), dtype), real(rng, (n,), dtype), junk(draw(st.integers(1, 3)), "float64")
+
+
 def bounds(rng: Any, draw: Any, *, empty: bool) -> tuple[Any, Any]:
     """The shape of x, and where windows start and stop along both axes."""
     shape = (*(draw(st.integers(1, 6)) for _ in range(3)), draw(st.integers(0, 4)))
@@ -276,7 +281,7 @@ def arithmetic(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
-    conv, conv_weight_grad, winograd, winograd_weight_grad, matmul, few_rows,
+    conv, conv_weight_grad, winograd, winograd_weight_grad, matmul, few_rows, dots,
     max_pool, max_pool_grad, gather, avg_pool, avg_pool_grad, channel_sums, batch_norm,
     batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, relu_grad, arithmetic)}
 ARGUMENTS |= dict.fromkeys(("erf", "exp", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu"), of_one)

@@ -25,6 +25,11 @@ def column_reductions(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
             junk((planes, parts, columns), "float64"))
 
 
+def running_sums(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    shape = draw(st.integers(1, 4)), draw(st.sampled_from([1, 50])), draw(st.sampled_from([1, 700]))
+    return rng.uniform(-1, 1, shape).astype(dtype), junk(shape, dtype)
+
+
 def losses(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     n = draw(st.sampled_from([0, 1, 50, PIECE + 3]))
     x, t = (rng.uniform(0.1, 0.9, n).astype(dtype) for _ in range(2))
@@ -77,8 +82,8 @@ def select(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 REDUCTIONS: dict[str, Any] = {f.__name__: f for f in (
-    row_reductions, column_reductions, losses, loss_sums, loss_grad, count_outside, pick_rows,
-    pick_along, add_along, clamp_grad, select)}
+    row_reductions, column_reductions, running_sums, losses, loss_sums, loss_grad,
+    count_outside, pick_rows, pick_along, add_along, clamp_grad, select)}
 REDUCTIONS |= dict.fromkeys(("absolute", "sign"), of_one)
 REDUCTIONS |= dict.fromkeys(("log1p", "sqrt", "rsqrt"), of_positive)
 REDUCTIONS |= {"clamp": with_options([-0.5, 0.0], [0.1, 0.7])}

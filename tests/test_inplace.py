@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -217,15 +218,80 @@ def test_augmented_assignment_changes_a_leaf_in_place_as_in_torch() -> None:
         assert w.requires_grad
 
 
-def test_augmented_assignment_to_a_graph_tensor_makes_a_new_one() -> None:
+def test_augmented_assignment_to_a_graph_tensor_is_recorded_as_in_torch() -> None:
+    """All who know the tensor see its new value, and the gradients are those of what it became."""
+    found = []
+    for lib, x in ((mg, leaf(1.0, 2.0)), (torch, torch.tensor([1.0, 2.0], requires_grad=True,
+                                                              dtype=torch.float64))):
+        y = known = x * 2
+        y += x
+        y *= x
+        y /= x + 1
+        y **= 2
+        y -= x
+        total: Any = lib.zeros(2, dtype=lib.float64)
+        totals = {"loss": total}
+        totals["loss"] += y
+        total.add_(y)
+        total.sum().backward()
+        assert known is y
+        np.testing.assert_array_equal(total.detach().numpy(), 2 * known.detach().numpy())
+        found.append(x.grad.numpy())
+    np.testing.assert_allclose(found[0], found[1])
+    y = leaf(1.0, 2.0) * 2
+    y += y
+    np.testing.assert_array_equal(y.data, [4.0, 8.0])
+
+
+@pytest.mark.parametrize("views", [
+    list, lambda t: list(t.detach()[:, None]), lambda t: [t[:1], t[1:]],
+    lambda t: list(t.reshape(2, 1)), lambda t: list(t.split(1)), lambda t: [t[0], t.view(-1)[1]]])
+@pytest.mark.parametrize("change", [
+    operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ipow,
+    lambda t, x: t.add_(x)])
+def test_a_change_of_a_view_is_made_or_refused_never_lost(views: Any, change: Any) -> None:
+    x = leaf(3.0)
+    totals, twin = mg.ones(2, dtype=mg.float64) * 2, torch.ones(2, dtype=torch.float64) * 2
+    for k, (t, u) in enumerate(zip(views(totals), views(twin), strict=True)):
+        loss = x.sum() * k
+        with pytest.raises(RuntimeError, match="is a view"):
+            change(t, loss)
+        with mg.no_grad():                      # changes the memory itself, as in torch
+            change(t, loss)
+        change(u, torch.tensor(loss.item(), dtype=torch.float64))
+    np.testing.assert_array_equal(totals.data, twin.numpy())
+
+
+@pytest.mark.parametrize("change", [operator.iadd, operator.imul, operator.ipow,
+                                    operator.ifloordiv, operator.imod])
+def test_rows_change_in_place_without_a_graph(change: Any) -> None:
+    ours, theirs = mg.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    for x in (ours, theirs):
+        for row in x:           # type: ignore[attr-defined]
+            row = change(row, 2)
+    np.testing.assert_array_equal(ours.data, theirs.numpy())
+    for name in ("iand", "ior", "ixor"):
+        bits, twin = mg.tensor([[True, False]] * 2), torch.tensor([[True, False]] * 2)
+        getattr(operator, name)(bits[0], True)
+        getattr(operator, name)(twin[0], True)
+        np.testing.assert_array_equal(bits.data, twin.numpy())
+
+
+def test_a_view_that_nobody_else_sees_can_change() -> None:
+    x = leaf(1.0, 2.0, 3.0, 4.0)
+    y = (x * 2).reshape(2, 2)
+    y += x.reshape(2, 2)
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.data, [3.0] * 4)      # type: ignore[union-attr]
+
+
+def test_what_an_earlier_op_needs_is_noticed_when_a_graph_tensor_changes() -> None:
     x = leaf(1.0, 2.0)
-    y = before = x * 2
+    y = x * 2
+    z = (y * y).sum()
     y += x
-    total = mg.zeros(2, dtype=mg.float64)
-    total += y
-    total.sum().backward()
-    np.testing.assert_array_equal(before.data, [2.0, 4.0])
-    np.testing.assert_array_equal(x.grad.data, [3.0, 3.0])      # type: ignore[union-attr]
+    with pytest.raises(RuntimeError, match="changed in place"):
+        z.backward()
 
 
 def test_augmented_assignment_is_noticed_and_refused_where_torch_refuses() -> None:

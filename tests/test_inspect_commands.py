@@ -76,6 +76,8 @@ def test_a_file_of_the_users(users: Path, capsys: Any) -> None:
     assert main(["draw", f"{users}:loss", "-o", out, "--depth", "1"]) == 0
     assert main(["summary", f"{users}:made"]) == 0
     assert "Linear" in capsys.readouterr().out
+    assert main(["summary", "xor"]) == 0
+    assert "Tanh" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
@@ -88,6 +90,7 @@ def test_a_file_of_the_users(users: Path, capsys: Any) -> None:
      "draw: ValueError: save: the name must end in .svg or .html; got 'graph.png'"),
     (["step-through", "{}:wrong"], "step-through: RuntimeError: linear: "),
     (["step-through", "{}:made"], "step-through: ValueError: step_through: needs a loss"),
+    (["summary", "neuron"], "summary: neuron has no function 'network'"),
     (["summary", "{}:loss"], "summary: {}:loss must return a network and its inputs"),
     (["step-through", "xor", "-o", "/nowhere/page.html"], "step-through: FileNotFoundError"),
 ])

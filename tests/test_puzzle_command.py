@@ -87,9 +87,12 @@ def test_an_endless_loop_is_ended(tmp_path):
     file.write_text("import time\n" + HEAD + "@op\ndef cos(x):\n    def vjp(g):\n"
                     "        while True:\n            time.sleep(0.01)\n"
                     "    return np.cos(x.data), vjp\n", "utf-8")
-    verdict = process.run(COS, file, limit=10).verdict
-    assert verdict.refused == (f"{file}, being checked: gradients: there is no verdict after 10 "
-                               "seconds; look for a loop that does not end")
+    for limit in (2, 4, 8, 16):                             # a busy machine needs more to start
+        refused = process.run(COS, file, limit=limit).verdict.refused
+        if "gradients" in refused:
+            break
+    assert refused == (f"{file}, being checked: gradients: there is no verdict after {limit} "
+                       "seconds; look for a loop that does not end")
 
 
 def test_a_file_that_ends_python_is_no_solution(tmp_path):

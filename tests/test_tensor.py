@@ -228,7 +228,6 @@ def test_in_place_methods_are_torchs(name: str, arguments: tuple[float, ...]) ->
 def test_in_place_methods_refuse_what_torch_refuses() -> None:
     x, whole = leaf(1.0, 2.0), mg.tensor([1, 2])
     for f, message in ((lambda: x.add_(1.0), "only be changed in place under"),
-                       (lambda: (x * 2).add_(1.0), "part of a graph"),
                        (lambda: whole.div_(2), "int64 .* cannot become one of float32"),
                        (lambda: whole.add_(mg.tensor([[1], [2]])), "cannot become one of")):
         with pytest.raises(RuntimeError, match=message):

@@ -71,6 +71,9 @@ def test_what_is_told_of_a_histogram():
     assert counts_of([first, heights]) == {
         SIDE: 255, SIDE + 1 + 2 * (1 - LOWEST) + 1: 255, SIDE - 1 - 2 * (2 - LOWEST): 255}
     assert Measured().encoded() is None
+    nothing = Measured()
+    nothing.add(np.full(3, np.nan))
+    assert nothing.encoded() == [0, "", None, 0.0, 3]
 
 
 def test_long_curves_become_means_of_neighbours():

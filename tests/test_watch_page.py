@@ -34,7 +34,7 @@ def test_the_file_holds_everything_and_no_name_ends_its_script(tmp_path):
     with silent(net, optimizer, tmp_path) as watched:
         train(net, optimizer, 2)
     page = (tmp_path / "t.html").read_text()
-    assert page.count("</script>") == 2
+    assert page.count("</script>") == 3
     told = json.loads(page.partition("const RECORDED = ")[2].partition(";</script>")[0])
     assert told == json.loads(json.dumps(watched.training.everything()))
     assert told["description"]["layers"][0]["path"] == "</script><b>"
@@ -144,6 +144,7 @@ def test_a_session_on_the_page(capfd):
         found["drawing"] = ask(watched, "/drawing?number=0")
         found["pictures"] = ask(watched, "/pictures?path=4")
         found["refused"] = [ask(watched, "/do", {"do": "dance"}), ask(watched, "/do", []),
+                            ask(watched, "/do", {"do": ["step"]}),
                             ask(watched, "/state?known=-1"), ask(watched, "/drawing?number=9"),
                             ask(watched, "/pictures?path=9"), ask(watched, "/etc/passwd")]
         found["saved"] = ask(watched, "/save")
@@ -171,7 +172,7 @@ def test_a_session_on_the_page(capfd):
     assert found["drawing"]["svg"].startswith("<svg")
     assert [each["name"] for each in found["pictures"]["pictures"]] == ["weight", "bias", "output"]
     assert [each["error"] for each in found["refused"]] == [
-        "do: must be one of pause, step, go", "do: must be one of pause, step, go",
+        *["do: must be one of pause, step, go"] * 3,
         "known: must be a number; got '-1'", "number: there are 1 drawings",
         "path: there is no layer '9'", "there is no such page"]
     assert "const RECORDED = {" in found["saved"]

@@ -62,6 +62,9 @@ def fit(model: nn.Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor],
                 scheduler.step()
             total += loss.item() * len(batch[0])
             count += len(batch[0])
+        if count == 0:
+            raise ValueError("fit: the loader gives no batch; there is nothing to train on (with "
+                             "drop_last, because a batch is larger than the data)")
         total = workers.mean(total)
         if on_epoch is not None and workers.rank == 0:
             on_epoch(epoch, total / count, time.perf_counter() - started)

@@ -63,10 +63,10 @@ def add_threads(parser: argparse.ArgumentParser, count: str | None = None) -> No
                         f"library's own choice){several}")
 
 
-def insist_on_folder(data: Path | None) -> None:
+def insist_on_data(data: Path | None) -> None:
     """Check --data.
 
-    Raises: Fault if it names something that is not a folder.
+    Raises: Fault if it names something that does not exist.
     """
-    if data is not None and not data.is_dir():
-        raise Fault(f"{data}: no such folder (--data)")
+    if data is not None and not data.exists():
+        raise Fault(f"{data}: no such file or folder (--data)")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    parser.add_argument("--data", type=Path, metavar="DIR",
-                        help="folder to search before the usual ones")
+    parser.add_argument("--data", type=Path, metavar="PATH",
+                        help="folder or file to search before the usual folders")
 
 
 def main(arguments: argparse.Namespace) -> int:

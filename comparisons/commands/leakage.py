@@ -6,14 +6,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from comparisons.commands import add_seed, insist_on_folder, word
+from comparisons.commands import add_seed, insist_on_data, word
 from comparisons.tasks.options import at_least
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    parser.add_argument("--data", type=Path, metavar="DIR",
-                        help="folder with faces (default: the faces that `data` finds, or else "
-                        "the generated ones)")
+    parser.add_argument("--data", type=Path, metavar="PATH",
+                        help="folder or table with faces (default: the faces that `data` finds, "
+                        "or else the generated ones)")
     parser.add_argument("--folds", type=word(at_least(2)), default=10, metavar="K",
                         help="number of folds of the cross-validation (default: 10)")
     add_seed(parser)
@@ -22,7 +22,7 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
 def main(arguments: argparse.Namespace) -> int:
     from comparisons.audits import leakage
     from comparisons.tasks.dexpression import DexpressionOptions, DexpressionTask
-    insist_on_folder(arguments.data)
+    insist_on_data(arguments.data)
     options = DexpressionOptions(data=arguments.data, folds=arguments.folds, seed=arguments.seed)
     print(leakage.text(DexpressionTask().load(options), options))
     return 0

@@ -1,4 +1,4 @@
-"""Apply a trained network to pictures of faces or digits."""
+"""Apply a trained network to pictures, or to the records of tables."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT",
-                        help="checkpoint of dexpression, mnist-mlp or mnist-cnn, from either "
-                        "implementation")
+                        help="checkpoint of dexpression, mnist-mlp, mnist-cnn or a task of your "
+                        "own, from either implementation")
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE",
-                        help="picture of one or more faces or digits")
+                        help="picture of one or more faces or digits, or of what the network was "
+                        "trained on; a table (CSV) for a network that was trained on one")
     parser.add_argument("--task", metavar="FILE", help="Python file that defines the "
                         "checkpoint's task, if it is not one of these")
     parser.add_argument("--whole", action="store_true",
@@ -20,12 +21,17 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR",
                         help="folder for annotated pictures (PNG)")
     parser.add_argument("--json", type=Path, metavar="FILE",
-                        help="file for boxes and probabilities (JSON)")
+                        help="file for all predictions, with boxes in pictures (JSON)")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    from comparisons.predict import predictor
+    from comparisons.predict import predictor, rows
     from comparisons.tasks.registry import find
+    from minigrad import checkpoint
+    task = arguments.task and find(arguments.task)
+    kept = checkpoint.load(arguments.checkpoint)
+    if rows.reads_rows(kept):
+        rows.insist_on_no_flags(kept.path, whole=arguments.whole, out=arguments.out)
+        return rows.main(kept, arguments.images, json=arguments.json, task=task)
     return predictor.main(arguments.checkpoint, arguments.images, whole=arguments.whole,
-                          out=arguments.out, json=arguments.json,
-                          task=arguments.task and find(arguments.task))
+                          out=arguments.out, json=arguments.json, task=task)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from comparisons.commands import add_tasks, add_threads, chosen, insist_on_folder
+from comparisons.commands import add_tasks, add_threads, chosen, insist_on_data
 from comparisons.errors import Fault
 from comparisons.tasks.options import Flag, Options
 
@@ -126,14 +126,14 @@ def main(arguments: argparse.Namespace) -> int:
     common = jobs[0][1]
     if arguments.resume and arguments.out is None:
         arguments.parser.error("--resume needs --out DIR, the folder of the run to continue")
-    check_device(common.device, arguments)
+    check_device(common.device, tasks, arguments)
 
     from comparisons import implementations
     from comparisons.files import new_folder
     from comparisons.report import page, saliency, table
     from comparisons.training import runner
     from comparisons.training.results import Results
-    insist_on_folder(common.data)
+    insist_on_data(common.data)
     implementations.set_threads(arguments.threads)
     impls = implementations.NAMES if arguments.impl == "both" else (arguments.impl,)
     results = Results(arguments.out or new_folder())
@@ -149,12 +149,18 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def check_device(device: str, arguments: argparse.Namespace) -> None:
+def check_device(device: str, tasks: Sequence[Any], arguments: argparse.Namespace) -> None:
     """End with status 2 if the device is not available, or if nothing would use it."""
     if device in ("auto", "cpu"):
         return
     if arguments.impl == "minigrad":
         arguments.parser.error(f"--device {device}: minigrad runs on the CPU only")
+    from comparisons.tasks.registry import TASKS
+    every = list({task.name: task for task in (*TASKS.values(), *tasks)}.values())
+    if not any(task.any_device for task in tasks):
+        arguments.parser.error(
+            f"--device {device} is for {', '.join(t.name for t in every if t.any_device)} only; "
+            "the others compute in float64, on the CPU")
     import torch
     available = (torch.cuda.is_available() if device == "cuda"
                  else torch.backends.mps.is_available())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from comparisons.errors import DataError
 
 Array = NDArray[Any]
 
+INNER = ("raw", "gzip")         # folders whose names say nothing about the data in them
 EMBEDDED = Path(__file__).resolve().parent.parent / "data"
 
 
@@ -31,6 +33,8 @@ class Data:
     subjects, clips: for each row of x, the person that it shows and its recording (clip).
     test_rows: the rows of x that the dataset's own split tests on, if it has such a split.
     left_out: one line for each item that could not be used, naming its file.
+    encoding: how the cells of a table become the values of x, in a form that JSON can hold; see
+    `tables.py`. A checkpoint keeps it.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Data:
     clips: Array | None = None
     test_rows: Array | None = None
     left_out: tuple[str, ...] = ()
+    encoding: dict[str, Any] | None = None
 
 
 def read_embedded(name: str, sha256: str, folder: Path = EMBEDDED) -> bytes:
@@ -81,6 +86,28 @@ def search_folders() -> list[Path]:
     if named and not Path(named).is_dir():
         raise DataError(f"{named}: no such folder (named by MINIGRAD_DATA)")
     return [*([Path(named)] if named else []), cache_folder()]
+
+
+def visible(folder: Path) -> list[Path]:
+    """What a folder holds, sorted by name, without hidden files such as .DS_Store."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror}") from None
+
+
+def own_name(place: Path, known: Collection[str], word: str = "") -> str:
+    """A name for the user's own data: `word` if there is one, else that of their folder or file.
+
+    known: the names of published datasets, which are kept for them; data that only call themselves
+    so are "-unverified".
+    """
+    path = place.resolve()
+    if path.name.lower() in INNER:              # torchvision's MNIST/raw, EMNIST's gzip
+        path = path.parent
+    stem = path.stem if place.is_file() else path.name
+    name = os.fsencode(word or stem or "data").decode("utf-8", "replace").lower()
+    return f"{name}-unverified" if name in known else name
 
 
 def images(pixels: Array) -> Array:

@@ -50,7 +50,13 @@ def whole(picture: Image.Image, size: Size) -> list[Crop]:
 
 def crop(picture: Image.Image, box: Box, size: Size) -> Crop:
     """A box of the picture in grey, scaled to the network's size."""
+    return Crop(box, scaled(picture, box, size, 1)[0])
+
+
+def scaled(picture: Image.Image, box: Box, size: Size, channels: int) -> Array:
+    """A box of the picture, scaled.  Shapes: → (channels, *size), 1 for grey or 3 for colour."""
     x, y, w, h = box
-    part = picture.crop((x, y, x + w, y + h)).convert("L")
-    grey = part.resize(size[::-1], Image.Resampling.BILINEAR)
-    return Crop(box, np.asarray(grey, np.float32) / np.float32(255))
+    part = picture.crop((x, y, x + w, y + h)).convert("L" if channels == 1 else "RGB")
+    levels = np.asarray(part.resize(size[::-1], Image.Resampling.BILINEAR), np.float32)
+    pixels: Array = np.moveaxis(levels.reshape(*size, channels), -1, 0) / np.float32(255)
+    return pixels

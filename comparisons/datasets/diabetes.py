@@ -1,4 +1,7 @@
-"""The Pima Indians diabetes table: who of 768 women had diabetes within five years."""
+"""The Pima Indians diabetes table: who of 768 women had diabetes within five years.
+
+`diabetes_table.py` reads a table of the same kind from the user's own file.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from comparisons.datasets.base import EMBEDDED, Array, Data, read_embedded
+from comparisons.datasets.records import MISSING_TOLD
 
 FILE = "pima-indians-diabetes.csv"
 SHA256 = "712ff64dd88ef8c18e038d116c9744aa51652cb9019e59582ebf5e29b11f2928"
 FEATURES = ("pregnancies", "glucose", "blood pressure", "skin fold", "insulin", "body mass index",
             "pedigree", "age")
+CLASSES = ("no diabetes", "diabetes")
 ZERO_IS_MISSING = slice(1, 6)       # in a living person, glucose to body mass index are never 0
+MISSING = f"a 0 from glucose to body mass index, {MISSING_TOLD}"
 
 
 def load_diabetes(folder: Path = EMBEDDED) -> Data:
@@ -26,9 +32,14 @@ def load_diabetes(folder: Path = EMBEDDED) -> Data:
     x, y = table[:, :-1], table[:, -1].astype(np.int64)
     measured = x[:, ZERO_IS_MISSING]
     measured[measured == 0] = np.nan
-    return Data("pima-diabetes", f"Pima Indians diabetes, embedded: {len(x)} rows, 8 features, "
-                f"{y.sum()} with diabetes ({y.mean():.1%}), {np.isnan(x).sum()} values missing",
-                x, y, classes=["no diabetes", "diabetes"])
+    return Data("pima-diabetes", f"Pima Indians diabetes, embedded: {told(x, y)}", x, y,
+                classes=list(CLASSES))
+
+
+def told(x: Array, y: Array) -> str:
+    """The size of a table in words, and which values mean missing."""
+    return (f"{len(x):,} rows, 8 features, {y.sum():,} with diabetes ({y.mean():.1%}), "
+            f"{np.isnan(x).sum():,} values missing ({MISSING})")
 
 
 def impute_and_scale(train: Array, test: Array) -> tuple[Array, Array]:

@@ -98,7 +98,12 @@ def upright(image: Image.Image, points: Array) -> Image.Image:
 
 
 def png(image: Array) -> str:
-    """A grey image in [0, 1], (H, W), as a PNG in base64."""
+    """An image in [0, 1] as a PNG in base64.
+
+    Shapes: (H, W) or (1, H, W) for grey, (3, H, W) for colour; of others, the first channel.
+    """
+    if image.ndim == 3:
+        image = np.moveaxis(image, 0, -1) if len(image) == 3 else image[0]
     stream = io.BytesIO()
     Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8)).save(stream, "PNG")
     return base64.b64encode(stream.getvalue()).decode()

@@ -17,7 +17,7 @@ from PIL import Image
 
 from comparisons import implementations
 from comparisons.datasets.base import Array, Data
-from comparisons.datasets.crops import Size, Subject
+from comparisons.datasets.crops import Size, Subject, scaled
 from comparisons.datasets.pictures import read_picture
 from comparisons.errors import Fault
 from comparisons.files import make_folder, write_bytes, write_json
@@ -30,6 +30,7 @@ from comparisons.tasks.task import Task
 from minigrad import checkpoint
 
 SCHEMA = 1
+SOUGHT = ("faces", "digits")            # what is looked for in a picture
 TOLD = 3                                # number of the likeliest classes that a line shows
 
 
@@ -45,7 +46,9 @@ class Predictor:
     path: Path
     task: Task[Any]
     subject: Subject
+    dataset: str                        # what it was trained on
     classes: list[str]
+    channels: int                       # of its images: 1 for grey, 3 for colour
     size: Size
     implementation: Implementation
     model: Any
@@ -60,26 +63,36 @@ class Predictor:
         """
         kept = checkpoint.load(path)
         config = kept.config or {}
-        task, subject = reader_of(path, config.get("task"), task)
+        task = task_of(path, config.get("task"), task)
+        if task.subject is None:
+            raise Fault(f"{path}: {task.name} reads no pictures; expected a checkpoint of "
+                        + ("a task whose class has a `subject`" if task.name not in TASKS else
+                           ", ".join(readers())))
         if "classes" not in config:
             raise Fault(f"{path}: does not name its classes; train the network again")
-        classes, shape = config["classes"], config["shape"]
-        if len(shape) != 3 or shape[0] != 1:
+        classes, shape, dataset = config["classes"], config["shape"], config["dataset"]
+        subject = task.subject_for(dataset)
+        assert subject is not None
+        if len(shape) != 3 or shape[0] not in (1, 3):
             raise Fault(f"{path}: its network takes inputs of shape {tuple(shape)}, but pictures "
-                        "are read as grey images, (1, height, width)")
+                        "are read as (1, height, width) in grey or (3, height, width) in colour")
         options = task.options.restored(config["options"])
-        like = Data(config["dataset"], "", np.empty((0, *shape), np.float32),
+        like = Data(dataset, "", np.empty((0, *shape), np.float32),
                     np.empty(0, np.int64), classes=classes)
         implementation = implementations.get("minigrad")
         model = task.model(implementation, like, options)
         checkpoint.put(replace(kept, model=kept.weights), model=model)
-        return cls(path, task, subject, classes, (shape[1], shape[2]), implementation, model)
+        return cls(path, task, subject, dataset, classes, shape[0], (shape[1], shape[2]),
+                   implementation, model)
 
     @property
     def name(self) -> str:
-        """The run's folder, after the name of the task if the folder does not begin with it."""
+        """The run's folder, after the name of the task if the folder does not begin with it, and
+        what the network was trained on, unless the task's name says so."""
         folder = self.path.resolve().parent.name
-        return folder if folder.startswith(self.task.name) else f"{self.task.name} ({folder})"
+        name = folder if folder.startswith(self.task.name) else f"{self.task.name} ({folder})"
+        usual = self.subject is self.task.subject
+        return name if usual else f"{name}, trained on {self.dataset}"
 
     def __call__(self, picture: Image.Image, whole: bool = False) -> list[Prediction]:
         """What the network finds in a picture, from left to right.
@@ -92,41 +105,42 @@ class Predictor:
         found = (self.subject.whole if whole else self.subject.find)(picture, self.size)
         if not found:
             return []
-        p = self.probabilities(np.stack([crop.pixels for crop in found])[:, None])
+        p = self.probabilities(np.stack([
+            crop.pixels[None] if self.channels == 1 else
+            scaled(picture, crop.box, self.size, self.channels) for crop in found]))
         return [Prediction(crop, dict(zip(self.classes, row, strict=True)))
                 for crop, row in zip(found, p.tolist(), strict=True)]
 
     def probabilities(self, x: Array) -> Array:
-        """The probability of each class.  Shapes: x (N, 1, H, W) → (N, classes).
+        """The probability of each class.  Shapes: x (N, channels, H, W) → (N, classes).
 
         Raises: Fault if the network's outputs are not finite.
         """
-        outputs = self.task.outputs(self.implementation, self.model, x)
-        if not np.isfinite(outputs).all():
-            raise Fault(f"{self.path}: the network's outputs are not finite numbers (NaN or "
-                        "infinity); its training has diverged")
-        return softmax(outputs)
+        return softmax(finite(self.path, self.task.outputs(self.implementation, self.model, x)))
 
 
-def reader_of(path: Path, name: str | None, task: Task[Any] | None) -> tuple[Task[Any], Subject]:
-    """The task of the checkpoint at `path`, and what it looks for in pictures.
+def finite(path: Path, outputs: Array) -> Array:
+    """The outputs of a checkpoint's network. Raises: Fault if they are not finite."""
+    if not np.isfinite(outputs).all():
+        raise Fault(f"{path}: the network's outputs are not finite numbers (NaN or infinity); its "
+                    "training has diverged")
+    return outputs
+
+
+def task_of(path: Path, name: str | None, task: Task[Any] | None) -> Task[Any]:
+    """The task of the checkpoint at `path`.
 
     name: the task that the checkpoint names. task: the one that --task defines, or None.
-    Raises: Fault naming the checkpoint if these do not agree, or the task reads no pictures.
+    Raises: Fault naming the checkpoint if these do not agree, or if the task is not known.
     """
-    usable = ", ".join(readers())
     if name is None:
-        raise Fault(f"{path}: names no task; expected a checkpoint of {usable}")
+        raise Fault(f"{path}: names no task; expected a checkpoint of {', '.join(readers())}")
     if task is None and name not in TASKS:
         raise Fault(f"{path}: its task {name} is not one of {', '.join(TASKS)}; use "
                     "`predict --task FILE` to name the Python file that defines it")
     if task is not None and task.name != name:
         raise Fault(f"{path}: is a checkpoint of the task {name}, but --task defines {task.name}")
-    found = task or TASKS[name]
-    if found.subject is None:
-        raise Fault(f"{path}: {name} reads no pictures; expected a checkpoint of "
-                    + (usable if task is None else "a task whose class has a `subject`"))
-    return found, found.subject
+    return task or TASKS[name]
 
 
 def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path | None = None,
@@ -137,6 +151,11 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
     `Predictor.load`. Returns the exit status: 1 if any image failed.
     """
     predictor = Predictor.load(path, task)
+    if whole and predictor.subject.find is predictor.subject.whole:
+        raise Fault(f"--whole: {predictor.task.name}, trained on {predictor.dataset}, takes each "
+                    "picture as a whole in any case; the flag is for networks that look for "
+                    f"{' or '.join(SOUGHT)}")
+    print(f"{path}: {predictor.task.name}, trained on {predictor.dataset}")
     if out is not None:
         make_folder(out)
     entries: list[dict[str, Any]] = []
@@ -166,7 +185,8 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
                                            for p in predictions]})
     if json is not None:
         write_json(json, {"schema": SCHEMA, "checkpoint": str(path), "task": predictor.task.name,
-                          "classes": predictor.classes, "images": entries}, indent=2)
+                          "dataset": predictor.dataset, "classes": predictor.classes,
+                          "images": entries}, indent=2)
     return int(any("error" in entry for entry in entries))
 
 
@@ -176,9 +196,13 @@ def text(image: Path, predictions: Sequence[Prediction], noun: str) -> str:
     lines = [f"{image}: {n} {noun}{'s' if n > 1 else ''}"]
     for i, prediction in enumerate(predictions, 1):
         x, y, w, h = prediction.crop.box
-        told = ", ".join(f"{name} {p:.1%}" for name, p in prediction.best[:TOLD])
-        lines.append(f"  {i}  {told}  (at {x}, {y}, {w}×{h} px)")
+        lines.append(f"  {i}  {text_of(prediction.best[:TOLD])}  (at {x}, {y}, {w}×{h} px)")
     return "\n".join(lines)
+
+
+def text_of(best: Sequence[tuple[str, float]]) -> str:
+    """Classes and their probabilities."""
+    return ", ".join(f"{name} {p:.1%}" for name, p in best)
 
 
 def unused(stem: str, names: set[str]) -> str:

@@ -21,7 +21,8 @@ from comparisons.report.style import AGAINST, FOR
 
 Details = dict[str, dict[str, Any]]     # by implementation
 
-PUBLIC = ("mnist", "mnist-subset", "faces-generated")      # data that anybody may see
+PUBLIC = ("mnist", "mnist-subset", "fashion-mnist", "kmnist", "faces-generated")
+"""The datasets that anybody may see."""
 ORANGE_ONLY = f"#b4b4b4,{FOR}"
 BOTH_COLORS = f"{AGAINST},{ORANGE_ONLY}"
 LIKE_RANDOM = 0.5       # the rank correlation with a random network's maps must be below this

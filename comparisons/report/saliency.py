@@ -57,23 +57,28 @@ def grad_cam(model: Module, layer: Module, x: Array, classes: Array) -> Array:
 def occlusion(model: Module, x: Array, classes: Array) -> Array:
     """How much the log-odds of a class fall when a square of the image's mean covers a place.
 
-    The square is a quarter of the image wide. It is placed at each of 12 × 12 positions and clipped
-    at the border. Log-odds are ln(p / (1 - p)), in nats; a probability near 1 would hardly change.
-    Shapes: x (N, C, S, S), classes (N,) → (N, 12, 12).
+    The square, or rectangle, is a quarter of the image wide and high. It is placed at each of
+    12 × 12 positions and clipped at the border. Log-odds are ln(p / (1 - p)), in nats; a
+    probability near 1 would hardly change.
+    Shapes: x (N, C, H, W), classes (N,) → (N, 12, 12).
     Source: Zeiler & Fergus 2014, arXiv 1311.2901, section 4.2.
     """
-    size, half = x.shape[-1], x.shape[-1] * PART / 2
-    middle = (np.arange(GRID) + 0.5) * size / GRID
-    low = np.maximum(np.rint(middle - half), 0).astype(int)
-    high = np.rint(middle + half).astype(int)
+    rows, columns = (covered_parts(size) for size in x.shape[2:])
     after = np.empty((len(x), GRID * GRID))
     for image, c, odds in zip(x, classes, after, strict=True):
         covered = np.repeat(image[None], GRID * GRID, 0)            # 144 × C × S × S
         for copy, (i, j) in zip(covered, np.ndindex(GRID, GRID), strict=True):
-            copy[:, low[i]:high[i], low[j]:high[j]] = image.mean((1, 2), keepdims=True)
+            copy[:, rows[i], columns[j]] = image.mean((1, 2), keepdims=True)
         odds[:] = log_odds(predict(model, covered), np.full(GRID * GRID, c))
     before = log_odds(predict(model, x), classes)
     return (before[:, None] - after).reshape(-1, GRID, GRID)
+
+
+def covered_parts(size: int) -> list[slice]:
+    """The 12 parts, each a quarter of `size` long, that occlusion covers along one axis."""
+    middle, half = (np.arange(GRID) + 0.5) * size / GRID, size * PART / 2
+    low = np.maximum(np.rint(middle - half), 0).astype(int)
+    return [slice(a, b) for a, b in zip(low, np.rint(middle + half).astype(int), strict=True)]
 
 
 def log_odds(logits: Array, classes: Array) -> Array:
@@ -133,7 +138,7 @@ def pictures(task: Task[Any], data: Data, trained: Sequence[Trained], options: O
         x, guesses = split.x_test[rows], probability.argmax(1)
         cams, drops = grad_cam(model, last_map(model), x, guesses), occlusion(model, x, guesses)
         found["examples"] += [
-            {"target": int(split.y_test[row]), "guess": int(guesses[i]), "png": png(x[i, 0]),
+            {"target": int(split.y_test[row]), "guess": int(guesses[i]), "png": png(x[i]),
              "confidence": round(float(probability[i].max()), 4),
              "grad_cam": cams[i].round(4).tolist(), "occlusion": drops[i].round(3).tolist()}
             for i, row in enumerate(rows)]
@@ -176,5 +181,5 @@ def contact_sheet(data: Data) -> list[dict[str, Any]]:
             rows = rows[np.unique(data.subjects[rows], return_index=True)[1]]
         picked = rows[np.linspace(0, len(rows) - 1, min(SHEET, len(rows))).astype(int)]
         sheet.append({"class": name, "count": int((y == c).sum()),
-                      "png": [png(data.x[i, 0]) for i in picked]})
+                      "png": [png(data.x[i]) for i in picked]})
     return sheet

@@ -26,11 +26,21 @@ class Row(NamedTuple):
 
 
 def by_task(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """The runs as {task: {implementation: run}}, the five systems first and in their order."""
+    """The runs as {task: {implementation: run}}, the five systems first and in their order.
+
+    If the implementations were trained on different data, they do not stand side by side: then
+    there is an entry for each dataset, under "task:dataset".
+    """
     found: dict[str, dict[str, dict[str, Any]]] = {}
+    datasets: dict[str, set[str]] = {}
+    for run in runs:
+        datasets.setdefault(run["task"], set()).add(run["dataset"])
     for run in sorted(runs, key=lambda run: (
             TASK_NAMES.index(run["task"]) if run["task"] in TASK_NAMES else len(TASK_NAMES))):
-        found.setdefault(run["task"], {})[run["impl"]] = run
+        name = run["task"]
+        if len(datasets[name]) > 1:
+            name += ":" + "-".join(run["dataset"].split())      # no space, since it is an HTML id
+        found.setdefault(name, {})[run["impl"]] = run
     return found
 
 

@@ -155,9 +155,12 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
     def introduction(self, data: Data, splits: Sequence[Split], options: DexpressionOptions
                      ) -> list[str]:
         lines = []
-        if options.start is not None and trained_on(options.start).get("dataset") == data.name:
+        if options.start is not None:
+            before = trained_on(options.start).get("dataset")
             lines.append(f"{options.start}: was also trained on {data.name}, so it may have seen "
-                         "the persons in this test set")
+                         "the persons in this test set" if before == data.name else
+                         f"{options.start}: was trained on {before}; this run trains on "
+                         f"{data.name}")
         for split in splits:
             shares = [f"{share:.1%} share their {kind} with training"
                       for kind, share in overlaps(data, split).items()]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from comparisons.datasets.base import Array
+from comparisons.errors import Fault
 from comparisons.implementations import Implementation
 from comparisons.tasks.task import Headline, Metrics, OptionsT, Recipe, Split, Task
 
@@ -71,13 +72,23 @@ def maximum_likelihood(split: Split) -> tuple[Array, Array]:
 
     Iteratively reweighted least squares (IRLS), which is Newton's method:
     w += (XᵀSX)⁻¹ Xᵀ(y - p), with p = 1 / (1 + e^-Xw) and S = diag p(1 - p).
+    Raises: Fault if there is no finite solution.
     """
     x, w = with_ones(split.x), np.zeros(split.x.shape[1] + 1)
-    for _ in range(25):
-        p = 1 / (1 + np.exp(-x @ w))
-        curvature = (x * (p * (1 - p))[:, None]).T @ x
-        step = np.linalg.solve(curvature, x.T @ (split.y - p))
-        w = w + step
-        if np.abs(step).max() < 1e-13:
-            break
+    with np.errstate(over="ignore"):    # if it diverges, which is told below
+        for _ in range(25):
+            p = 1 / (1 + np.exp(-x @ w))
+            curvature = (x * (p * (1 - p))[:, None]).T @ x
+            try:
+                step = np.linalg.solve(curvature, x.T @ (split.y - p))
+            except np.linalg.LinAlgError:
+                step = np.full_like(w, np.inf)
+                break
+            w = w + step
+            if np.abs(step).max() < 1e-13:
+                break
+    if not np.abs(step).max() < 1e-6:
+        raise Fault(f"{split.title or 'the training rows'}: logistic regression has no finite "
+                    "solution: the columns separate the classes without an error, or depend on "
+                    "one another linearly")
     return w[:, None], np.sqrt(np.diag(np.linalg.inv(curvature)))

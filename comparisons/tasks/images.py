@@ -40,7 +40,7 @@ class ImageTask(ClassificationTask[OptionsT]):
         groups = rows if data.clips is None else data.clips[rows]
         shown = samples(truth, probability.argmax(1), probability.max(1), groups)
         return metrics, details | {
-            "samples": [{"at": i, "png": png(images[i, 0])} for i in shown]}
+            "samples": [{"at": i, "png": png(images[i])} for i in shown]}
 
 
 def samples(truth: Array, guesses: Array, confidence: Array, groups: Array) -> list[int]:

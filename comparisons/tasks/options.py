@@ -94,8 +94,8 @@ SEED = at_least(0, 2**63 - 1)
 class Options:
     """The options of every task; None means the task's own value."""
 
-    data: Path | None = flag(None, Path, "DIR", "folder with the data to use (default: the data "
-                             "that `python -m comparisons data` lists)")
+    data: Path | None = flag(None, Path, "PATH", "folder or file with the data to use (default: "
+                             "the data that `python -m comparisons data` lists)")
     epochs: int | None = flag(None, at_least(1), "N", "number of epochs (default: the task's own)")
     batch_size: int | None = flag(None, at_least(1), "N", "number of examples in a batch "
                                   "(default: the task's own)")

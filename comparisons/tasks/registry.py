@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -68,7 +69,8 @@ def task_in(path: Path, word: str) -> Task[Any]:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise Fault(f"{word}: cannot be imported: {type(error).__name__}: {error}") from error
+        raise Fault(f"{word}{line_of(error, path)}: cannot be imported: {type(error).__name__}: "
+                    f"{error}") from error
     kind = the_task_of(module, word)
     missing = [*sorted(kind.__abstractmethods__), *(n for n in NEEDED if not hasattr(kind, n))]
     if missing:
@@ -81,7 +83,17 @@ def task_in(path: Path, word: str) -> Task[Any]:
     try:
         return kind()
     except Exception as error:
-        raise Fault(f"{word}: {kind.__name__}() fails: {type(error).__name__}: {error}") from error
+        raise Fault(f"{word}{line_of(error, path)}: {kind.__name__}() fails: "
+                    f"{type(error).__name__}: {error}") from error
+
+
+def line_of(error: BaseException, path: Path) -> str:
+    """Where in a file an error arose, as ", line 3"; empty if it did not come through the file."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return f", line {error.lineno}"
+    own = [step.lineno for step in traceback.extract_tb(error.__traceback__)
+           if step.filename == str(path)]
+    return f", line {own[-1]}" if own else ""
 
 
 def insist_on_names(kind: type[Task[Any]], word: str) -> None:

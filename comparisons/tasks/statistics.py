@@ -14,6 +14,11 @@ def softmax(logits: Array) -> Array:
     return probability
 
 
+def rmse(predicted: Array, truth: Array) -> float:
+    """The root of the mean squared error."""
+    return float(np.sqrt(np.mean((predicted - truth) ** 2, dtype=np.float64)))
+
+
 def wilson(successes: int, n: int) -> tuple[float, float]:
     """The 95% interval of a proportion (Wilson 1927): within [0, 1], unlike p ± 1.96·se."""
     z, p = 1.96, successes / n
@@ -82,7 +87,8 @@ def auc_interval(truth: Array, score: Array, resamples: int = 1000) -> tuple[flo
     """The 95% interval of `auc`: percentiles of a seeded bootstrap over the items."""
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(truth), (resamples, len(truth)))
-    low, high = np.percentile([auc(truth[i], score[i]) for i in draws], [2.5, 97.5])
+    known = (i for i in draws if 0 < (truth[i] > 0.5).sum() < len(i))   # both classes occur
+    low, high = np.percentile([auc(truth[i], score[i]) for i in known], [2.5, 97.5])
     return float(low), float(high)
 
 

@@ -104,6 +104,20 @@ class Task(ABC, Generic[OptionsT]):
         return options
 
     @property
+    def any_device(self) -> bool:
+        """Whether PyTorch may use a GPU. In float64, which not every GPU supports, it does not;
+        such tasks are small."""
+        return bool(np.dtype(self.dtype) != np.float64)
+
+    def title_for(self, data: Data) -> str:
+        """The title of a run on these data."""
+        return self.title
+
+    def subject_for(self, dataset: str) -> Subject | None:
+        """What `predict` looks for in a picture, with a network trained on the dataset."""
+        return self.subject
+
+    @property
     def variants(self) -> tuple[OptionsT, ...]:
         """The options that select each of the task's networks, with the default first."""
         flag = self.options.flags().get("variant")

@@ -39,12 +39,12 @@ def run_jobs(jobs: Sequence[Job], impls: Sequence[str], results: Results, *, res
     for the report, such as pictures.
     """
     # load all data before any training, so that missing data are reported at once
-    loaded = load(jobs)
+    loaded = load(jobs, say)
     make_folder(results.folder)
     done = []
     for task, options in jobs:
         data = loaded[source_of(task, options)]
-        say(f"{task.title}: {data.source}")
+        say(f"{task.title_for(data)}: {data.source}")
         for line in data.left_out:
             say(f"  left out: {line}")
         splits = task.splits(data, options)
@@ -76,7 +76,7 @@ def source_of(task: Task[Any], options: Options) -> tuple[Any, ...]:
     return task.shares_data or task.name, type(task).load, repr(options)
 
 
-def load(jobs: Sequence[Job]) -> dict[Any, Data]:
+def load(jobs: Sequence[Job], say: Say = print) -> dict[Any, Data]:
     """The data of the jobs, by `source_of`.
 
     --data must contain data for at least one of the tasks; the others are run without it.
@@ -91,16 +91,17 @@ def load(jobs: Sequence[Job]) -> dict[Any, Data]:
             except NotThereError as error:
                 lacking[source] = (task, options), error
     used = any(task.reads and source_of(task, options) in loaded for task, options in jobs)
-    for source, ((task, options), missing) in lacking.items():
-        if not used:
-            raise missing
+    if lacking and not used:
+        raise NotThereError("; ".join(str(missing) for _, missing in lacking.values()))
+    for source, ((task, options), _) in lacking.items():
         loaded[source] = task.load(replace(options, data=None))
+        say(f"{task.title}: --data {options.data} holds nothing for it; it uses what is found "
+            "without --data")
     return loaded
 
 
 def implementation_for(task: Task[Any], name: str, device: str) -> Implementation:
-    # tasks in float64 are small, and not every device supports float64
-    return implementations.get(name, "cpu" if task.dtype == np.float64 else device)
+    return implementations.get(name, device if task.any_device else "cpu")
 
 
 def told(task: Task[Any], record: dict[str, Any]) -> str:
@@ -157,7 +158,7 @@ class Run:
         """The entry of the run in results.json: its settings and its results."""
         task, options = self.task, self.options
         return {
-            "task": task.name, "title": task.title, "impl": self.impl.name,
+            "task": task.name, "title": task.title_for(self.data), "impl": self.impl.name,
             "dataset": self.data.name, "source": self.data.source, "seed": options.seed,
             "epochs": recipe.epochs, "batch_size": recipe.batch_size, "lr": recipe.lr,
             "quick": options.quick, "device": self.impl.device, **options.own(),
@@ -230,7 +231,8 @@ class Run:
         return {"task": self.task.name, "dataset": self.data.name, "n_train": len(split.x),
                 "shape": list(split.x.shape[1:]), "classes": list(self.data.classes),
                 "training": k, **asdict(self.recipe(split)), "data": digest(split),
-                "options": self.options.kept()}
+                "options": self.options.kept(),
+                **({} if self.data.encoding is None else {"encoding": self.data.encoding})}
 
     def restored(self, k: int, training: Training, config: dict[str, Any],
                  history: list[dict[str, Any]]) -> int:

@@ -11,7 +11,7 @@ from minigrad.autograd import Array
 
 
 class Dataset(Protocol):
-    """A finite, indexable collection; item i is an array, a number, or a tuple of these."""
+    """A finite, indexable collection; item i is an array, a number, or a tuple or list of these."""
 
     def __len__(self) -> int: ...
 

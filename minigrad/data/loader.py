@@ -67,18 +67,26 @@ class DataLoader:
 def collate(items: Sequence[Any]) -> tuple[Array, ...]:
     """Stack the k-th parts of all items into the k-th array of a batch.
 
-    An item that is not a tuple counts as a tuple of one.
+    An item that is neither a tuple nor a list counts as a tuple of one.
 
     Shapes: N items of parts (…) → arrays (N, …). Python floats become float64, as in torch.
     Raises: ValueError if items differ in their number of parts or a part in its shape, TypeError if
     a part is neither an array nor a number.
     """
-    parts = [item if isinstance(item, tuple) else (item,) for item in items]
+    parts = [item if isinstance(item, tuple | list) else (item,) for item in items]
     counts = sorted({len(p) for p in parts})
     if len(counts) > 1:
         raise ValueError(f"DataLoader: items of one batch have {counts[0]} to {counts[-1]} parts")
-    return tuple(_stack(k, [np.asarray(value) for value in column])
+    return tuple(_stack(k, [_as_array(k, value) for value in column])
                  for k, column in enumerate(zip(*parts, strict=True)))
+
+
+def _as_array(k: int, value: Any) -> Array:
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"DataLoader: part {k} of an item must be an array or a number; got "
+                        f"{type(value).__name__}: {error}") from None
 
 
 def _stack(k: int, values: list[Array]) -> Array:

@@ -12,6 +12,7 @@ import numpy as np
 from minigrad.inplace import Array
 from minigrad.inspect.causes import Element, advice, elementwise, led_to, shown, title
 from minigrad.inspect.places import Paths, Place, here
+from minigrad.modes import F, refuse_later
 from minigrad.observer import Observer
 from minigrad.tensor import Tensor
 
@@ -70,6 +71,10 @@ class detect_anomaly(ContextDecorator, Observer):
         self.origins: dict[int, tuple[weakref.ref[Array], str]] = {}    # of infinities let pass
         self.paths: Paths = {}
         self.inside: list[Tensor] = []          # the gradients that vjps in progress were given
+
+    def __call__(self, function: F) -> F:
+        refuse_later("@detect_anomaly", function)
+        return super().__call__(function)
 
     def _recreate_cm(self) -> detect_anomaly:
         return type(self)(check_inf=self.check_inf)         # each call of a function has its own

@@ -92,7 +92,11 @@ def _paths(running: list[Module], net: Module | None, known: Paths
         return ()
     if len(running) == 1:
         return (("", running[0]),)
-    names = known.get(running[0])
-    if names is None:
-        names = known[running[0]] = {m: path for path, m in running[0].named_modules()}
-    return tuple((names.get(module, f"<{type(module).__name__}>"), module) for module in running)
+    return tuple((path_of(module, running[0], known), module) for module in running)
+
+
+def path_of(module: Module, root: Module, known: Paths) -> str:
+    """The path of a module below another, or the name of its class if it is not there."""
+    if root not in known:
+        known[root] = {m: path for path, m in root.named_modules()}
+    return known[root].get(module, f"<{type(module).__name__}>")

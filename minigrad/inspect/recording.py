@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from minigrad.inspect.places import _CALL, LIBRARY, Place, here
+from minigrad.inspect.places import _CALL, LIBRARY, Paths, Place, here, path_of
 from minigrad.nn import Module
 from minigrad.observer import Observer
 from minigrad.tensor import Tensor
@@ -74,6 +74,7 @@ class Calls(Observer):
     _frames: list[FrameType] = field(default_factory=list)
     _calls: list[Call] = field(default_factory=list)
     _times: Counter[Module] = field(default_factory=Counter)
+    _known: Paths = field(default_factory=dict)
 
     def op_begins(self, op: Any, args: tuple[Any, ...], static: dict[str, Any]) -> None:
         self._see_calls()
@@ -106,7 +107,7 @@ class Calls(Observer):
             parent = self._calls[-1] if self._calls else None
             self._times[module] += 1
             self.meets(module)
-            path = _path(module, self._calls[0].module if self._calls else module)
+            path = path_of(module, self._calls[0].module if self._calls else module, self._known)
             self._calls.append(Call(module, path, self._times[module], parent))
 
     def __exit__(self, *exc: object) -> None:
@@ -123,7 +124,8 @@ class Recording(Calls):
     def op_ends(self, op: Any, inputs: tuple[Tensor | None, ...], static: dict[str, Any],
                 y: Tensor) -> None:
         call = self.innermost()
-        self.steps.append(Step(op, static, here(self.net), call, public_name(op), inputs, y))
+        place = here(self.net, self._known)
+        self.steps.append(Step(op, static, place, call, public_name(op), inputs, y))
 
     def by_output(self) -> dict[int, Step]:
         """The op that made a Tensor, by the id of the Tensor, which this recording keeps alive."""
@@ -145,10 +147,3 @@ def public_name(op: Any) -> str:
         elif not code.co_filename.startswith(BETWEEN):
             break
     return name.lstrip("_")
-
-
-def _path(module: Module, root: Module) -> str:
-    for path, found in root.named_modules():
-        if found is module:
-            return path
-    return f"<{type(module).__name__}>"

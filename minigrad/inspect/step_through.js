@@ -252,7 +252,8 @@ function show(phase, id) {
   byId("on").disabled = current === steps.length - 1;
   byId("card").replaceChildren(...(phase === "f" ? forwardCard(id) : backwardCard(id)).filter(Boolean));
   mark(phase, id);
-  if (location.hash !== `#${phase}${id}`) history.replaceState(null, "", `#${phase}${id}`);
+  if (location.protocol !== "about:" && location.hash !== `#${phase}${id}`)   // in a notebook, it has no address
+    history.replaceState(null, "", `#${phase}${id}`);
 }
 
 const move = by => show(...steps[Math.max(0, Math.min(steps.length - 1, current + by))]);

@@ -40,6 +40,7 @@ from minigrad.kernels.compile import (
     Float4 as Float4,
     Index1 as Index1,
     Index2 as Index2,
+    Index3 as Index3,
     Index4 as Index4,
     Int1 as Int1,
     Int2 as Int2,

@@ -112,19 +112,32 @@ def teach_gemm(numba: Any) -> None:
 
 # ---- its threads ---------------------------------------------------------------------------------
 
+_before: list[tuple[Callable[[int], Any], int]] = []    # what is to be restored
+
+
 class one_blas_thread:
-    """Limits the BLAS to the thread that calls it; afterwards it has as many as before."""
+    """Limits the BLAS to the thread that calls it; afterwards it has as many as before. One at a
+    time. Where an exception such as Ctrl-C's may come between the lines of this class, call
+    `restore_blas_threads` afterwards."""
 
     def __enter__(self) -> None:
-        self.before = [(set_threads, get_threads()) for get_threads, set_threads in blas_threads()]
-        for set_threads, count in self.before:
+        if not _before:
+            _before[:] = [(set_threads, get_threads())
+                          for get_threads, set_threads in blas_threads()]
+        for set_threads, count in _before:
             if count != 1:
                 set_threads(1)
 
     def __exit__(self, *_: Any) -> None:
-        for set_threads, count in self.before:
-            if count != 1:
-                set_threads(count)
+        restore_blas_threads()
+
+
+def restore_blas_threads() -> None:
+    """Give the BLAS the threads that it had before the latest `one_blas_thread`."""
+    for set_threads, count in _before:
+        if count != 1:
+            set_threads(count)
+    _before.clear()
 
 
 @functools.cache

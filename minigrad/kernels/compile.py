@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from minigrad.kernels import tape
-from minigrad.kernels.blas import one_blas_thread, teach_gemm
+from minigrad.kernels.blas import one_blas_thread, restore_blas_threads, teach_gemm
 from minigrad.kernels.tile import teach_tile
 from minigrad.kernels.vectors import teach_vectors
 from minigrad.kernels.winograd_tiles import teach_winograd
@@ -45,12 +45,15 @@ Int1 = Annotated[Array, 1, np.int64]
 Int2 = Annotated[Array, 2, np.int64]
 Index1 = Annotated[Array, 1, np.int32]
 Index2 = Annotated[Array, 2, np.int32]
+Index3 = Annotated[Array, 3, np.int32]
 Index4 = Annotated[Array, 4, np.int32]
 
 # loops are compiled for these
 FLOATS: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 SMALL = 2**15               # with fewer values, one thread is done before others are awake
-TWINS_ONLY = os.environ.get("MINIGRAD_KERNELS") == "numpy"
+if (_setting := os.environ.get("MINIGRAD_KERNELS", "")) not in ("", "numpy"):
+    raise ValueError(f"MINIGRAD_KERNELS: must be numpy, or not set; got {_setting!r}")
+TWINS_ONLY = _setting == "numpy"
 TAUGHT = {teach.__module__ for teach in (teach_gemm, teach_tile, teach_vectors, teach_winograd)}
 FUSED = {"contract"}        # lets a·b + c be one instruction
 COMPILING = "compiling kernels, once on this machine; the first calls take some seconds"
@@ -98,8 +101,12 @@ class Kernel:
                 args = tuple(self._in_layout(args))
                 break
         if self.multiplies:
-            with _running, one_blas_thread():
-                run(*args)
+            try:
+                with _running, one_blas_thread():
+                    run(*args)
+            except BaseException:       # Ctrl-C may have come before the `with`, or at its end
+                restore_blas_threads()
+                raise
         elif parallel:
             with _running:
                 run(*args)

@@ -36,9 +36,11 @@ from minigrad.kernels import (
     prange,
 )
 from minigrad.kernels.conv_plan import TRANSPOSED, Sizes
+from minigrad.kernels.matmul import add_products
 from minigrad.kernels.vectors import products_1, products_4, sums_1, sums_4, sums_8
 
 CHUNK = 2048                # positions whose products are added up in registers
+LONG = 64                   # such sums that are added up in x's dtype, and then in float64
 
 
 def places(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Iterator[tuple[Pair, Array]]:
@@ -247,7 +249,7 @@ def conv_weight_grad_numpy(x: Float4, g: Float4, numbers: Int1, taps: Int2, phas
     by_group, sums = g.reshape(groups, outs, -1), dw.reshape(groups, outs, *dw.shape[1:])
     for (i, j), seen in places(padded(x, kernel, sizes, out_size), kernel, sizes, out_size):
         channels = seen.reshape(groups, dw.shape[1], -1)
-        sums[..., i, j] = np.matmul(by_group, channels.swapaxes(1, 2))
+        add_products(by_group, channels.swapaxes(1, 2), sums[..., i, j])
 
 
 @kernel(conv_weight_grad_numpy, writes=("dw",), scratch=("scratch",), small=2,
@@ -271,23 +273,35 @@ def conv_weight_grad(x: Float4, g: Float4, numbers: Int1, taps: Int2, phases: In
     down = max(1, CHUNK // (segments * length))
     across = CHUNK if rows == 1 and segments == 1 else length
     blocks, parts = -(-outs // at_once[0]), -(-k // at_once[1])
-    for thread in prange(threads):
-        units = groups * blocks * parts
-        first, last = units * thread // threads, units * (thread + 1) // threads
-        for row in range(0, rows, down):
-            for value in range(0, length, across):
-                lines = (min(down, rows - row), segments, min(across, length - value), g_row,
-                         steps[3], steps[0], steps[1])
-                for unit in range(first, last):
-                    group, block, part = (unit // (blocks * parts), unit // parts % blocks,
-                                          unit % parts)
-                    o = group * outs + block * at_once[0]
-                    count = min(at_once[0], outs - block * at_once[0])
-                    seen = taps[0, part * at_once[1]:min(k, (part + 1) * at_once[1])]
-                    at_g = slopes[o * plane + row * g_row + value:]
-                    at_x = source[group * steps[2] + row * steps[0] + value:]
-                    to = target[o * k + part * at_once[1]:]
-                    if at_once[0] > 1:
-                        products_4(at_g, at_x, seen, lines, to, plane, k, count)
-                    else:
-                        products_1(at_g, at_x, seen, lines, to, plane, k, count)
+    tall, wide = LONG * down, LONG * across             # of a pass, after which float64 takes over
+    one_pass = rows <= tall and length <= wide
+    sums = np.zeros(0 if one_pass else target.shape[0])
+    for top in range(0, rows, tall):
+        for left in range(0, length, wide):
+            bottom, right = min(top + tall, rows), min(left + wide, length)
+            for thread in prange(threads):
+                units = groups * blocks * parts
+                first, last = units * thread // threads, units * (thread + 1) // threads
+                for row in range(top, bottom, down):
+                    for value in range(left, right, across):
+                        lines = (min(down, bottom - row), segments, min(across, right - value),
+                                 g_row, steps[3], steps[0], steps[1])
+                        for unit in range(first, last):
+                            group, block, part = (unit // (blocks * parts), unit // parts % blocks,
+                                                  unit % parts)
+                            o = group * outs + block * at_once[0]
+                            count = min(at_once[0], outs - block * at_once[0])
+                            seen = taps[0, part * at_once[1]:min(k, (part + 1) * at_once[1])]
+                            at_g = slopes[o * plane + row * g_row + value:]
+                            at_x = source[group * steps[2] + row * steps[0] + value:]
+                            to = target[o * k + part * at_once[1]:]
+                            if at_once[0] > 1:
+                                products_4(at_g, at_x, seen, lines, to, plane, k, count)
+                            else:
+                                products_1(at_g, at_x, seen, lines, to, plane, k, count)
+            if not one_pass:
+                for i in prange(target.shape[0]):
+                    sums[i] += target[i]
+                    target[i] = 0
+    for i in prange(sums.shape[0]):
+        target[i] = sums[i]

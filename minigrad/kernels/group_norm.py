@@ -105,7 +105,7 @@ def layer_norm_grad_numpy(g: Float2, x: Float2, w: Float1, statistics: Double2, 
     """
     normal = (x - statistics[0, :, None]) * statistics[1, :, None]
     partials[:] = 0
-    partials[0] = (g * normal).sum(0), g.sum(0)
+    partials[0] = (g * normal).sum(0), g.sum(0, dtype=np.float64)
     slope = g.astype(np.float64) * w
     slope -= slope.mean(1, keepdims=True) + normal * (slope * normal).mean(1, keepdims=True)
     dx[:] = slope * statistics[1, :, None]

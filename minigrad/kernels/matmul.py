@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from minigrad.kernels import (
     FLOATS,
     Array,
+    Double1,
+    Double2,
     Float1,
     Float2,
     Float4,
@@ -26,6 +29,8 @@ from minigrad.kernels import (
     Strided4,
     empty,
     gemm,
+    inline,
+    inline_sum,
     kernel,
     prange,
     takes,
@@ -38,6 +43,10 @@ LARGE_VECTOR = 9216     # and with fewer than this where one of the matrices is 
 TINY = 2**12            # products of a stack, each with so few, are done sooner by NumPy alone
 FORKED = 2**20          # with fewer, one thread is done before others are awake
 DEPTH = 400             # rows of a panel; fewer mean more passes over y
+LONG = 16               # panels whose products are added up in y's dtype, and then in float64
+SHORT = 512             # summands that the BLAS may add up one after the other, as it does where
+SMALL_RESULT = 2**10    # one of the matrices is a vector, or the result has fewer values than this
+MOST_SHORT = 1024       # and, so that small products stay fast, at most
 MOST_ROWS = 480         # of a block, whose part of a is to stay in the core's second-level cache
 PACKING = 8             # to pack a row of b takes as long as to multiply it by so many rows of a
 FEW_ROWS = 4            # so few are multiplied one by one, by a block of b that stays in the
@@ -50,6 +59,27 @@ def _multiplications(a: Array, b: Array, bias: Array, parts: Pair, scratch: Arra
     return count
 
 
+def add_products(a: Array, b: Array, y: Array) -> None:
+    """y = a @ b with NumPy, a part of the inner dim at a time; the parts' products are added up in
+    float64."""
+    m, n = y.shape[-2:]
+    step = SHORT if min(m, n) == 1 or m * n < SMALL_RESULT else LONG * DEPTH
+    np.matmul(a[..., :step], b[..., :step, :], out=y)
+    if a.shape[-1] > step:
+        sums = y.astype(np.float64)
+        for start in range(step, a.shape[-1], step):
+            sums += np.matmul(a[..., start:start + step], b[..., start:start + step, :])
+        y[:] = sums
+
+
+@inline
+def move(y: Float2, sums: Double2) -> None:
+    """sums += y"""
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            sums[i, j] += y[i, j]
+
+
 def matmul_numpy(a: Strided4, b: Strided4, bias: Float1, parts: Pair, scratch: Float4, y: Strided4
                  ) -> None:
     """y = a @ b + bias
@@ -59,7 +89,7 @@ def matmul_numpy(a: Strided4, b: Strided4, bias: Float1, parts: Pair, scratch: F
     scratch: for each thread a panel of b and, where a has contiguous columns, as many panels of a
     as hold the rows of a block.
     """
-    np.matmul(a, b, out=y)
+    add_products(a, b, y)
     if len(bias):
         y += bias
 
@@ -85,8 +115,12 @@ def matmul(a: Strided4, b: Strided4, bias: Float1, parts: Pair, scratch: Float4,
             columns = b[p % b.shape[0], q % b.shape[1], :, left:right]
             target, added = y[p, q, top:bottom, left:right], bias[left:right]
             high, wide = target.shape
+            sums = np.zeros((high, wide) if k > LONG * depth else (0, 0))
             for start in range(0, max(k, 1), depth):
-                stop = min(start + depth, k)
+                stop, adds = min(start + depth, k), start % (LONG * depth) > 0
+                if start > 0 and not adds:
+                    move(target, sums)
+                    added = bias[:0]
                 for strip in range(panels - 1):
                     pack(rows[strip * width:strip * width + width, start:stop].T, strips[strip])
                 for column in range(0, wide, width):
@@ -97,10 +131,13 @@ def matmul(a: Strided4, b: Strided4, bias: Float1, parts: Pair, scratch: Float4,
                         if panels > 1:
                             at = row - strip * width
                             tile(strips[strip, :stop - start, at:at + below - row].T, panel,
-                                 added[column:end], target[row:below, column:end], start > 0)
+                                 added[column:end], target[row:below, column:end], adds)
                         else:
                             tile(rows[row:below, start:stop], panel,
-                                 added[column:end], target[row:below, column:end], start > 0)
+                                 added[column:end], target[row:below, column:end], adds)
+            if sums.size > 0:
+                move(target, sums)
+                target[:] = sums
 
 
 def few_rows_numpy(a: Strided2, b: Strided2, bias: Float1, parts: int, y: Float2) -> None:
@@ -108,20 +145,54 @@ def few_rows_numpy(a: Strided2, b: Strided2, bias: Float1, parts: int, y: Float2
 
     Shapes: a (m, k), b (k, n), bias (n,), or empty for none → y (m, n).
     """
-    np.matmul(a, b, out=y)
+    add_products(a, b, y)
     if len(bias):
         y += bias
 
 
 @kernel(few_rows_numpy, writes=("y",), multiplies=True)
 def few_rows(a: Strided2, b: Strided2, bias: Float1, parts: int, y: Float2) -> None:
-    m, n = y.shape
+    (m, n), k = y.shape, a.shape[1]
     for block in prange(parts):
         left, right = n * block // parts, n * (block + 1) // parts
+        sums = np.zeros((1, right - left))
         for row in range(m):
+            target = y[row:row + 1, left:right]
             if len(bias):
                 y[row, left:right] = bias[left:right]
-            gemm(a[row:row + 1], b[:, left:right], y[row:row + 1, left:right], len(bias) > 0)
+            gemm(a[row:row + 1, :SHORT], b[:SHORT, left:right], target, len(bias) > 0)
+            if k > SHORT:
+                sums[:] = 0
+                for start in range(SHORT, k, SHORT):
+                    move(target, sums)
+                    gemm(a[row:row + 1, start:start + SHORT], b[start:start + SHORT, left:right],
+                         target, False)
+                move(target, sums)
+                target[:] = sums
+
+
+def dots_numpy(a: Float1, b: Float1, sums: Double1) -> None:
+    """sums = Σ a·b over equally long parts of two vectors."""
+    for part in range(len(sums)):
+        piece = slice(len(a) * part // len(sums), len(a) * (part + 1) // len(sums))
+        sums[part] = a[piece].astype(np.float64) @ b[piece].astype(np.float64)
+
+
+@inline_sum
+def dot(a: Float1, b: Float1) -> float:
+    """Σ a·b."""
+    result = 0.0
+    for i in range(a.shape[0]):
+        result += np.float64(a[i]) * np.float64(b[i])
+    return result
+
+
+@kernel(dots_numpy, writes=("sums",), small=FORKED)
+def dots(a: Float1, b: Float1, sums: Double1) -> None:
+    n, parts = a.shape[0], sums.shape[0]
+    for part in prange(parts):
+        first, last = n * part // parts, n * (part + 1) // parts
+        sums[part] = dot(a[first:last], b[first:last])
 
 
 def product(a: Array, b: Array, bias: Array | None = None) -> Array:
@@ -130,6 +201,11 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
         return _stack_of_products(a, b, bias)
     (m, k), n = a.shape, b.shape[1]
     large = m * k * n > (LARGE if m > 1 < n else LARGE_VECTOR)
+    if large and m == 1 == n and bias is None and a.dtype in FLOATS:
+        sums = empty((-(-k // CACHED),), np.float64)
+        dots(a.reshape(k), b.reshape(k), sums)
+        total: Array = np.add.reduce(sums).astype(a.dtype).reshape(1, 1)
+        return total
     if large and a.dtype in FLOATS:
         y: Array = empty((m, n), a.dtype)
         if m <= FEW_ROWS:
@@ -138,10 +214,21 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
         else:
             _multiply(_readable(a)[None, None], _packable(b)[None, None], bias, y[None, None])
         return y
-    y = a.dot(b)                                # faster than np.matmul for small ones
+    y = _small_product(a, b)
     if bias is not None:
         y += bias
     return y
+
+
+def _small_product(a: Array, b: Array) -> Array:
+    multiply: Any = np.dot if a.ndim == b.ndim == 2 else np.matmul  # faster for small ones
+    if a.shape[-1] <= MOST_SHORT:
+        return np.asarray(multiply(a, b))
+    y = multiply(a[..., :MOST_SHORT], b[..., :MOST_SHORT, :])
+    for start in range(MOST_SHORT, a.shape[-1], MOST_SHORT):
+        stop = start + MOST_SHORT
+        y += multiply(a[..., start:stop], b[..., start:stop, :])
+    return np.asarray(y)
 
 
 def _multiply(a: Array, b: Array, bias: Array | None, y: Array) -> None:
@@ -162,7 +249,7 @@ def _stack_of_products(a: Array, b: Array, bias: Array | None) -> Array:
         raise ValueError("leading dims could not be broadcast") from None
     small = m * k * n <= TINY or math.prod(lead) * m * k * n <= LARGE
     if small or a.dtype not in FLOATS:
-        y = np.asarray(np.matmul(a, b))
+        y = _small_product(a, b)
         if bias is not None:
             y += bias
         return y

@@ -14,11 +14,14 @@ import numpy as np
 from minigrad.kernels import (
     SMALL,
     Array,
+    Double1,
     Float1,
     Float2,
+    Float3,
     Float4,
     Index1,
     Index2,
+    Index3,
     Index4,
     Int1,
     Pair as Pair,
@@ -30,6 +33,7 @@ from minigrad.kernels import (
 
 FEW = 8                     # images: fewer than a vector has lanes
 PIECES = 16                 # in which the channels of few images are shared among threads
+EXACT = 64                  # numbers that float32 may add up one after the other
 
 
 def max_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, y: Float4,
@@ -147,34 +151,58 @@ def max_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, y: F
 def max_pool_grad_numpy(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair,
                         indices: Index4, dx: Float4) -> None:
     """dx = 0, then dx[c, place] += g[c, i, j] for the place that indices[c, i, j] names."""
-    dx[:] = 0
     c, i, j, n = np.nonzero(indices >= 0)
-    planes = dx.reshape(len(dx), dx.shape[1] * dx.shape[2], dx.shape[3])
+    planes = np.zeros((len(dx), dx.shape[1] * dx.shape[2], dx.shape[3]))
     np.add.at(planes, (c, indices[c, i, j, n], n), g[c, i, j, n])
+    dx[:] = planes.reshape(dx.shape)
+
+
+@inline
+def most_overlaps(start: Int1, stop: Int1) -> int:
+    """How many windows along an axis share a place, at most."""
+    most = 0
+    for i in range(start.shape[0]):
+        last = i
+        while last + 1 < start.shape[0] and start[last + 1] < stop[i]:
+            last += 1
+        most = max(most, last - i + 1)
+    return most
+
+
+@inline
+def put_back(g: Float3, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, indices: Index3,
+             dx: Float3) -> None:
+    # Compares every place of a window with the index. With vector instructions that takes less time
+    # than one store to an address that differs from image to image, unless images are few.
+    width, images = dx.shape[1:]
+    dx[:] = 0
+    for i in range(h0.shape[0]):
+        for j in range(w0.shape[0]):
+            if images < FEW:
+                for n in range(images):
+                    where = indices[i, j, n]
+                    if where >= 0:
+                        dx[where // width, where % width, n] += g[i, j, n]
+                continue
+            slope, at = g[i, j], indices[i, j]
+            for h in range(h0[i], h1[i], step[0]):
+                for w in range(w0[j], w1[j], step[1]):
+                    target, place = dx[h, w], np.int32(h * width + w)
+                    for n in range(images):
+                        target[n] += slope[n] if at[n] == place else slope.dtype.type(0)
 
 
 @kernel(max_pool_grad_numpy, writes=("dx",), small=SMALL)
 def max_pool_grad(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, indices: Index4,
                   dx: Float4) -> None:
-    # Compares every place of a window with the index. With vector instructions that takes less time
-    # than one store to an address that differs from image to image, unless images are few.
-    width, images = dx.shape[2:]
+    few = most_overlaps(h0, h1) * most_overlaps(w0, w1) <= EXACT
     for c in prange(dx.shape[0]):
-        dx[c] = 0
-        for i in range(h0.shape[0]):
-            for j in range(w0.shape[0]):
-                if images < FEW:
-                    for n in range(images):
-                        where = indices[c, i, j, n]
-                        if where >= 0:
-                            dx[c, where // width, where % width, n] += g[c, i, j, n]
-                    continue
-                slope, at = g[c, i, j], indices[c, i, j]
-                for h in range(h0[i], h1[i], step[0]):
-                    for w in range(w0[j], w1[j], step[1]):
-                        target, place = dx[c, h, w], np.int32(h * width + w)
-                        for n in range(images):
-                            target[n] += slope[n] if at[n] == place else dx.dtype.type(0)
+        if few:
+            put_back(g[c], h0, h1, w0, w1, step, indices[c], dx[c])
+        else:
+            sums = np.empty(dx.shape[1:])
+            put_back(g[c], h0, h1, w0, w1, step, indices[c], sums)
+            dx[c] = sums
 
 
 def gather_numpy(x: Float4, indices: Index4, y: Float4) -> None:
@@ -198,14 +226,14 @@ def gather(x: Float4, indices: Index4, y: Float4) -> None:
 @inline_sum
 def total(x: Float1) -> float:
     """Σ x."""
-    result: float = x.dtype.type(0)
+    result = 0.0
     for i in range(x.shape[0]):
-        result += x[i]
+        result += np.float64(x[i])
     return result
 
 
 @inline
-def add_seen(seen: Float1, places: Index2, k: int, sums: Float1) -> None:
+def add_seen(seen: Float1, places: Index2, k: int, sums: Double1) -> None:
     """sums += what is seen, where there is a place."""
     for q in range(places.shape[1]):
         sums[q] += seen[q] if places[k, q] >= 0 else seen.dtype.type(0)
@@ -216,7 +244,19 @@ def avg_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: F
     """y[c, i, j] = Σ x over window (i, j) / divisor[i, j]."""
     for i in range(len(h0)):
         for j in range(len(w0)):
-            y[:, i, j] = x[:, h0[i]:h1[i], w0[j]:w1[j]].sum((1, 2)) / divisor[i, j]
+            window = x[:, h0[i]:h1[i], w0[j]:w1[j]]
+            y[:, i, j] = window.sum((1, 2), dtype=np.float64) / divisor[i, j]
+
+
+@inline
+def add_window(x: Float3, h0: int, h1: int, w0: int, w1: int, sums: Float1) -> None:
+    """sums = Σ x over a window, for each image."""
+    sums[:] = 0
+    for h in range(h0, h1):
+        for w in range(w0, w1):
+            values = x[h, w]
+            for n in range(sums.shape[0]):
+                sums[n] += values[n]
 
 
 @kernel(avg_pool_numpy, writes=("y",), small=SMALL)
@@ -229,7 +269,7 @@ def avg_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2,
         means, divisors = y.reshape(-1), divisor.reshape(-1)
         pieces = min(x.shape[0], PIECES)
         for piece in prange(pieces):
-            seen, sums = np.empty(windows, x.dtype), np.empty(windows, x.dtype)
+            seen, sums = np.empty(windows, x.dtype), np.empty(windows)
             for c in range(piece, x.shape[0], pieces):
                 for n in range(images):
                     sums[:] = 0
@@ -251,43 +291,56 @@ def avg_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2,
         c, i = piece // rows, piece % rows
         for j in range(columns):
             mean = y[c, i, j]
-            mean[:] = 0
-            for h in range(h0[i], h1[i]):
-                for w in range(w0[j], w1[j]):
-                    values = x[c, h, w]
-                    for n in range(images):
-                        mean[n] += values[n]
-            for n in range(images):
-                mean[n] /= divisor[i, j]
+            if (h1[i] - h0[i]) * (w1[j] - w0[j]) <= EXACT:
+                add_window(x[c], h0[i], h1[i], w0[j], w1[j], mean)
+                for n in range(images):
+                    mean[n] /= divisor[i, j]
+            else:
+                sums = np.empty(images)
+                add_window(x[c], h0[i], h1[i], w0[j], w1[j], sums)
+                for n in range(images):
+                    mean[n] = sums[n] / divisor[i, j]
 
 
 def avg_pool_grad_numpy(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2,
                         dx: Float4) -> None:
     """dx = 0, then dx over each window (i, j) += g[c, i, j] / divisor[i, j]."""
-    dx[:] = 0
+    sums = np.zeros(dx.shape)
     for i in range(len(h0)):
         for j in range(len(w0)):
-            dx[:, h0[i]:h1[i], w0[j]:w1[j]] += (g[:, i, j] / divisor[i, j])[:, None, None]
+            sums[:, h0[i]:h1[i], w0[j]:w1[j]] += (g[:, i, j] / divisor[i, j])[:, None, None]
+    dx[:] = sums
+
+
+@inline
+def spread(g: Float3, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, dx: Float3) -> None:
+    images = dx.shape[2]
+    dx[:] = 0
+    for i in range(h0.shape[0]):
+        for j in range(w0.shape[0]):
+            if images < FEW:
+                for n in range(images):
+                    share = g[i, j, n] / divisor[i, j]
+                    for h in range(h0[i], h1[i]):
+                        for w in range(w0[j], w1[j]):
+                            dx[h, w, n] += share
+                continue
+            slope = g[i, j]
+            for h in range(h0[i], h1[i]):
+                for w in range(w0[j], w1[j]):
+                    target = dx[h, w]
+                    for n in range(images):
+                        target[n] += slope[n] / divisor[i, j]
 
 
 @kernel(avg_pool_grad_numpy, writes=("dx",), small=SMALL)
 def avg_pool_grad(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, dx: Float4
                   ) -> None:
-    images = dx.shape[3]
+    few = most_overlaps(h0, h1) * most_overlaps(w0, w1) <= EXACT
     for c in prange(dx.shape[0]):
-        dx[c] = 0
-        for i in range(h0.shape[0]):
-            for j in range(w0.shape[0]):
-                if images < FEW:
-                    for n in range(images):
-                        share = g[c, i, j, n] / divisor[i, j]
-                        for h in range(h0[i], h1[i]):
-                            for w in range(w0[j], w1[j]):
-                                dx[c, h, w, n] += share
-                    continue
-                slope = g[c, i, j]
-                for h in range(h0[i], h1[i]):
-                    for w in range(w0[j], w1[j]):
-                        target = dx[c, h, w]
-                        for n in range(images):
-                            target[n] += slope[n] / divisor[i, j]
+        if few:
+            spread(g[c], h0, h1, w0, w1, divisor, dx[c])
+        else:
+            sums = np.empty(dx.shape[1:])
+            spread(g[c], h0, h1, w0, w1, divisor, sums)
+            dx[c] = sums

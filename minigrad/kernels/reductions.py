@@ -18,6 +18,7 @@ import math
 import numpy as np
 
 from minigrad.kernels import (
+    SMALL,
     Double1,
     Double2,
     Double3,
@@ -296,3 +297,23 @@ def column_reductions(x: Float3, shift: Double2, kind: int, partials: Double3) -
                 target[j] = total[j]
             for k in range(1, together):
                 combine(kind, target, total[k * width:k * width + width])
+
+
+def running_sums_numpy(x: Float3, y: Float3) -> None:
+    """y[a, i, c] = Σ x[a, j, c] over all j ≤ i."""
+    y[:] = x.cumsum(1, dtype=np.float64)
+
+
+@kernel(running_sums_numpy, writes=("y",), small=SMALL)
+def running_sums(x: Float3, y: Float3) -> None:
+    planes, rows, columns = x.shape
+    blocks = (columns + WIDE - 1) // WIDE
+    for task in prange(planes * blocks):
+        plane, left = task // blocks, task % blocks * WIDE
+        right = min(left + WIDE, columns)
+        total = np.zeros(right - left)
+        for row in range(rows):
+            source, target = x[plane, row, left:right], y[plane, row, left:right]
+            for j in range(right - left):
+                total[j] += source[j]
+                target[j] = total[j]

@@ -15,6 +15,7 @@ import numpy as np
 from minigrad.kernels import (
     SMALL,
     Array,
+    Double1,
     Float1,
     Float2,
     Float3,
@@ -33,6 +34,7 @@ from minigrad.kernels.maths import fast_exp
 TILED = 2**16       # values of the distributions that are treated side by side; they stay in cache
 BLOCK = 4096        # values in the rows of a block, which one thread treats in turn
 LANES = 16
+ROWS = 64           # numbers that are added up in x's dtype, before float64 takes over
 
 
 def along(x: Array, dim: int, order: tuple[int, ...]) -> Array:
@@ -84,30 +86,41 @@ def largest(x: Float1, lanes: Float1) -> Any:
     return best
 
 
+# In x's dtype at most 512 values are added up, side by side; such sums are then added in float64.
+
 @inline_sum
-def row_sum(x: Float1) -> Any:
+def row_sum(x: Float1) -> float:
     """Σ x."""
-    result = x.dtype.type(0)
-    for i in range(x.shape[0]):
-        result += x[i]
+    result = 0.0
+    for start in range(0, x.shape[0], 512):
+        part, block = x.dtype.type(0), x[start:start + 512]
+        for i in range(block.shape[0]):
+            part += block[i]
+        result += np.float64(part)
     return result
 
 
 @inline_sum
-def row_product(x: Float1, y: Float1) -> Any:
+def row_product(x: Float1, y: Float1) -> float:
     """Σ x·y."""
-    result = x.dtype.type(0)
-    for i in range(x.shape[0]):
-        result += x[i] * y[i]
+    result = 0.0
+    for start in range(0, x.shape[0], 512):
+        part, block, other = x.dtype.type(0), x[start:start + 512], y[start:start + 512]
+        for i in range(block.shape[0]):
+            part += block[i] * other[i]
+        result += np.float64(part)
     return result
 
 
 @inline_sum
-def exp_sum(x: Float1, shift: float) -> Any:
+def exp_sum(x: Float1, shift: float) -> float:
     """Σ e^(x - shift)."""
-    result = x.dtype.type(0)
-    for i in range(x.shape[0]):
-        result += fast_exp(x[i] - shift)
+    result = 0.0
+    for start in range(0, x.shape[0], 512):
+        part, block = x.dtype.type(0), x[start:start + 512]
+        for i in range(block.shape[0]):
+            part += fast_exp(block[i] - shift)
+        result += np.float64(part)
     return result
 
 
@@ -131,14 +144,19 @@ def largest_of_each(x: Float2, start: int, stop: int, m: Float1) -> None:
 
 
 @inline
-def exp_sum_of_each(x: Float2, start: int, stop: int, m: Float1, sums: Float1) -> None:
+def exp_sum_of_each(x: Float2, start: int, stop: int, m: Float1, sums: Double1) -> None:
     """m = the largest x of each column from start to stop, sums = Σ e^(x - m)."""
     largest_of_each(x, start, stop, m)
+    part = np.empty(stop - start, x.dtype)
     sums[:] = 0
-    for j in range(x.shape[0]):
-        row = x[j, start:stop]
+    for first in range(0, x.shape[0], ROWS):
+        part[:] = 0
+        for j in range(first, min(first + ROWS, x.shape[0])):
+            row = x[j, start:stop]
+            for i in range(stop - start):
+                part[i] += fast_exp(row[i] - m[i])
         for i in range(stop - start):
-            sums[i] += fast_exp(row[i] - m[i])
+            sums[i] += part[i]
 
 
 # ---- softmax -------------------------------------------------------------------------------------
@@ -146,13 +164,12 @@ def exp_sum_of_each(x: Float2, start: int, stop: int, m: Float1, sums: Float1) -
 def softmax_numpy(x: Float3, y: Float3) -> None:
     """y = e^(x - m) / Σ e^(x - m), with m = max x, so that no e^x is too large."""
     e = np.exp(x - x.max(1, keepdims=True))
-    y[:] = e / e.sum(1, keepdims=True)
+    y[:] = e / e.sum(1, keepdims=True, dtype=np.float64)
 
 
 @kernel(softmax_numpy, writes=("y",), small=SMALL)
 def softmax(x: Float3, y: Float3) -> None:
     outer, n, inner = x.shape
-    one = x.dtype.type(1)
     if inner == 1:
         x_rows, y_rows = x.reshape(outer, n), y.reshape(outer, n)
         step = max(1, BLOCK // n)
@@ -163,7 +180,7 @@ def softmax(x: Float3, y: Float3) -> None:
                 m = largest(source, lanes)
                 for i in range(n):
                     target[i] = fast_exp(source[i] - m)
-                factor = one / row_sum(target)
+                factor = x.dtype.type(1 / row_sum(target))
                 for i in range(n):
                     target[i] *= factor
     else:
@@ -172,25 +189,27 @@ def softmax(x: Float3, y: Float3) -> None:
         for block in prange(outer * tiles):
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
-            peaks, sums = np.empty((2, stop - start), x.dtype)
+            (peaks, part), sums = np.empty((2, stop - start), x.dtype), np.zeros(stop - start)
             largest_of_each(x[o], start, stop, peaks)
-            sums[:] = 0
-            for j in range(n):
-                source, target = x[o, j, start:stop], y[o, j, start:stop]
+            for first in range(0, n, ROWS):
+                part[:] = 0
+                for j in range(first, min(first + ROWS, n)):
+                    source, target = x[o, j, start:stop], y[o, j, start:stop]
+                    for i in range(stop - start):
+                        target[i] = fast_exp(source[i] - peaks[i])
+                        part[i] += target[i]
                 for i in range(stop - start):
-                    target[i] = fast_exp(source[i] - peaks[i])
-                    sums[i] += target[i]
-            for i in range(stop - start):
-                sums[i] = one / sums[i]
+                    sums[i] += part[i]
+            factors = (1 / sums).astype(x.dtype)
             for j in range(n):
                 target = y[o, j, start:stop]
                 for i in range(stop - start):
-                    target[i] *= sums[i]
+                    target[i] *= factors[i]
 
 
 def softmax_grad_numpy(y: Float3, g: Float3, dx: Float3) -> None:
     """dx = y·(g - Σ g·y)."""
-    dx[:] = y * (g - (g * y).sum(1, keepdims=True))
+    dx[:] = y * (g - (g * y).sum(1, keepdims=True, dtype=np.float64))
 
 
 @kernel(softmax_grad_numpy, writes=("dx",), small=SMALL)
@@ -202,7 +221,7 @@ def softmax_grad(y: Float3, g: Float3, dx: Float3) -> None:
         for block in prange((outer + step - 1) // step):
             for row in range(block * step, min(block * step + step, outer)):
                 value, slope, target = y_rows[row], g_rows[row], dx_rows[row]
-                s = row_product(value, slope)
+                s = y.dtype.type(row_product(value, slope))
                 for i in range(n):
                     target[i] = value[i] * (slope[i] - s)
     else:
@@ -211,16 +230,17 @@ def softmax_grad(y: Float3, g: Float3, dx: Float3) -> None:
         for block in prange(outer * tiles):
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
-            sums = np.zeros(stop - start, y.dtype)
+            sums = np.zeros(stop - start)
             for j in range(n):
                 value, slope = y[o, j, start:stop], g[o, j, start:stop]
                 for i in range(stop - start):
-                    sums[i] += value[i] * slope[i]
+                    sums[i] += np.float64(value[i] * slope[i])
+            shifts = sums.astype(y.dtype)
             for j in range(n):
                 value, slope, target = (y[o, j, start:stop], g[o, j, start:stop],
                                         dx[o, j, start:stop])
                 for i in range(stop - start):
-                    target[i] = value[i] * (slope[i] - sums[i])
+                    target[i] = value[i] * (slope[i] - shifts[i])
 
 
 # ---- its logarithm -------------------------------------------------------------------------------
@@ -228,7 +248,7 @@ def softmax_grad(y: Float3, g: Float3, dx: Float3) -> None:
 def log_softmax_numpy(x: Float3, y: Float3) -> None:
     """y = x - m - log Σ e^(x - m), with m = max x."""
     below = x - x.max(1, keepdims=True)
-    y[:] = below - np.log(np.exp(below).sum(1, keepdims=True))
+    y[:] = below - np.log(np.exp(below).sum(1, keepdims=True, dtype=np.float64))
 
 
 @kernel(log_softmax_numpy, writes=("y",), small=SMALL)
@@ -242,7 +262,7 @@ def log_softmax(x: Float3, y: Float3) -> None:
             for row in range(block * step, min(block * step + step, outer)):
                 source, target = x_rows[row], y_rows[row]
                 m = largest(source, lanes)
-                s = np.log(exp_sum(source, m))
+                s = x.dtype.type(np.log(exp_sum(source, m)))
                 for i in range(n):
                     target[i] = source[i] - m - s
     else:
@@ -251,19 +271,18 @@ def log_softmax(x: Float3, y: Float3) -> None:
         for block in prange(outer * tiles):
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
-            peaks, sums = np.empty((2, stop - start), x.dtype)
+            peaks, sums = np.empty(stop - start, x.dtype), np.empty(stop - start)
             exp_sum_of_each(x[o], start, stop, peaks, sums)
-            for i in range(stop - start):
-                sums[i] = np.log(sums[i])
+            logs = np.log(sums).astype(x.dtype)
             for j in range(n):
                 source, target = x[o, j, start:stop], y[o, j, start:stop]
                 for i in range(stop - start):
-                    target[i] = source[i] - peaks[i] - sums[i]
+                    target[i] = source[i] - peaks[i] - logs[i]
 
 
 def log_softmax_grad_numpy(y: Float3, g: Float3, dx: Float3) -> None:
     """dx = g - e^y·Σ g."""
-    dx[:] = g - np.exp(y) * g.sum(1, keepdims=True)
+    dx[:] = g - np.exp(y) * g.sum(1, keepdims=True, dtype=np.float64)
 
 
 @kernel(log_softmax_grad_numpy, writes=("dx",), small=SMALL)
@@ -275,7 +294,7 @@ def log_softmax_grad(y: Float3, g: Float3, dx: Float3) -> None:
         for block in prange((outer + step - 1) // step):
             for row in range(block * step, min(block * step + step, outer)):
                 value, slope, target = y_rows[row], g_rows[row], dx_rows[row]
-                s = row_sum(slope)
+                s = y.dtype.type(row_sum(slope))
                 for i in range(n):
                     target[i] = slope[i] - fast_exp(value[i]) * s
     else:
@@ -284,16 +303,17 @@ def log_softmax_grad(y: Float3, g: Float3, dx: Float3) -> None:
         for block in prange(outer * tiles):
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
-            sums = np.zeros(stop - start, y.dtype)
+            sums = np.zeros(stop - start)
             for j in range(n):
                 slope = g[o, j, start:stop]
                 for i in range(stop - start):
                     sums[i] += slope[i]
+            factors = sums.astype(y.dtype)
             for j in range(n):
                 value, slope, target = (y[o, j, start:stop], g[o, j, start:stop],
                                         dx[o, j, start:stop])
                 for i in range(stop - start):
-                    target[i] = slope[i] - fast_exp(value[i]) * sums[i]
+                    target[i] = slope[i] - fast_exp(value[i]) * factors[i]
 
 
 # ---- cross-entropy -------------------------------------------------------------------------------
@@ -302,7 +322,7 @@ def cross_entropy_numpy(x: Float3, target: Int2, weight: Float2, normalizer: Flo
                         loss: Float2) -> None:
     """loss = -weight·log softmax(x)_t for the class t, 0 where it is -1; normalizer = log Σ e^x."""
     m = x.max(1, keepdims=True)
-    normalizer[:] = (m + np.log(np.exp(x - m).sum(1, keepdims=True)))[:, 0]
+    normalizer[:] = (m + np.log(np.exp(x - m).sum(1, keepdims=True, dtype=np.float64)))[:, 0]
     chosen = np.take_along_axis(x, np.maximum(target, 0)[:, None], 1)[:, 0]
     loss[:] = np.where(target < 0, 0, (normalizer - chosen) * weight)
 
@@ -320,7 +340,7 @@ def cross_entropy(x: Float3, target: Int2, weight: Float2, normalizer: Float2, l
             for row in range(block * step, min(block * step + step, outer)):
                 source, t = x_rows[row], target[row, 0]
                 m = largest(source, lanes)
-                s = np.log(exp_sum(source, m))
+                s = x.dtype.type(np.log(exp_sum(source, m)))
                 normalizer[row, 0] = m + s
                 loss[row, 0] = zero if t < 0 else (m - source[max(t, 0)] + s) * weight[row, 0]
     else:
@@ -329,13 +349,13 @@ def cross_entropy(x: Float3, target: Int2, weight: Float2, normalizer: Float2, l
         for block in prange(outer * tiles):
             o, start = block // tiles, block % tiles * tile
             stop = min(start + tile, inner)
-            peaks, sums = np.empty((2, stop - start), x.dtype)
+            peaks, sums = np.empty(stop - start, x.dtype), np.empty(stop - start)
             exp_sum_of_each(x[o], start, stop, peaks, sums)
             for i in range(stop - start):
-                t, sums[i] = target[o, start + i], np.log(sums[i])
-                normalizer[o, start + i] = peaks[i] + sums[i]
+                t, log = target[o, start + i], x.dtype.type(np.log(sums[i]))
+                normalizer[o, start + i] = peaks[i] + log
                 loss[o, start + i] = zero if t < 0 else (
-                    (peaks[i] - x[o, max(t, 0), start + i] + sums[i]) * weight[o, start + i])
+                    (peaks[i] - x[o, max(t, 0), start + i] + log) * weight[o, start + i])
 
 
 def cross_entropy_grad_numpy(x: Float3, target: Int2, share: Float2, normalizer: Float2,

@@ -22,10 +22,13 @@ from minigrad.kernels.reductions import (
     WIDE,
     column_reductions,
     row_reductions,
+    running_sums,
 )
+from minigrad.kernels.softmax import apply_along
 
 LARGE = 2**14       # values; with fewer, NumPy is done before a kernel has begun
 PARTS = 16          # that the rows of one result are divided into; the rounding depends on it
+BLOCK = 512         # squares that the BLAS adds up in x's dtype
 EXACT = 64          # numbers that float32 may add up one after the other
 
 
@@ -114,12 +117,7 @@ def is_large(x: Array, dims: tuple[int, ...]) -> bool:
 def total(x: Array, dims: tuple[int, ...], keepdims: bool, count: int = 1) -> Array:
     """Σ x over some dims, divided by `count`."""
     if not is_large(x, dims):
-        # along the innermost dim NumPy adds pairs, along others one number after the other
-        is_long = (x.dtype.char == "f" and len(dims) < x.ndim and dims != (x.ndim - 1,)
-                   and math.prod(x.shape[dim] for dim in dims) > EXACT)
-        dtype = np.float64 if is_long else x.dtype
-        add: Any = np.add                       # as x.sum(), without its detour through Python
-        small: Array = np.asarray(add.reduce(x, dims, dtype, None, keepdims))
+        small: Array = np.asarray(_added(x, dims, keepdims))
         if count != 1:
             small = small / small.dtype.type(count)
         return small.astype(x.dtype, copy=False)
@@ -127,6 +125,18 @@ def total(x: Array, dims: tuple[int, ...], keepdims: bool, count: int = 1) -> Ar
     if count != 1:
         y /= count
     return _as(y, x, dims, keepdims)
+
+
+def _added(x: Array, dims: tuple[int, ...], keepdims: bool) -> Any:
+    """Σ x over some dims with NumPy; float64 where NumPy would add float32 one after the other.
+
+    That is wherever the numbers do not lie in one stretch of memory, in which NumPy adds pairs.
+    """
+    apart = x.dtype.char in "ef" and not (
+        x.flags.c_contiguous and dims == tuple(range(x.ndim - len(dims), x.ndim)))
+    is_long = apart and math.prod(x.shape[dim] for dim in dims) > EXACT
+    add: Any = np.add                           # as x.sum(), without its detour through Python
+    return add.reduce(x, dims, np.float64 if is_long else x.dtype, None, keepdims)
 
 
 def squares(x: Array, dims: tuple[int, ...], keepdims: bool, count: float) -> Array:
@@ -138,9 +148,9 @@ def squares(x: Array, dims: tuple[int, ...], keepdims: bool, count: float) -> Ar
     first = x[tuple(slice(0, 1) if dim in dims else slice(None) for dim in range(x.ndim))]
     if not is_large(x, dims):
         centred = x - first
-        centred = centred - centred.sum(dims, keepdims=True) / x.dtype.type(n)
-        small: Array = np.square(centred).sum(dims, keepdims=keepdims) / x.dtype.type(count)
-        return small
+        mean = (_added(centred, dims, True) / x.dtype.type(n)).astype(x.dtype, copy=False)
+        variance: Array = _added(np.square(centred - mean), dims, keepdims) / x.dtype.type(count)
+        return variance.astype(x.dtype, copy=False)
     middle = first.astype(np.float64)
     middle += reduce(DEVIATIONS, x, dims, middle) / n
     return _as(reduce(SQUARES, x, dims, middle) / count, x, dims, keepdims)
@@ -156,7 +166,9 @@ def extreme(x: Array, dims: tuple[int, ...], keepdims: bool, largest: bool) -> A
 def product(x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
     """Π x over some dims."""
     if not is_large(x, dims):
-        return np.asarray(x.prod(dims, dtype=x.dtype, keepdims=keepdims))
+        wide = np.float64 if x.dtype.kind == "f" else x.dtype       # NumPy never multiplies pairs
+        y = np.asarray(x.prod(dims, dtype=wide, keepdims=keepdims))
+        return y.astype(x.dtype, copy=False)
     return _as(reduce(PRODUCT, x, dims), x, dims, keepdims)
 
 
@@ -165,11 +177,31 @@ def log_sum_exp(x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
     if not is_large(x, dims):
         m = x.max(dims, keepdims=True, initial=-np.inf)
         m = np.where(np.isfinite(m), m, 0).astype(x.dtype)
-        y = np.log(np.exp(x - m).sum(dims, keepdims=True)) + m
+        y = (np.log(_added(np.exp(x - m), dims, True)) + m).astype(x.dtype, copy=False)
         return np.asarray(y if keepdims else y.squeeze(dims))
     m = reduce(LARGEST, x, dims)
     m = np.where(np.isfinite(m), m, 0)
     return _as(np.log(reduce(EXPONENTIALS, x, dims, m)) + m, x, dims, keepdims)
+
+
+def norm(x: Array, p: float) -> Array:
+    """(Σ |x|^p)^(1/p) over all x; float64."""
+    values = x.reshape(-1)
+    if p != 2:
+        return np.asarray(np.linalg.norm(values.astype(np.float64), p))
+    whole = values.size // BLOCK * BLOCK
+    blocks, rest = values[:whole].reshape(-1, 1, BLOCK), values[whole:].astype(np.float64)
+    total = np.matmul(blocks, blocks.transpose(0, 2, 1)).sum(dtype=np.float64)
+    return np.asarray(np.sqrt(total + rest.dot(rest)))
+
+
+def cumulative(x: Array, dim: int) -> Array:
+    """The sums x_0 + … + x_i along a dim."""
+    if x.dtype.kind != "f":
+        return x.cumsum(dim, dtype=x.dtype)
+    if x.size < LARGE or x.dtype not in FLOATS:
+        return x.cumsum(dim, dtype=np.float64).astype(x.dtype, copy=False)
+    return apply_along(running_sums, dim, x)
 
 
 def _as(y: Array, x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:

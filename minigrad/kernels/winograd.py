@@ -38,6 +38,7 @@ import numpy as np
 
 from minigrad.kernels import (
     Array,
+    Double2,
     Float1,
     Float2,
     Float3,
@@ -58,6 +59,8 @@ from minigrad.kernels.winograd_tiles import (
     weight_grad_tile,
     weight_tile,
 )
+
+LONG = 64                   # products that are added up in x's dtype, and then in float64
 
 PANEL = 3                           # vectors of which sums_8 computes the products at once
 
@@ -189,6 +192,14 @@ def untransform_weights(partials: Float3, o: int, dw: Float3) -> None:
             taps[c, k] = plane[k * width + c]
 
 
+@inline
+def add(part: Float2, sums: Double2) -> None:
+    """sums += part"""
+    for i in range(part.shape[0]):
+        for j in range(part.shape[1]):
+            sums[i, j] += part[i, j]
+
+
 # ---- the kernels ---------------------------------------------------------------------------------
 
 def _tiles(x: Float4, side: int, padding: Pair, down: int, across: int) -> Array:
@@ -253,8 +264,9 @@ def winograd_weight_grad_numpy(x: Float4, g: Float4, padding: Pair, count: int, 
     v = np.einsum("ip, chwnpq, jq -> ijchwn", bt, tiles, bt, optimize=True)
     m = np.einsum("ip, ohwnpq, jq -> ijohwn", a, _tiles(g, 4, (0, 0), down, across), a,
                   optimize=True)
-    dw[:] = np.einsum("ip, ijohwn, ijchwn, jq -> ocpq", G.astype(x.dtype), m, v, G.astype(x.dtype),
-                      optimize=True)
+    sums = sum(np.einsum("ijown, ijcwn -> ijoc", m[:, :, :, row], v[:, :, :, row], optimize=True)
+               .astype(np.float64) for row in range(down))
+    dw[:] = np.einsum("ip, ijoc, jq -> ocpq", G, sums, G, optimize=True)
 
 
 @kernel(winograd_weight_grad_numpy, writes=("dw",), scratch=("scratch", "partials"),
@@ -268,10 +280,16 @@ def winograd_weight_grad(x: Float4, g: Float4, padding: Pair, count: int, scratc
     width = (channels + lanes - 1) // lanes * lanes
     for thread in prange(threads):
         v, m, zeros, _ = parts_of(scratch[thread], channels, outs, count, lanes)
+        step = partials.shape[0] * count
+        sums = np.zeros(partials.shape[1:] if vectors > LONG * step else (0, 0))
         for s in range(thread, partials.shape[0], threads):
+            sums[:] = 0
             partials[s] = 0
-            for first in range(s * count, vectors, partials.shape[0] * count):
+            for first in range(s * count, vectors, step):
                 n = min(count, vectors - first)
+                if sums.size > 0 and first // step % LONG == 0:
+                    add(partials[s], sums)
+                    partials[s] = 0
                 run = n * lanes
                 v_gap, m_gap = gap_of(channels * n, lanes), gap_of(outs * n, lanes)
                 transform_inputs(x, padding, across, first, n, zeros, v)
@@ -280,5 +298,8 @@ def winograd_weight_grad(x: Float4, g: Float4, padding: Pair, count: int, scratc
                     gemm(m[i * m_gap:i * m_gap + outs * run].reshape(outs, run),
                          v[i * v_gap:i * v_gap + channels * run].reshape(channels, run).T,
                          partials[s, i, :outs * width].reshape(outs, width)[:, :channels], True)
+            if sums.size > 0:
+                add(partials[s], sums)
+                partials[s] = sums
     for o in prange(outs):
         untransform_weights(partials, o, dw[o])

@@ -6,16 +6,22 @@ from minigrad import Tensor, nn
 class CNN(nn.Module):
     """Two convolutions, each followed by pooling that halves the image, and two linear layers.
 
-    Shapes: x (N, 1, 28, 28) → (N, classes).
+    size: the height and width of the images, on which the first linear layer depends.
+    Shapes: x (N, 1, *size) → (N, classes).
+    Raises: ValueError for images that are too small to be halved twice.
     """
 
-    def __init__(self, classes: int = 10) -> None:
+    def __init__(self, classes: int = 10, size: tuple[int, int] = (28, 28)) -> None:
         super().__init__()
-        self.features = nn.Sequential(
+        height, width = (pixels // 4 for pixels in size)
+        if not height or not width:
+            raise ValueError(f"CNN: images must be at least 4 pixels high and wide; got {size}")
+        self.features = nn.Sequential(                                      # at 28 × 28:
             nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),         # 32 × 14 × 14
             nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))        # 64 × 7 × 7
         self.classifier = nn.Sequential(
-            nn.Flatten(), nn.Linear(64 * 7 * 7, 128), nn.ReLU(), nn.Linear(128, classes))
+            nn.Flatten(), nn.Linear(64 * height * width, 128), nn.ReLU(),
+            nn.Linear(128, classes))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x))

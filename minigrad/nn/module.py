@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.autograd import Array, no_grad
-from minigrad.hooks import RemovableHandle, in_notebooks
+from minigrad.hooks import RemovableHandle, in_notebooks, register
 from minigrad.tensor import Tensor
 
 T = TypeVar("T")
@@ -66,6 +66,7 @@ class Module:
     forward: Callable[..., Any] = _forward
     _repr_html_ = in_notebooks("module_html")
     _shown: tuple[str, ...] = ()        # the names of the attributes that `repr` shows
+    _optional: tuple[str, ...] = ()     # of the buffers that early state dicts lack
     _buffers: dict[str, bool]           # the names of the buffers, and whether each is saved
     _forward_hooks: dict[RemovableHandle, Callable[..., Any]]
     _forward_pre_hooks: dict[RemovableHandle, Callable[..., Any]]
@@ -240,6 +241,7 @@ class Module:
                         ) -> IncompatibleKeys:
         """Copy values in by name: Tensors, arrays, or tensors of PyTorch on the CPU.
 
+        A batch norm's `num_batches_tracked`, which early files lack, stays as it is without it.
         Raises: RuntimeError, which lists all that is wrong, where a shape differs and, if `strict`,
         where a name is missing or not known. Then nothing has been changed.
         """
@@ -247,7 +249,8 @@ class Module:
             raise TypeError("load_state_dict: state_dict must be a dict; "
                             f"got {type(state_dict).__name__}")
         own = self.state_dict(keep_vars=True)
-        missing = [name for name in own if name not in state_dict]
+        optional = _optional(self, getattr(state_dict, "_metadata", {}))
+        missing = [name for name in own if name not in state_dict and name not in optional]
         unexpected = [name for name in state_dict if name not in own]
         values = {name: _as_array(state_dict[name]) for name in own if name in state_dict}
         faults = []
@@ -340,7 +343,7 @@ class Module:
                                    f"or (args, kwargs); got {result!r}")
             return result
 
-        return _register(self._forward_pre_hooks, changed, prepend)
+        return register(self._forward_pre_hooks, changed, prepend)
 
     def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
                               with_kwargs: bool = False) -> RemovableHandle:
@@ -350,7 +353,7 @@ class Module:
         prepend: before the hooks that are there, not after them. with_kwargs: it is called as
         `hook(module, args, kwargs, output)`.
         """
-        return _register(self._forward_hooks, hook if with_kwargs else
+        return register(self._forward_hooks, hook if with_kwargs else
                          lambda module, args, kwargs, output: hook(module, args, output), prepend)
 
     # ---- printing --------------------------------------------------------------------------------
@@ -370,21 +373,18 @@ class Module:
         return f"{type(self).__name__}(\n  " + "\n  ".join(extra + children) + "\n)"
 
 
-def _register(hooks: dict[RemovableHandle, Callable[..., Any]], hook: Callable[..., Any],
-              prepend: bool) -> RemovableHandle:
-    earlier = list(hooks)
-    handle = RemovableHandle(hooks, hook)
-    for other in earlier if prepend else ():
-        hooks[other] = hooks.pop(other)         # to the end
-    return handle
-
-
 def clear_grad(p: Tensor, set_to_none: bool) -> None:
     """Set p.grad to None, or its values to zero."""
     if set_to_none:
         p.grad = None
     elif p.grad is not None:
         p.grad = p.grad.detach().zero_()        # a gradient with a graph of its own leaves it
+
+
+def _optional(whole: Module, torchs: Mapping[str, Any]) -> set[str]:
+    """Of its buffers those that the state dict may lack, by what torch wrote of each module."""
+    return {_join(path, name) for path, module in whole.named_modules(remove_duplicate=False)
+            for name in module._optional if (torchs.get(path, {}).get("version") or 1) < 2}
 
 
 def _as_array(value: Any) -> Array:

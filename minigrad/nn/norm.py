@@ -39,6 +39,7 @@ class _RunningNorm(_Affine):
     """
 
     dims: tuple[int, ...]               # how many dims an input may have
+    _optional = ("num_batches_tracked",)
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
                  affine: bool = True, track_running_stats: bool = True, *,

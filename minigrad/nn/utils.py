@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.kernels.sums import norm
 from minigrad.tensor import Tensor
 
 
@@ -25,8 +26,9 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
     norm_type = _number("clip_grad_norm_", "norm_type", norm_type)
     if not gradients:
         return Tensor(np.float32(0))
-    norms = np.stack([np.linalg.norm(g.data.ravel(), norm_type) for g in gradients])
-    total = np.linalg.norm(norms, norm_type)
+    norms = np.stack([norm(g.data, norm_type) for g in gradients])
+    dtype = np.result_type(*(g.dtype for g in gradients))
+    total = np.linalg.norm(norms, norm_type).astype(dtype)
     if error_if_nonfinite and not math.isfinite(total):
         raise RuntimeError(f"clip_grad_norm_: the norm of order {norm_type} is {total}; "
                            "error_if_nonfinite=False scales by it all the same")

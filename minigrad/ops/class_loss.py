@@ -117,7 +117,8 @@ def _choice(name: str, x: Tensor, given: Tensor, weight: Any, ignore_index: int,
         raise IndexError(f"{name}: target must lie in [0, {classes - 1}] or be "
                          f"ignore_index {ignore_index}; got {chosen.min()} to {chosen.max()}")
     each = np.where(counts, 1 if w is None else w.data[chosen], 0).astype(batch.dtype)
-    return (batch, np.where(counts, chosen, -1), each,
+    # a weight of 0 counts as little as ignore_index, also where the loss would be infinite
+    return (batch, np.where(counts & (each != 0), chosen, -1), each,
             {"mean": np.add.reduce(each, None), "sum": 1.0}.get(reduction))
 
 
@@ -147,6 +148,9 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Non
         batch, chosen, each, total = _choice(name, x, t, weight, ignore_index, reduction)
         loss = _cross_entropy(batch, target=chosen, each=each, total=total)
         return loss if total is not None or x.ndim > 1 else loss.reshape(t.shape)
+    if t.dtype.kind != "f" and (ignored := t.data == ignore_index).any():
+        # items that do not count have no gradient either, not even where it would be NaN
+        x = where(ignored if x.ndim == 1 else np.expand_dims(ignored, 1), 0.0, x)
     log_p = x.log_softmax(1 if x.ndim > 1 else 0)
     if t.dtype.kind == "f":
         if ignore_index >= 0:

@@ -211,11 +211,11 @@ def _put(x: Tensor, *, shape: tuple[int, ...], key: tuple[Any, ...]) -> Recorded
         places = (rows % shape[0]).astype(np.int64, copy=False).reshape(-1)
         kernels.scatter_rows(x.data.reshape(len(places), -1), places, y.reshape(shape[0], -1))
         return y, lambda g: _getitem(g, key=key)
-    y = empty(shape, x.dtype)
-    y.fill(0)
     if any(isinstance(k, np.ndarray) and k.dtype != np.bool_ for k in key):
-        np.add.at(y, key, x.data)
+        y = kernels.added_at(key, x.data, shape)
     else:
+        y = empty(shape, x.dtype)
+        y.fill(0)
         y[key] = x.data                 # slices and masks never name a place twice
     return y, lambda g: _getitem(g, key=key)
 

@@ -190,6 +190,7 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None
     x, t = promote(x, target, name=name)
     if p is None:                                       # of mixed dtypes torch takes target's
         return _weighted(kernels.LOGIT, NO_OPTIONS, x, t, w, reduction, target.dtype)
+    x, t = _that_count(w, x, t)
     minus_log_sigmoid = softplus(-x, threshold=np.inf) * ((p - 1) * t + 1)
     losses = (1 - t) * x + minus_log_sigmoid
     return _reduce(_times(losses.to(target.dtype), w), reduction)
@@ -229,8 +230,17 @@ def _weighted(kind: int, options: kernels.Options, x: Tensor, t: Tensor, weight:
     """The losses in this dtype, times the weights, reduced."""
     if weight is None:
         return _loss(x, t, kind=kind, options=options, reduction=reduction).to(dtype)
+    x, t = _that_count(weight, x, t)
     losses = _loss(x, t, kind=kind, options=options, reduction="none")
     return _reduce(losses.to(dtype) * weight, reduction)
+
+
+def _that_count(weight: Tensor | None, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """x and t, 0 where the weight is: what does not count gives no NaN, and has no gradient."""
+    if weight is None or weight.requires_grad or weight.data.all():
+        return x, t
+    zero = weight.data == 0
+    return where(zero, 0.0, x), where(zero, 0.0, t)
 
 
 def _averaged(kind: int, options: kernels.Options, x: Tensor, t: Tensor, weight: Tensor | None,

@@ -125,7 +125,7 @@ def cumsum(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
         raise RuntimeError("cumsum: needs a dtype of numbers; got bool")
     if x.ndim == 0:
         return x.data, lambda g: g
-    return (x.data.cumsum(axis, dtype=x.dtype),
+    return (sums.cumulative(x.data, axis),
             lambda g: cumsum(g.flip(axis), dim=axis).flip(axis))
 
 

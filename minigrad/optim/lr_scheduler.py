@@ -39,7 +39,7 @@ class LRScheduler:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{type(self).__name__}: needs an Optimizer; "
                             f"got {type(optimizer).__name__}")
-        self.optimizer = optimizer
+        self.optimizer, self._loads = optimizer, optimizer.loads
 
     def get_lr(self) -> list[float]:
         raise NotImplementedError
@@ -72,12 +72,17 @@ class LRScheduler:
 
     def state_dict(self) -> dict[str, Any]:
         """All attributes but the optimiser, under torch's names."""
-        return {key: value for key, value in vars(self).items() if key != "optimizer"}
+        return {key: value for key, value in vars(self).items()
+                if key not in ("optimizer", "_loads")}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned for a scheduler of this kind, minigrad's or torch's.
 
-        Raises: ValueError if something is missing; then nothing has been changed.
+        The optimiser gets the rates that belong to it, unless a state of its own was loaded after
+        this scheduler was made: that has the rates of all its schedulers.
+        Raises: ValueError if something is missing, or the param groups are not as many; then
+        nothing has been changed.
+        Source: torch. Deliberately different: there the optimiser keeps the rates that it has.
         """
         own = self.state_dict()
         if not isinstance(state_dict, Mapping):
@@ -86,7 +91,13 @@ class LRScheduler:
         missing = [key for key in own if key not in state_dict]
         if missing:
             raise ValueError(f"{type(self).__name__}: the loaded state lacks {', '.join(missing)}")
+        if len(rates := list(state_dict["_last_lr"])) != len(self.optimizer.param_groups):
+            raise ValueError(f"{type(self).__name__}: the loaded state has the rates of "
+                             f"{len(rates)} param groups; the optimiser has "
+                             f"{len(self.optimizer.param_groups)}")
         vars(self).update({key: state_dict[key] for key in own})
+        if self._loads == self.optimizer.loads:
+            self._set(rates)
 
 
 class LambdaLR(LRScheduler):
@@ -245,6 +256,11 @@ class OneCycleLR(LRScheduler):
                 else:
                     group["momentum"] = momentum
         return [self._between(group, phase, "lr", done) for group in groups]
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        if self._loads == self.optimizer.loads:
+            self.get_lr()                       # sets the momentum
 
     def _between(self, group: Group, phase: dict[str, Any], what: str, done: float) -> float:
         start: float = group[phase["start_" + what]]

@@ -45,6 +45,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, State] = {}
+        self.loads = 0                  # how often a state has been loaded
         self._joined: dict[tuple[Tensor, ...], list[Joined]] = {}
         self._before_step: dict[RemovableHandle, Hook] = {}
         self._after_step: dict[RemovableHandle, Hook] = {}
@@ -224,6 +225,7 @@ class Optimizer:
                 if i in state_dict["state"]:
                     state[p] = self._restored(i, state_dict["state"][i], p, new)
         self.state = state
+        self.loads += 1
         for group, new in zip(self.param_groups, loaded, strict=True):
             kept = {key: group[key] for key in ("params", "param_names") if key in group}
             group.clear()

@@ -20,6 +20,8 @@ class RMSprop(Optimizer):
     b ← momentum·b + d
     p ← p - lr·b                                (p - lr·d without momentum)
 
+    v - m², a variance, is 0 where rounding makes it negative, and d is then NaN in torch.
+
     Raises: ValueError for negative options.
     Source: Hinton's lecture 6e; Graves 2013 for `centered`.
     """
@@ -56,7 +58,7 @@ class RMSprop(Optimizer):
         if group["centered"]:
             m = state["grad_avg"]
             m += (1 - alpha) * (g - m)
-            v = v - m * m
+            v = np.maximum(v - m * m, 0)                # which rounding may make negative
         d = g / (np.sqrt(v) + group["eps"])
         if momentum > 0:
             b = state["momentum_buffer"]

@@ -202,11 +202,13 @@ def mutate(fn: Function, inputs: Any, *, checks: Mapping[str, Check] = CHECKS,
     return survey(name_of(fn), [Trial(function, arguments, checks)], equivalent)
 
 
-def survey(name: str, trials: Sequence[Trial], equivalent: Mapping[str, str] | None = None
-           ) -> Report:
+def survey(name: str, trials: Sequence[Trial], equivalent: Mapping[str, str] | None = None, *,
+           brief: bool = False) -> Report:
     """As `mutate`, at several points: caught is what a check notices at one of them.
 
     A check that need not see a mutation gets one try, at the first point.
+    brief: it gets none, unless the mutant is declared to make no difference. What has escaped and
+    what is stale are the same.
     """
     reasons = dict(equivalent or {})
     checks = list(dict.fromkeys(name for trial in trials for name in trial.checks))
@@ -229,11 +231,11 @@ def survey(name: str, trials: Sequence[Trial], equivalent: Mapping[str, str] | N
         return report
     for i in range(max((len(trial.inputs) for trial in trials), default=0)):
         for mutation in MUTATIONS.values():
-            caught = _caught_by(checks, trials, mutation, i)
+            reason = reasons.get(f"inputs[{i}] {mutation.name}", reasons.get(mutation.name, ""))
+            if set(mutation.seen_by) <= missing:
+                reason = reason or "the gradient has no gradient of its own"
+            caught = _caught_by(checks, trials, mutation, i, brief and not reason)
             if caught is not None:
-                reason = reasons.get(f"inputs[{i}] {mutation.name}", reasons.get(mutation.name, ""))
-                if set(mutation.seen_by) <= missing:
-                    reason = reason or "the gradient has no gradient of its own"
                 report.rows.append(Row(f"inputs[{i}]", mutation, caught, reason))
     return report
 
@@ -248,9 +250,12 @@ def _gradcheck_of(trials: Sequence[Trial]) -> str:
     return ""
 
 
-def _caught_by(checks: Sequence[str], trials: Sequence[Trial], mutation: Mutation, i: int
-               ) -> dict[str, bool] | None:
-    """Which checks notice at one of the points; None where the mutation applies at none."""
+def _caught_by(checks: Sequence[str], trials: Sequence[Trial], mutation: Mutation, i: int,
+               brief: bool) -> dict[str, bool] | None:
+    """Which checks notice at one of the points; None where the mutation applies at none.
+
+    brief: of those at a point, only the ones that must notice are tried, if there are any.
+    """
     caught: dict[str, bool] = {}
     for trial in trials:
         if i >= len(trial.inputs) or not wants_gradient(trial.inputs[i]):
@@ -259,9 +264,12 @@ def _caught_by(checks: Sequence[str], trials: Sequence[Trial], mutation: Mutatio
         if not any(mutation.applies(trial.inputs[i].shape, shape) for shape in shapes):
             continue
         wrong = mutant(trial.fn, mutation, i)
-        for name in checks:
+        names = [name for name in checks if name in trial.checks]
+        if brief:
+            names = [name for name in names if name in mutation.seen_by] or names
+        for name in names:
             settled = caught.get(name, False) or (name in caught and name not in mutation.seen_by)
-            if name in trial.checks and not settled:
+            if not settled:
                 caught[name] = _notices(trial.checks[name], wrong, trial.inputs)
     return caught or None
 

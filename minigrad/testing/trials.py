@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
+import gc
 import os
 import pickle
 import re
@@ -301,7 +302,8 @@ def in_a_fork(work: Callable[[], Any]) -> Any:
         child = os.fork()
     if not child:
         try:
-            os.close(reading)
+            gc.freeze()                         # what the parent has is not looked through, or
+            os.close(reading)                   # memory that both share would have to be copied
             _mute()
             _one_thread()
             with _twins(), open(writing, "wb") as result:

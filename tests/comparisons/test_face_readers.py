@@ -208,6 +208,21 @@ def test_a_table_of_large_pictures_from_a_spreadsheet(tmp_path):
     assert (len(data.y), data.left_out) == (2, ())
 
 
+def test_every_line_of_a_table_is_accounted_for(tmp_path):
+    """A quotation mark that is not closed spoils its own line, and none of those below it."""
+    pixels = " ".join(["7"] * 16)
+    table = tmp_path / "faces.csv"
+    table.write_text("emotion,pixels\n" + "\n".join([
+        f"0,{pixels}", f'0,"{pixels}', f"3,{pixels}", f'"3",{pixels},', f'"3","{pixels}"']) + "\n")
+    data = load_faces(tmp_path, 4)
+    assert len(data.y) == 3
+    assert data.left_out == (f"{table}, line 3: a quotation mark is not closed",
+                             f"{table}, line 5: 3 cells; expected 2")
+    table.write_text(f'"emotion,pixels\n0,{pixels}\n3,{pixels}\n')
+    with pytest.raises(DataError, match=r"faces\.csv, line 1: a quotation mark is not closed"):
+        load_faces(table, 4)
+
+
 def test_other_tables_are_no_faces(tmp_path):
     (tmp_path / "a.csv").write_text("pixels,label\n1,2\n")
     (tmp_path / "b.csv").write_bytes(bytes(range(256)))

@@ -1,4 +1,4 @@
-"""MNIST: what is read is what the files hold; what is wrong with a file is said in one line."""
+"""IDX files: what is read is what they hold; what is wrong with one is said in one line."""
 
 import gzip
 import hashlib
@@ -14,7 +14,8 @@ import pytest
 from running import message
 
 from comparisons.datasets.base import cache_folder
-from comparisons.datasets.mnist import download_mnist, load_mnist, read_idx
+from comparisons.datasets.idx import read_idx
+from comparisons.datasets.mnist import download_mnist, load_mnist
 from comparisons.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("no_data_of_this_machine")
@@ -45,13 +46,13 @@ def write_mnist(folder, packed=False, n=(6, 4)):
 def test_mnist_reads_idx_plain_and_packed(tmp_path, packed, inside):
     arrays = write_mnist(tmp_path / inside, packed)
     data = load_mnist(tmp_path)
-    assert data.name == "mnist"
-    assert data.source.startswith(f"MNIST in {tmp_path / inside}: 6 training digits")
+    assert data.source.startswith(f"IDX files in {tmp_path / inside}: 6 training images")
     for x, y, part in ((data.x, data.y, "train"), (data.x_test, data.y_test, "t10k")):
         assert (x.dtype, y.dtype) == (np.float32, np.int64)
         np.testing.assert_array_equal(x[:, 0], np.float32(arrays[f"{part}-images-idx3-ubyte"])
                                       / np.float32(255))
-        np.testing.assert_array_equal(y, arrays[f"{part}-labels-idx1-ubyte"])
+        np.testing.assert_array_equal(np.int64(data.classes)[y],
+                                      arrays[f"{part}-labels-idx1-ubyte"])
 
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -66,11 +67,19 @@ FAULTS = {
     "cut gzip": (IMAGES, lambda b: gzip.compress(b)[:-9], "Compressed file ended"),
     "broken gzip": (IMAGES, lambda b: gzip.compress(b)[:30] + b"\xff" * 99, ""),
     "fewer labels": (LABELS, lambda b: idx(np.zeros(5)), "5 labels for 6 images"),
-    "no digit": (LABELS, lambda b: idx(np.full(6, 11)), "a label is 11, but digits are 0 to 9"),
+    "many dimensions": (IMAGES, lambda b: b[:3] + bytes([65]) + b[4:], "not an IDX file"),
+    "a promise that is too large": (IMAGES, lambda b: gzip.compress(b[:4] + b"\xff" * 12 + b[16:]),
+                                    "4,720 bytes, but its header says"),
+    "zeros beyond the promise": (IMAGES, lambda b: gzip.compress(b + bytes(2**22)),
+                                 "4,721 bytes, but its header says 4,720"),
     "labels of 2-d": (LABELS, lambda b: idx(np.zeros((6, 1))),
                       "expected labels of (N,); got (6, 1)"),
-    "other images": (IMAGES, lambda b: idx(np.zeros((6, 32, 32))),
-                     "expected images of (N, 28, 28); got (6, 32, 32)"),
+    "colour": (IMAGES, lambda b: idx(np.zeros((6, 8, 8, 3))),
+               "expected images of (N, height, width); got (6, 8, 8, 3)"),
+    "no pixels": (IMAGES, lambda b: idx(np.zeros((6, 28, 0))),
+                  "expected images of (N, height, width); got (6, 28, 0)"),
+    "other test images": ("t10k-images-idx3-ubyte", lambda b: idx(np.zeros((4, 32, 32))),
+                          "its images have 32×32 pixels, but the training images have 28×28"),
 }
 
 
@@ -105,7 +114,7 @@ def test_read_idx_of_any_number_of_dimensions(tmp_path):
 def test_a_named_folder_must_hold_mnist(tmp_path):
     with pytest.raises(DataError) as info:
         load_mnist(tmp_path / "nowhere")
-    assert message(info) == f"{tmp_path / 'nowhere'}: no such folder"
+    assert message(info) == f"{tmp_path / 'nowhere'}: no such file or folder"
     with pytest.raises(DataError) as info:
         load_mnist(tmp_path)
     assert message(info) == f"{tmp_path / IMAGES}: no such file, plain or .gz"
@@ -114,13 +123,13 @@ def test_a_named_folder_must_hold_mnist(tmp_path):
 def test_where_mnist_is_looked_for(tmp_path, monkeypatch):
     assert load_mnist().name == "mnist-subset"
     write_mnist(cache_folder() / "MNIST/raw", n=(3, 2))
-    assert "3 training digits" in load_mnist().source
+    assert "3 training images" in load_mnist().source
     monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path))
-    assert "3 training digits" in load_mnist().source                    # the folder holds no MNIST
+    assert "3 training images" in load_mnist().source                    # the folder holds no MNIST
     write_mnist(tmp_path / "mnist", n=(5, 2))
-    assert "5 training digits" in load_mnist().source
+    assert "5 training images" in load_mnist().source
     write_mnist(tmp_path / "named", n=(7, 2))
-    assert "7 training digits" in load_mnist(tmp_path / "named").source
+    assert "7 training images" in load_mnist(tmp_path / "named").source
     monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "gone"))
     with pytest.raises(DataError) as info:
         load_mnist()
@@ -182,7 +191,7 @@ def test_a_download_that_succeeds_is_found(server, monkeypatch, capfd):
     monkeypatch.setattr(MNIST, "resources", [
         (path.name, hashlib.md5(path.read_bytes()).hexdigest()) for path in files])
     assert download_mnist() == cache_folder()
-    assert "6 training digits" in load_mnist().source
+    assert "6 training images" in load_mnist().source
     assert capfd.readouterr() == ("", "")
     shutil.rmtree(cache_folder())
     monkeypatch.setattr(MNIST, "resources", [(path.name, "0" * 32) for path in files])

@@ -15,6 +15,8 @@ from running import ROOT, idx_folder, one_line, results, run_of
 
 import torch_impl.train
 from comparisons.cli import main
+from comparisons.commands.run import own_flags, spelled
+from comparisons.tasks.registry import TASKS
 from comparisons.training import runner
 
 
@@ -36,10 +38,12 @@ from comparisons.training import runner
     (["run", "regression", "--device", "tpu"], "--device: .*'tpu'"),
     (["run", "regression", "--device", "cuda", "--impl", "minigrad"],
      "--device cuda: minigrad runs on the CPU only"),
-    (["run", "regression", "--device", "mps"], "--device mps: not available"),
+    (["run", "mnist-mlp", "--device", "mps"], "--device mps: not available"),
+    (["run", "regression", "diabetes", "--device", "mps"],
+     "--device mps is for mnist-mlp, mnist-cnn, dexpression only; the others compute in float64"),
     (["run", "regression", "--resume"], "--resume needs --out DIR"),
-    (["run", "regression", "diabetes", "--data", "."],
-     "--data is for mnist-mlp, mnist-cnn, dexpression only"),
+    (["run", "regression", "--data", "."],
+     "--data is for diabetes, mnist-mlp, mnist-cnn, dexpression only"),
     (["run", "regression", "--protocol", "clip"], "--protocol is for dexpression only"),
     (["run", "mnist-mlp", "--folds", "3"], "--folds is for dexpression only"),
     (["run", "dexpression", "--folds", "1"], "--folds: must be at least 2"),
@@ -58,6 +62,22 @@ def test_usage_errors_are_one_line_and_status_2(argv, pattern, capsys, monkeypat
     assert main(argv) == 2
     assert re.search(pattern, one_line(capsys))
     assert not list(tmp_path.iterdir())
+
+
+def test_each_flag_is_refused_by_the_tasks_that_do_not_take_it(capsys):
+    """By the command line's own list of flags, so that a new one is tested, too."""
+    flags = {name: flag for task in TASKS.values()
+             for name, flag in own_flags(task.options).items()}
+    tried = 0
+    for name, task in TASKS.items():
+        for option, flag in flags.items():
+            if option not in own_flags(task.options):
+                value = [flag.choices[0] if flag.choices else "20"] if flag.parse else []
+                assert main(["run", name, spelled(option), *value]) == 2
+                line = one_line(capsys)
+                assert f"{spelled(option)} is for dexpression only" in line
+                tried += 1
+    assert tried == 4 * len(flags)
 
 
 def test_help_is_no_error(capsys):
@@ -151,7 +171,8 @@ def test_data_for_one_task_leave_the_others_to_theirs(tmp_path, capsys):
             "--size", "16", "--impl", "minigrad", "--out", str(tmp_path / "out")]
     assert main(argv) == 0
     told = capsys.readouterr().out
-    assert f"MNIST in {tmp_path}: 40 training digits" in told
+    assert f"IDX files in {tmp_path}: 40 training images" in told
+    assert f"--data {tmp_path} holds nothing for it" in told
     assert "faces generated" in told
     assert main([*argv[:1], *argv[2:]]) == 1                    # nothing uses that folder
     assert str(tmp_path) in one_line(capsys)

@@ -27,7 +27,8 @@ def write(folder: Path, task: str, impl: str, **other: Any) -> tuple[Path, Any]:
     side = {"minigrad": models, "torch": torch_models}[impl]
     model = getattr(side, name)(*arguments)
     path = folder / f"{task}-{impl}" / "last.safetensors"
-    config = {"task": task, "dataset": "some", "shape": [1, *size], "classes": classes,
+    dataset = "faces-generated" if task == "dexpression" else "mnist"
+    config = {"task": task, "dataset": dataset, "shape": [1, *size], "classes": classes,
               "options": {"size": 48, "variant": "compact"}} | other
     {"minigrad": checkpoint, "torch": torch_checkpoint}[impl].save(path, model=model, config=config)
     return path, model

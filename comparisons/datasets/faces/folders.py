@@ -8,9 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from comparisons.datasets.base import visible
 from comparisons.datasets.faces.expressions import expression
 from comparisons.datasets.faces.frames import Frames
-from comparisons.datasets.faces.listing import Item, Listing, name_of, visible
+from comparisons.datasets.faces.listing import Item, Listing, name_of
 from comparisons.datasets.pictures import middle, read_grey
 from comparisons.errors import NotThereError
 

@@ -89,14 +89,6 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
-def visible(folder: Path) -> list[Path]:
-    """What a folder holds, sorted by name, without hidden files such as .DS_Store."""
-    try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{folder}: {error.strerror}") from None
-
-
 def name_of(folder: Path, usual: str) -> str:
     """The name of the dataset in a folder; drawn faces must not be mistaken for CK+."""
     drawn = any((place / GENERATED).exists() for place in (folder, folder.parent))

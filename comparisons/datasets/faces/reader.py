@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from comparisons.datasets.base import Data, search_folders
+from comparisons.datasets.base import Data, search_folders, visible
 from comparisons.datasets.faces.folders import has_classes, list_folders
 from comparisons.datasets.faces.frames import Frames
-from comparisons.datasets.faces.listing import Listing, visible
+from comparisons.datasets.faces.listing import Listing
 from comparisons.datasets.faces.table import is_table, list_table
 from comparisons.datasets.faces.tree import is_tree, list_tree
 from comparisons.errors import NotThereError
@@ -37,8 +37,11 @@ def load_faces(data_dir: Path | None = None, size: int = 48, frames: Frames | No
 
 
 def found(root: Path) -> list[Path]:
-    """The sources of faces in a folder and below it, the upper ones first."""
-    sources, level = [], [root] if root.is_dir() else []
+    """The sources of faces in a folder and below it, the upper ones first; or a table itself."""
+    if root.is_file():
+        return [root] if is_table(root) else []
+    sources: list[Path] = []
+    level = [root] if root.is_dir() else []
     for _ in range(DEPTH + 1):
         below = []
         for folder in level:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from comparisons.datasets.faces.expressions import TABLE_CODES, expression
 from comparisons.datasets.faces.listing import Item, Listing
+from comparisons.datasets.records import read_records
 from comparisons.errors import DataError
 
 COLUMNS = ("emotion", "pixels", "usage")        # the last is optional
@@ -31,31 +32,31 @@ def list_table(path: Path) -> Listing:
     """The rows of a table: an expression's code or name, and the pixels of a square picture.
 
     If there is a column `Usage`, the rows that say PrivateTest are the table's own test set. A
-    table does not identify persons or recordings.
-    Raises: DataError if the file is not CSV in UTF-8.
+    table does not identify persons or recordings. A row is one line; one that cannot be used is
+    left out.
+    Raises: DataError if the file is not text in UTF-8, or if its first line cannot be read.
     """
-    listing = Listing(path.stem.lower(), str(path))
     csv.field_size_limit(CELL)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file)
-            head = [word.strip().lower() for word in next(rows)]
-            for row in rows:
-                cells = dict(zip(head, row, strict=False))
-                where = f"{path}, line {rows.line_num}"
-                word = cells.get("emotion", "").strip()
-                label = _label(word)
-                if label is None:
-                    listing.left_out.append(f"{where}: {word[:20]!r} is neither an expression nor "
-                                            "the code of one")
-                    continue
-                test = cells.get("usage", "").strip().lower() == "privatetest"
-                listing.items.append(Item(label, partial(_picture, where, cells.get("pixels", "")),
-                                          test=test))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not CSV in UTF-8: {error}") from None
+    found = read_records(path)
+    first, *rows = found.records
+    if min(found.left_out, default=first.line) < first.line:
+        raise DataError(found.faults[0])            # the names of the columns
+    head = [word.lower() for word in first.cells]
+    listing = Listing(path.stem.lower(), str(path))
+    for row in rows:
+        if len(row.cells) != len(head):
+            found.left_out[row.line] = f"{len(row.cells)} cells; expected {len(head)}"
+            continue
+        cells = dict(zip(head, row.cells, strict=True))
+        label = _label(cells["emotion"])
+        if label is None:
+            found.left_out[row.line] = (f"{cells['emotion'][:20]!r} is neither an expression nor "
+                                        "the code of one")
+            continue
+        listing.items.append(Item(label, partial(_picture, f"{path}, line {row.line}",
+                                                 cells["pixels"]),
+                                  test=cells.get("usage", "").lower() == "privatetest"))
+    listing.left_out = found.faults
     return listing
 
 

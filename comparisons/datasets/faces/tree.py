@@ -15,10 +15,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from comparisons.datasets.base import visible
 from comparisons.datasets.faces.detector import INSTALL, boxes
 from comparisons.datasets.faces.expressions import TREE_CODES
 from comparisons.datasets.faces.frames import Frames
-from comparisons.datasets.faces.listing import Item, Listing, name_of, visible
+from comparisons.datasets.faces.listing import Item, Listing, name_of
 from comparisons.datasets.pictures import middle, read_grey, read_landmarks, upright
 from comparisons.errors import DataError, Fault
 

@@ -16,14 +16,14 @@ class TargetError(Exception):
     """There is nothing to look at; the message says why, in one line."""
 
 
-def load(target: str) -> Callable[..., Any]:
-    """The function that FILE.py:NAME names, or the `loss` of an example.
+def load(target: str, of_example: str = "loss") -> Callable[..., Any]:
+    """The function that FILE.py:NAME names, or that function of an example.
 
     Raises: TargetError if there is none, or the file cannot be run.
     """
     file, separator, name = target.rpartition(":")
     if target in NAMES:
-        file, name = str(EXAMPLES / f"{target}.py"), "loss"
+        file, name = str(EXAMPLES / f"{target}.py"), of_example
     elif not separator or not file.endswith(".py"):
         raise TargetError(f"{target!r} is neither {', '.join(NAMES[:-1])} or {NAMES[-1]}, nor "
                           "FILE.py:FUNCTION")
@@ -43,7 +43,7 @@ def load(target: str) -> Callable[..., Any]:
         sys.path.remove(str(path.parent))
     function: Callable[..., Any] | None = getattr(module, name, None)
     if not callable(function):
-        raise TargetError(f"{file} has no function {name!r}")
+        raise TargetError(f"{target if target in NAMES else file} has no function {name!r}")
     return function
 
 

@@ -1,1 +1,2 @@
-"""Small computations to look at, as users write them: each file has a function `loss`."""
+"""Small computations to look at, as users write them: each file has a function `loss`, and
+`network` where there is one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -25,21 +25,28 @@ from minigrad.tensor import Tensor
 @dataclass(frozen=True)
 class Layer:
     """A module that has parameters of its own, or that has no modules inside. parameters: by name;
-    one that several layers share is in the first of them."""
+    one that several layers share is in the first of them. shared: for each name of another layer's
+    parameter, its path there."""
 
     path: str
     module: Module
     parameters: Mapping[str, Tensor]
+    shared: Mapping[str, str]
 
 
 def layers_of(net: Module) -> list[Layer]:
-    seen: set[int] = set()
+    paths: dict[int, str] = {}                  # of the parameters that were found, by their id
     found = []
     for path, module in net.named_modules():
-        own = {name: p for name, p in module.named_parameters(recurse=False) if id(p) not in seen}
-        seen |= {id(p) for p in own.values()}
-        if own or not list(module.children()):
-            found.append(Layer(path, module, own))
+        own: dict[str, Tensor] = {}
+        shared: dict[str, str] = {}
+        for name, p in module.named_parameters(recurse=False):
+            if id(p) in paths:
+                shared[name] = paths[id(p)]
+            else:
+                own[name], paths[id(p)] = p, f"{path}.{name}".lstrip(".")
+        if own or shared or not list(module.children()):
+            found.append(Layer(path, module, own, shared))
     return found
 
 
@@ -49,11 +56,13 @@ class Capture(Calls):
     Values are measured as they come by, and are not kept: what is known of a vertex of the graph is
     forgotten as soon as the vertex is.
 
+    learning: what the optimiser changes; backward passes that lead to none of it are ignored.
     drawing: the number of the picture of the first backward pass's graph. norms: of the gradients
     at the vertices in that picture, by their numbers.
     """
 
-    def __init__(self, net: Module, layers: Sequence[Layer], drawings: Drawings) -> None:
+    def __init__(self, net: Module, layers: Sequence[Layer], drawings: Drawings,
+                 learning: Iterable[Tensor]) -> None:
         super().__init__(net)
         self.root, self.layers, self.drawings = net, layers, drawings
         self.drawing: int | None = None
@@ -61,6 +70,8 @@ class Capture(Calls):
         self.activations: dict[str, Measured] = defaultdict(Measured)
         self.gradients: dict[str, Measured] = defaultdict(Measured)
         self.first_items: dict[str, Array] = {}
+        self._parameters = [p for layer in layers for p in layer.parameters.values()]
+        self._learning = frozenset(learning)
         self._ran: WeakKeyDictionary[Any, Ran] = WeakKeyDictionary()
         self._outputs: WeakKeyDictionary[Any, list[tuple[str, Measured]]] = WeakKeyDictionary()
         self._numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
@@ -79,13 +90,15 @@ class Capture(Calls):
                 y: Tensor) -> None:
         call = self.innermost()
         if y.node is not None:
-            self._ran[y.node] = Ran(op, static, here(self.net), call, public_name(op))
+            self._ran[y.node] = Ran(op, static, here(self.net, self._known), call, public_name(op))
 
     def backward_begins(self, outputs: Sequence[Tensor], gradients: Sequence[Tensor],
                         inputs: Sequence[Tensor] | None) -> None:
         if inputs is not None:
             return
         graph = existing(outputs, names_in(self.root))
+        if self._learning.isdisjoint(vertex.node for vertex in graph.vertices):
+            return                              # it leads to nothing that the step changes
         for vertex in graph.vertices:
             vertex.step = self._ran.get(vertex.node)
             if vertex.step is not None:
@@ -106,19 +119,26 @@ class Capture(Calls):
         for path, _ in self._outputs.get(vertex, ()):
             self.gradients[path].add(g.data)
 
-    def step_begins(self) -> None:
-        """Look at the gradients of the parameters, which are complete now, and at their values."""
+    def begin_again(self) -> None:
+        """Forget the backward passes so far: the gradients that they left were cleared."""
+        self.drawing, self._last = None, None
+        self._numbers.clear()
+        for seen in (self.norms, self.activations, self.gradients):
+            seen.clear()
+
+    def values_before(self) -> None:
+        """Look at the parameters before the optimiser's step."""
+        self._before = {p: p.data.copy() for p in self._parameters}
+
+    def gradients_complete(self) -> None:
+        """Look at the gradients of the parameters, as the optimiser's step uses them."""
         self._frames, self._calls, self._last = [], [], None
         for x, vertex in self._numbers.items():
             if isinstance(x, Tensor) and x.grad is not None:
                 self.norms[vertex] = norm(x.grad.data)
-        for p in self._parameters():
-            self._before[p] = p.data.copy()
+        for p in self._parameters:
             if p.grad is not None:
                 self._of_parameters[p].add(p.grad.data)
-
-    def _parameters(self) -> list[Tensor]:
-        return [p for layer in self.layers for p in layer.parameters.values()]
 
     def record(self) -> dict[str, Any]:
         """What was seen, after the optimiser's step: of each layer the values, the gradients and

@@ -3,7 +3,7 @@
 Weights change by a factor of two during a training, gradients by a factor of a million. So the bins
 are logarithmic, on both sides of zero: two for each power of two, as a float's own bits have it.
 However long a training is, what is kept of it stays small: where there is too much, neighbouring
-points of a curve become their mean, and every second record is left out.
+points of a curve become their mean, and of neighbouring records one is kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from minigrad.inspect.encode import number
 LOWEST, HIGHEST = -30, 11       # powers of two; smaller magnitudes count as zero, larger as this
 SIDE = 2 * (HIGHEST - LOWEST)   # bins on either side of the bin of zeros, in the middle
 BINS = 2 * SIDE + 1
-POINTS, RECORDS = 1000, 200     # at most so many are kept
+POINTS, RECORDS = 1000, 200     # up to twice as many are kept
 
 
 def binned(x: Array) -> Array:
@@ -68,9 +68,10 @@ class Curve:
 
 @dataclass
 class History:
-    """curves: by name. records: what was looked at, at some of the steps. thinned: how often every
-    second record was left out."""
+    """curves: by name. records: what was looked at, at some of the steps. most: up to twice as many
+    records are kept. thinned: how often half of them were left out."""
 
+    most: int = RECORDS
     curves: dict[str, Curve] = field(default_factory=dict)
     records: list[dict[str, Any]] = field(default_factory=list)
     thinned: int = 0
@@ -80,8 +81,13 @@ class History:
 
     def record(self, record: dict[str, Any]) -> None:
         self.records.append(record)
-        if len(self.records) == 2 * RECORDS:
-            del self.records[1::2]
+        if len(self.records) == 2 * self.most:
+            first, last = self.records[0]["step"], record["step"]
+            span = 2 * (last - first) / (len(self.records) - 1)     # one is kept in each of these
+            kept: dict[int, dict[str, Any]] = {}
+            for each in self.records:
+                kept.setdefault(int((each["step"] - first) / span), each)
+            self.records = list(kept.values())
             self.thinned += 1
 
 
@@ -101,9 +107,9 @@ class Measured:
         self.counts, self.squares = self.counts + other.counts, self.squares + other.squares
 
     def encoded(self) -> list[Any] | None:
-        """[first bin, heights as base64, root mean square, share of zeros, how many are not
-        finite]; None if there are no values. Heights are as the square root of the counts, and 255
-        stands for the fullest bin, or for more: zeros may be the most by far."""
+        """[first bin, heights as base64, root mean square of the finite ones, share of zeros, how
+        many are not finite]; None if there are no values. Heights are as the square root of the
+        counts, and 255 stands for the fullest bin, or for more: zeros may be the most by far."""
         count = int(self.counts.sum())
         if not count:
             return None
@@ -113,5 +119,5 @@ class Measured:
         peak = np.delete(counts, SIDE).max() or 1
         heights = np.ceil(255 * np.sqrt(np.minimum(1, counts[first:last] / peak)))
         return [int(first), base64.b64encode(heights.astype(np.uint8).tobytes()).decode("ascii"),
-                number(float(np.sqrt(self.squares / max(1, count - odd)))),
+                number(float(np.sqrt(self.squares / (count - odd)))) if odd < count else None,
                 number(float(counts[SIDE] / count)), odd]

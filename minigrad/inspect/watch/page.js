@@ -1,7 +1,6 @@
 "use strict";
 // What the page shows comes from the training, or, in a recorded page, from RECORDED.
 const $ = id => document.getElementById(id);
-const SIDE = 82, BINS = 2 * SIDE + 1, LOWEST = -30;     // as in history.py
 const POLL = 250;                   // milliseconds between two questions
 let description = null, state = null, records = [], svgs = [];
 let chosen = null;                  // the number of the layer that is shown large
@@ -59,111 +58,12 @@ function act(what) {
   request("/do", {do: what}).catch(fail);
 }
 
-// ---- numbers and colours -------------------------------------------------------------------------
+const breakable = name => name.replace(/[._]/g, "$&\u200b");         // after each dot and underscore
 const pathOf = number => description.layers[number].path;
-const say = x => typeof x !== "number" ? (x === null || x === undefined ? "" : String(x))
-  : (x && (Math.abs(x) < 1e-3 || Math.abs(x) >= 1e6) ? x.toExponential(1) : String(+x.toPrecision(3))).replace(/-/g, "−");
-let colours = {};
-
-function readColours() {
-  const style = getComputedStyle(document.documentElement);
-  for (const name of ["ink", "faint", "rule", "paper", "accent", "warm"])
-    colours[name] = style.getPropertyValue("--" + name).trim();
-  for (const name of ["positive", "negative", "dense"])
-    colours[name] = style.getPropertyValue("--" + name).split(",").map(Number);
-}
-
 function at() {                     // the record at the cursor
   if (!records.length) return null;
   if (cursor === null) return records.at(-1);
   return records.findLast(record => record.step <= cursor) || records[0];
-}
-
-function fitted(canvas) {           // its context, in CSS pixels
-  const ratio = window.devicePixelRatio || 1, {clientWidth: w, clientHeight: h} = canvas;
-  if (canvas.width !== Math.round(w * ratio) || canvas.height !== Math.round(h * ratio)) {
-    canvas.width = Math.round(w * ratio); canvas.height = Math.round(h * ratio);
-  }
-  const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, w, h);
-  context.font = "11px sans-serif";
-  context.textBaseline = "middle";
-  return [context, w, h];
-}
-
-function element(name, properties, parent) {
-  const made = Object.assign(document.createElement(name), properties);
-  parent.append(made);
-  return made;
-}
-
-const LEFT = 46;                    // pixels for the numbers beside a plot
-const last = () => Math.max(1, state.step);
-const across = (step, w, left) => left + step / last() * (w - left);
-
-function follow(canvas, left) {     // the mouse over a plot points at a step
-  canvas.onpointermove = event => {
-    const w = canvas.clientWidth;
-    cursor = Math.max(0, Math.min(last(), (event.offsetX - left) / (w - left) * last()));
-    draw();
-  };
-  canvas.onpointerleave = () => { cursor = null; draw(); };
-}
-
-function drawCursor(context, w, h, left) {
-  if (cursor === null) return;
-  const x = across(cursor, w, left);
-  context.strokeStyle = colours.warm; context.lineWidth = 1;
-  context.beginPath(); context.moveTo(x, 0); context.lineTo(x, h); context.stroke();
-}
-
-// ---- curves --------------------------------------------------------------------------------------
-// Each is [steps, values]. On a logarithmic scale if all are positive and they differ by far.
-function drawCurves(canvas, curves, band) {
-  const [context, w, h] = fitted(canvas);
-  const finite = curves.flatMap(([, values]) => values).filter(Number.isFinite);
-  if (!finite.length) return drawCursor(context, w, h, LEFT);
-  let low = Math.min(...finite), high = Math.max(...finite);
-  const log = !!band || (low > 0 && high / low > 50);
-  const scale = log ? x => Math.log10(Math.max(x, 1e-12)) : x => x;
-  if (band) { low = Math.min(Math.max(low, 1e-9), band / 10); high = Math.max(high, band * 10); }
-  [low, high] = [scale(low), scale(high)];
-  if (!log && low > 0 && low < 0.5 * high) low = 0;
-  if (high - low < 1e-9) { low -= Math.abs(low) / 10 + 1e-9; high += Math.abs(high) / 10 + 1e-9; }
-  const up = x => h - 7 - (scale(x) - low) / (high - low) * (h - 14);
-  const marks = !log ? [0, 0.5, 1].map(share => low + share * (high - low))
-    : Array.from({length: Math.floor(high) - Math.ceil(low) + 1}, (_, i) => Math.ceil(low) + i);
-  const every = Math.ceil(marks.length / 5);
-  context.strokeStyle = colours.rule; context.fillStyle = colours.faint; context.lineWidth = 1;
-  for (const mark of (log && marks.length < 2 ? [low, high] : marks).filter((_, i) => i % every === 0)) {
-    const value = log ? 10 ** mark : mark, y = up(value);
-    context.beginPath(); context.moveTo(LEFT, y); context.lineTo(w, y); context.stroke();
-    context.fillText(say(value), 0, y);
-  }
-  if (band) {
-    context.strokeStyle = colours.warm; context.setLineDash([4, 3]);
-    context.beginPath(); context.moveTo(LEFT, up(band)); context.lineTo(w, up(band)); context.stroke();
-    context.setLineDash([]);
-  }
-  curves.forEach(([steps, values], i) => {
-    const isChosen = curves.length === 1 || curves[i][2];
-    context.beginPath();
-    let drawing = false;
-    steps.forEach((step, j) => {
-      if (!Number.isFinite(values[j])) { drawing = false; return; }
-      const x = across(step, w, LEFT), y = up(values[j]);
-      if (drawing) context.lineTo(x, y); else context.moveTo(x, y);
-      if (steps.length === 1) context.arc(x, y, 2, 0, 7);
-      drawing = true;
-    });
-    context.strokeStyle = isChosen ? colours.ink : colours.accent;
-    context.globalAlpha = isChosen ? 1 : 0.45;
-    context.lineWidth = isChosen ? 1.7 : 1.2;
-    context.stroke();
-    context.globalAlpha = 1;
-  });
-  drawCursor(context, w, h, LEFT);
 }
 
 function valueAt([steps, values]) {
@@ -173,17 +73,24 @@ function valueAt([steps, values]) {
 }
 
 const ORDER = ["loss", "learning rate"];
+const rank = name => ORDER.findIndex(first => name.startsWith(first)) + 1 || 9;
+const asTitle = name => breakable(name.charAt(0).toUpperCase() + name.slice(1));
+
+function lastOf([steps, values]) {  // what is written beside a curve
+  const wrong = values.findIndex(value => !Number.isFinite(value));
+  return say(valueAt([steps, values])) + (wrong < 0 ? "" : `, not finite since step ${steps[wrong].toLocaleString("en")}`);
+}
 const RATIOS = "relative update";
 
 function drawAllCurves() {
-  const names = Object.keys(state.curves).sort((a, b) => (ORDER.indexOf(a) + 1 || 9) - (ORDER.indexOf(b) + 1 || 9));
+  const names = Object.keys(state.curves).sort((a, b) => rank(a) - rank(b));
   const ratios = [];
   description.layers.forEach((layer, i) => Object.keys(layer.parameters).forEach((name, j) => {
     const found = records.map(record => [record.step, record.layers[i].changes[j]]).filter(([, x]) => x !== null && x !== 0);
     if (found.length) ratios.push([found.map(x => x[0]), found.map(x => x[1]), i === chosen]);
   }));
   const all = names.map(name => [name, [state.curves[name]], null]);
-  if (ratios.length) all.splice(Math.min(2, all.length), 0, [RATIOS, ratios, 1e-3]);
+  if (ratios.length) all.splice(names.filter(name => rank(name) < 9).length, 0, [RATIOS, ratios, 1e-3]);
   const box = document.querySelector(".curves");
   if (box.children.length !== all.length) {
     box.replaceChildren();
@@ -191,98 +98,21 @@ function drawAllCurves() {
       const curve = element("div", {className: "curve"}, box), p = element("p", {}, curve);
       element("b", {}, p); element("output", {}, p);
       const canvas = element("canvas", {}, curve);
+      canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", name);
       follow(canvas, LEFT);
     }
   }
   all.forEach(([name, curves, band], i) => {
     const curve = box.children[i];
-    curve.querySelector("b").textContent = name[0].toUpperCase() + name.slice(1);
-    curve.querySelector("output").textContent = band ? "of each parameter"
-      : say(valueAt(curves[0]));
+    curve.querySelector("b").textContent = asTitle(name);
+    curve.querySelector("output").textContent = band ? "of each parameter" : lastOf(curves[0]);
     drawCurves(curve.querySelector("canvas"), curves, band);
   });
 }
 
-// ---- histograms over time ------------------------------------------------------------------------
-// A histogram is [first bin, heights, root mean square, share of zeros, how many are not finite].
-const decoded = new Map();
-
-function heights(text) {
-  if (!decoded.has(text)) {
-    if (decoded.size > 20000) decoded.clear();
-    decoded.set(text, Uint8Array.from(atob(text), c => c.charCodeAt(0)));
-  }
-  return decoded.get(text);
-}
-
-const middle = bin => {             // the value that a bin stands for
-  const k = Math.abs(bin - SIDE) - 1;
-  return k < 0 ? 0 : Math.sign(bin - SIDE) * 2 ** (LOWEST + Math.floor(k / 2)) * (k % 2 ? 1.75 : 1.25);
-};
-
-function drawHistograms(canvas, histograms, left) {
-  const [context, w, h] = fitted(canvas);
-  const steps = records.map(record => record.step);
-  let low = BINS, high = -1;
-  for (const histogram of histograms) if (histogram) {
-    low = Math.min(low, histogram[0]);
-    high = Math.max(high, histogram[0] + heights(histogram[1]).length - 1);
-  }
-  if (high < 0) return;
-  // bins near zero that hold next to nothing are left out: the picture begins where a bin is full enough
-  const weight = new Float64Array(BINS);
-  for (const histogram of histograms) if (histogram) heights(histogram[1]).forEach((x, i) => {
-    weight[histogram[0] + i] = Math.max(weight[histogram[0] + i], x);
-  });
-  const full = 0.15 * Math.max(...weight.filter((_, bin) => bin !== SIDE));
-  const isFull = bin => weight[bin] > 0 && weight[bin] >= full;
-  let inner = SIDE;                 // half-octaves from zero up to the first that is full
-  for (let k = 1; k <= SIDE; k++) if (isFull(SIDE + k) || isFull(SIDE - k)) { inner = k; break; }
-  const shown = [];                 // the bins from top to bottom
-  for (let bin = high; bin >= low; bin--)
-    if (bin === SIDE || Math.abs(bin - SIDE) >= inner) shown.push(bin);
-  if (low > SIDE) shown.push(SIDE);
-  if (high < SIDE) shown.unshift(SIDE);
-  const image = new ImageData(Math.max(1, Math.round(w - left)), shown.length), wide = image.width;
-  let record = 0;
-  for (let x = 0; x < wide; x++) {
-    const step = (x + 1) / wide * last();
-    while (record + 1 < steps.length && steps[record + 1] <= step) record++;
-    const histogram = steps[record] <= step + last() / wide ? histograms[record] : null;
-    if (!histogram) continue;
-    const values = heights(histogram[1]);
-    shown.forEach((bin, y) => {
-      const value = values[bin - histogram[0]] || 0;
-      image.data.set(colours.dense, 4 * (y * wide + x));
-      image.data[4 * (y * wide + x) + 3] = value;
-    });
-  }
-  small.width = wide; small.height = shown.length;
-  small.getContext("2d").putImageData(image, 0, 0);
-  context.imageSmoothingEnabled = false;
-  context.drawImage(small, left, 0, w - left, h);
-  const zero = (shown.indexOf(SIDE) + 0.5) / shown.length * h;
-  context.strokeStyle = colours.faint; context.lineWidth = 0.8; context.globalAlpha = 0.6;
-  context.beginPath(); context.moveTo(left, zero); context.lineTo(w, zero); context.stroke();
-  context.globalAlpha = 1;
-  if (left) {
-    context.fillStyle = colours.faint;
-    const rows = [0, shown.length - 1, shown.indexOf(SIDE), Math.floor(shown.indexOf(SIDE) / 2),
-      Math.floor((shown.indexOf(SIDE) + shown.length) / 2)];
-    const taken = [];
-    for (const row of rows) {
-      const y = Math.max(6, Math.min(h - 6, (row + 0.5) / shown.length * h));
-      if (row < 0 || row >= shown.length || taken.some(other => Math.abs(other - y) < 12)) continue;
-      taken.push(y);
-      context.fillText(say(middle(shown[row])), 0, y);
-    }
-  }
-  drawCursor(context, w, h, left);
-}
-const small = document.createElement("canvas");
-
-const told = histogram => !histogram ? "" : [`rms ${say(histogram[2])}`,
+// ---- the layers ----------------------------------------------------------------------------------
+const told = histogram => !histogram ? "" : [histogram[2] === null ? "" : `rms ${say(histogram[2])}`,
   histogram[3] > 0.005 ? `${say(100 * histogram[3])}% zeros` : "",
   histogram[4] ? `${histogram[4]} not finite` : ""].filter(Boolean).join(", ");
 
@@ -290,11 +120,19 @@ const told = histogram => !histogram ? "" : [`rms ${say(histogram[2])}`,
 const COLUMNS = [["Weights", layer => layer.values[0]], ["Their gradients", layer => layer.gradients[0]],
   ["Activations", layer => layer.activations], ["Their gradients", layer => layer.flowing]];
 
+const MISSING = ["", "no gradient", "not in the graph", ""];
+const rows = () => document.querySelectorAll(".row");
+
+function named(i, j) {              // which parameter a row shows, if it is not the weight
+  const [name] = Object.keys(description.layers[i].parameters);
+  return j > 1 || name === "weight" || COLUMNS[j][1](at().layers[i]) === null ? "" : `${name}: `;
+}
+
 function buildRows() {
   description.layers.forEach((layer, i) => {
     const row = element("button", {className: "row"}, $("rows"));
     const name = element("span", {className: "name"}, row);
-    element("b", {textContent: layer.path || "the network"}, name);
+    element("b", {textContent: breakable(layer.path) || "the network"}, name);
     element("span", {textContent: ` ${layer.kind}`}, name);
     COLUMNS.forEach(([title], j) => {
       const cell = element("span", {}, row);
@@ -304,6 +142,8 @@ function buildRows() {
       }
       element("small", {}, cell);
     });
+    const shared = Object.values(layer.shared);
+    if (shared.length) element("span", {textContent: `, shares ${shared.join(" and ")}`}, name);
     row.onclick = () => choose(chosen === i ? null : i);
   });
 }
@@ -311,13 +151,15 @@ function buildRows() {
 function drawRows() {
   if (!$("rows").children.length) buildRows();
   const now = at();
-  [...$("rows").children].forEach((row, i) => {
+  const near = [...rows()].map((row, i) => [row, i, row.getBoundingClientRect()])
+    .filter(([, , {top, bottom}]) => bottom > -innerHeight && top < 2 * innerHeight);
+  near.forEach(([row, i]) => {      // others are drawn when they are scrolled to: there may be hundreds
     row.setAttribute("aria-expanded", i === chosen);
     COLUMNS.forEach(([, pick], j) => {
       const cell = row.children[j + 1], canvas = cell.querySelector("canvas");
       if (!canvas) return;
       drawHistograms(canvas, records.map(record => pick(record.layers[i])), 0);
-      cell.querySelector("small").textContent = now ? told(pick(now.layers[i])) : "";
+      cell.querySelector("small").textContent = now ? named(i, j) + told(pick(now.layers[i])) || MISSING[j] : "";
     });
   });
 }
@@ -325,7 +167,8 @@ function drawRows() {
 // ---- one layer -----------------------------------------------------------------------------------
 function choose(number) {
   chosen = number;
-  history.replaceState(null, "", number === null ? "#" : "#" + encodeURIComponent(pathOf(number)));
+  if (location.protocol !== "about:")           // in a notebook, it has no address
+    history.replaceState(null, "", number === null ? "#" : "#" + encodeURIComponent(pathOf(number)));
   draw();
   if (!RECORDED && number !== null && state && !state.ended)
     request(`/pictures?path=${encodeURIComponent(pathOf(number))}`)
@@ -336,6 +179,7 @@ function drawDetail() {
   const box = $("detail"), layer = chosen === null ? null : description.layers[chosen];
   box.hidden = !layer;
   if (!layer) return;
+  if (box.previousElementSibling !== rows()[chosen]) rows()[chosen].after(box);
   const names = Object.keys(layer.parameters), now = at();
   const plots = names.flatMap((name, j) => [[name, layer => layer.values[j]], [`gradient of ${name}`, layer => layer.gradients[j]]]);
   plots.push(["activations", layer => layer.activations], ["gradient of the activations", layer => layer.flowing]);
@@ -357,7 +201,7 @@ function drawDetail() {
   plots.forEach(([title, pick], i) => {
     const plot = box.querySelector(".plots").children[i];
     const shape = layer.parameters[title];
-    plot.querySelector("b").textContent = title[0].toUpperCase() + title.slice(1) + (shape && shape.length ? ` ${shape.join(" × ")}` : "");
+    plot.querySelector("b").textContent = asTitle(title) + (shape && shape.length ? ` ${shape.join(" × ")}` : "");
     plot.querySelector("output").textContent = now ? told(pick(now.layers[chosen])) : "";
     drawHistograms(plot.querySelector("canvas"), records.map(record => pick(record.layers[chosen])), LEFT);
   });
@@ -373,7 +217,7 @@ function drawPictures(box, pictures) {
     const [tiles, peak] = tilesOf(picture);
     if (!tiles.length) continue;
     const map = element("div", {className: "map"}, box), of = picture.of || 1;
-    const what = picture.name === "output" ? "Output for the first item of the batch" : `${picture.name[0].toUpperCase()}${picture.name.slice(1)}`;
+    const what = picture.name === "output" ? "Output for the first item of the batch" : asTitle(picture.name);
     element("h3", {textContent: what}, map);
     const line = element("div", {className: "tiles"}, map);
     for (const [high, wide, cells] of tiles) {
@@ -392,19 +236,6 @@ function drawPictures(box, pictures) {
   }
 }
 
-function tilesOf(picture) {         // each as [height, width, cells from −1 to 1]; and what ±1 stands for
-  if (picture.values) {
-    const shape = picture.shape.filter((n, i, all) => n > 1 || i >= all.length - 2);
-    const wide = shape.at(-1) || 1, high = shape.at(-2) || 1;
-    const values = picture.values.map(x => Number.isFinite(x) ? x : 0);
-    const peak = Math.max(0, ...values.map(Math.abs));
-    return [Array.from({length: values.length / (wide * high) || 0}, (_, i) =>
-      [high, wide, values.slice(i * wide * high, (i + 1) * wide * high).map(x => x / (peak || 1))]), peak];
-  }
-  const [count, high, wide] = picture.tiles, cells = [...atob(picture.map)].map(c => (c.charCodeAt(0) || 128) / 127 - 128 / 127);
-  return [Array.from({length: count}, (_, i) => [high, wide, cells.slice(i * high * wide, (i + 1) * high * wide)]), picture.peak];
-}
-
 // ---- the graph -----------------------------------------------------------------------------------
 function drawGraph() {
   const now = at();
@@ -418,8 +249,8 @@ function drawGraph() {
   const norms = [...box.querySelectorAll("[data-vertex]")].map(v => now.norms[v.dataset.vertex])
     .filter(x => Number.isFinite(x) && x > 0).map(Math.log10);
   const low = Math.min(...norms), high = Math.max(...norms);
-  const colour = norm => !Number.isFinite(norm) ? `rgb(${colours.positive})`
-    : norm <= 0 ? "" : `rgba(${colours.positive},${(0.06 + 0.79 * (high > low ? (Math.log10(norm) - low) / (high - low) : 1)).toFixed(2)})`;
+  const colour = norm => !Number.isFinite(norm) ? `rgba(${colours.positive},0.6)`
+    : norm <= 0 ? "" : `rgba(${colours.positive},${(0.06 + 0.54 * (high > low ? (Math.log10(norm) - low) / (high - low) : 1)).toFixed(2)})`;
   const said = norm => norm === undefined ? "" : `the gradient here has norm ${say(norm)}`;
   for (const vertex of box.querySelectorAll("[data-vertex]")) {
     const norm = now.norms[vertex.dataset.vertex];
@@ -432,7 +263,7 @@ function drawGraph() {
   }
   $("scale").replaceChildren(document.createTextNode("Norms of the gradients: "),
     document.createTextNode(norms.length ? say(10 ** low) : ""), Object.assign(document.createElement("span"), {className: "key"}),
-    document.createTextNode(norms.length ? say(10 ** high) : ""));
+    document.createTextNode((norms.length ? say(10 ** high) : "") + (Object.values(now.norms).every(Number.isFinite) ? "" : "; some are not finite")));
 }
 
 function paint(group, colour, note) {
@@ -457,13 +288,23 @@ function draw() {
   drawAllCurves(); drawRows(); drawDetail(); drawGraph();
 }
 
+function travel(event) {            // through time, with the keyboard, once the training has ended
+  if (!records.length || !["ArrowLeft", "ArrowRight", "Home", "End", "Escape"].includes(event.key)) return;
+  const now = records.indexOf(at()), most = records.length - 1;
+  const to = {ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: most}[event.key];
+  cursor = to === undefined ? null : records[Math.max(0, Math.min(most, to))].step;
+  draw();
+  event.preventDefault();
+}
+
 $("pause").onclick = () => act(state.paused ? "go" : "pause");
 $("step").onclick = () => act("step");
 let tabbed = false;                 // whether the focus was moved with the keyboard
 addEventListener("pointerdown", () => { tabbed = false; });
 addEventListener("keydown", event => {
   if (event.key === "Tab") tabbed = true;
-  if (event.ctrlKey || event.metaKey || event.altKey || RECORDED) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || !state) return;
+  if (state.ended) return travel(event);
   const isButton = event.target.closest("button,[role=button]");
   if (event.key === " " && tabbed && isButton) return;                              // it presses the button
   if (event.key === " " && !event.repeat) act(state.paused ? "go" : "pause");
@@ -473,6 +314,7 @@ addEventListener("keydown", event => {
   event.preventDefault();
 });
 addEventListener("resize", draw);
+addEventListener("scroll", () => { if (state && description) drawRows(); }, {passive: true});
 matchMedia("(prefers-color-scheme:dark)").onchange = () => { readColours(); draw(); };
 readColours();
 

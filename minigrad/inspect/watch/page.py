@@ -24,10 +24,10 @@ def page(recorded: str = "null") -> str:
     """The page with its style and its script in it. recorded: everything it shows, as JSON; null
     if it is to ask for it."""
     here = Path(__file__).parent
-    page, style, script = (here.joinpath(f"page.{ending}").read_text("utf-8")
-                           for ending in ("html", "css", "js"))
-    return (page.replace("<!--style-->", style).replace("<!--script-->", script)
-            .replace("<!--recorded-->", recorded))
+    page, style, plots, script = (here.joinpath(name).read_text("utf-8") for name in (
+        "page.html", "page.css", "plots.js", "page.js"))
+    return (page.replace("<!--style-->", style).replace("<!--plots-->", plots)
+            .replace("<!--script-->", script).replace("<!--recorded-->", recorded))
 
 
 def recorded_page(everything: dict[str, Any]) -> str:
@@ -45,7 +45,7 @@ def serve(training: Training, port: int) -> Server:
                "go": training.gate.go}
 
     def do(query: Query, content: Any) -> dict[str, Any]:
-        if not isinstance(content, dict) or content.get("do") not in actions:
+        if not isinstance(content, dict) or content.get("do") not in list(actions):
             raise Refusal(400, f"do: must be one of {', '.join(actions)}")
         actions[content["do"]]()
         return {}

@@ -8,10 +8,11 @@ from typing import Any
 
 from minigrad.autograd import Array
 from minigrad.inspect.watch.capture import Drawings, layers_of, pictures
-from minigrad.inspect.watch.history import History
+from minigrad.inspect.watch.history import RECORDS, History
 from minigrad.nn import Module
 from minigrad.optim import Optimizer
 
+HISTOGRAMS = 24_000     # about so many are kept, in fewer records if there are many layers
 LINGER = 3.0            # seconds after which a page that has not asked again is taken for closed
 
 
@@ -25,7 +26,9 @@ class Training:
     def __init__(self, net: Module, optimizer: Optimizer, paused: bool) -> None:
         self.title = f"{type(net).__name__}, trained by {type(optimizer).__name__}"
         self.layers = layers_of(net)
-        self.history, self.drawings, self.gate = History(), Drawings(), Gate(paused)
+        columns = sum(2 * len(layer.parameters) + 2 for layer in self.layers)
+        self.history = History(max(30, min(RECORDS, HISTOGRAMS // max(1, columns))))
+        self.drawings, self.gate = Drawings(), Gate(paused)
         self.step, self.ended = 0, False
         self.outputs: dict[str, Array] = {}
         self.lock = threading.RLock()
@@ -36,7 +39,8 @@ class Training:
         return {"title": self.title,
                 "layers": [{"path": layer.path, "kind": type(layer.module).__name__,
                             "parameters": {name: list(p.shape)
-                                           for name, p in layer.parameters.items()}}
+                                           for name, p in layer.parameters.items()},
+                            "shared": dict(layer.shared)}
                            for layer in self.layers]}
 
     def state(self, thinned: int = 0, known: int = 0) -> dict[str, Any]:

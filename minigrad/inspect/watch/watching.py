@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 from time import perf_counter
@@ -43,7 +44,8 @@ def watch(net: Module, optimizer: Optimizer, *, every: int | None = None,
     paused there, and go on step by step. `training.log(accuracy=0.93)` adds curves of your own.
 
     A step is a call of `optimizer.step()`, in the thread that entered the `with` block. Where
-    `backward()` is called several times before it, the losses are added. Nothing about the training
+    `backward()` is called several times before it, the losses are added, unless the gradients are
+    cleared in between: a step is about what its gradients came from. Nothing about the training
     changes but its speed.
 
     every: look at every so many steps; unless given, as often as it takes a tenth of the time.
@@ -72,11 +74,12 @@ class Watching(Observer):
     def __init__(self, net: Module, optimizer: Optimizer, every: int | None,
                  file: str | os.PathLike[str] | None, port: int | None, paused: bool) -> None:
         self.net, self.optimizer, self.every, self.port = net, optimizer, every, port
-        self.file, self.url = None if file is None else Path(file), ""
+        self.file, self.url = None if file is None else Path(file).absolute(), ""
         self.training = Training(net, optimizer, paused)
         self._losses: list[float] = []
         self._capture: Capture | None = None
-        self._handles: list[RemovableHandle] = []
+        self._handles: list[RemovableHandle | OwnStep] = []
+        self._thread = 0                        # in which the block was entered
         self._server: Server | None = None
         self._spent, self._looked = 0.0, 0.0    # on the last look, and when it ended
 
@@ -91,9 +94,13 @@ class Watching(Observer):
             self._server = serve(self.training, self.port)
             self.url = self._server.url
             print(f"watch the training at {self.url}", file=sys.stderr, flush=True)
-        self._handles = [
-            self.optimizer.register_step_pre_hook(self._step_begins),
-            self.optimizer.register_step_post_hook(self._step_ends),
+        self._thread = threading.get_ident()
+        if type(self.optimizer).step is Optimizer.step:
+            self._handles = [self.optimizer.register_step_pre_hook(self._step_begins),
+                             self.optimizer.register_step_post_hook(self._step_ends)]
+        else:
+            self._handles = [OwnStep(self.optimizer, self._step_begins, self._step_ends)]
+        self._handles += [
             *(layer.module.register_forward_hook(self._hook_of(layer))
               for layer in self.training.layers)]
         super().__enter__()
@@ -110,16 +117,18 @@ class Watching(Observer):
             handle.remove()
         with self.training.lock:
             self.training.ended, self._capture = True, None
-        if self._server is not None:
-            if exc[0] is not KeyboardInterrupt:
+        try:
+            if self._server is not None and exc[0] is not KeyboardInterrupt:
                 self.training.wait_for_a_page()
-            self._server.close()
-        if self.file is not None:
-            try:
-                self.save(self.file)
-            except OSError as trouble:          # must not lose what has been trained
-                warnings.warn(f"watch: the page was not written to {self.file}: "
-                              f"{trouble.strerror or trouble}", stacklevel=2)
+        finally:                                # also after another Ctrl-C
+            if self._server is not None:
+                self._server.close()
+            if self.file is not None:
+                try:
+                    self.save(self.file)
+                except OSError as trouble:      # must not lose what has been trained
+                    warnings.warn(f"watch: the page was not written to {self.file}: "
+                                  f"{trouble.strerror or trouble}", stacklevel=2)
 
     def _begin(self) -> None:
         """Wait while the training is paused; then look at the next step, if it is time."""
@@ -131,21 +140,43 @@ class Watching(Observer):
             due = perf_counter() - self._looked >= self._spent * (1 / SHARE - 1)
         if due or training.gate.stepping or training.step == 0:
             self._spent = 0.0
-            self._capture = Capture(self.net, training.layers, training.drawings)
+            self._capture = Capture(self.net, training.layers, training.drawings, self._learning())
 
     def log(self, **values: float) -> None:
-        """Add a point to curves of your own: log(accuracy=0.93)."""
+        """Add a point to curves of your own: log(accuracy=0.93).
+
+        Raises: ValueError for the name of a curve that is drawn anyway; TypeError for values that
+        are not numbers.
+        """
+        points = {}
+        for name, value in values.items():
+            if name == "loss" or name.startswith("learning rate"):
+                raise ValueError(f"log: there is a curve of the {name} anyway; choose another name")
+            try:
+                points[name] = float(value)
+            except (TypeError, ValueError, RuntimeError):
+                raise TypeError(f"log: {name} must be a number; got {value!r}") from None
         with self.training.lock:
-            for name, value in values.items():
-                self.training.history.point(name, self.training.step, float(value))
+            for name, point in points.items():
+                self.training.history.point(name, self.training.step, point)
 
     # ---- what the engine, the layers and the optimiser tell --------------------------------------
 
     def backward_begins(self, outputs: Sequence[Tensor], gradients: Sequence[Tensor],
                         inputs: Sequence[Tensor] | None) -> None:
         if inputs is None:
+            if not self._has_gradients():       # none that this pass adds to: the step begins anew
+                self._losses = []
+                if self._capture is not None:
+                    self._capture.begin_again()
             self._losses += [y.item() for y in outputs if y.numel() == 1]
         self._look("backward_begins", outputs, gradients, inputs)
+
+    def _learning(self) -> Iterator[Tensor]:
+        return (p for group in self.optimizer.param_groups for p in group["params"])
+
+    def _has_gradients(self) -> bool:
+        return any(p.grad is not None and p.grad.data.any() for p in self._learning())
 
     def op_begins(self, *event: Any) -> None:
         self._look("op_begins", *event)
@@ -163,12 +194,25 @@ class Watching(Observer):
             self._spent += perf_counter() - started
 
     def _hook_of(self, layer: Layer) -> Callable[..., None]:
-        return lambda module, args, output: self._look("output", layer.path, output)
+        def hook(module: Module, args: Any, output: Any) -> None:
+            if module is layer.module and self._thread == threading.get_ident():    # no copy of it
+                self._look("output", layer.path, output)
+        return hook
 
-    def _step_begins(self, optimizer: Optimizer, *args: Any) -> None:
-        self._look("step_begins")
+    def _step_begins(self, optimizer: Optimizer, args: tuple[Any, ...], *rest: Any) -> None:
+        if self._thread != threading.get_ident():
+            return
+        self._look("values_before")
+        if not has_closure(args):
+            self._look("gradients_complete")
 
-    def _step_ends(self, optimizer: Optimizer, *args: Any) -> None:
+    def _step_ends(self, optimizer: Optimizer, args: tuple[Any, ...], *rest: Any) -> None:
+        if self._thread != threading.get_ident():
+            warnings.warn("watch: this step is taken in another thread than the one that entered "
+                          "the with block, and is not watched", stacklevel=5)
+            return
+        if has_closure(args):
+            self._look("gradients_complete")
         training, history = self.training, self.training.history
         with training.lock:
             training.step += 1
@@ -211,3 +255,31 @@ class Watching(Observer):
     def __repr__(self) -> str:
         return (f"<Watching {type(self.net).__name__}: {self.training.step} steps; "
                 "save(path) writes a page>")
+
+
+def has_closure(args: tuple[Any, ...]) -> bool:
+    """Whether a step computes its gradients itself. args: those of the step."""
+    return any(callable(each) for each in args[1:])
+
+
+class OwnStep:
+    """Tells of the steps of an optimiser whose class has a `step` of its own: it may call no hooks,
+    or call them in the middle of its work."""
+
+    def __init__(self, optimizer: Optimizer, begins: Callable[..., None],
+                 ends: Callable[..., None]) -> None:
+        self._optimizer, self._was = optimizer, vars(optimizer).get("step")
+        step = optimizer.step
+
+        def told(*args: Any, **options: Any) -> Any:
+            given = (optimizer, *args, *options.values())
+            begins(optimizer, given)
+            loss = step(*args, **options)
+            ends(optimizer, given)
+            return loss
+        vars(optimizer)["step"] = told
+
+    def remove(self) -> None:
+        del vars(self._optimizer)["step"]
+        if self._was is not None:
+            vars(self._optimizer)["step"] = self._was

@@ -1,0 +1,129 @@
+"""The user's own pictures: one folder for each class."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from comparisons.datasets.base import Array, Data, own_name, visible
+from comparisons.datasets.crops import Size, scaled, whole
+from comparisons.datasets.pictures import read_picture
+from comparisons.datasets.splits import stratified_folds
+from comparisons.errors import DataError
+
+TRAINS = ("train", "training")
+TESTS = ("test", "testing", "validation", "val", "valid")       # the first one found is used
+HOLD_OUT = 5            # without a folder for the test, one fifth of the pictures is the test set
+
+
+def load_pictures(folder: Path, size: Size, channels: int = 1, *, seed: int = 0) -> Data:
+    """The pictures in folders named after their classes, scaled to `size`.
+
+        folder/cat/*.png                or  folder/train/cat/*.png  and  folder/test/cat/*.png
+
+    Of each picture, the largest part around its centre with the proportions of `size` is used, as
+    `predict` does. Without a folder for the test, one fifth of each class is the test set, which
+    depends on the seed. A file that cannot be used is left out, with the reason. channels: 1 for
+    grey, 3 for colour.
+
+    Shapes: x (N, channels, *size) float32 in [0, 1], y (N,) int64.
+    Raises: DataError naming the folder if it holds fewer than two classes with pictures.
+    """
+    if channels not in (1, 3):
+        raise ValueError(f"load_pictures: channels must be 1 or 3; got {channels}")
+    if not folder.is_dir():
+        raise DataError(f"{folder}: " + ("not a folder; expected one with a folder of pictures for "
+                                         "each class" if folder.exists() else "no such folder"))
+    left_out: list[str] = []
+    # a folder `train` that holds pictures, but no folders, is a class beside `car` and `bus`
+    parts = {path.name.lower(): path for path in visible(folder)
+             if path.is_dir() and any(inner.is_dir() for inner in visible(path))}
+    train = next((parts[name] for name in TRAINS if name in parts), None)
+    test = next((parts[name] for name in TESTS if name in parts), None)
+    halves = [half for half in (train, test if train else None) if half is not None]
+    if halves:
+        where = " nor ".join(f"{half.name}/" for half in halves)
+        left_out += [f"{path}: {'in neither' if len(halves) == 2 else 'not in'} {where}"
+                     for path in visible(folder) if path not in halves]
+    x, labels = pictures_of(train or folder, size, channels, left_out)
+    x_test, labels_test = x[:0], labels[:0]
+    if len(halves) == 2:
+        x_test, labels_test = pictures_of(halves[1], size, channels, left_out)
+        if not len(x_test):
+            raise DataError(f"{test}: no picture in the folder of a class{first(left_out)}")
+    counts = Counter(labels)
+    classes = sorted(counts)
+    if len(classes) < 2:
+        raise DataError(f"{folder}: {len(labels):,} pictures of {len(classes)} classes; expected "
+                        f"a folder of pictures for each of two classes or more{first(left_out)}")
+    if unknown := sorted({*labels_test} - {*classes}):
+        raise DataError(f"{test}: the class {unknown[0]} has no training pictures")
+    if min(counts.values()) < 2:
+        (name, _), = counts.most_common()[-1:]
+        raise DataError(f"{folder}: the class {name} has one picture; expected two or more")
+    y, y_test = (np.array([classes.index(label) for label in some], np.int64)
+                 for some in (labels, labels_test))
+    if not len(x_test):
+        if len(y) < HOLD_OUT:
+            raise DataError(f"{folder}: {len(y)} pictures; expected at least {HOLD_OUT}")
+        rows, held = next(stratified_folds(y, HOLD_OUT, seed=seed))
+        x, y, x_test, y_test = x[rows], y[rows], x[held], y[held]
+    told = ", ".join(f"{name} {counts[name] + list(labels_test).count(name):,}"
+                     for name in classes)
+    kind = "grey" if channels == 1 else "colour"
+    source = (f"pictures in {folder}: {len(x):,} for training and {len(x_test):,} for the test, of "
+              f"{size[0]}×{size[1]} px, {kind}, {len(classes)} classes: {told}")
+    if twice := equal(x, x_test):
+        source += f"; {twice:,} test pictures are equal to training pictures"
+    if left_out:
+        source += f"; {len(left_out):,} files left out"
+    return Data(own_name(folder, ()), source, x, y, x_test, y_test, classes,
+                left_out=tuple(left_out))
+
+
+def pictures_of(folder: Path, size: Size, channels: int, left_out: list[str]
+                ) -> tuple[Array, Array]:
+    """The pictures below a folder and their classes; what cannot be used joins `left_out`.
+
+    Shapes: (N, channels, *size) float32, (N,) str.
+    """
+    pixels, labels = [], []
+    for place in visible(folder):
+        if not place.is_dir():
+            left_out.append(f"{place}: not in the folder of a class")
+            continue
+        paths = files_below(place)
+        if not paths:
+            left_out.append(f"{place}: holds no files")
+        for path in tqdm(paths, f"reading {place.name}", leave=False, disable=None):
+            try:
+                picture = read_picture(path, str(path))
+            except DataError as error:
+                left_out.append(str(error))
+                continue
+            pixels.append(scaled(picture, whole(picture, size)[0].box, size, channels))
+            labels.append(os.fsencode(place.name).decode("utf-8", "replace"))
+    return (np.array(pixels, np.float32).reshape(-1, channels, *size), np.array(labels, object))
+
+
+def files_below(folder: Path) -> list[Path]:
+    """The files in a folder and in the folders below it, without hidden ones, sorted."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, name) for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
+def equal(x: Array, x_test: Array) -> int:
+    """The number of test pictures that are also in training, to the last pixel."""
+    known = {picture.tobytes() for picture in x}
+    return sum(picture.tobytes() in known for picture in x_test)
+
+
+def first(left_out: list[str]) -> str:
+    return f"; the first of {len(left_out):,} faults: {left_out[0]}" if left_out else ""

@@ -1,0 +1,115 @@
+"""`predict` for a network that was trained on a table: a line of text for each record."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from comparisons import implementations
+from comparisons.datasets.base import Array, Data
+from comparisons.datasets.tables import Encoding, read_rows
+from comparisons.errors import DataError, Fault
+from comparisons.files import write_json
+from comparisons.predict.predictor import TOLD, finite, task_of, text_of
+from comparisons.tasks.statistics import softmax
+from comparisons.tasks.task import Task
+from minigrad import checkpoint
+from minigrad.checkpoint import Checkpoint
+
+SCHEMA = 1
+
+
+def reads_rows(kept: Checkpoint) -> bool:
+    """Whether the network of a checkpoint was trained on a table."""
+    return bool((kept.config or {}).get("encoding"))
+
+
+def main(kept: Checkpoint, tables: Sequence[Path], *, json: Path | None = None,
+         task: Task[Any] | None = None) -> int:
+    """Predict each record of each table; the tables need not have the target's column.
+
+    A record that cannot be used is reported in one line and does not stop the others. json: a file
+    for the predictions. Returns the exit status: 1 if anything could not be predicted.
+    """
+    config = kept.config or {}
+    path = kept.path
+    task = task_of(path, config.get("task"), task)
+    encoding = Encoding.restored(config["encoding"])
+    classes: list[str] = config["classes"]
+    implementation = implementations.get("minigrad")
+    like = Data(config["dataset"], "", np.empty((0, *config["shape"]), np.float32), np.empty(0),
+                classes=classes, encoding=config["encoding"])
+    model = task.model(implementation, like, task.options.restored(config["options"]))
+    checkpoint.put(Checkpoint(path, kept.weights), model=model)
+    print(f"{path}: {task.name}, trained on {config['dataset']}")
+    entries: list[dict[str, Any]] = []
+    faults = []
+    for table in tables:
+        try:
+            lines, x, left_out = inputs_of(table, encoding)
+        except DataError as error:
+            left_out, lines = [str(error)], []
+        if lines:
+            outputs = finite(path, task.outputs(implementation, model, x))
+            for line, answer in zip(lines, answers(outputs, classes, encoding), strict=True):
+                print(f"{table}, line {line}: {told(answer, encoding)}")
+                entries.append({"table": str(table), "line": line} | answer)
+        for fault in left_out:
+            print(f"comparisons: {fault}", file=sys.stderr)
+        faults += left_out
+    if json is not None:
+        write_json(json, {"schema": SCHEMA, "checkpoint": str(path), "task": task.name,
+                          "dataset": config["dataset"], "target": encoding.target,
+                          "classes": classes, "records": entries, "left_out": faults}, indent=2)
+    return int(bool(faults))
+
+
+def inputs_of(table: Path, encoding: Encoding) -> tuple[list[int], Array, list[str]]:
+    """The lines of a table's records, the inputs for them, and a line for each that has none.
+
+    Raises: DataError naming the table if it cannot be read, or lacks a column.
+    """
+    records, header, rows = read_rows(table)
+    for column in encoding.columns:
+        if column.name not in header.cells:
+            raise DataError(f"{table}, line {header.line}: no column is named {column.name!r}, "
+                            "which the network was trained with")
+    lines, inputs = [], []
+    for line, row in rows.items():
+        try:
+            inputs.append(encoding.inputs(row))
+            lines.append(line)
+        except ValueError as error:
+            records.left_out[line] = str(error)
+    if not lines and not records.left_out:
+        raise DataError(f"{table}: holds no records")
+    return lines, np.array(inputs, np.float32), records.faults
+
+
+def answers(outputs: Array, classes: list[str], encoding: Encoding) -> list[dict[str, Any]]:
+    """For each record the predicted number, or the class and all probabilities."""
+    if encoding.scale:
+        mean, std = encoding.scale
+        return [{"value": mean + std * float(value)} for value in outputs[:, 0]]
+    return [{"class": classes[row.argmax()],
+             "probabilities": dict(zip(classes, row.tolist(), strict=True))}
+            for row in softmax(outputs)]
+
+
+def told(answer: dict[str, Any], encoding: Encoding) -> str:
+    if "value" in answer:
+        return f"{encoding.target} {answer['value']:.6g}"
+    best = sorted(answer["probabilities"].items(), key=lambda pair: -pair[1])
+    return text_of(best[:TOLD])
+
+
+def insist_on_no_flags(path: Path, **given: Any) -> None:
+    """Raises: Fault naming the first flag that was given and that only pictures have."""
+    for name, value in given.items():
+        if value:
+            raise Fault(f"--{name}: applies to pictures, but the network of {path} was trained on "
+                        "a table")
