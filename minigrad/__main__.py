@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from minigrad import kernels
+from minigrad.commandline import run
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,4 +48,4 @@ def reading() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run(main)

@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from minigrad.commandline import run
 from minigrad.inspect.commands.target import TargetError
 
 COMMANDS = {
@@ -35,4 +36,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

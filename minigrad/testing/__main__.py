@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from minigrad import commandline
 from minigrad.testing import users
 from minigrad.testing.battery import lab
 from minigrad.testing.case import OpCase
@@ -203,10 +204,4 @@ def verdict(reports: Sequence[Report]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main())
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-    except BrokenPipeError:             # as of `| head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
+    commandline.run(main)
