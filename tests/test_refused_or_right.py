@@ -71,7 +71,7 @@ def test_a_loaded_scheduler_trains_with_the_rate_that_it_says(name: str, load: s
 def test_a_scheduler_s_state_for_other_groups_is_refused() -> None:
     scheduler = SCHEDULERS["StepLR"](optim.SGD([leaf(1.0)], lr=0.1))
     state = scheduler.state_dict() | {"_last_lr": [0.1, 0.2]}
-    with pytest.raises(ValueError, match="rates of 2 param groups; the optimiser has 1"):
+    with pytest.raises(ValueError, match="rates of 2 param groups; this scheduler has 1"):
         scheduler.load_state_dict(state)
 
 

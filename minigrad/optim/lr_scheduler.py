@@ -91,12 +91,12 @@ class LRScheduler:
         missing = [key for key in own if key not in state_dict]
         if missing:
             raise ValueError(f"{type(self).__name__}: the loaded state lacks {', '.join(missing)}")
-        if len(rates := list(state_dict["_last_lr"])) != len(self.optimizer.param_groups):
+        if len(rates := list(state_dict["_last_lr"])) != len(self._last_lr):
             raise ValueError(f"{type(self).__name__}: the loaded state has the rates of "
-                             f"{len(rates)} param groups; the optimiser has "
-                             f"{len(self.optimizer.param_groups)}")
+                             f"{len(rates)} param groups; this scheduler has {len(self._last_lr)}")
         vars(self).update({key: state_dict[key] for key in own})
-        if self._loads == self.optimizer.loads:
+        groups = self.optimizer.param_groups    # some may have been added since
+        if self._loads == self.optimizer.loads and len(groups) == len(rates):
             self._set(rates)
 
 
