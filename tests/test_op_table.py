@@ -40,25 +40,26 @@ all of them one to two hours.
 | --- | --- | --- | --- | --- |
 | activation.py | 208 | 195 | 13 | 0 |
 | arguments.py | 154 | 148 | 6 | 0 |
-| class_loss.py | 330 | 296 | 32 | 2 |
+| class_loss.py | 347 | 306 | 31 | 10 |
 | conv.py | 386 | 373 | 13 | 0 |
 | einsum.py | 193 | 184 | 9 | 0 |
 | elementwise.py | 284 | 275 | 9 | 0 |
 | index.py | 281 | 258 | 23 | 0 |
 | linalg.py | 226 | 207 | 19 | 0 |
-| loss.py | 167 | 153 | 14 | 0 |
+| loss.py | 180 | 153 | 14 | 13 |
 | norm.py | 510 | 481 | 29 | 0 |
 | pool.py | 405 | 383 | 20 | 2 |
 | promotion.py | 42 | 41 | 1 | 0 |
-| reduce.py | 382 | 367 | 15 | 0 |
+| reduce.py | 381 | 366 | 15 | 0 |
 | resize.py | 220 | 198 | 22 | 0 |
 | shape.py | 271 | 260 | 11 | 0 |
-| all | 4,059 | 3,819 | 236 | 4 |
+| all | 4,088 | 3,828 | 235 | 25 |
 
-99.9% are caught or declared. These are left:
+99.4% are caught or declared. These are left:
 
-- in class_loss.py two, where the recorded gradient of `cross_entropy` masks an item that does not
-  count: they matter for infinite inputs only, where finite differences do not apply;
+- in class_loss.py ten and in loss.py thirteen, in what keeps an item that does not count (of an
+  ignored class, or of weight 0) from giving NaN where its values are infinite. PyTorch gives NaN
+  there, so a table of comparisons with it cannot hold them; `tests/test_refused_or_right.py` does;
 - in pool.py two, in the limit of 2³¹ - 1 places in a plane: an input at the limit takes gigabytes.
 
 """
