@@ -31,9 +31,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "comparisons")]
 
-from devtools import Browser, PageError, find  # noqa: E402
+from devtools import Browser, PageError, find  # noqa: E402  # found by the lines above
 
-from minigrad.inspect.__main__ import main as inspect  # noqa: E402
+from minigrad.inspect.__main__ import main as inspect  # noqa: E402  # likewise
 
 SIZES = {"wide": (1280, 860), "phone": (390, 844)}
 SECONDS = 3                 # for which updates are counted
