@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from comparisons import commands
+from comparisons.training import processes
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,7 +28,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**kwargs, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {' '.join(message.split())}", file=sys.stderr)
+        processes.tell(f"{self.prog}: {' '.join(message.split())}")
         raise SystemExit(2)
 
 
@@ -61,14 +62,18 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.reconfigure(errors="replace")    # not every encoding has all characters
     words = list(argv) or ["run", "all"]
     try:
-        arguments = parser(words).parse_args(words)
+        top = parser(words)
+        arguments = top.parse_args(words)
+        if processes.size() > 1 and arguments.command != "run":
+            top.error(f"{arguments.command}: only `run` works in several processes, under torchrun")
         arguments.argv = list(argv)
         status: int = arguments.main(arguments)
         return status
     except SystemExit as stop:
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        print("\ninterrupted; finished results are kept", file=sys.stderr)
+        if processes.leads():
+            print("\ninterrupted; finished results are kept", file=sys.stderr)
         return 130
     except BrokenPipeError:             # `| head`, for example, stops reading
         # what is still unwritten goes nowhere; otherwise the flush at exit would fail
@@ -79,7 +84,7 @@ def main(argv: Sequence[str]) -> int:
     except Exception as error:
         if os.environ.get("MINIGRAD_DEBUG"):
             raise
-        print(f"comparisons: {one_line(error)}", file=sys.stderr)
+        processes.tell(f"comparisons: {one_line(error)}")
         return 1
 
 

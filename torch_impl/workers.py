@@ -13,7 +13,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -80,10 +79,9 @@ class Workers:
         """The model, its gradients averaged; all processes start with the weights of the first."""
         if self.size == 1:
             return model
-        # PyTorch advises against looking for unused parameters if there are none. But a user's
-        # network may have some; and as a result the gradients always arrive in the same order, so
-        # that after a restart even the last digits of their sums are the same
-        warnings.filterwarnings("ignore", "find_unused_parameters=True", UserWarning)
+        # a user's network may have unused parameters. To look for them also keeps PyTorch from
+        # changing the order of the gradients after the first step, so that after a restart even the
+        # last digits of their sums are the same
         self.net = DistributedDataParallel(model, find_unused_parameters=True)
         return self.net
 

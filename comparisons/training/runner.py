@@ -6,7 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from comparisons.files import make_folder
 from comparisons.implementations import Implementation
 from comparisons.tasks.options import Options
 from comparisons.tasks.task import Details, Metrics, Recipe, Split, Task, Trained
-from comparisons.training import environment
+from comparisons.training import environment, processes
 from comparisons.training.checks import HISTORY, finite, insist_on, numbers, plain
 from comparisons.training.progress import Progress, Watched
 from comparisons.training.results import Results
@@ -27,6 +27,8 @@ from comparisons.training.training import Training, first_step, prepare
 
 Say = Callable[[str], None]
 Job = tuple[Task[Any], Options]         # a task, and the options it runs with
+RECIPE = {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
+"""The settings of a training of which older checkpoints know nothing."""
 Explain = Callable[[Task[Any], Data, Sequence[Trained], Any], Details]
 
 
@@ -54,7 +56,7 @@ def run_jobs(jobs: Sequence[Job], impls: Sequence[str], results: Results, *, res
         insist_on(task, "baselines", finite(task, "baselines", baselines),
                   [headline.baseline for headline in task.headlines])
         for name in impls:
-            run = Run(task, implementation_for(task, name, options.device), data, splits, options,
+            run = Run(task, implementation_for(task, name, options), data, splits, options,
                       results.run_folder(task.name, name), resume)
             # too high a learning rate leads to an overflow, which `insist_on_finite` reports
             with np.errstate(over="ignore", invalid="ignore"):
@@ -100,8 +102,31 @@ def load(jobs: Sequence[Job], say: Say = print) -> dict[Any, Data]:
     return loaded
 
 
-def implementation_for(task: Task[Any], name: str, device: str) -> Implementation:
-    return implementations.get(name, device if task.any_device else "cpu")
+def implementation_for(task: Task[Any], name: str, options: Options) -> Implementation:
+    """An implementation that computes as the options say, as far as the task lets it."""
+    if not task.any_device:
+        return implementations.get(name, "cpu", compile=options.compile)
+    return implementations.get(name, options.device, options.amp, options.compile)
+
+
+def train_along(tasks: Sequence[Task[Any]]) -> None:
+    """Take part in the runs of another process, the leader; see `processes`."""
+    named = {task.name: task for task in tasks}
+    loaded: dict[Any, Data] = {}
+
+    def train(order: processes.Order) -> None:
+        task, options = named[order.task], order.options
+        source = source_of(task, options)
+        if source not in loaded:
+            try:
+                loaded[source] = task.load(options)
+            except NotThereError:       # as `load` does; if the leader has other data, it is told
+                loaded[source] = task.load(replace(options, data=None))
+        run = Run(task, implementation_for(task, "torch", options), loaded[source],
+                  task.splits(loaded[source], options), options, order.folder, order.resume)
+        with np.errstate(over="ignore", invalid="ignore"):
+            run.follow()
+    processes.follow(train)
 
 
 def told(task: Task[Any], record: dict[str, Any]) -> str:
@@ -131,8 +156,11 @@ class Run:
         for path in self.folder.glob(".*.safetensors.*.tmp"):   # of a run that was killed
             path.unlink()
         if not self.resume:             # remove what an earlier run has left
-            for path in self.folder.glob("fold-*.safetensors"):
+            for path in processes.foreign(self.folder):
                 path.unlink()
+            self.resume = bool(processes.mark())    # what is still there is from before a restart
+        processes.announce(processes.Order(self.task.name, self.options, self.folder.resolve(),
+                                           self.resume))
         environment.reset_peak_rss()
         before, start = environment.rss_mb(), time.perf_counter()
         first_step(self.task, self.impl, self.data, self.splits[0], self.options,
@@ -161,7 +189,8 @@ class Run:
             "task": task.name, "title": task.title_for(self.data), "impl": self.impl.name,
             "dataset": self.data.name, "source": self.data.source, "seed": options.seed,
             "epochs": recipe.epochs, "batch_size": recipe.batch_size, "lr": recipe.lr,
-            "quick": options.quick, "device": self.impl.device, **options.own(),
+            "clip_norm": recipe.clip_norm, "accumulate": recipe.accumulate,
+            "quick": options.quick, **self.impl.settings, **options.own(),
             "n_train": len(self.splits[0].x),
             "n_test": len(np.unique(np.concatenate([s.test_rows for s in self.splits]))),
             "trainings": len(self.splits), "metrics": metrics,
@@ -174,13 +203,29 @@ class Run:
     def recipe(self, split: Split) -> Recipe:
         return self.task.recipe(self.options, len(split.x))
 
+    def follow(self) -> None:
+        """Train along with the leader of several processes."""
+        first_step(self.task, self.impl, self.data, self.splits[0], self.options,
+                   self.options.seed)
+        for k, split in enumerate(self.splits):
+            self.fit(k, split, Progress("", 0, 0, shown=False))
+
     def train(self, k: int, split: Split, progress: Progress) -> Trained:
+        """Train on one split, and evaluate what was trained."""
+        training = self.fit(k, split, progress)
+        if k + 1 < len(self.splits) and not self.finished(k).exists():
+            self.last.replace(self.finished(k))
+        return Trained(split, self.impl.weights(training.judged), training.outputs(split.x_test))
+
+    def fit(self, k: int, split: Split, progress: Progress) -> Training:
         """Train on one split, from its checkpoint if there is one, and save checkpoints."""
         training = prepare(self.task, self.impl, self.data, split, self.options,
                            self.options.seed + k)
         config = self.config(k, split)
         history: list[dict[str, Any]] = []
+        processes.gathered(k)           # the leader has put the last checkpoint in its place
         start = self.restored(k, training, config, history)
+        processes.insist_on_agreement(self.last, config, start)
         progress.skip(start * len(training.loader))
 
         def on_epoch(epoch: int, mean_loss: float, seconds: float) -> None:
@@ -198,14 +243,12 @@ class Run:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self.impl.checkpoint.save(
                     self.last, **training.states, epoch=done, step=done * len(training.loader),
-                    config=config | {"history": history})
+                    config=config | {"history": history} | processes.mark())
 
         if start < training.recipe.epochs:
             training.fit(Watched(training.loader, progress), start, on_epoch)
-        if k + 1 < len(self.splits) and not self.finished(k).exists():
-            self.last.replace(self.finished(k))
         self.history += history
-        return Trained(split, self.impl.weights(training.judged), training.outputs(split.x_test))
+        return training
 
     def insist_on_finite(self, figures: Metrics, when: str) -> None:
         """Raises: Fault if a loss or a metric has become infinite or NaN."""
@@ -231,7 +274,7 @@ class Run:
         return {"task": self.task.name, "dataset": self.data.name, "n_train": len(split.x),
                 "shape": list(split.x.shape[1:]), "classes": list(self.data.classes),
                 "training": k, **asdict(self.recipe(split)), "data": digest(split),
-                "options": self.options.kept(),
+                "options": self.options.kept(), "amp": self.impl.settings.get("amp", False),
                 **({} if self.data.encoding is None else {"encoding": self.data.encoding})}
 
     def restored(self, k: int, training: Training, config: dict[str, Any],
@@ -248,7 +291,7 @@ class Run:
             if known.get("training", k) != k:
                 history.clear()
                 continue                # another training of this run
-            if differs := difference(known, config, self.options.defaults()):
+            if differs := difference(known, config, self.options.defaults() | RECIPE):
                 raise Fault(f"{path}: cannot be resumed, because it was trained with {differs}")
             self.impl.checkpoint.restore(kept, **training.states)
             return int(kept.epoch)
