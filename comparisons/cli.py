@@ -11,6 +11,7 @@ import argparse
 import io
 import os
 import pkgutil
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -95,6 +96,8 @@ def one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     message = " ".join(str(error).split())
+    if processes.size() > 1 and re.search("gloo|NCCL", message):
+        return "the connection to another process is lost: it has ended, or it cannot be reached"
     if isinstance(error, Fault | CheckpointError):
         return message
     return f"{where_in_a_task(error)}{type(error).__name__}: {message}"

@@ -31,8 +31,8 @@ def fit(model: Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor], optim
     clip_norm: the largest norm of all gradients together; a larger one is scaled down to it.
     accumulate: the number of parts in which a batch is computed, to save memory. The gradients add
     up to those of the whole batch, but batch norm sees one part at a time.
-    weigh: what a batch of targets counts in the mean that the loss is. It is the number of examples,
-    unless the loss gives them weights: then it is the sum of these.
+    weigh: what a batch of targets counts in the mean that the loss is. It is the number of
+    examples, unless the loss gives them weights: then it is the sum of these.
     Raises: ValueError if batches are divided although the loss is not such a mean.
     """
     checked = accumulate == 1

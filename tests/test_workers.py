@@ -137,5 +137,6 @@ def test_each_process_draws_dropout_of_its_own_which_a_restart_repeats():
 
 
 def test_what_one_process_lacks_is_known_to_all():
-    assert together(2, lambda: torch_impl.workers.gathered(torch_impl.workers.rank())) == [[0, 1]] * 2
+    workers = torch_impl.workers
+    assert together(2, lambda: workers.gathered(workers.rank())) == [[0, 1]] * 2
     assert torch_impl.workers.gathered("alone") == ["alone"]

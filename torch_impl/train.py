@@ -39,8 +39,8 @@ def fit(model: nn.Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor],
     clip_norm: the largest norm of all gradients together; a larger one is scaled down to it.
     accumulate: the number of parts in which a batch is computed, to save memory. The gradients add
     up to those of the whole batch, but batch norm sees one part at a time.
-    weigh: what a batch of targets counts in the mean that the loss is. It is the number of examples,
-    unless the loss gives them weights: then it is the sum of these.
+    weigh: what a batch of targets counts in the mean that the loss is. It is the number of
+    examples, unless the loss gives them weights: then it is the sum of these.
     device: where to train; the model is moved there. amp: compute in bfloat16 where that is safe.
     compile: run the model through torch.compile.
     Raises: ValueError if batches are divided although the loss is not such a mean.

@@ -13,20 +13,23 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import TorchFunctionMode
 
 from minigrad.data.micro import micro_batches
 
-PATIENCE = timedelta(hours=1)
+PATIENCE = timedelta(seconds=3600)
 """How long a process waits for the others, for example while the first evaluates the network. A
 process that has died is noticed at once."""
 
@@ -46,9 +49,38 @@ def size() -> int:
 def join() -> None:
     """Connect this process with the others."""
     if size() > 1 and not dist.is_initialized():
+        store, _, _ = next(rendezvous("env://", timeout=PATIENCE))
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
-                                timeout=PATIENCE)
+                                timeout=PATIENCE, store=own_part(store), rank=rank(),
+                                world_size=size())
         atexit.register(dist.destroy_process_group)
+
+
+def own_part(store: dist.Store) -> dist.Store:
+    """A part of the store of addresses that these processes share with no earlier ones.
+
+    torchrun keeps one store over all restarts. It still holds the addresses of the processes that
+    have ended, and a new one could take these for its companions'. So the first process agrees with
+    each of the others on a name for their part. Another process asks under a word that is new, and
+    only an answer to this word counts.
+    """
+    if rank():
+        word = uuid4().hex
+        store.set(f"asking/{rank()}", word)
+        name = store.get(f"answer/{word}").decode()
+        store.set(f"{name}/{rank()}", "here")
+        return dist.PrefixStore(name, store)
+    name, missing, end = uuid4().hex, set(range(1, size())), time.monotonic() + PATIENCE.seconds
+    while missing:
+        for other in sorted(missing):
+            if store.check([f"asking/{other}"]):
+                store.set(f"answer/{store.get(f'asking/{other}').decode()}", name)
+            if store.check([f"{name}/{other}"]):
+                missing.remove(other)
+        if time.monotonic() > end:
+            raise TimeoutError(f"{len(missing)} of {size()} processes have not come")
+        time.sleep(0.01)
+    return dist.PrefixStore(name, store)
 
 
 def gathered(value: Any) -> list[Any]:

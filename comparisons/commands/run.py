@@ -132,14 +132,14 @@ def main(arguments: argparse.Namespace) -> int:
 
     from comparisons import implementations
     from comparisons.files import new_folder
-    from comparisons.report import page, saliency, table
     from comparisons.training import processes, runner
-    from comparisons.training.results import Results
     insist_on_data(common.data)
     implementations.set_threads(arguments.threads)
     if not processes.leads():
         runner.train_along(tasks)
         return 0
+    from comparisons.report import page, saliency, table
+    from comparisons.training.results import Results
     impls = implementations.NAMES if arguments.impl == "both" else (arguments.impl,)
     results = Results(arguments.out or new_folder())
     jobs = [(task, task.settled(options, partial(on_gpu, common.device, arguments.impl)))
@@ -181,8 +181,8 @@ def check_pytorchs_flags(options: Options, tasks: Sequence[Any], arguments: argp
         if getattr(options, name) and arguments.impl == "minigrad":
             arguments.parser.error(f"--{name} is for PyTorch only; minigrad computes as it stands")
     if options.amp and not any(task.any_device for task in tasks):
-        arguments.parser.error("--amp: these tasks compute in float64, which mixed precision leaves "
-                               "as it is")
+        arguments.parser.error("--amp: these tasks compute in float64, which mixed precision "
+                               "leaves as it is")
 
 
 def check_processes(arguments: argparse.Namespace) -> None:

@@ -30,6 +30,7 @@ class Page:
 
     sections: list[Section]
     rows: list[table.Row]           # of the summary
+    settings: list[str]             # which of the runs were computed in an unusual way
     terms: dict[str, str]           # explanations of the metrics in the summary
     made: str                       # versions and date
     commands: list[tuple[str, list[str]]]       # and the runs of each
@@ -58,8 +59,8 @@ def prepared(results: Results) -> Page:
     return Page(
         [section(name, runs, {impl: results.details(run) for impl, run in runs.items()},
                  sheet=name in first.values()) for name, runs in tasks.items()],
-        table.rows(results.runs), terms(results.runs), made(results), commands(results.runs),
-        machine(results.content["environment"]), memory(results))
+        table.rows(results.runs), table.settings(results.runs), terms(results.runs), made(results),
+        commands(results.runs), machine(results.content["environment"]), memory(results))
 
 
 def terms(runs: Sequence[dict[str, Any]]) -> dict[str, str]:

@@ -23,7 +23,8 @@ from comparisons.errors import Fault
 RESERVED = (
     "task", "title", "impl", "dataset", "source", "seed", "n_train", "n_test", "trainings",
     "metrics", "baselines", "headlines", "notes", "train_seconds", "warm_up_seconds",
-    "rss_before_mb", "peak_rss_mb", "checkpoint", "date", "command", "processes",   # in results.json
+    "rss_before_mb", "peak_rss_mb", "checkpoint", "date", "command",
+    "processes",                                                            # in results.json
     "flags", "own_names", "own", "kept", "defaults", "restored",            # in Options
     "help", "tasks", "out", "resume", "threads", "main", "parser", "argv")  # in `run`
 """Names that an option cannot have. `folds`, `repeats` and `protocol` mean what they mean for
@@ -112,9 +113,9 @@ class Options:
     device: str = choice("auto", ("auto", "cpu", "cuda", "mps"),
                          "device that PyTorch computes on (default: auto); minigrad uses the "
                          "CPU")
-    amp: bool = flag(False, None, help="train PyTorch's networks in mixed precision: matrix products "
-                     "and convolutions in bfloat16, the rest, the weights and all predictions in "
-                     "float32")
+    amp: bool = flag(False, None, help="train PyTorch's networks in mixed precision: matrix "
+                     "products and convolutions in bfloat16, the rest, the weights and all "
+                     "predictions in float32")
     compile: bool = flag(False, None, help="train PyTorch's networks compiled by torch.compile")
     quick: bool = flag(False, None, help="test quickly that everything works, with fewer "
                        "epochs and images; the figures then mean nothing")

@@ -71,13 +71,14 @@ def insist_on_agreement(where: Path, config: dict[str, Any], epoch: int) -> None
     Raises: Fault if they are not.
     """
     found = gathered((config, epoch))
+    leaders, first = found[0]
     for rank, (other, start) in enumerate(found):
-        if other != found[0][0]:
-            key = next(k for k in {**found[0][0], **other} if other.get(k) != found[0][0].get(k))
-            raise Fault(f"the first process has {key} {found[0][0].get(key)}, process {rank + 1} of "
+        if other != leaders:
+            key = next(k for k in {**leaders, **other} if other.get(k) != leaders.get(k))
+            raise Fault(f"the first process has {key} {leaders.get(key)}, process {rank + 1} of "
                         f"{size()} has {other.get(key)}; all of them must find the same data")
-        if start != found[0][1]:
-            raise Fault(f"{where}: the first process finds {found[0][1]} finished epochs there, "
+        if start != first:
+            raise Fault(f"{where}: the first process finds {first} finished epochs there, "
                         f"process {rank + 1} of {size()} finds {start}; --out must be in a folder "
                         "that all machines share")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,7 +27,7 @@ def micro_batches(batch: tuple[Array, ...], count: int, weigh: Callable[[Array],
     count = max(1, min(to_size("fit", "accumulate", count, 1), n))
     bounds = [n * i // count for i in range(count + 1)]
     whole = weigh(batch[-1]) if count > 1 else 1.0
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in itertools.pairwise(bounds):
         part = tuple(array[start:end] for array in batch)
         yield part, (weigh(part[-1]) / whole if whole else 0.0) if count > 1 else 1.0
 
