@@ -48,7 +48,7 @@ def fit(model: nn.Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor],
     device = torch.device(device)
     order = memory_order(model, device)
     workers = Workers(device)
-    net: Callable[[Tensor], Tensor] = workers.share(model.to(device, memory_format=order))
+    net: Callable[[Tensor], Tensor] = workers.share(model.to(device).to(memory_format=order))
     if compile:
         net = torch.compile(net)
     checked = accumulate == workers.size == 1
@@ -67,7 +67,9 @@ def fit(model: nn.Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor],
                 loss.backward()
                 losses += loss.detach().to(losses.dtype) * len(batch[0])
                 if not checked:
-                    insist_on_mean(loss_fn, outputs.detach(), target, weigh, part[-1])
+                    # bfloat16 is too coarse for this
+                    exact = outputs.detach().to(torch.promote_types(outputs.dtype, torch.float32))
+                    insist_on_mean(loss_fn, exact, target, weigh, part[-1])
                     checked = True
             if clip_norm is not None:
                 clip_grad_norm_(model.parameters(), clip_norm)

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import TorchFunctionMode
@@ -56,7 +57,7 @@ def join() -> None:
         atexit.register(dist.destroy_process_group)
 
 
-def own_part(store: dist.Store) -> dist.Store:
+def own_part(store: Any) -> Any:
     """A part of the store of addresses that these processes share with no earlier ones.
 
     torchrun keeps one store over all restarts. It still holds the addresses of the processes that
@@ -69,7 +70,7 @@ def own_part(store: dist.Store) -> dist.Store:
         store.set(f"asking/{rank()}", word)
         name = store.get(f"answer/{word}").decode()
         store.set(f"{name}/{rank()}", "here")
-        return dist.PrefixStore(name, store)
+        return PrefixStore(name, store)
     name, missing, end = uuid4().hex, set(range(1, size())), time.monotonic() + PATIENCE.seconds
     while missing:
         for other in sorted(missing):
@@ -80,7 +81,7 @@ def own_part(store: dist.Store) -> dist.Store:
         if time.monotonic() > end:
             raise TimeoutError(f"{len(missing)} of {size()} processes have not come")
         time.sleep(0.01)
-    return dist.PrefixStore(name, store)
+    return PrefixStore(name, store)
 
 
 def gathered(value: Any) -> list[Any]:
@@ -114,8 +115,8 @@ class Workers:
         # a user's network may have unused parameters. To look for them also keeps PyTorch from
         # changing the order of the gradients after the first step, so that after a restart even the
         # last digits of their sums are the same
-        self.net = DistributedDataParallel(model, find_unused_parameters=True)
-        return self.net
+        self.net = net = DistributedDataParallel(model, find_unused_parameters=True)
+        return net
 
     def epoch(self, loader: Any, epoch: int) -> Iterator[tuple[np.ndarray, ...]]:
         """The batches of an epoch. Each process draws random numbers of its own, such as those of
@@ -169,7 +170,7 @@ class AllReduce(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:    # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> Tensor:
         total = g.contiguous().clone()
         dist.all_reduce(total)
         return total
@@ -192,7 +193,7 @@ class SharedStatistics(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-@torch.compiler.disable
+@torch.compiler.disable     # type: ignore[untyped-decorator]
 def shared_batch_norm(workers: Workers, x: Tensor, running_mean: Tensor | None = None,
                       running_var: Tensor | None = None, weight: Tensor | None = None,
                       bias: Tensor | None = None, training: bool = False, momentum: float = 0.1,
@@ -213,7 +214,8 @@ def shared_batch_norm(workers: Workers, x: Tensor, running_mean: Tensor | None =
             raise ValueError("batch_norm: expected more than 1 value for each channel in training")
 
         def mean(values: Tensor) -> Tensor:
-            return AllReduce.apply(values.sum(dims) * (not workers.idle)) / count  # type: ignore
+            total: Tensor = AllReduce.apply(values.sum(dims) * (not workers.idle))
+            return total / count
         exact = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
         centre = mean(exact)
         deviation = exact - centre.view(shape)

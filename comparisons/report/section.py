@@ -219,13 +219,13 @@ def trainings(run: dict[str, Any]) -> str:
 
 
 def batch_size(run: dict[str, Any]) -> str:
-    parts = run.get("accumulate", 1)
+    parts: int = run.get("accumulate", 1)
     return f"{run['batch_size']:,}" + f", computed in {parts} parts" * (parts > 1)
 
 
 def clipping(run: dict[str, Any]) -> str:
     """What the gradients were clipped to; empty if they were not."""
-    limit = run.get("clip_norm")
+    limit: float | None = run.get("clip_norm")
     return "" if limit is None else f"to a norm of {limit:g}"
 
 
