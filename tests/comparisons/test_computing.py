@@ -1,4 +1,4 @@
-"""How PyTorch's side computes, and how a recipe treats gradients: flags, results, page, resuming."""
+"""How PyTorch computes, and how a recipe treats gradients: flags, results, page, resuming."""
 
 from __future__ import annotations
 
