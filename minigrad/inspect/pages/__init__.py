@@ -1,4 +1,5 @@
-"""What the pages share: how they look (theme.css), and what their scripts do alike (common.js)."""
+"""What the pages share: how they look (theme.css), what their scripts do alike (common.js), and how
+live ones ask their server (request.js)."""
 
 from __future__ import annotations
 
