@@ -109,20 +109,24 @@ def mark() -> dict[str, str]:
 
 
 def foreign(folder: Path) -> list[Path]:
-    """The checkpoints in the folder of a run that are not to be continued without --resume.
+    """The checkpoints that another command has left in the folder of a run.
 
-    They are all that this command has not written itself, before a restart.
+    Without torchrun, the last one is not among them: it stays until the first epoch replaces it.
+    With torchrun, a restart would continue it, and what this command itself wrote before a restart
+    is to be continued.
     """
     from minigrad.checkpoint import CheckpointError, load
-    found = []
-    for path in [*folder.glob("last.safetensors"), *folder.glob("fold-*.safetensors")]:
+    found = list(folder.glob("fold-*.safetensors"))
+    if not mark():
+        return found
+
+    def job(path: Path) -> Any:
         try:
-            job = (load(path).config or {}).get("job") if mark() else None
+            return (load(path).config or {}).get("job")
         except CheckpointError:
-            job = None
-        if job is None or job != mark()["job"]:
-            found.append(path)
-    return found
+            return None
+    return [path for path in [*folder.glob("last.safetensors"), *found]
+            if job(path) != mark()["job"]]
 
 
 def command(argv: Sequence[str]) -> str:
