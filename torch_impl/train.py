@@ -68,8 +68,8 @@ def fit(model: nn.Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor],
                 losses += loss.detach().to(losses.dtype) * len(batch[0])
                 if not checked:
                     # bfloat16 is too coarse for this
-                    exact = outputs.detach().to(torch.promote_types(outputs.dtype, torch.float32))
-                    insist_on_mean(loss_fn, exact, target, weigh, part[-1])
+                    outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+                    insist_on_mean(loss_fn, outputs.detach(), target, weigh, part[-1])
                     checked = True
             if clip_norm is not None:
                 clip_grad_norm_(model.parameters(), clip_norm)
