@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from comparisons.commands import add_tasks, add_threads, chosen, insist_on_data, word
+from comparisons import commands
+from comparisons.commands import add_tasks, add_threads, chosen, insist_on_data
 from comparisons.errors import Fault
 from comparisons.tasks.options import MOST, Flag, Options, at_least
 
-OWN = ("--impl", "--out", "--seeds", "--threads")          # the flags of `run` itself that take a value
+OWN = ("--impl", "--out", "--seeds", "--threads")       # flags of `run` itself that take a value
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
@@ -27,7 +28,7 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
                         "(default: runs/<stamp>, where the stamp is the date and the time)")
     parser.add_argument("--resume", action="store_true",
                         help="continue from the checkpoints in --out")
-    parser.add_argument("--seeds", type=word(at_least(2)), metavar="N",
+    parser.add_argument("--seeds", type=commands.word(at_least(2)), metavar="N",
                         help="train with N seeds, from --seed on, and say whether the "
                         "implementations differ")
     add_threads(parser)

@@ -31,8 +31,8 @@ class Page:
     sections: list[Section]
     rows: list[table.Row]           # of the summary
     terms: dict[str, str]           # explanations of the metrics in the summary
-    seeds: list[seeds.Row]          # of runs with several seeds
-    drawn_seeds: list[seeds.Figure]
+    repeated: list[seeds.Row]       # with several seeds
+    differences: list[seeds.Figure]
     made: str                       # versions and date
     commands: list[tuple[str, list[str]]]       # and the runs of each
     machine: dict[str, str]

@@ -16,14 +16,15 @@ from markupsafe import Markup
 
 from comparisons.implementations import NAMES
 from comparisons.report.style import COLORS, INK, STYLE, new_axes, svg
+from comparisons.training.differences import SAME
 
 HEADER = ("task", "seeds", "metric", "minigrad", "PyTorch", "difference", "95% interval",
           "verdict")
 ALONE = "only this side was trained"
 EXPLAINED = (
-    "Mean ± standard deviation over the seeds. The difference is minigrad − PyTorch, paired by seed,\n"
-    "in points for percentages; its interval is that of Student’s t. Of twenty comparisons of equal\n"
-    "sides, about one shows a difference by chance.")
+    "Mean ± standard deviation over the seeds. The difference is minigrad − PyTorch, paired by\n"
+    "seed, in points for percentages; its interval is that of Student’s t. Of twenty comparisons\n"
+    "of equal sides, about one shows a difference by chance.")
 ITEMS = "“With other items” also allows for the choice of the test items."
 
 
@@ -62,7 +63,7 @@ def rows(entries: Sequence[dict[str, Any]]) -> list[Row]:
 
 def same(entry: dict[str, Any]) -> bool:
     """Whether the two sides have equal values for every seed, up to rounding."""
-    return entry["low"] == entry["high"] or entry["verdict"] == "the same"
+    return bool(entry["verdict"] == SAME)
 
 
 def size(value: float, entry: dict[str, Any], sign: str = "") -> str:
@@ -85,7 +86,8 @@ def spelled(seeds: Sequence[int]) -> str:
 
 def text(entries: Sequence[dict[str, Any]]) -> str:
     """The table for a terminal."""
-    lines, told = [HEADER], rows(entries)
+    told = rows(entries)
+    lines: list[tuple[str, ...]] = [HEADER]
     for row in told:
         lines.append(row.cells)
         if row.items:

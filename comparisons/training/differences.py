@@ -10,11 +10,11 @@ for few pairs, where the standard deviation is hardly known. A test by ranks or 
 less, but with N pairs its least level is 2 / 2^N, so it could not find anything with fewer than 6.
 Since seeds are drawn anew and the data are not, the answer holds for these data.
 
-**Over the test items**: if all seeds are tested on the same items of one split, another test set is
-the other source of chance. For each item, the difference of its shares of correct answers over the
-seeds is formed. The variance of their mean is added to that of the mean over the seeds. Both contain
-the variance that is due to single answers, so the sum is rather too large than too small. Items of
-one group (person or clip) tend to be right or wrong together, so whole groups count.
+**Over the test items**: if all seeds are tested on the same items of one split, the choice of these
+items is another source of chance. For each item, the difference of its shares of correct answers
+over the seeds is formed. The variance of their mean is added to that of the mean over the seeds.
+Both contain the variance that is due to single answers, so the sum is too large rather than too
+small. Items of one group (person or clip) tend to be right or wrong together, so groups count.
 
 Sources: Student 1908; for the degrees of freedom of a sum of variances, Satterthwaite 1946; for
 groups, Cameron & Miller 2015, A Practitioner's Guide to Cluster-Robust Inference, II.

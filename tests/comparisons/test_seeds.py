@@ -55,7 +55,7 @@ def test_copies_of_an_item_in_one_group_count_once():
 
 @pytest.mark.parametrize("spreads", [(1.0, 0.1, 0.3), (0.1, 1.0, 0.3), (0.5, 0.5, 3.0)])
 def test_both_sources_of_chance_together_cover_the_truth(spreads):
-    """Differences with an effect of the seed, of the item, and of both: 95 of 100 intervals hold."""
+    """With effects of the seed, of the item, and of both, 95 of 100 intervals hold."""
     rng, (seed, item, both) = np.random.default_rng(2), spreads
     held = 0
     for _ in range(400):
@@ -106,8 +106,10 @@ def test_a_difference_on_these_items_need_not_hold_for_others():
     assert entry["low"] > 0 > entry["items_low"]
     assert entry["verdict"] == "minigrad is higher, on these test items"
     assert "with other items" in shown.text([entry])
-    groups = (lambda run, seed: answers(run, seed) | {"groups": (np.arange(40) // 8).tolist()})
-    wide = judged([37 / 40] * 9, [35 / 40] * 9, groups, n_test=40)
+
+    def in_groups(run, seed):
+        return answers(run, seed) | {"groups": (np.arange(40) // 8).tolist()}
+    wide = judged([37 / 40] * 9, [35 / 40] * 9, in_groups, n_test=40)
     assert wide["items_low"] < entry["items_low"]
 
 
