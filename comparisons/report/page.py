@@ -10,19 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from comparisons.errors import Fault
 from comparisons.files import write_text
 from comparisons.implementations import TITLES
 from comparisons.report import seeds, table
 from comparisons.report.section import Section, section
+from comparisons.report.templating import TEMPLATES
 from comparisons.training.results import Results
-
-TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).with_name("templates")),
-                        autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-                        lstrip_blocks=True)
-
 
 @dataclass(frozen=True)
 class Page:

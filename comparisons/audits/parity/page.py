@@ -12,7 +12,7 @@ from comparisons.audits.parity.findings import Found
 from comparisons.audits.parity.measure import DOUBLE, ORDER, SINGLE, Line
 from comparisons.audits.parity.recording import BACKWARD, FORWARD, PARAMETER
 from comparisons.files import write_text
-from comparisons.report.page import TEMPLATES
+from comparisons.report.templating import TEMPLATES
 from comparisons.training import environment
 
 LOWEST, HIGHEST = -18, 0                # powers of ten at the ends of the picture
