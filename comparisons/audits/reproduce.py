@@ -1,8 +1,8 @@
 """Runs the commands again whose output the README and the docs quote, and prints what differs.
 
-`numbers.toml`, beside this file, lists every number that a command prints: the command with its seed
-and its data, the page and the text around it, how far it may be off, and why. It also names the
-tables that it leaves out, such as speeds, with the reason. Its head explains its form.
+`numbers.toml`, beside this file, lists every number that a command prints: the command with its
+seed and its data, the page and the text around it, how far it may be off, and why. It also names
+the tables that it leaves out, such as speeds, with the reason. Its head explains its form.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from comparisons.errors import Fault
 ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = Path(__file__).with_name("numbers.toml")
 MINUTE = 60
+ANYTHING = r"(?:.*?\s+)?"
 NUMBER = r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?"
 
 Run = Callable[[Sequence[str], Path], tuple[int, str]]     # words and folder → status and output
@@ -53,7 +54,7 @@ class Figure:
     """Numbers on a page, and how they are printed.
 
     text: as on the page, with the numbers in braces. printed: the lines of the output, with {} for
-    each of these numbers in this order, and … for what is not looked at.
+    each of these numbers in this order, * for any word, and … for any words.
     """
 
     page: str
@@ -138,9 +139,17 @@ def bare(line: str) -> str:
 
 def pattern(line: str) -> str:
     """The pattern of a line in an output. Its groups are the numbers."""
-    parts = re.split(r"(\{.*?\}|…)", plain(line))
-    return "".join(f"({NUMBER})%?" if part.startswith("{") else ".*?" if part == "…" else
-                   re.escape(part).replace(r"\ ", r"\s+") for part in parts)
+    found = ""
+    for word in plain(line).split():
+        gap = r"\s+" if found and not found.endswith(ANYTHING) else ""
+        if word == "…":
+            found += gap + ANYTHING
+        elif word == "*":
+            found += gap + r"\S+"
+        else:
+            found += gap + "".join(f"({NUMBER})%?" if part.startswith("{") else re.escape(part)
+                                   for part in re.split(r"(\{.*?\})", word))
+    return found
 
 
 def value(number: str) -> float:

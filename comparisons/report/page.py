@@ -18,6 +18,7 @@ from comparisons.report.section import Section, section
 from comparisons.report.templating import TEMPLATES
 from comparisons.training.results import Results
 
+
 @dataclass(frozen=True)
 class Page:
     """Everything that the page shows."""

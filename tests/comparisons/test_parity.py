@@ -1,4 +1,5 @@
-"""`parity`: agrees where both sides are right, in networks of many kinds, and names what is wrong."""
+"""`parity` agrees where both sides are right, in networks of many kinds, and names what is wrong.
+"""
 
 from __future__ import annotations
 

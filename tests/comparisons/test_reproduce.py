@@ -144,9 +144,9 @@ def test_differences_are_told_with_the_reason(output, told):
 
 
 def test_lines_are_looked_for_in_their_order():
-    twice = Figure("README.md", ["x"], "{1} and {2}", 0, "", printed=["a {} … b", "a {}"])
-    assert twice.differences("a 1 … b\na 2") == twice.differences("a 1 x b\nthen a 2") == []
-    assert len(twice.differences("a 2 b\na 1")) == 2
+    twice = Figure("README.md", ["x"], "{1} and {2}", 0, "", printed=["a {} … b", "a * {}"])
+    assert twice.differences("a 1 b\na x 2") == twice.differences("a 1 x  y b\nthen a 7% 2") == []
+    assert len(twice.differences("a 2 b\na x 1")) == 2
 
 
 def test_other_data_and_a_failure_are_differences(tmp_path):

@@ -17,6 +17,7 @@ from comparisons.tasks.task import Task
 from comparisons.training import runner
 from minigrad import checkpoint
 
+
 def subjects(tasks: Sequence[Task[Any]], seed: int, data: Path | None, start: Path | None
              ) -> list[Subject]:
     """The networks of the tasks. start: a checkpoint of the only task, or None for new weights."""

@@ -1,10 +1,10 @@
 """The errors of every layer and of every parameter, and what they must not exceed.
 
-An error is the largest difference in a tensor, divided by the tensor's scale. The scale is what was
-rounded: the largest value of the tensor, or else of the terms that it is the sum of. The two differ
-where terms cancel. The gradient of a bias before batch normalisation, for example, is a sum of
-thousands of terms whose true value is 0, so that its value is nothing but rounding, and another order
-of summation gives another one. How large the terms are is measured in two ways:
+An error is the largest difference in a tensor, divided by the tensor's scale. The scale is the size of
+what was rounded: the largest value of the tensor or, where terms cancel, the size of the terms whose
+sum it is. The gradient of a bias before batch normalisation, for example, is a sum of thousands of
+terms, and its true value is 0. What is computed is nothing but rounding, and another order of
+summation gives another value. How large the terms are is measured in two ways:
 
 - Every number that the layer reads (its inputs, its parameters, and the gradient that arrives) is
   changed by a tiny relative amount, up or down at random. The change of the result, divided by that
@@ -14,9 +14,9 @@ of summation gives another one. How large the terms are is measured in two ways:
 
 Of both, the median over the tensor is taken, so that single values do not make a bound meaningless.
 
-The bounds: rounding n terms of a sum in any order causes an error of about √n roundings. The longest
-sums here have some 10^5 terms, hence 300 roundings of 6e-8 in float32. In float64, the errors of all
-layers accumulate, and the bound is wide: 10^5 roundings of 1e-16.
+The bounds: rounding n terms of a sum in any order causes an error of about √n roundings. The
+longest sums here have some 10^5 terms, hence 300 roundings of 6e-8 in float32. In float64, the
+errors of all layers accumulate, and the bound is wide: 10^5 roundings of 1e-16.
 """
 
 from __future__ import annotations

@@ -93,8 +93,13 @@ def batches(training: Training, dtype: Any) -> Iterator[tuple[Array, Array]]:
         training.loader.set_epoch(epoch)
         for x, y in training.loader:
             if len(x) == training.recipe.batch_size or len(training.loader) == 1:
-                yield tuple(a.astype(dtype) if a.dtype.kind == "f" else a for a in (x, y))
+                yield in_dtype(x, dtype), in_dtype(y, dtype)
         epoch += 1
+
+
+def in_dtype(values: Array, dtype: Any) -> Array:
+    """Floating-point values in the dtype; integers, such as classes, stay as they are."""
+    return values.astype(dtype) if values.dtype.kind == "f" else values
 
 
 def record(subject: Subject, impl: Implementation, dtype: Any, teacher: Recorded | None = None,
@@ -115,7 +120,7 @@ def record(subject: Subject, impl: Implementation, dtype: Any, teacher: Recorded
     def moved(values: Array) -> Array:
         """The values in the right dtype, shaken if that is asked for."""
         if not shaken or values.dtype.kind != "f":
-            return values.astype(dtype) if values.dtype.kind == "f" else values
+            return in_dtype(values, dtype)
         changed: Array = values * (1 + SHAKE * rng.choice((-1.0, 1.0), values.shape))
         return changed
 
