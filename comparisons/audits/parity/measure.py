@@ -1,10 +1,10 @@
 """The errors of every layer and of every parameter, and what they must not exceed.
 
-An error is the largest difference in a tensor, divided by the tensor's scale. The scale is the size of
-what was rounded: the largest value of the tensor or, where terms cancel, the size of the terms whose
-sum it is. The gradient of a bias before batch normalisation, for example, is a sum of thousands of
-terms, and its true value is 0. What is computed is nothing but rounding, and another order of
-summation gives another value. How large the terms are is measured in two ways:
+An error is the largest difference in a tensor, divided by the tensor's scale. The scale is the size
+of what was rounded: the largest value of the tensor or, where terms cancel, the size of the terms
+whose sum it is. The gradient of a bias before batch normalisation, for example, is a sum of
+thousands of terms, and its true value is 0. What is computed is nothing but rounding, and another
+order of summation gives another value. How large the terms are is measured in two ways:
 
 - Every number that the layer reads (its inputs, its parameters, and the gradient that arrives) is
   changed by a tiny relative amount, up or down at random. The change of the result, divided by that
