@@ -228,7 +228,7 @@ def main(names: Sequence[str], quick: bool, data: Path | None, run: Run = run) -
         count = sum(len(figure.numbers) for figure in figures)
         numbers, bad = numbers + count, bad + len(found)
         if not found:
-            print(f"  all {count} numbers are as shown in "
+            print(f"  as shown: {count} number{'s' * (count != 1)} in "
                   + ", ".join(dict.fromkeys(figure.page for figure in figures)), flush=True)
     left = [command.name for command in known.commands.values() if command not in chosen]
     if left and not names:
@@ -251,11 +251,12 @@ def text() -> str:
     for command in known.commands.values():
         figures = known.of(command.name)
         count = sum(len(figure.numbers) for figure in figures)
-        lines += [f"{command.name}: about {length(command.seconds)}, {count} numbers in "
+        lines += [f"{command.name}: about {length(command.seconds)}, "
+                  f"{count} number{'s' * (count != 1)} in "
                   + ", ".join(dict.fromkeys(figure.page for figure in figures)),
                   *(f"    {line}" for line in command.run),
                   f"    data: {command.source}, seed {command.seed}" + (
-                      f"; needs --data for {command.data}" if command.data else "")]
+                      f"; needs --data PATH, for {command.data}" if command.data else "")]
     lines.append("left out:")
     for outside in known.outside:
         lines.append(f"    {', '.join(outside.pages)}{': ' * bool(outside.holds)}{outside.holds}: "
