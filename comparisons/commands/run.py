@@ -151,7 +151,8 @@ def main(arguments: argparse.Namespace) -> int:
                            explain=saliency.pictures, count=count)
     print(f"\n{table.text(done)}\n")
     if arguments.seeds:
-        print(f"{seeds.text(results.differences)}\n")
+        names = [task.name for task in tasks]
+        print(f"{seeds.text([e for e in results.differences if e['task'] in names])}\n")
     if common.quick:
         print("This was a quick test (--quick): its figures mean nothing.\n")
     print(f"{results.path}\n{page.write(results)}")

@@ -66,10 +66,12 @@ def main(tasks: Sequence[Task[Any]], seed: int, data: Path | None = None, start:
         found.append(Found(subject, measured(subject), drift(subject, steps),
                            any(is_dropout(module) for _, module in subject.modules())))
         print(f"{text(found[-1])}\n", flush=True)
+        if path is not None:
+            page.write(found, path)     # after each network, so that an interruption keeps it
     bad = sum(of.bad for of in found)
     print(f"{bad} out of bounds ({BOUNDS})" if bad else f"all within bounds ({BOUNDS})")
     if path is not None:
-        print(page.write(found, path))
+        print(path)
     return int(bad > 0)
 
 

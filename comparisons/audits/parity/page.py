@@ -23,15 +23,14 @@ WIDTH, HEIGHT = 640, 230                # of the drift, in pixels
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 8, 30
 
 
-def write(found: Sequence[Found], path: Path) -> Path:
-    """Write the page of some networks; return its path."""
+def write(found: Sequence[Found], path: Path) -> None:
+    """Write the page of some networks."""
     versions = environment.describe()["versions"]
     write_text(path, TEMPLATES.get_template("parity.html").render(
         networks=[network(of) for of in found], single=SINGLE, double=DOUBLE,
         ticks=[(f"1e{power}", place(10.0**power)) for power in range(LOWEST + 2, HIGHEST, 4)],
         bounds=[(place(DOUBLE), "double"), (place(SINGLE), "single")],
         made=f"minigrad {versions['minigrad']}, PyTorch {versions['torch']}"))
-    return path
 
 
 def network(found: Found) -> dict[str, Any]:
