@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from comparisons import commands
 from comparisons.commands import add_tasks, add_threads, chosen, insist_on_data
 from comparisons.errors import Fault
-from comparisons.tasks.options import Flag, Options
+from comparisons.tasks.options import MOST, Flag, Options, at_least
 
-OWN = ("--impl", "--out", "--threads")          # the flags of `run` itself that take a value
+OWN = ("--impl", "--out", "--seeds", "--threads")       # flags of `run` itself that take a value
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
@@ -27,6 +28,9 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
                         "(default: runs/<stamp>, where the stamp is the date and the time)")
     parser.add_argument("--resume", action="store_true",
                         help="continue from the checkpoints in --out")
+    parser.add_argument("--seeds", type=commands.word(at_least(2)), metavar="N",
+                        help="train with N seeds, from --seed on, and say whether the "
+                        "implementations differ")
     add_threads(parser)
     try:
         tasks = list(dict.fromkeys([*TASKS.values(), *files_named(words)]))
@@ -129,6 +133,9 @@ def main(arguments: argparse.Namespace) -> int:
     check_processes(arguments)
     check_device(common.device, tasks, arguments)
     check_pytorchs_flags(common, tasks, arguments)
+    count = arguments.seeds or 1
+    if common.seed + count - 1 > MOST:
+        arguments.parser.error(f"--seeds {count}: the last seed would exceed {MOST}")
 
     from comparisons import implementations
     from comparisons.files import new_folder
@@ -138,7 +145,7 @@ def main(arguments: argparse.Namespace) -> int:
     if not processes.leads():
         runner.train_along(tasks)
         return 0
-    from comparisons.report import page, saliency, table
+    from comparisons.report import page, saliency, seeds, table
     from comparisons.training.results import Results
     impls = implementations.NAMES if arguments.impl == "both" else (arguments.impl,)
     results = Results(arguments.out or new_folder())
@@ -146,9 +153,12 @@ def main(arguments: argparse.Namespace) -> int:
             for task, options in jobs]
     done = runner.run_jobs(jobs, impls, results, resume=arguments.resume,
                            command=processes.command(arguments.argv),
-                           explain=saliency.pictures)
+                           explain=saliency.pictures, count=count)
     processes.announce(None)
     print(f"\n{table.text(done)}\n")
+    if arguments.seeds:
+        names = [task.name for task in tasks]
+        print(f"{seeds.text([e for e in results.differences if e['task'] in names])}\n")
     if common.quick:
         print("This was a quick test (--quick): its figures mean nothing.\n")
     print(f"{results.path}\n{page.write(results)}")
