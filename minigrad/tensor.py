@@ -16,6 +16,7 @@ from minigrad.autograd import Array, Node
 from minigrad.hooks import RemovableHandle, in_notebooks
 from minigrad.inplace import become, mark_changed
 from minigrad.kernels import tape
+from minigrad.modes import computed
 from minigrad.ops import activation, elementwise as el, index, linalg, reduce, shape as shapes
 from minigrad.ops.arguments import normalize_dim, to_array, to_dtype
 
@@ -289,6 +290,7 @@ class Tensor:
             tape.adopt(self)
         index.assign(self._data, key, value)
         mark_changed(self._data)
+        computed("assign", (self,), {"key": key, "value": value}, self)
 
     def copy_(self, source: Operand) -> Tensor:
         self[...] = source
@@ -383,10 +385,7 @@ class Tensor:
             return NotImplemented
         return el.compare(np.not_equal, self, other)
 
-    def __invert__(self) -> Tensor:
-        if self.dtype.kind == "f":
-            raise TypeError(f"~ needs integers or booleans; got {self.dtype}")
-        return Tensor(~self._data)
+    __invert__ = el.invert
 
     def __contains__(self, value: Operand) -> bool:
         return bool((self == value)._data.any())

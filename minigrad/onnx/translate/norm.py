@@ -1,0 +1,101 @@
+"""Normalisation. Each has a node of its own in ONNX, which needs a scale and a shift: ones and
+zeros where the layer has none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.autograd import Array
+from minigrad.onnx.graph import Graph, Operand, Value
+from minigrad.onnx.translate.registry import Op, fixed, fixed_size, translates
+
+
+def _parameters(op: Op, shape: tuple[int, ...]) -> tuple[Operand, Operand]:
+    """Scale and shift"""
+    w, b = op.inputs[1:]
+    return (np.ones(shape, op.dtype) if w is None else w,
+            np.zeros(shape, op.dtype) if b is None else b)
+
+
+def _stash(op: Op) -> dict[str, Any]:
+    """In which dtype the statistics are computed: float32 unless said otherwise"""
+    return {"stash_type": 11} if op.dtype == np.float64 else {}
+
+
+@translates("_batch_norm")
+def batch_norm(graph: Graph, op: Op) -> Operand:
+    """By the running statistics, or, in training, by those of the batch. The graph has no state:
+    running statistics do not move"""
+    scale, shift = _parameters(op, (channels := fixed_size(op.x.shape[1]),))
+    eps = op.static["eps"]
+    if not op.static["training"]:
+        mean, var = (_running(graph, op, kind, row) for kind, row in zip(
+            ("running_mean", "running_var"), op.static["statistics"].array, strict=True))
+        return graph("BatchNormalization", op.x, scale, shift, mean, var, epsilon=eps)
+    axes = graph.integers((0, *range(2, op.x.ndim)))
+    centred = graph("Sub", op.x, graph("ReduceMean", op.x, axes, keepdims=1))
+    var = graph("ReduceMean", graph("Mul", centred, centred), axes, keepdims=1)
+    y = graph("Div", centred, graph("Sqrt", graph("Add", var, graph.like(op.x, eps))))
+    along = [channels, *[1] * (op.x.ndim - 2)]
+    return graph("Add", graph("Mul", y, graph.reshape(scale, along)), graph.reshape(shift, along))
+
+
+def _running(graph: Graph, op: Op, kind: str, values: Array) -> Operand:
+    """A running statistic under its own name where the module has it"""
+    values = values.astype(op.dtype)
+    name = f"{op.path}.{kind}" if op.path else kind
+    own = graph.state.get(name)
+    if own is not None and own.dtype == op.dtype and np.array_equal(own, values):
+        return graph.constant(own, name)
+    return values
+
+
+@translates("_layer_norm")
+def layer_norm(graph: Graph, op: Op) -> Operand:
+    count = op.static["count"]
+    scale, shift = _parameters(op, fixed(op.x.shape[-count:]))
+    return graph("LayerNormalization", op.x, scale, shift, axis=-count, epsilon=op.static["eps"],
+                 **_stash(op))
+
+
+@translates("_group_norm")
+def group_norm(graph: Graph, op: Op) -> Operand:
+    groups, channels = op.static["groups"], fixed_size(op.x.shape[1])
+    scale, shift = _parameters(op, (channels,))
+    if groups == channels and op.x.ndim > 2 and op.dtype == np.float32:
+        return graph("InstanceNormalization", op.x, scale, shift, epsilon=op.static["eps"])
+    return graph("GroupNormalization", op.x, scale, shift, num_groups=groups,
+                 epsilon=op.static["eps"], **_stash(op))
+
+
+@translates("_response_norm")
+def response_norm(graph: Graph, op: Op) -> Operand:
+    """LRN, whose window differs for even sizes; the sum over channels is then a matrix product"""
+    x, size = op.x, op.static["size"]
+    alpha, beta, k = (op.static[key] for key in ("alpha", "beta", "k"))
+    if size % 2 and x.ndim == 4 and op.dtype == np.float32:
+        return graph("LRN", x, size=size, alpha=alpha, beta=beta, bias=k)
+    channels = np.arange(fixed_size(x.shape[1]))
+    distance = channels[:, None] - channels                 # [i, j] = i - j
+    window = (distance <= size // 2) & (-distance <= (size - 1) // 2)
+    rows = graph("Flatten", graph("Transpose", graph("Mul", x, x), perm=_first(x, 1)), axis=1)
+    total = graph("MatMul", window.astype(op.dtype), rows)  # (C, all others)
+    total = graph.reshape(total, [x.shape[1], x.shape[0], *x.shape[2:]])
+    total = graph("Transpose", total, perm=_first(x, 1))
+    s = graph("Add", graph("Mul", total, graph.like(x, alpha / size)), graph.like(x, k))
+    return graph("Div", x, graph("Pow", s, graph.like(x, beta)))
+
+
+def _first(x: Value, dim: int) -> list[int]:
+    """The dims with dims 0 and `dim` exchanged"""
+    order = list(range(x.ndim))
+    order[0], order[dim] = dim, 0
+    return order
+
+
+@translates("_moved")
+def moved(graph: Graph, op: Op) -> Operand:
+    """A running statistic that a batch has moved; nothing of the graph depends on it"""
+    return op.x
