@@ -8,7 +8,7 @@ from typing import Any
 from minigrad.autograd import Array
 from minigrad.onnx.errors import ExportError, NotDynamic
 from minigrad.onnx.graph import BATCH, IR_VERSION, OPSET, Graph, Operand, Value, element_type
-from minigrad.onnx.program import Common, Program, Reshaped, Shape, Size, Spread
+from minigrad.onnx.program import Common, Number, Program, Reshaped, Shape, Size, Spread
 from minigrad.onnx.trace import Constant, Reference, Step, Trace
 from minigrad.onnx.translate import TRANSLATORS
 from minigrad.onnx.translate.registry import BATCH_SIZED, REFUSED, CannotTranslate, Op
@@ -116,6 +116,10 @@ class Builder:
             return Value("", x.array.dtype, x.array.shape, array=x.array)
         if isinstance(x, Spread):
             return Value("", x.array.dtype, x.shape, repeated=x.array)
+        if isinstance(x, Number):
+            number = self.graph.reshape(self.graph.sizes([x.size]), x.shape)
+            name = self.graph("Cast", number, to=element_type(x.dtype))
+            return Value(name, x.dtype, x.shape)
         if isinstance(x, tuple | list):
             parts = [self._resolved(each) for each in x]
             return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)

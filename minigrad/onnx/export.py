@@ -157,9 +157,9 @@ def other_values(x: Array, rng: np.random.Generator, turned: bool) -> Array:
     that what was mostly positive is mostly negative. Equal values are replaced by normal ones."""
     if not x.size:
         return x
-    if x.dtype.kind == "f" and x.size > 1 and (x == x.flat[0]).all():
-        return rng.standard_normal(x.shape).astype(x.dtype)
-    y = rng.choice(x.reshape(-1), x.shape)
+    if x.dtype.kind == "f" and (x == x.flat[0]).all():
+        return np.asarray(rng.standard_normal(x.shape)).astype(x.dtype)
+    y = np.asarray(rng.choice(x.reshape(-1), x.shape))
     if turned and x.dtype.kind == "f" and np.isfinite(x).all():
         y = x.min() + x.max() - y
     return y.astype(x.dtype)

@@ -17,8 +17,8 @@ import numpy as np
 from minigrad.autograd import Array
 from minigrad.onnx.program import Shape, Size
 
-OPSET = 21              # the first whose GroupNormalization has a scale for each channel
-IR_VERSION = 10         # of the file format, the one that came with it
+OPSET = 20              # the first that has Gelu
+IR_VERSION = 9          # of the file format, the one that came with it
 BATCH = "N"
 
 

@@ -45,6 +45,15 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Number:
+    """A number that depends on the batch size, as a tensor of one element."""
+
+    size: Size
+    shape: tuple[int, ...]
+    dtype: Any
+
+
+@dataclass(frozen=True)
 class Reshaped:
     """A known value in another shape."""
 
@@ -102,7 +111,7 @@ def agreed(traces: Sequence[Trace], outputs: Sequence[list[Operand]],
 def _shape_of(y: Any, known: dict[str, list[Shape]], first: Operand) -> Shape:
     if isinstance(y, Reference) and y.kind in known:
         return known[y.kind][int(y.name)]
-    if isinstance(y, Reshaped | Spread):
+    if isinstance(y, Reshaped | Spread | Number):
         return y.shape
     return first.array.shape if isinstance(first, Constant) else ()
 
@@ -197,12 +206,15 @@ class _Together:
         return Reshaped(Reference(first.kind, first.name), shape)
 
     def _constant(self, arrays: Sequence[Array], where: str, key: str | None
-                  ) -> Constant | Spread:
+                  ) -> Constant | Spread | Number:
         first = arrays[0]
         if all(a.shape == first.shape and a.dtype == first.dtype for a in arrays):
             for other in arrays[1:]:
                 if first.tobytes() != other.tobytes():
-                    raise ExportError(
+                    if first.size == 1 and self.varies and first.dtype.kind in "if":
+                        size = self.number([a.item() for a in arrays], where, "a number")
+                        return Number(size, first.shape, first.dtype)
+                    raise self.disagreement(
                         f"{where} uses a value of shape {first.shape} that is another one for "
                         "another input: it was computed from the input outside of ops (with NumPy, "
                         "or by item()), or at random, and the graph would hold what it was once")

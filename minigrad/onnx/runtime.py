@@ -56,8 +56,7 @@ def _distance(name: str, got: Array, y: Array) -> float:
             raise ExportError(f"onnxruntime gives other values in {wrong} places of {name}")
         return 0.0
     with np.errstate(all="ignore"):
-        far = np.abs(got - y)
-        far[(got == y) | (np.isnan(got) & np.isnan(y))] = 0
+        far = np.where((got == y) | (np.isnan(got) & np.isnan(y)), 0, np.abs(got - y))
     scale = np.abs(y[np.isfinite(y)]).max(initial=1)
     distance = float((far / scale).max(initial=0))
     if not distance <= TOLERANCE:

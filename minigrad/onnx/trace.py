@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -93,11 +94,11 @@ class Trace(Observer):
         self._known: dict[Memory, Reference] = {}
         self._flat: dict[tuple[int, int, str], Reference] = {}      # by address, size and dtype
         self._changed: set[int] = set()         # the owners of memory that was changed in place
-        self._kept: list[Any] = []
+        self._kept: list[tuple[Array, int, str]] = []   # with a checksum, and what it is
         for name, tensor in state.items():
-            self._learn(tensor.data, Reference("state", name))
+            self._learn(tensor.data, Reference("state", name), name)
         for i, array in enumerate(inputs):
-            self._learn(array, Reference("input", i))
+            self._learn(array, Reference("input", i), f"input {i}")
 
     def op_ends(self, op: Any, inputs: tuple[Tensor | None, ...], static: dict[str, Any],
                 y: Tensor) -> None:
@@ -119,7 +120,7 @@ class Trace(Observer):
         static = {key: self._resolved(value, place) for key, value in static.items()
                   if (name, key) not in WRITTEN_TO}
         self.steps.append(Step(name, operands, static, y.data, place))
-        self._learn(y.data, Reference("step", len(self.steps) - 1))
+        self._learn(y.data, Reference("step", len(self.steps) - 1), f"{place}: the result of {name}")
 
     def _assign(self, x: Tensor, key: Any, value: Any) -> None:
         """x, and with it the memory that it lies in, was given other values."""
@@ -131,7 +132,7 @@ class Trace(Observer):
         array = np.asarray(value.data if isinstance(value, Tensor) else value)
         source = self.operand(array, place) if whole else None
         self._changed.add(id(owner))
-        self._kept.append(owner)
+        self._kept.append((owner, 0, ""))
         for table in (self._known, self._flat):
             for memory in [memory for memory in table
                            if owner.__array_interface__["data"][0] <= memory[0]
@@ -167,12 +168,24 @@ class Trace(Observer):
                 return Reference(known.kind, known.name, array.shape)
         return Constant(array.copy())
 
-    def _learn(self, array: Array, reference: Reference) -> None:
-        self._kept.append(array)
+    def require_unchanged(self) -> None:
+        """ExportError if a value was written to without the trace being told, by NumPy."""
+        for array, checksum, what in self._kept:
+            if what and id(memory_owner(array)) not in self._changed \
+                    and checksum != _checksum(array):
+                raise ExportError(f"{what} was written to in place by NumPy, which a graph cannot "
+                                  "contain; build a new tensor")
+
+    def _learn(self, array: Array, reference: Reference, what: str) -> None:
+        self._kept.append((array, _checksum(array), what))
         self._known.setdefault(Memory.of(array), reference)
         if array.flags.c_contiguous:
             address = array.__array_interface__["data"][0]
             self._flat.setdefault((address, array.size, array.dtype.str), reference)
+
+
+def _checksum(array: Array) -> int:
+    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8)) if array.size else 0
 
 
 @functools.cache
@@ -196,4 +209,5 @@ def run(net: Callable[..., Any], inputs: list[Array], state: Mapping[str, Tensor
     trace = Trace(inputs, state, net if isinstance(net, Module) else None)
     with trace:
         y = net(*map(Tensor, inputs))
+    trace.require_unchanged()
     return trace, y

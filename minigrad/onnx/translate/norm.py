@@ -3,6 +3,7 @@ zeros where the layer has none."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -62,12 +63,24 @@ def layer_norm(graph: Graph, op: Op) -> Operand:
 
 @translates("_group_norm")
 def group_norm(graph: Graph, op: Op) -> Operand:
+    """Groups as the channels of an InstanceNormalization. GroupNormalization, which later opsets
+    have, is defined by E[x²] - E[x]², which loses digits"""
     groups, channels = op.static["groups"], fixed_size(op.x.shape[1])
     scale, shift = _parameters(op, (channels,))
-    if groups == channels and op.x.ndim > 2 and op.dtype == np.float32:
-        return graph("InstanceNormalization", op.x, scale, shift, epsilon=op.static["eps"])
-    return graph("GroupNormalization", op.x, scale, shift, num_groups=groups,
-                 epsilon=op.static["eps"], **_stash(op))
+    eps = op.static["eps"]
+    if groups == channels and op.x.ndim > 2:
+        return graph("InstanceNormalization", op.x, scale, shift, epsilon=eps)
+    parts = graph.reshape(op.x, [op.x.shape[0], groups, _values(op, groups)])
+    normal = graph("InstanceNormalization", parts, np.ones(groups, op.dtype),
+                   np.zeros(groups, op.dtype), epsilon=eps)
+    along = [channels, *[1] * (op.x.ndim - 2)]
+    y = graph("Mul", graph.reshape(normal, op.shape), graph.reshape(scale, along))
+    return graph("Add", y, graph.reshape(shift, along))
+
+
+def _values(op: Op, groups: int) -> int:
+    """How many each group has"""
+    return math.prod(fixed(op.x.shape[1:])) // groups
 
 
 @translates("_response_norm")

@@ -96,7 +96,7 @@ def truth(graph: Graph, op: Op) -> Operand:
     dims = op.static["dim"]
     if not dims:
         return x
-    ones = graph("Cast", x, to=6)
+    ones = graph("Cast", x, to=2)               # uint8, whose least is 0: what any of none is
     y = graph("ReduceMax" if op.name == "any" else "ReduceMin", ones, graph.integers(dims),
               keepdims=int(op.static["keepdim"]))
     return graph("Cast", y, to=9)
