@@ -39,8 +39,8 @@ def require_translators(trace: Trace, outputs: Sequence[Any]) -> None:
         if step.name in REFUSED:
             raise ExportError(f"{step.place}: {REFUSED[step.name]}")
         if step.name not in TRANSLATORS:
-            raise ExportError(f"{step.place}: the op {step.name} cannot be exported; it has no "
-                              "translation to ONNX")
+            raise ExportError(f"{step.place}: {step.shown} cannot be exported: the op {step.name} "
+                              "has no translation to ONNX")
 
 
 class Builder:
@@ -56,6 +56,7 @@ class Builder:
         self.graph = Graph(batch, state)
         self.state = state
         self.values: dict[int, Value] = {}
+        self._renamed: set[str] = set()         # the outputs that are named already
 
     def model(self, names: Sequence[str], metadata: Mapping[str, str]) -> Any:
         """The model. names: of the outputs."""
@@ -84,17 +85,17 @@ class Builder:
         static = {key: self._resolved(value) for key, value in step.static.items()}
         for key, value in static.items():
             if key not in BATCH_SIZED[step.name] and _has_size(value):
-                raise NotDynamic(f"{step.place}: {step.name} is given {key}, which depends on the "
+                raise NotDynamic(f"{step.place}: {step.shown} is given {key}, which depends on the "
                                  "batch size")
         op = Op(step.name, [self._resolved(x) for x in step.inputs], static, step.shape, step.dtype,
                 step.place.path)
         try:
             y: Operand = TRANSLATORS[step.name](self.graph, op)
         except CannotTranslate as error:
-            raise ExportError(f"{step.place}: {step.name} {error}; this cannot be exported"
+            raise ExportError(f"{step.place}: {step.shown} {error}; this cannot be exported"
                               ) from None
         except NotDynamic as error:
-            raise NotDynamic(f"{step.place}: {step.name} {error}") from None
+            raise NotDynamic(f"{step.place}: {step.shown} {error}") from None
         if isinstance(y, Value) and not y.name:
             return y
         assert y is not None
@@ -128,29 +129,23 @@ class Builder:
     def _output(self, y: Any, name: str) -> Value:
         """The value under the name of an output: its node is renamed, or a node passes it on."""
         self.graph.scope, self.graph.note = "", ""
-        value = self._resolved(y)
+        value: Value = self._resolved(y)
         before = self.graph.name_of(value)
-        shape = value.shape
-        maker = next((node for node in self.graph.nodes if before in node.output), None)
-        outputs = {x.name for x in self.inputs}
-        if maker is None or before in self._renamed or before in outputs:
+        made = any(before in node.output for node in self.graph.nodes)
+        if not made or before in self._renamed:
             from onnx import helper
             self.graph.nodes.append(helper.make_node("Identity", [before], [name], name))
-            return Value(name, value.dtype, shape)
+            return value._replace(name=name, array=None, repeated=None)
         self._renamed.add(name)
         for node in self.graph.nodes:
             for names in (node.input, node.output):
                 for i, each in enumerate(names):
                     if each == before:
                         names[i] = name
-        for i, each in self.values.items():
-            if each.name == before:
-                self.values[i] = each._replace(name=name)
-        return Value(name, value.dtype, shape)
-
-    @property
-    def _renamed(self) -> set[str]:
-        return self.__dict__.setdefault("renamed", set())
+        for i, known in self.values.items():
+            if known.name == before:
+                self.values[i] = known._replace(name=name)
+        return value._replace(name=name, array=None, repeated=None)
 
 
 def _has_size(value: Any) -> bool:

@@ -20,7 +20,7 @@ from minigrad.onnx.build import Builder, require_translators
 from minigrad.onnx.errors import ExportError, NotDynamic
 from minigrad.onnx.program import Program, agreed
 from minigrad.onnx.runtime import largest_difference
-from minigrad.onnx.trace import run
+from minigrad.onnx.trace import Operand, run
 from minigrad.random import default_generator
 from minigrad.tensor import Tensor
 
@@ -105,7 +105,8 @@ class _Run:
                 raise ExportError(f"the network returns {type(leaf).__name__}"
                                   f"{f' in {name}' if name else ''}; an ONNX graph returns tensors")
         self.outputs = [leaf.data.copy() for _, leaf in found]
-        self.operands = [self.trace.operand(leaf.data, "the output") for _, leaf in found]
+        self.operands: list[Operand] = [self.trace.operand(leaf.data, "the output")
+                                        for _, leaf in found]
         if not found:
             raise ExportError("the network returns nothing")
 

@@ -65,9 +65,13 @@ class Graph:
 
     # ---- nodes -----------------------------------------------------------------------------------
 
-    def __call__(self, kind: str, *inputs: Operand, outputs: int = 1, **attributes: Any) -> Any:
-        """Add a node; the name of its output, or the names of several. None: an input that is left
-        out. Arrays become initialisers."""
+    def __call__(self, kind: str, *inputs: Operand, **attributes: Any) -> str:
+        """Add a node; the name of its output. None: an input that is left out. Arrays become
+        initialisers."""
+        return self.several(1, kind, *inputs, **attributes)[0]
+
+    def several(self, outputs: int, kind: str, *inputs: Operand, **attributes: Any) -> list[str]:
+        """Add a node with several outputs; their names."""
         from onnx import helper
         name = self._unused(f"{self.scope}/{kind}" if self.scope else kind)
         names = [name, *(f"{name}.{i}" for i in range(1, outputs))]
@@ -75,7 +79,7 @@ class Graph:
         while operands and not operands[-1]:
             operands.pop()
         self.nodes.append(helper.make_node(kind, operands, names, name, self.note, **attributes))
-        return names[0] if outputs == 1 else names
+        return names
 
     def name_of(self, x: Value | str | Array) -> str:
         if not isinstance(x, Value):
@@ -83,7 +87,7 @@ class Graph:
         if x.array is not None:
             return self.constant(x.array)
         if x.repeated is not None:
-            return str(self("Expand", x.repeated, self.sizes(x.shape)))
+            return self("Expand", x.repeated, self.sizes(x.shape))
         return x.name
 
     def _unused(self, name: str) -> str:
@@ -133,7 +137,7 @@ class Graph:
             shape = [-1 if i == open_[0] else n for i, n in enumerate(shape)]
         # without allowzero, a size of 0 would stand for that of x
         zero: dict[str, Any] = {"allowzero": 1} if 0 in shape else {}
-        return str(self("Reshape", x, self.sizes(shape), **zero))
+        return self("Reshape", x, self.sizes(shape), **zero)
 
     # ---- small things that many translators need -------------------------------------------------
 

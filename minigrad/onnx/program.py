@@ -63,10 +63,11 @@ class Reshaped:
 
 @dataclass(eq=False)
 class Common:
-    """A step that all traces take. inputs, static: as in Step, with Sizes, Spreads and Reshapeds.
+    """A step that all traces take. inputs, static: as in Step, with Sizes and what is made of them.
     shape, dtype: of its result."""
 
     name: str
+    shown: str
     inputs: list[Any]
     static: dict[str, Any]
     shape: Shape
@@ -92,8 +93,8 @@ def agreed(traces: Sequence[Trace], outputs: Sequence[list[Operand]],
     for the batch size.
     """
     together = _Together(batches)
-    for steps in zip(*(trace.steps for trace in traces), strict=False):
-        together.require_same_op(steps)
+    for same in zip(*(trace.steps for trace in traces), strict=False):
+        together.require_same_op(same)
     if len({len(trace.steps) for trace in traces}) > 1:
         raise together.disagreement("the network runs another number of ops for another input: "
                                     "what it computes depends on the values of the input, or on "
@@ -131,20 +132,20 @@ class _Together:
         for other in steps[1:]:
             if other.name != first.name or len(other.inputs) != len(first.inputs):
                 raise self.disagreement(
-                    f"{first.place}: the network runs {first.name} here for one input and "
-                    f"{other.name} ({other.place}) for another; a choice that depends on the "
+                    f"{first.place}: the network runs {first.shown} here for one input and "
+                    f"{other.shown} ({other.place}) for another; a choice that depends on the "
                     "values of the input cannot be exported, but where() can")
 
     def step(self, steps: Sequence[Step]) -> Common:
         first = steps[0]
-        where = f"{first.place}: {first.name}"
+        where = f"{first.place}: {first.shown}"
         shape = self.shape([step.y.shape for step in steps], where)
         if len({step.y.dtype for step in steps}) > 1:
             raise self.disagreement(f"{where} has another dtype for another input")
         inputs = [self.merged(each, where, None)
                   for each in zip(*(step.inputs for step in steps), strict=True)]
         static = self.merged([step.static for step in steps], where, None)
-        return Common(first.name, inputs, static, shape, first.y.dtype, first.place)
+        return Common(first.name, first.shown, inputs, static, shape, first.y.dtype, first.place)
 
     def shape(self, shapes: Sequence[tuple[int, ...]], where: str) -> Shape:
         if len(set(map(len, shapes))) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,14 +12,17 @@ import numpy as np
 from minigrad.autograd import Array
 from minigrad.onnx.errors import ExportError
 
-TOLERANCE = 1e-5            # of float32, relative to the largest output, at least 1
+CLOSE = 1e-5        # relative to the largest output, at least 1: what rounding explains
+WRONG = 1e-3        # what no rounding explains
 
 
 def largest_difference(model: bytes, inputs: Sequence[Mapping[str, Array]],
                        expected: Sequence[Sequence[Array]]) -> tuple[float | None, str]:
     """How far onnxruntime's outputs are from those expected; None, and why, if it cannot tell.
 
-    Raises: ExportError if they are further away than rounding explains.
+    Warns where they are further away than rounding alone explains, unless the network makes small
+    differences large, as the norm of nearly equal numbers does.
+    Raises: ExportError where they are wrong.
     """
     if importlib.util.find_spec("onnxruntime") is None:
         return None, "onnxruntime is not installed"
@@ -42,6 +46,9 @@ def largest_difference(model: bytes, inputs: Sequence[Mapping[str, Array]],
                               f"{' '.join(str(error).split())}") from error
         for name, got, y in zip((o.name for o in session.get_outputs()), found, ys, strict=True):
             worst = max(worst, _distance(name, np.asarray(got), y))
+    if worst > CLOSE:
+        warnings.warn(f"export: onnxruntime's outputs differ by {worst:.1e} from the network's, "
+                      "relative to the largest; rounding alone makes less than 1e-5", stacklevel=3)
     return worst, ""
 
 
@@ -59,6 +66,6 @@ def _distance(name: str, got: Array, y: Array) -> float:
         far = np.where((got == y) | (np.isnan(got) & np.isnan(y)), 0, np.abs(got - y))
     scale = np.abs(y[np.isfinite(y)]).max(initial=1)
     distance = float((far / scale).max(initial=0))
-    if not distance <= TOLERANCE:
+    if not distance <= WRONG:
         raise ExportError(f"onnxruntime's {name} differs by {distance:.1e} from the network's")
     return distance

@@ -22,11 +22,11 @@ import numpy as np
 from minigrad.autograd import Array
 from minigrad.inplace import memory_owner
 from minigrad.inspect.places import Paths, Place, here
+from minigrad.inspect.recording import public_name
 from minigrad.nn import Module
 from minigrad.observer import Observer
 from minigrad.onnx.errors import ExportError
 from minigrad.tensor import Tensor
-
 
 WRITTEN_TO = {("_window_max", "indices"), ("_moved", "value")}
 """Static arguments that are no operands: an op writes to them, or only a gradient needs them."""
@@ -54,10 +54,11 @@ Operand = Reference | Constant | None
 
 @dataclass(eq=False)
 class Step:
-    """An op that has run. name: of the op. static: its other arguments, where arrays have become
-    operands. y: its result."""
+    """An op that has run. name: of the op; shown: of the function that was called. static: its
+    other arguments, where arrays have become operands. y: its result."""
 
     name: str
+    shown: str
     inputs: list[Operand]
     static: dict[str, Any]
     y: Array
@@ -74,7 +75,7 @@ class Memory(NamedTuple):
 
     @classmethod
     def of(cls, array: Array) -> Memory:
-        return cls(array.__array_interface__["data"][0], array.shape,
+        return cls(_address(array), array.shape,
                    tuple(s for s, n in zip(array.strides, array.shape, strict=True) if n > 1),
                    array.dtype.str)
 
@@ -102,25 +103,26 @@ class Trace(Observer):
 
     def op_ends(self, op: Any, inputs: tuple[Tensor | None, ...], static: dict[str, Any],
                 y: Tensor) -> None:
-        self._add(op.__name__, inputs, _defaults(op) | static, y)
+        self._add(op.__name__, public_name(op), inputs, _defaults(op) | static, y)
 
     def computed(self, name: str, inputs: tuple[Tensor, ...], static: dict[str, Any],
                  y: Tensor) -> None:
         if name == "assign":
             self._assign(y, static["key"], static["value"])
         else:
-            self._add(name, inputs, static, y)
+            self._add(name, name, inputs, static, y)
 
-    def _add(self, name: str, inputs: Iterable[Tensor | None], static: dict[str, Any],
-             y: Tensor) -> None:
+    def _add(self, name: str, shown: str, inputs: Iterable[Tensor | None],
+             static: dict[str, Any], y: Tensor) -> None:
         place = here(self.net, self._paths)
         operands = [None if x is None else self.operand(x.data, place) for x in inputs]
         if name == "_batch_norm" and static["training"]:        # it writes to the statistics
             static = static | {"statistics": None}
         static = {key: self._resolved(value, place) for key, value in static.items()
                   if (name, key) not in WRITTEN_TO}
-        self.steps.append(Step(name, operands, static, y.data, place))
-        self._learn(y.data, Reference("step", len(self.steps) - 1), f"{place}: the result of {name}")
+        self.steps.append(Step(name, shown, operands, static, y.data, place))
+        self._learn(y.data, Reference("step", len(self.steps) - 1),
+                    f"{place}: the result of {shown}")
 
     def _assign(self, x: Tensor, key: Any, value: Any) -> None:
         """x, and with it the memory that it lies in, was given other values."""
@@ -133,14 +135,13 @@ class Trace(Observer):
         source = self.operand(array, place) if whole else None
         self._changed.add(id(owner))
         self._kept.append((owner, 0, ""))
-        for table in (self._known, self._flat):
-            for memory in [memory for memory in table
-                           if owner.__array_interface__["data"][0] <= memory[0]
-                           < owner.__array_interface__["data"][0] + max(owner.nbytes, 1)]:
-                del table[memory]               # type: ignore[attr-defined]  # keys of either kind
+        start = _address(owner)
+        inside = range(start, start + max(owner.nbytes, 1))
+        self._known = {key: r for key, r in self._known.items() if key.address not in inside}
+        self._flat = {key: r for key, r in self._flat.items() if key[0] not in inside}
         if whole:
             copy = x.data.copy()                # the values now; a later change must not reach them
-            self.steps.append(Step("assign", [source], {}, copy, place))
+            self.steps.append(Step("assign", "assignment", [source], {}, copy, place))
             self._known[Memory.of(x.data)] = Reference("step", len(self.steps) - 1)
 
     def _resolved(self, value: Any, place: Place) -> Any:
@@ -154,7 +155,7 @@ class Trace(Observer):
             return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
         return value
 
-    def operand(self, array: Array, place: Place) -> Reference | Constant:
+    def operand(self, array: Array, place: Place | str) -> Reference | Constant:
         """What an array is; a constant is copied, since its memory may be written to again."""
         if known := self._known.get(Memory.of(array)):
             return known
@@ -162,10 +163,9 @@ class Trace(Observer):
             raise ExportError(f"{place}: uses a tensor of which a part was changed in place, which "
                               "an ONNX graph cannot do; build a new tensor, for example with "
                               "where() or cat()")
-        if array.size and array.flags.c_contiguous:
-            address = array.__array_interface__["data"][0]
-            if known := self._flat.get((address, array.size, array.dtype.str)):
-                return Reference(known.kind, known.name, array.shape)
+        known = self._flat.get((_address(array), array.size, array.dtype.str))
+        if known and array.size and array.flags.c_contiguous:
+            return Reference(known.kind, known.name, array.shape)
         return Constant(array.copy())
 
     def require_unchanged(self) -> None:
@@ -180,12 +180,15 @@ class Trace(Observer):
         self._kept.append((array, _checksum(array), what))
         self._known.setdefault(Memory.of(array), reference)
         if array.flags.c_contiguous:
-            address = array.__array_interface__["data"][0]
-            self._flat.setdefault((address, array.size, array.dtype.str), reference)
+            self._flat.setdefault((_address(array), array.size, array.dtype.str), reference)
+
+
+def _address(array: Array) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 def _checksum(array: Array) -> int:
-    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8)) if array.size else 0
+    return zlib.crc32(np.ascontiguousarray(array).data) if array.size else 0
 
 
 @functools.cache

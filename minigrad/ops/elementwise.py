@@ -363,8 +363,8 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Tensor | tupl
         raise RuntimeError(f"where: condition must be boolean; got {mask.dtype}")
     mask = mask.astype(bool, copy=False)
     if input is None and other is None:
-        return tuple(computed("nonzero", (as_tensor("where", condition),), {},
-                              autograd.Tensor(places)) for places in np.nonzero(np.atleast_1d(mask)))
+        return tuple(computed("nonzero", (autograd.Tensor(mask),), {}, autograd.Tensor(places))
+                     for places in np.nonzero(np.atleast_1d(mask)))
     a, b = promote(input, other, name="where")
     try:
         return _where(a, b, mask=mask)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.onnx.graph import Graph, Operand, Value
-from minigrad.onnx.translate.registry import CannotTranslate, Op, translates
+from minigrad.onnx.translate.registry import Op, translates
 
 # ---- dtypes --------------------------------------------------------------------------------------
 
@@ -104,7 +104,11 @@ def power(graph: Graph, op: Op) -> Operand:
     if op.dtype.kind == "b":
         return graph("Or", a, graph("Not", b))
     if not a.is_float and (b.array is None or (b.array < 0).any()):
-        raise CannotTranslate("an integer to a power that may be negative")
+        # an integer to a negative power: 1 stays 1, -1 becomes ±1, all others 0
+        is_one = graph("Equal", graph("Abs", a), graph.like(a, 1))
+        root = graph("Where", is_one, a, graph.like(a, 0))
+        return graph("Pow", graph("Where", graph("Less", b, graph.like(b, 0)), root, a),
+                     graph("Abs", b))
     return graph("Pow", a, b)
 
 
@@ -116,6 +120,8 @@ SAME = {"neg": "Neg", "abs": "Abs", "sign": "Sign", "exp": "Exp", "log": "Log", 
 
 @translates(*SAME)
 def same(graph: Graph, op: Op) -> Operand:
+    if op.dtype.kind == "b":                    # the sign of a bool
+        return op.x
     return graph(SAME[op.name], op.x)
 
 
@@ -153,10 +159,8 @@ COMPARISONS = {"less": "Less", "less_equal": "LessOrEqual", "greater": "Greater"
 @translates(*COMPARISONS)
 def compare(graph: Graph, op: Op) -> Operand:
     a, b = op.inputs
-    if a.dtype.kind == "b" and not op.name.endswith("equal") or op.name in ("less_equal",
-                                                                            "greater_equal"):
-        a, b = (graph.cast(x, np.dtype(np.int32) if x.dtype.kind == "b" else x.dtype)
-                for x in (a, b))                # bools are only equal or not
+    if a.dtype.kind == "b" and op.name not in ("equal", "not_equal"):
+        a, b = (graph.cast(x, np.int32) for x in (a, b))    # bools are only equal or not
     y = graph(COMPARISONS[op.name], a, b)
     return graph("Not", y) if op.name == "not_equal" else y
 
@@ -206,6 +210,8 @@ def clip(graph: Graph, x: Value, low: float | None, high: float | None) -> Opera
 @translates("_clamp_between")
 def clamp_between(graph: Graph, op: Op) -> Operand:
     x, low, high = op.inputs
+    if op.dtype.kind == "b":
+        return graph("And", graph("Or", x, low), high)
     return graph("Min", graph("Max", x, low), high)
 
 
@@ -214,6 +220,8 @@ def where(graph: Graph, op: Op) -> Operand:
     """Of two names for one value, as in an embedding whose padding gets no gradient, it is that"""
     a, b = op.inputs
     if a.name and a.name == b.name and a.shape == op.shape:
-        return a
+        return op.x
     mask: Any = op.static["mask"]
+    if op.dtype.kind == "b":                    # onnxruntime's Where has no bools
+        return graph("Or", graph("And", mask, a), graph("And", graph("Not", mask), b))
     return graph("Where", mask, a, b)

@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.onnx.errors import NotDynamic
 from minigrad.onnx.graph import Graph, Operand, Value
 from minigrad.onnx.program import Size
-from minigrad.onnx.translate.registry import CannotTranslate, Op, translates
+from minigrad.onnx.translate.registry import CannotTranslate, Op, fixed, translates
 from minigrad.onnx.translate.shape import END
 
 
@@ -98,10 +98,10 @@ def _gather_several(graph: Graph, x: Operand, ndim: int, arrays: list[tuple[int,
     """x at positions along several dims. The dims of the positions stand where those dims stood if
     these are neighbours, otherwise in front."""
     dims = [d for d, _ in arrays]
-    shape = np.broadcast_shapes(*(k.shape for _, k in arrays))
-    parts = [k.array if k.array is not None else None for _, k in arrays]
-    if all(part is not None for part in parts):
-        index: Operand = np.stack(np.broadcast_arrays(*parts), -1).astype(np.int64)
+    shape = np.broadcast_shapes(*(fixed(k.shape) for _, k in arrays))
+    constants = [k.array for _, k in arrays if k.array is not None]
+    if len(constants) == len(arrays):
+        index: Operand = np.stack(np.broadcast_arrays(*constants), -1).astype(np.int64)
     else:
         index = graph("Concat", *(graph("Unsqueeze", graph("Expand", k, graph.integers(shape)),
                                         graph.integers([-1])) for _, k in arrays), axis=-1)

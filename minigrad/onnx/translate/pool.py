@@ -34,11 +34,10 @@ def grid_of(start: Array, stop: Array, n: int, holes: int = 1) -> Grid | None:
     A cut window begins at its first place that is not padding.
     """
     count = len(start)
-    whole = np.flatnonzero(start + 0 < stop)
-    if len(whole) != count:
+    if (start >= stop).any():
         return None
     for stride in ([1] if count == 1 else range(1, n + 1)):
-        for span in range(holes * 0 + 1, 2 * n + 1, holes):
+        for span in range(1, 2 * n + 1, holes):
             for before in range(span // 2 + 1):
                 begin = np.arange(count) * stride - before
                 cut = np.where(begin < 0, begin % holes, begin)
@@ -89,7 +88,7 @@ def window_max(graph: Graph, op: Op) -> Operand:
     if grids:
         return graph("MaxPool", x, **_attributes(grids))
     h_start, h_stop, w_start, w_stop = (each.array for each in windows[:4])
-    y = _planes(graph, x, x.ndim)
+    y: Operand = _planes(graph, x, x.ndim)
     for axis, start, stop, holes in ((2, h_start, h_stop, op.static["step"][0]),
                                      (3, w_start, w_stop, op.static["step"][1])):
         places = _places(start, stop, holes)
@@ -101,16 +100,19 @@ def window_max(graph: Graph, op: Op) -> Operand:
 def _places(start: Array, stop: Array, holes: int) -> Array:
     """The places of each window, the last again and again where others have more"""
     counts = (stop - start - 1) // holes
-    return start[:, None] + holes * np.minimum(np.arange(counts.max() + 1), counts[:, None])
+    within = np.minimum(np.arange(counts.max() + 1), counts[:, None])
+    return np.asarray(start[:, None] + holes * within)
 
 
 @translates("window_places")
 def window_places(graph: Graph, op: Op) -> Operand:
     """Where each maximum was: h·W + w. ONNX counts through the whole tensor"""
     grids = grids_of(op.static["windows"], op.x, op.static["step"])
-    if not grids or op.static["windows"].empty or not op.x.is_float:
+    if not grids or op.static["windows"].empty:
         raise CannotTranslate("with return_indices, of windows of unequal sizes")
-    _, places = graph("MaxPool", op.x, outputs=2, **_attributes(grids))
+    # onnxruntime's MaxPool has no int64
+    x = op.x if op.x.is_float else graph.cast(op.x, np.float64)
+    _, places = graph.several(2, "MaxPool", x, **_attributes(grids))
     plane = int(np.prod(fixed(op.x.shape[2:])))
     return graph("Mod", places, np.asarray(plane))
 
