@@ -39,7 +39,8 @@ class Observer:
     def computed(self, name: str, inputs: tuple[Tensor, ...], static: dict[str, Any],
                  y: Tensor) -> None:
         """Something that is no op, since it has no gradient, has been computed: a comparison, a
-        position, a truth value; or, as "assign", y was given other values in place."""
+        position, a truth value. Or, as "assign", y was given other values in place; or, as "read",
+        the program read the values of y."""
 
     def backward_begins(self, outputs: Sequence[Tensor], gradients: Sequence[Tensor],
                         inputs: Sequence[Tensor] | None) -> None:

@@ -129,15 +129,15 @@ class Tensor:
         """The array itself, sharing memory. Raises: RuntimeError if the tensor requires grad."""
         if self._requires_grad:
             raise RuntimeError("numpy: this tensor requires grad; use detach().numpy()")
-        return self._data
+        return computed("read", (self,), {}, self)._data
 
     def item(self) -> Any:
         if self._data.size != 1:
             raise RuntimeError(f"item: needs exactly one element; got shape {self.shape}")
-        return self._data.item()
+        return computed("read", (self,), {}, self)._data.item()
 
     def tolist(self) -> Any:
-        return self._data.tolist()
+        return computed("read", (self,), {}, self)._data.tolist()
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
@@ -154,7 +154,7 @@ class Tensor:
         if self._data.size != 1:
             raise RuntimeError(f"bool() of a tensor of shape {self.shape} is ambiguous; "
                                "only one element has a truth value")
-        return bool(self._data.item())
+        return bool(self.item())
 
     def __float__(self) -> float:
         return float(self.item())

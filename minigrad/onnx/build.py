@@ -32,6 +32,18 @@ def needed(steps: Sequence[Any], outputs: Sequence[Any]) -> list[int]:
     return sorted(found)
 
 
+def depends_on_input(trace: Trace, operand: Any) -> bool:
+    """Whether a value was computed from the inputs."""
+    def is_input(each: Any) -> bool:
+        if isinstance(each, tuple | list):
+            return any(map(is_input, each))
+        return isinstance(each, Reference) and each.kind == "input"
+
+    return is_input(operand) or any(
+        is_input([*trace.steps[i].inputs, *trace.steps[i].static.values()])
+        for i in needed(trace.steps, [operand]))
+
+
 def require_translators(trace: Trace, outputs: Sequence[Any]) -> None:
     """ExportError naming the first op that has no translator, and its place."""
     for i in needed(trace.steps, outputs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +17,11 @@ import numpy as np
 from minigrad.autograd import Array, no_grad
 from minigrad.func.tree import named_leaves
 from minigrad.nn import Module
-from minigrad.onnx.build import Builder, require_translators
+from minigrad.onnx.build import Builder, depends_on_input, require_translators
 from minigrad.onnx.errors import ExportError, NotDynamic
 from minigrad.onnx.program import Program, agreed
 from minigrad.onnx.runtime import largest_difference
-from minigrad.onnx.trace import Operand, run
+from minigrad.onnx.trace import Operand, Trace, run
 from minigrad.random import default_generator
 from minigrad.tensor import Tensor
 
@@ -77,6 +78,7 @@ def export(net: Callable[..., Any], x: Any, path: str | Path, *, dynamic_batch: 
                                                                   len(first.outputs))
         model, runs, why_fixed = _model(net, first, state, names, dynamic_batch, metadata or {})
     _check(model)
+    _warn_of_reading(first.trace)
     data = model.SerializeToString()
     difference, unchecked = largest_difference(
         data, [dict(zip(names[0], each.inputs, strict=True)) for each in runs],
@@ -109,6 +111,14 @@ class _Run:
                                         for _, leaf in found]
         if not found:
             raise ExportError("the network returns nothing")
+
+
+def _warn_of_reading(trace: Trace) -> None:
+    for place in dict.fromkeys(str(place) for operand, place in trace.read
+                               if depends_on_input(trace, operand)):
+        warnings.warn(f"export: {place}: the program reads values that depend on the input. What "
+                      "it does with them is not in the graph, which holds what followed here for "
+                      "the inputs that were tried", stacklevel=3)
 
 
 def _model(net: Callable[..., Any], first: _Run, state: Mapping[str, Tensor], names: Any,
@@ -154,16 +164,18 @@ def _larger(inputs: list[Array], rng: np.random.Generator) -> list[list[Array]]:
 
 
 def other_values(x: Array, rng: np.random.Generator, turned: bool) -> Array:
-    """Other values of the same kind: drawn from those of x. turned: mirrored within their range, so
-    that what was mostly positive is mostly negative. Equal values are replaced by normal ones."""
+    """Other values of the same kind, within the range of x's: drawn from x, and of floats, most of
+    the way to the least or, if turned, mirrored and most of the way to the greatest. So largest
+    values, sums and their signs differ. Equal floats are replaced by normal ones."""
     if not x.size:
         return x
     if x.dtype.kind == "f" and (x == x.flat[0]).all():
         return np.asarray(rng.standard_normal(x.shape)).astype(x.dtype)
     y = np.asarray(rng.choice(x.reshape(-1), x.shape))
-    if turned and x.dtype.kind == "f" and np.isfinite(x).all():
-        y = x.min() + x.max() - y
-    return y.astype(x.dtype)
+    if x.dtype.kind == "f" and np.isfinite(x).all():
+        low, high = x.min(), x.max()
+        y = high - (y - low) * 0.15 if turned else low + (y - low) * 0.1
+    return np.asarray(y).astype(x.dtype)
 
 
 @contextmanager

@@ -90,11 +90,12 @@ class Trace(Observer):
     def __init__(self, inputs: Iterable[Array], state: Mapping[str, Tensor],
                  net: Module | None) -> None:
         self.steps: list[Step] = []
+        self.read: list[tuple[Operand, Place]] = []     # whose values the program looked at
         self.net = net
         self._paths: Paths = {}
         self._known: dict[Memory, Reference] = {}
         self._flat: dict[tuple[int, int, str], Reference] = {}      # by address, size and dtype
-        self._changed: set[int] = set()         # the owners of memory that was changed in place
+        self._changed: dict[int, Place] = {}    # the owners of memory that was changed, and where
         self._kept: list[tuple[Array, int, str]] = []   # with a checksum, and what it is
         for name, tensor in state.items():
             self._learn(tensor.data, Reference("state", name), name)
@@ -109,6 +110,9 @@ class Trace(Observer):
                  y: Tensor) -> None:
         if name == "assign":
             self._assign(y, static["key"], static["value"])
+        elif name == "read":
+            place = here(self.net, self._paths)
+            self.read.append((self.operand(y.data, place), place))
         else:
             self._add(name, name, inputs, static, y)
 
@@ -118,6 +122,8 @@ class Trace(Observer):
         operands = [None if x is None else self.operand(x.data, place) for x in inputs]
         if name == "_batch_norm" and static["training"]:        # it writes to the statistics
             static = static | {"statistics": None}
+        if name == "_where" and operands[0] == operands[1]:     # its mask is for gradients
+            name, static = "clone", {}
         static = {key: self._resolved(value, place) for key, value in static.items()
                   if (name, key) not in WRITTEN_TO}
         self.steps.append(Step(name, shown, operands, static, y.data, place))
@@ -133,7 +139,7 @@ class Trace(Observer):
         whole = _is_whole(key, x.shape)
         array = np.asarray(value.data if isinstance(value, Tensor) else value)
         source = self.operand(array, place) if whole else None
-        self._changed.add(id(owner))
+        self._changed[id(owner)] = place
         self._kept.append((owner, 0, ""))
         start = _address(owner)
         inside = range(start, start + max(owner.nbytes, 1))
@@ -159,10 +165,10 @@ class Trace(Observer):
         """What an array is; a constant is copied, since its memory may be written to again."""
         if known := self._known.get(Memory.of(array)):
             return known
-        if id(memory_owner(array)) in self._changed:
-            raise ExportError(f"{place}: uses a tensor of which a part was changed in place, which "
-                              "an ONNX graph cannot do; build a new tensor, for example with "
-                              "where() or cat()")
+        if changed := self._changed.get(id(memory_owner(array))):
+            raise ExportError(f"{changed}: a part of a tensor is changed in place, which an ONNX "
+                              "graph cannot do; build a new tensor, for example with where(), "
+                              "cat() or stack()")
         known = self._flat.get((_address(array), array.size, array.dtype.str))
         if known and array.size and array.flags.c_contiguous:
             return Reference(known.kind, known.name, array.shape)

@@ -217,10 +217,7 @@ def clamp_between(graph: Graph, op: Op) -> Operand:
 
 @translates("_where")
 def where(graph: Graph, op: Op) -> Operand:
-    """Of two names for one value, as in an embedding whose padding gets no gradient, it is that"""
     a, b = op.inputs
-    if a.name and a.name == b.name and a.shape == op.shape:
-        return op.x
     mask: Any = op.static["mask"]
     if op.dtype.kind == "b":                    # onnxruntime's Where has no bools
         return graph("Or", graph("And", mask, a), graph("And", graph("Not", mask), b))

@@ -4,7 +4,7 @@ zeros where the layer has none."""
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -20,9 +20,12 @@ def _parameters(op: Op, shape: tuple[int, ...]) -> tuple[Operand, Operand]:
             np.zeros(shape, op.dtype) if b is None else b)
 
 
-def _stash(op: Op) -> dict[str, Any]:
-    """In which dtype the statistics are computed: float32 unless said otherwise"""
-    return {"stash_type": 11} if op.dtype == np.float64 else {}
+def _standardised(graph: Graph, x: Value, axes: Iterable[int], eps: float) -> str:
+    """(x - mean) / √(var + eps) over some dims"""
+    over = graph.integers(axes)
+    centred = graph("Sub", x, graph("ReduceMean", x, over, keepdims=1))
+    var = graph("ReduceMean", graph("Mul", centred, centred), over, keepdims=1)
+    return graph("Div", centred, graph("Sqrt", graph("Add", var, graph.like(x, eps))))
 
 
 @translates("_batch_norm")
@@ -35,10 +38,7 @@ def batch_norm(graph: Graph, op: Op) -> Operand:
         mean, var = (_running(graph, op, kind, row) for kind, row in zip(
             ("running_mean", "running_var"), op.static["statistics"].array, strict=True))
         return graph("BatchNormalization", op.x, scale, shift, mean, var, epsilon=eps)
-    axes = graph.integers((0, *range(2, op.x.ndim)))
-    centred = graph("Sub", op.x, graph("ReduceMean", op.x, axes, keepdims=1))
-    var = graph("ReduceMean", graph("Mul", centred, centred), axes, keepdims=1)
-    y = graph("Div", centred, graph("Sqrt", graph("Add", var, graph.like(op.x, eps))))
+    y = _standardised(graph, op.x, (0, *range(2, op.x.ndim)), eps)
     along = [channels, *[1] * (op.x.ndim - 2)]
     return graph("Add", graph("Mul", y, graph.reshape(scale, along)), graph.reshape(shift, along))
 
@@ -55,10 +55,13 @@ def _running(graph: Graph, op: Op, kind: str, values: Array) -> Operand:
 
 @translates("_layer_norm")
 def layer_norm(graph: Graph, op: Op) -> Operand:
-    count = op.static["count"]
+    count, eps = op.static["count"], op.static["eps"]
     scale, shift = _parameters(op, fixed(op.x.shape[-count:]))
-    return graph("LayerNormalization", op.x, scale, shift, axis=-count, epsilon=op.static["eps"],
-                 **_stash(op))
+    if op.dtype == np.float32:
+        return graph("LayerNormalization", op.x, scale, shift, axis=-count, epsilon=eps)
+    # the node's statistics are float32, whatever x is
+    y = _standardised(graph, op.x, range(op.x.ndim - count, op.x.ndim), eps)
+    return graph("Add", graph("Mul", y, scale), shift)
 
 
 @translates("_group_norm")
