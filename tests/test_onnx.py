@@ -17,7 +17,7 @@ import minigrad as mg
 import minigrad.onnx
 from comparisons.speed.networks import ZOO
 from minigrad import functional as F, models, nn
-from minigrad.onnx import ExportError, Exported, export
+from minigrad.onnx import Exported, ExportError, export
 from minigrad.tensor import Tensor
 
 
@@ -60,7 +60,8 @@ def test_a_network_of_the_zoo(network, path):
     (models.DeXpression(size=48, variant="compact"), (1, 48, 48))], ids=lambda v: str(v)[:12])
 def test_our_models(net, shape, path):
     done = export(net, mg.randn(3, *shape), path)
-    assert done.dynamic_batch and done.difference < 1e-6
+    assert done.dynamic_batch
+    assert done.difference < 1e-6
     net.eval()
     require_equal(net, done, mg.randn(4, *shape).data)
 
@@ -87,7 +88,8 @@ class Masked(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.words, self.first = nn.Embedding(20, 8, padding_idx=0), nn.Parameter(np.ones((1, 1, 8)))
+        self.words = nn.Embedding(20, 8, padding_idx=0)
+        self.first = nn.Parameter(np.ones((1, 1, 8)))
         self.qkv, self.norm = nn.Linear(8, 24), nn.LayerNorm(8)
         self.double()
 
@@ -126,8 +128,9 @@ def test_a_batch_of_any_size(net, inputs, path):
     done = export(net, inputs, path, dynamic_batch=True)
     rng = np.random.default_rng(1)
     for n in (1, 2, 6):
-        others = [x.data if isinstance(x, Tensor) else x for x in inputs]
-        require_equal(net, done, *(rng.permutation(np.resize(x, (n, *x.shape[1:]))) for x in others))
+        arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+        require_equal(net, done, *(rng.permutation(np.resize(x, (n, *x.shape[1:])))
+                                   for x in arrays))
 
 
 def test_a_batch_that_cannot_be_left_open(path):
@@ -135,7 +138,8 @@ def test_a_batch_that_cannot_be_left_open(path):
         return x + mg.arange(x.shape[0]).float().unsqueeze(1)
 
     done = export(numbered, mg.randn(3, 2), path)
-    assert not done.dynamic_batch and "go on as the batch grows" in done.why_fixed
+    assert not done.dynamic_batch
+    assert "go on as the batch grows" in done.why_fixed
     assert onnx.load(path).graph.input[0].type.tensor_type.shape.dim[0].dim_value == 3
     with pytest.raises(ExportError, match=r"cannot be left open: .*go on as the batch grows"):
         export(numbered, mg.randn(3, 2), path, dynamic_batch=True)
@@ -279,7 +283,8 @@ def test_without_onnx_one_line_says_what_to_install(path, monkeypatch):
 def test_without_onnxruntime_nothing_is_compared(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     done = export(F.relu, mg.randn(3, 2), path)
-    assert done.difference is None and done.unchecked == "onnxruntime is not installed"
+    assert done.difference is None
+    assert done.unchecked == "onnxruntime is not installed"
 
 
 def test_importing_minigrad_needs_no_onnx():
@@ -301,5 +306,7 @@ def test_pools_of_every_kind(path):
                         F.avg_pool2d(x, k, s, p, ceil), F.avg_pool2d(x, k, s, p, ceil, False))
             done = export(pools, x, path)
             kinds = [node.op_type for node in onnx.load(done.path).graph.node]
-            assert kinds.count("AveragePool") == 2 and "MatMul" not in kinds
-            assert done.dynamic_batch and done.difference < 1e-6
+            assert kinds.count("AveragePool") == 2
+            assert "MatMul" not in kinds
+            assert done.dynamic_batch
+            assert done.difference < 1e-6
