@@ -16,8 +16,10 @@ from onnx.reference import ReferenceEvaluator
 from op_cases import CASES
 
 import minigrad as mg
+from minigrad.autograd import registry
 from minigrad.func.tree import leaves
 from minigrad.onnx import ExportError, export
+from minigrad.onnx.translate import TRANSLATORS
 from minigrad.testing.case import Call, OpCase
 
 REFUSED: dict[str, tuple[str, set[int] | None]] = {
@@ -40,8 +42,8 @@ statistics in float64. Float64 judges these."""
 NO_REFERENCE = {"conv.conv_transpose1d", "conv.conv_transpose2d"}
 """ONNX's reference implementation of ConvTranspose fails for several channels (onnx 1.23)."""
 
-INTEGERS_REFUSED = re.compile("convolves floats only|by a single bool|outside of ops|in place|"
-                              "how many places|no place|unequal sizes")
+INTEGERS_REFUSED = re.compile("has no translation|convolves floats only|by a single bool|"
+                              "outside of ops|in place|how many places|no place|unequal sizes")
 
 
 def function(case: OpCase, call: Call) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -58,7 +60,11 @@ def function(case: OpCase, call: Call) -> tuple[Callable[..., Any], tuple[Any, .
 
 
 def refuses(case: OpCase, k: int) -> str:
+    """What the refusal says, if an example has no equivalent, or its op no translation yet."""
     message, examples = REFUSED.get(case.id, ("", set()))
+    op = f"{case.op.__module__}.{case.op.__name__}"
+    if op in registry and case.op.__name__ not in TRANSLATORS:
+        return "has no translation to ONNX|draws random numbers"
     return message if message and (examples is None or k in examples) else ""
 
 
