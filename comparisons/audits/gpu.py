@@ -61,8 +61,8 @@ class Network:
         rng = np.random.default_rng(0)
         x = rng.standard_normal((n, *self.shape))
         if self.target == "classes":
-            y = rng.integers(0, CLASSES, n)
-            return x + rng.standard_normal((CLASSES, *self.shape))[y], y
+            classes = rng.integers(0, CLASSES, n)
+            return x + rng.standard_normal((CLASSES, *self.shape))[classes], classes
         y = x @ rng.standard_normal(self.shape)
         return x, y[:, None] if self.target == "numbers" else (y > 0).astype(float)
 
