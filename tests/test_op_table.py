@@ -87,7 +87,7 @@ the second order of others is its first. **ONNX**: ✓ where `minigrad.onnx.expo
 """
 TORCH_NAMES = {"getitem": "Tensor.__getitem__", "assign": "Tensor.__setitem__",
                "compare": "torch.eq …", "cast": "Tensor.to", "dropped": "F.dropout",
-               "promote": "torch.result_type"}
+               "promote": "torch.result_type", "invert": "torch.bitwise_not"}
 
 
 @dataclass

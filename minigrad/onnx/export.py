@@ -138,7 +138,9 @@ def _model(net: Callable[..., Any], first: _Run, state: Mapping[str, Tensor], na
             return *built(_larger(first.inputs, rng)), ""
         except NotDynamic as error:
             why_fixed = str(error)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        except ExportError:
+            raise
+        except Exception as error:      # whatever a network raises
             why_fixed = f"the network refuses another batch size: {error}"
         if dynamic_batch:
             raise ExportError(f"the batch size cannot be left open: {why_fixed}")

@@ -133,10 +133,8 @@ class Trace(Observer):
     def _assign(self, x: Tensor, key: Any, value: Any) -> None:
         """x, and with it the memory that it lies in, was given other values."""
         place = here(self.net, self._paths)
-        if value is x:                          # x[i:] += 1 assigns x[i:] to itself at the end
-            return
         owner = memory_owner(x.data)
-        whole = _is_whole(key, x.shape)
+        whole = _is_whole(key)
         array = np.asarray(value.data if isinstance(value, Tensor) else value)
         source = self.operand(array, place) if whole else None
         self._changed[id(owner)] = place
@@ -146,8 +144,7 @@ class Trace(Observer):
         self._known = {key: r for key, r in self._known.items() if key.address not in inside}
         self._flat = {key: r for key, r in self._flat.items() if key[0] not in inside}
         if whole:
-            copy = x.data.copy()                # the values now; a later change must not reach them
-            self.steps.append(Step("assign", "assignment", [source], {}, copy, place))
+            self.steps.append(Step("assign", "assignment", [source], {}, x.data.copy(), place))
             self._known[Memory.of(x.data)] = Reference("step", len(self.steps) - 1)
 
     def _resolved(self, value: Any, place: Place) -> Any:
@@ -206,7 +203,7 @@ def _defaults(op: Any) -> dict[str, Any]:
             and parameter.default is not parameter.empty}
 
 
-def _is_whole(key: Any, shape: tuple[int, ...]) -> bool:
+def _is_whole(key: Any) -> bool:
     """Whether x[key] is all of x."""
     return all(k is ... or (isinstance(k, slice) and k == slice(None))
                for k in (key if isinstance(key, tuple) else (key,)))
