@@ -133,6 +133,22 @@ def test_a_batch_of_any_size(net, inputs, path):
                                    for x in arrays))
 
 
+def test_the_keys_of_a_dict_name_the_outputs(path):
+    def net(x):
+        return {"scores": x * 2, "parts": [x[:, :1], (x[:, 1:], x + 1)]}
+
+    assert export(net, mg.randn(2, 3), path).outputs == ("scores", "parts.0", "parts.1.0",
+                                                         "parts.1.1")
+    assert export(lambda x: (x, x * 2), mg.randn(2, 3), path).outputs == ("output.0", "output.1")
+
+
+def test_a_branch_for_small_batches_is_noticed(path):
+    def net(x):
+        return x[:2] if len(x) > 2 else x * 1
+
+    assert not export(net, mg.randn(4, 3), path).dynamic_batch
+
+
 def test_a_batch_that_cannot_be_left_open(path):
     def numbered(x):
         return x + mg.arange(x.shape[0]).float().unsqueeze(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,8 +25,6 @@ from minigrad.onnx.runtime import largest_difference
 from minigrad.onnx.trace import Operand, Trace, run
 from minigrad.random import default_generator
 from minigrad.tensor import Tensor
-
-OTHER_BATCHES = (1, 3)          # how many more items than the input has
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,9 @@ def export(net: Callable[..., Any], x: Any, path: str | Path, *, dynamic_batch: 
     program each time. x: a Tensor or array, or a tuple of them for several arguments; its values
     should be as various as real ones.
     dynamic_batch: whether the first dim of the inputs, the batch, may have any size. None: if the
-    network allows it. metadata: texts that are kept in the file.
+    network allows it. input_names, output_names: "input" and "output" unless given, numbered where
+    there are several; the keys of a dict that the network returns. metadata: texts that are kept in
+    the file.
     Where onnxruntime is installed, its outputs are compared with the network's on all inputs that
     the network was run on.
     Raises: ExportError for an op or a use of values that cannot be exported, naming its place, for
@@ -74,8 +75,8 @@ def export(net: Callable[..., Any], x: Any, path: str | Path, *, dynamic_batch: 
             for name, tensor in named()}
         first = _Run(net, inputs, state)
         require_translators(first.trace, first.operands)
-        names = _names("input", input_names, len(inputs)), _names("output", output_names,
-                                                                  len(first.outputs))
+        names = (_names("input", input_names, [str(i) for i in range(len(inputs))]),
+                 _names("output", output_names, first.paths))
         model, runs, why_fixed = _model(net, first, state, names, dynamic_batch, metadata or {})
     _check(model)
     _warn_of_reading(first.trace)
@@ -106,6 +107,7 @@ class _Run:
             if not isinstance(leaf, Tensor):
                 raise ExportError(f"the network returns {type(leaf).__name__}"
                                   f"{f' in {name}' if name else ''}; an ONNX graph returns tensors")
+        self.paths = [".".join(re.findall(r"\['?(.*?)'?\]", place)) for place, _ in found]
         self.outputs = [leaf.data.copy() for _, leaf in found]
         self.operands: list[Operand] = [self.trace.operand(leaf.data, "the output")
                                         for _, leaf in found]
@@ -135,7 +137,7 @@ def _model(net: Callable[..., Any], first: _Run, state: Mapping[str, Tensor], na
     why_fixed = "it was asked for" if dynamic_batch is False else ""
     if not why_fixed:
         try:
-            return *built(_larger(first.inputs, rng)), ""
+            return *built(_resized(first.inputs, rng)), ""
         except NotDynamic as error:
             why_fixed = str(error)
         except ExportError:
@@ -154,15 +156,15 @@ def _agreed(runs: Sequence[_Run]) -> Program:
                   [each.inputs for each in runs], batches)
 
 
-def _larger(inputs: list[Array], rng: np.random.Generator) -> list[list[Array]]:
-    """Inputs of other batch sizes, with other values. All that have the first input's first size
-    have the batch there."""
+def _resized(inputs: list[Array], rng: np.random.Generator) -> list[list[Array]]:
+    """Inputs of other batch sizes, one of them 1 or next to it, with other values. All that have
+    the first input's first size have the batch there."""
     batch = next((x.shape[0] for x in inputs if x.ndim), 0)
     if not batch:
         raise NotDynamic("no input has a batch dim, or it is empty")
-    return [[other_values(x[np.arange(batch + more) % batch], rng, turned)
-             if x.ndim and x.shape[0] == batch else other_values(x, rng, turned) for x in inputs]
-            for more, turned in zip(OTHER_BATCHES, (False, True), strict=True)]
+    return [[other_values(x[np.arange(size) % batch] if x.ndim and x.shape[0] == batch else x,
+                          rng, turned) for x in inputs]
+            for size, turned in ((2 if batch == 1 else 1, False), (batch + 2, True))]
 
 
 def other_values(x: Array, rng: np.random.Generator, turned: bool) -> Array:
@@ -202,9 +204,12 @@ def undisturbed(net: Callable[..., Any]) -> Iterator[None]:
         default_generator.set_state(random)
 
 
-def _names(kind: str, given: Sequence[str] | None, n: int) -> tuple[str, ...]:
-    names = tuple(given) if given is not None else (
-        (kind,) if n == 1 else tuple(f"{kind}.{i}" for i in range(n)))
+def _names(kind: str, given: Sequence[str] | None, paths: Sequence[str]) -> tuple[str, ...]:
+    """The names of inputs or outputs: those given, or from their places; a dict's keys are names
+    by themselves."""
+    n = len(paths)
+    names = tuple(given) if given is not None else (kind,) if paths in ([""], ["0"]) else tuple(
+        f"{kind}.{path}" if path[:1].isdigit() else path for path in paths)
     if len(names) != n or len(set(names)) != n:
         raise ValueError(f"export: needs {n} different {kind} names; got {names}")
     return names

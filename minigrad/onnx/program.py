@@ -199,12 +199,14 @@ class _Together:
 
     def _reference(self, values: Sequence[Reference], where: str) -> Reference | Reshaped:
         first = values[0]
-        if len({(value.kind, value.name, value.shape is None) for value in values}) > 1:
-            raise self.disagreement(f"{where} uses another value for another input")
-        if first.shape is None:
-            return first
-        shape = self.shape([value.shape or () for value in values], where)
-        return Reshaped(Reference(first.kind, first.name), shape)
+        if first.shape is None and all(value.shape is None for value in values):
+            for kind, name in first.same:
+                if all((kind, name) in value.same for value in values):
+                    return Reference(kind, name)
+        elif len({(value.kind, value.name, value.shape is None) for value in values}) == 1:
+            shape = self.shape([value.shape or () for value in values], where)
+            return Reshaped(Reference(first.kind, first.name), shape)
+        raise self.disagreement(f"{where} uses another value for another input")
 
     def _constant(self, arrays: Sequence[Array], where: str, key: str | None
                   ) -> Constant | Spread | Number:

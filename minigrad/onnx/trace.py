@@ -14,7 +14,7 @@ import functools
 import inspect
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,11 +35,16 @@ WRITTEN_TO = {("_window_max", "indices"), ("_moved", "value")}
 @dataclass(frozen=True)
 class Reference:
     """A value that the graph knows. kind: "input", "state" (a parameter or buffer) or "step"; name:
-    which one. shape: where the operand has this other shape, the elements being the same."""
+    which one. shape: where the operand has this other shape, the elements being the same.
+
+    same: kind and name of all values in this memory. For a batch of one item there are more of
+    them: x[:1] is then all of x.
+    """
 
     kind: str
     name: int | str
     shape: tuple[int, ...] | None = None
+    same: tuple[tuple[str, int | str], ...] = field(default=(), compare=False)
 
 
 @dataclass(eq=False)
@@ -93,7 +98,7 @@ class Trace(Observer):
         self.read: list[tuple[Operand, Place]] = []     # whose values the program looked at
         self.net = net
         self._paths: Paths = {}
-        self._known: dict[Memory, Reference] = {}
+        self._known: dict[Memory, list[Reference]] = {}
         self._flat: dict[tuple[int, int, str], Reference] = {}      # by address, size and dtype
         self._changed: dict[int, Place] = {}    # the owners of memory that was changed, and where
         self._kept: list[tuple[Array, int, str]] = []   # with a checksum, and what it is
@@ -145,7 +150,7 @@ class Trace(Observer):
         self._flat = {key: r for key, r in self._flat.items() if key[0] not in inside}
         if whole:
             self.steps.append(Step("assign", "assignment", [source], {}, x.data.copy(), place))
-            self._known[Memory.of(x.data)] = Reference("step", len(self.steps) - 1)
+            self._known[Memory.of(x.data)] = [Reference("step", len(self.steps) - 1)]
 
     def _resolved(self, value: Any, place: Place) -> Any:
         """A static argument with operands in place of its arrays."""
@@ -160,8 +165,8 @@ class Trace(Observer):
 
     def operand(self, array: Array, place: Place | str) -> Reference | Constant:
         """What an array is; a constant is copied, since its memory may be written to again."""
-        if known := self._known.get(Memory.of(array)):
-            return known
+        if there := self._known.get(Memory.of(array)):
+            return replace(there[0], same=tuple((each.kind, each.name) for each in there))
         if changed := self._changed.get(id(memory_owner(array))):
             raise ExportError(f"{changed}: a part of a tensor is changed in place, which an ONNX "
                               "graph cannot do; build a new tensor, for example with where(), "
@@ -181,7 +186,7 @@ class Trace(Observer):
 
     def _learn(self, array: Array, reference: Reference, what: str) -> None:
         self._kept.append((array, _checksum(array), what))
-        self._known.setdefault(Memory.of(array), reference)
+        self._known.setdefault(Memory.of(array), []).append(reference)
         if array.flags.c_contiguous:
             self._flat.setdefault((_address(array), array.size, array.dtype.str), reference)
 
