@@ -20,6 +20,8 @@ from minigrad import functional as F, models, nn
 from minigrad.onnx import Exported, ExportError, export
 from minigrad.tensor import Tensor
 
+VALUES = np.random.default_rng(0).standard_normal((3, 4), np.float32)
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -133,6 +135,14 @@ def test_a_batch_of_any_size(net, inputs, path):
                                    for x in arrays))
 
 
+def test_a_network_that_returns_its_loss(path):
+    def net(x, target):
+        return F.cross_entropy(x, target), F.mse_loss(x, x * 2), F.huber_loss(x, x * 3)
+
+    done = export(net, (VALUES, np.arange(3)), path, dynamic_batch=True)
+    require_equal(net, done, np.tile(VALUES, (2, 1)), np.arange(6) % 4)
+
+
 def test_the_keys_of_a_dict_name_the_outputs(path):
     def net(x):
         return {"scores": x * 2, "parts": [x[:, :1], (x[:, 1:], x + 1)]}
@@ -163,8 +173,6 @@ def test_a_batch_that_cannot_be_left_open(path):
 
 
 # ---- what is refused, and where ------------------------------------------------------------------
-
-VALUES = np.random.default_rng(0).standard_normal((3, 4), np.float32)
 
 
 def choosing(x):

@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from minigrad.kernels import loss as kernels
+from minigrad.onnx.errors import NotDynamic
 from minigrad.onnx.graph import Graph, Operand, Value
-from minigrad.onnx.translate.registry import CannotTranslate, Op, fixed, translates
+from minigrad.onnx.translate.registry import Op, fixed, translates
 
 
 @translates("_loss")
@@ -84,7 +85,8 @@ def _chosen(graph: Graph, op: Op, log_p: Operand) -> Operand:
     target, counts = _known(target, counts)
     place = graph("Unsqueeze", target, graph.integers([1]))
     losses = graph("Squeeze", graph("GatherElements", log_p, place, axis=1), graph.integers([1]))
-    plain = each.array is not None and (each.array == 1).all()
+    weights = each.array if each.repeated is None else each.repeated
+    plain = weights is not None and (weights == 1).all()
     losses = graph("Neg", losses if plain else graph("Mul", losses, each))
     if counts is not None:
         losses = graph("Where", counts, losses, graph.like(op.x, 0))
@@ -95,7 +97,7 @@ def _chosen(graph: Graph, op: Op, log_p: Operand) -> Operand:
         if not plain or total != size:
             return graph("Div", graph("ReduceSum", losses, keepdims=0), graph.like(op.x, total))
     elif not plain:
-        raise CannotTranslate("of weighted classes, with a mean over a batch of any size")
+        raise NotDynamic("of weighted classes divides by a number that depends on the batch size")
     return graph("ReduceMean", losses, keepdims=0)
 
 
@@ -105,6 +107,8 @@ def _is_fixed(x: Value) -> bool:
 
 def _known(target: Value, counts: Value | None) -> tuple[Value, Value | None]:
     """The classes, 0 for items that do not count, and which count, where some do not"""
+    if counts is not None and counts.repeated is not None and counts.repeated.all():
+        counts = None
     if target.array is None:
         return target, counts
     mask = target.array >= 0 if counts is None else counts.array
