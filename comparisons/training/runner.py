@@ -290,7 +290,10 @@ class Run:
                 "shape": list(split.x.shape[1:]), "classes": list(self.data.classes),
                 "training": k, **asdict(self.recipe(split)), "data": digest(split),
                 "options": self.options.kept(), "amp": self.impl.settings.get("amp", False),
-                **({} if self.data.encoding is None else {"encoding": self.data.encoding})}
+                **({} if self.data.encoding is None else {"encoding": self.data.encoding}),
+                **({} if split.x.dtype.kind == "f" else {"input_dtype": str(split.x.dtype)}),
+                **({} if split.y.ndim < 2 or split.y.shape[1] == 1
+                   else {"target_shape": list(split.y.shape[1:])})}
 
     def restored(self, k: int, training: Training, config: dict[str, Any],
                  history: list[dict[str, Any]]) -> int:
