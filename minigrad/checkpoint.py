@@ -16,7 +16,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
+from minigrad import atomic
 from minigrad.autograd import Array
 from minigrad.random import default_generator
 from minigrad.tensor import Tensor
@@ -130,18 +130,7 @@ def write(checkpoint: Checkpoint) -> None:
         default=_plain)
     data = to_bytes(tensors, {"minigrad": text, "sha256": _sha256(text.encode())})
 
-    path = checkpoint.path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    atomic.write(checkpoint.path, data)
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -217,13 +206,3 @@ def _digest(name: str, array: Array) -> str:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Flush the rename itself, where the system can."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
