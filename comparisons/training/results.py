@@ -2,13 +2,14 @@
 
 The folder of a run is `DIR/<task>-<implementation>/`. It holds `last.safetensors` (the checkpoint
 of the current or the last training), `fold-<k>.safetensors` (those of earlier trainings, if
-there are any) and `details.json` (for the report). Each file is written under a temporary name and
-then renamed, so that it is never incomplete.
+there are any) and `details.json` (for the report). Each file is written completely or not at all.
+While a process runs a task, `DIR/.<task>-<implementation>.lock` keeps others from running it there.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from typing import Any
 from comparisons.errors import Fault
 from comparisons.files import write_json
 from comparisons.tasks.registry import TASKS
+from comparisons.training import formats
+from minigrad import atomic
+from minigrad.schema import Mismatch, check, loads
 
 SCHEMA = 1
 
@@ -31,23 +35,24 @@ class Results:
 
     def _read(self) -> dict[str, Any]:
         try:
-            content: dict[str, Any] = json.loads(self.path.read_text("utf-8"))
-            schema = content["schema"]
-            for run in content["runs"]:
-                run["task"], run["impl"], run["metrics"], run["baselines"]
-                task = TASKS.get(run["task"])           # earlier versions did not record these
-                run.setdefault("title", task.title if task else run["task"])
-                run.setdefault("headlines", [asdict(h) for h in task.headlines] if task else [])
-                run.setdefault("notes", list(task.notes) if task else [])
+            content: dict[str, Any] = loads(self.path.read_bytes())
+            check(content, {"schema": int})
+            if content["schema"] != SCHEMA:
+                raise Fault(f"{self.path}: has schema {content['schema']}; this program reads "
+                            f"schema {SCHEMA}")
+            check(content, formats.RESULTS)
         except FileNotFoundError:
             return {"schema": SCHEMA, "environment": {}, "runs": []}
         except OSError as error:
             raise Fault(f"{self.path}: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError):
-            raise Fault(f"{self.path}: damaged; it was not changed; choose another folder with "
-                        "--out") from None
-        if schema != SCHEMA:
-            raise Fault(f"{self.path}: has schema {schema}; this program reads schema {SCHEMA}")
+        except Mismatch as error:
+            raise Fault(f"{self.path}: damaged: {error}; it was not changed; choose another folder "
+                        "with --out") from None
+        for run in content["runs"]:
+            task = TASKS.get(run["task"])               # earlier versions did not record these
+            run.setdefault("title", task.title if task else run["task"])
+            run.setdefault("headlines", [asdict(h) for h in task.headlines] if task else [])
+            run.setdefault("notes", list(task.notes) if task else [])
         return content
 
     @property
@@ -58,23 +63,42 @@ class Results:
     def run_folder(self, task: str, impl: str) -> Path:
         return self.folder / f"{task}-{impl}"
 
+    @contextmanager
+    def reserved(self, runs: Iterable[tuple[str, str]]) -> Iterator[None]:
+        """Let no other process run these tasks with these implementations in the folder.
+
+        runs: names of tasks and implementations. What has been written can be read all the time.
+        Raises: Fault naming the other process, if there is one.
+        """
+        with ExitStack() as held:
+            for task, impl in sorted({*runs}):      # in one order, so that one of two is first
+                try:
+                    held.enter_context(atomic.lock(self.folder / f".{task}-{impl}.lock"))
+                except atomic.Busy as holder:
+                    raise Fault(f"{self.run_folder(task, impl)}: {holder} is still running this; "
+                                "wait until it has ended, or choose another folder with --out"
+                                ) from None
+            yield
+
     def add(self, run: dict[str, Any], details: dict[str, Any],
             environment: dict[str, Any]) -> None:
         """Add a finished run; it replaces an earlier one of the same task and implementation."""
         write_json(self.run_folder(run["task"], run["impl"]) / "details.json", details)
-        self.content = self._read()             # another process may have finished a run since
-        kind = (run["task"], run["impl"])
-        kept = [r for r in self.runs if (r["task"], r["impl"]) != kind]
-        self.content |= {"environment": environment, "runs": [*kept, run]}
-        write_json(self.path, self.content, indent=2)
+        with atomic.lock(self.folder / ".results.lock", wait=True):
+            self.content = self._read()         # another process may have finished a run since
+            kind = (run["task"], run["impl"])
+            kept = [r for r in self.runs if (r["task"], r["impl"]) != kind]
+            self.content |= {"environment": environment, "runs": [*kept, run]}
+            write_json(self.path, self.content, indent=2)
 
     def details(self, run: dict[str, Any]) -> dict[str, Any]:
         path = self.run_folder(run["task"], run["impl"]) / "details.json"
         try:
-            details: dict[str, Any] = json.loads(path.read_text("utf-8"))
-            details["history"][0]["loss"]
+            details: dict[str, Any] = loads(path.read_bytes())
+            formats.check_history(details)
+            formats.check_details(details)
         except OSError as error:
             raise Fault(f"{path}: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError, IndexError):
-            raise Fault(f"{path}: damaged") from None
+        except Mismatch as error:
+            raise Fault(f"{path}: damaged: {error}") from None
         return details

@@ -41,6 +41,14 @@ def run_jobs(jobs: Sequence[Job], impls: Sequence[str], results: Results, *, res
     # load all data before any training, so that missing data are reported at once
     loaded = load(jobs, say)
     make_folder(results.folder)
+    with results.reserved((task.name, name) for task, _ in jobs for name in impls):
+        return run_loaded(jobs, impls, results, loaded, resume, command, say, explain)
+
+
+def run_loaded(jobs: Sequence[Job], impls: Sequence[str], results: Results,
+               loaded: dict[Any, Data], resume: bool, command: str, say: Say,
+               explain: Explain | None) -> list[dict[str, Any]]:
+    """The same for jobs whose data are loaded, in a folder that is reserved for them."""
     done = []
     for task, options in jobs:
         data = loaded[source_of(task, options)]
@@ -128,8 +136,6 @@ class Run:
     def __call__(self) -> tuple[dict[str, Any], Details, list[Trained]]:
         """Train; return the record for results.json, the report's details, and the trainings."""
         recipe = self.recipe(self.splits[0])
-        for path in self.folder.glob(".*.safetensors.*.tmp"):   # of a run that was killed
-            path.unlink()
         if not self.resume:             # remove what an earlier run has left
             for path in self.folder.glob("fold-*.safetensors"):
                 path.unlink()
