@@ -78,12 +78,20 @@ def save(path: str | Path, *, model: Any, optimizer: Any = None, scheduler: Any 
     averaged: an `optim.swa_utils.AveragedModel` of the model. epoch, step: how many are finished.
     config: anything JSON can hold.
     """
-    write(Checkpoint(
+    write(state(path, model=model, optimizer=optimizer, scheduler=scheduler, averaged=averaged,
+                epoch=epoch, step=step, config=config))
+
+
+def state(path: str | Path, *, model: Any, optimizer: Any = None, scheduler: Any = None,
+          averaged: Any = None, epoch: int = 0, step: int = 0,
+          config: dict[str, Any] | None = None) -> Checkpoint:
+    """What `save` would write now. Its arrays are those of the model, which training changes."""
+    return Checkpoint(
         Path(path), _arrays(model.state_dict()),
         None if optimizer is None else _arrays(optimizer.state_dict()),
         None if scheduler is None else scheduler.state_dict(),
         epoch, step, config, {"minigrad": default_generator.get_state()},
-        None if averaged is None else _arrays(averaged.state_dict())))
+        None if averaged is None else _arrays(averaged.state_dict()))
 
 
 def restore(checkpoint: str | Path | Checkpoint, *, model: Any = None, optimizer: Any = None,

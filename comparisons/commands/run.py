@@ -139,14 +139,30 @@ def main(arguments: argparse.Namespace) -> int:
     results = Results(arguments.out or new_folder())
     jobs = [(task, task.settled(options, partial(on_gpu, common.device, arguments.impl)))
             for task, options in jobs]
-    done = runner.run_jobs(jobs, impls, results, resume=arguments.resume,
-                           command=shlex.join(["python", "-m", "comparisons", *arguments.argv]),
-                           explain=saliency.pictures)
+    try:
+        done = runner.run_jobs(jobs, impls, results, resume=arguments.resume,
+                               command=command(arguments.argv), explain=saliency.pictures)
+    except KeyboardInterrupt:
+        print(f"\nTo go on: {command(resuming(arguments.argv, results.folder))}", flush=True)
+        raise
     print(f"\n{table.text(done)}\n")
     if common.quick:
         print("This was a quick test (--quick): its figures mean nothing.\n")
     print(f"{results.path}\n{page.write(results)}")
     return 0
+
+
+def command(argv: Sequence[str]) -> str:
+    """The command line as one writes it."""
+    return shlex.join(["python", "-m", "comparisons", *argv])
+
+
+def resuming(argv: Sequence[str], folder: Path) -> list[str]:
+    """The words of the command line that continues a run which was interrupted."""
+    words = list(argv) or ["run", "all"]
+    if not any(word == "--out" or word.startswith("--out=") for word in words):
+        words += ["--out", str(folder)]
+    return words if "--resume" in words else [*words, "--resume"]
 
 
 def check_device(device: str, tasks: Sequence[Any], arguments: argparse.Namespace) -> None:

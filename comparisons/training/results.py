@@ -1,8 +1,9 @@
 """The results folder: `results.json`, and a folder for each run.
 
 The folder of a run is `DIR/<task>-<implementation>/`. It holds `last.safetensors` (the checkpoint
-of the current or the last training), `fold-<k>.safetensors` (those of earlier trainings, if
-there are any) and `details.json` (for the report). Each file is written completely or not at all.
+of the current or the last training), `previous.safetensors` (the one before it),
+`fold-<k>.safetensors` (those of earlier trainings, if there are any) and `details.json` (for the
+report). Each file is written completely or not at all.
 While a process runs a task, `DIR/.<task>-<implementation>.lock` keeps others from running it there.
 """
 
