@@ -1,9 +1,11 @@
 """How the tests run: `HYPOTHESIS_PROFILE=dev` (default), `ci` (the same examples every time) or
-`deep` (2,000 examples a property)."""
+`deep` (2,000 examples a property); the whole suite in one process per core, of which each takes a
+thread; what is asked for by file or name in this process, which starts sooner."""
 
 import gc
 import os
 import signal
+from pathlib import Path
 
 import numba
 import pytest
@@ -21,6 +23,13 @@ numba.set_num_threads(1)
 
 # a shell that starts pytest in the background has Ctrl-C ignored, by it and by what it starts
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """How many processes `-n logical` of pyproject.toml means: None stands for one per core."""
+    chosen = config.option.keyword or not all(Path(given).is_dir() for given in config.args)
+    return 0 if chosen else None
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,37 +1,23 @@
-"""What tasks share that classify images: the optimiser, and test images for the report."""
+"""What tasks share that classify images: how they are trained, and test images for the report."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Any
 
 import numpy as np
 
 from comparisons.datasets.base import Array, Data
 from comparisons.datasets.pictures import png
-from comparisons.implementations import Implementation
 from comparisons.tasks.classification import ClassificationTask, readings
-from comparisons.tasks.task import Details, Metrics, OptionsT, Recipe, Trained
+from comparisons.tasks.one_cycle import OneCycleTask
+from comparisons.tasks.task import Details, Metrics, OptionsT, Trained
 
 SAMPLES = 12            # images shown of those classified correctly, and of the misclassified
 
 
-class ImageTask(ClassificationTask[OptionsT]):
-    """A task that classifies grey images, trained with AdamW and a one-cycle learning rate.
-
-    Source: Smith and Topin 2017, arXiv 1708.07120, for the cycle.
-    """
-
-    weight_decay = 0.01
-
-    def optimizer(self, implementation: Implementation, parameters: Any, recipe: Recipe) -> Any:
-        return implementation.optim.AdamW(parameters, lr=recipe.lr, weight_decay=self.weight_decay)
-
-    def scheduler(self, implementation: Implementation, optimizer: Any, recipe: Recipe, steps: int
-                  ) -> Any:
-        return implementation.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.lr,
-                                                            total_steps=steps)
+class ImageTask(OneCycleTask[OptionsT], ClassificationTask[OptionsT]):
+    """A task that classifies grey images."""
 
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
         metrics, details = super().judge(data, trained)

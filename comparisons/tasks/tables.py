@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,29 +11,17 @@ from comparisons.datasets.base import Array, Data
 from comparisons.datasets.tables import load_table
 from comparisons.implementations import Implementation
 from comparisons.tasks.classification import ClassificationTask
+from comparisons.tasks.one_cycle import OneCycleTask
 from comparisons.tasks.statistics import rmse
-from comparisons.tasks.task import (
-    Details,
-    Headline,
-    Loss,
-    Metrics,
-    OptionsT,
-    Recipe,
-    Split,
-    Task,
-    Trained,
-)
+from comparisons.tasks.task import Details, Headline, Loss, Metrics, OptionsT, Split, Trained
 
 READ = ("Each column of numbers is standardised, and each word has an input of its own. Missing "
         "numbers are replaced by the median. All of this uses the training records alone. One "
         "fifth of the records is the test set.")
 
 
-class TableTask(Task[OptionsT]):
-    """A task on a table, trained with AdamW and a one-cycle learning rate.
-
-    Source: Smith and Topin 2017, arXiv 1708.07120, for the cycle.
-    """
+class TableTask(OneCycleTask[OptionsT]):
+    """A task on a table."""
 
     reads = "a table"
     table: Path                         # the file, unless --data names another one
@@ -42,19 +29,10 @@ class TableTask(Task[OptionsT]):
     regression = False                  # whether it is a number
     categorical: Sequence[str] = ()     # columns whose numbers are codes
     unused: Sequence[str] = ()          # columns that the network must not see
-    weight_decay = 0.01
 
     def load(self, options: OptionsT) -> Data:
         return load_table(options.data or self.table, self.target, regression=self.regression,
                           categorical=self.categorical, unused=self.unused, seed=options.seed)
-
-    def optimizer(self, implementation: Implementation, parameters: Any, recipe: Recipe) -> Any:
-        return implementation.optim.AdamW(parameters, lr=recipe.lr, weight_decay=self.weight_decay)
-
-    def scheduler(self, implementation: Implementation, optimizer: Any, recipe: Recipe, steps: int
-                  ) -> Any:
-        return implementation.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.lr,
-                                                            total_steps=steps)
 
 
 class TableClassifier(TableTask[OptionsT], ClassificationTask[OptionsT]):
