@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from comparisons import commands
+from comparisons.errors import is_ours, one_line, told
 
 
 class Parser(argparse.ArgumentParser):
@@ -66,6 +67,8 @@ def main(argv: Sequence[str]) -> int:
         status: int = arguments.main(arguments)
         return status
     except SystemExit as stop:
+        if where := where_in_a_task(stop):
+            return fault(f"{where}{told(stop)}")
         return int(stop.code or 0)
     except KeyboardInterrupt:
         print("\ninterrupted; finished results are kept", file=sys.stderr)
@@ -76,26 +79,19 @@ def main(argv: Sequence[str]) -> int:
         print("comparisons: standard output was closed; finished results are kept",
               file=sys.stderr)
         return 1
-    except Exception as error:
+    except BaseException as error:      # a user's task may raise anything
         if os.environ.get("MINIGRAD_DEBUG"):
             raise
-        print(f"comparisons: {one_line(error)}", file=sys.stderr)
-        return 1
+        return fault(f"{'' if is_ours(error) else where_in_a_task(error)}{one_line(error)}")
 
 
-def one_line(error: Exception) -> str:
-    """An error in one line: its message, preceded by its type if it is not one of our own."""
-    from comparisons.errors import Fault
-    from minigrad.checkpoint import CheckpointError
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    message = " ".join(str(error).split())
-    if isinstance(error, Fault | CheckpointError):
-        return message
-    return f"{where_in_a_task(error)}{type(error).__name__}: {message}"
+def fault(line: str) -> int:
+    """Report a fault; return the exit status."""
+    print(f"comparisons: {line}", file=sys.stderr)
+    return 1
 
 
-def where_in_a_task(error: Exception) -> str:
+def where_in_a_task(error: BaseException) -> str:
     """The line of a user's own task file that an error came through, if it did."""
     steps = traceback.extract_tb(error.__traceback__)
     own = [step for step, (frame, _) in zip(steps, traceback.walk_tb(error.__traceback__),

@@ -18,8 +18,9 @@ from typing import Any, NoReturn
 
 DIGITS = 20             # of an integer; 64 bits have no more
 SHOWN = 40              # characters of a text that a message shows
-NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false",
-         None: "null", type(None): "null", list: "a list", dict: "an object"}
+NAMES: dict[Any, str] = {
+    str: "a text", int: "a whole number", float: "a number", bool: "true or false",
+    None: "null", list: "a list", dict: "an object"}
 
 
 class Mismatch(ValueError):
@@ -31,7 +32,7 @@ class Also:
     """A kind with a condition, which `expected` puts into words."""
 
     kind: Any
-    holds: Callable[[Any], bool]
+    holds: Callable[[Any], object]
     expected: str
 
 

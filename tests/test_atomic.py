@@ -174,17 +174,17 @@ def test_a_disk_that_fails_is_one_line_and_the_old_file_is_whole(tmp_path, monke
 
     def fail(*args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with monkeypatch.context() as patch, pytest.raises((OSError, Fault)) as caught:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with monkeypatch.context() as patch:
         if where == "full":             # the system itself refuses: the file grows too large
-            limits = resource.getrlimit(resource.RLIMIT_FSIZE)
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
         else:
             patch.setattr(os, where, fail)
         try:
-            write(path)
+            with pytest.raises((OSError, Fault)) as caught:
+                write(path)
         finally:
-            if where == "full":
-                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     reason = "File too large" if where == "full" else "No space left on device"
     assert reason in str(caught.value)
     assert str(path) in str(caught.value)
@@ -203,14 +203,14 @@ def test_a_folder_that_cannot_be_written_to_is_named_with_the_file(tmp_path, mon
     try:
         with pytest.raises(PermissionError, match="'file'"):
             checkpoint.save("file", model=nn.Linear(2, 2))
-        with pytest.raises(Fault, match="^file: Permission denied$"):
+        with pytest.raises(Fault, match=r"^file: Permission denied$"):
             write_bytes(Path("file"), b"2")
     finally:
         if root:
             os.seteuid(0)
         tmp_path.chmod(0o755)
     assert Path("file").read_bytes() == b"1"
-    with pytest.raises(Fault, match="^file/below: Not a directory$"):
+    with pytest.raises(Fault, match=r"^file/below: Not a directory$"):
         write_bytes(Path("file/below"), b"2")
 
 

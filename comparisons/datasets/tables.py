@@ -87,6 +87,11 @@ class Encoding:
                 raise ValueError(f"{column.name}: {error}") from None
         return values
 
+    @property
+    def width(self) -> int:
+        """The number of inputs."""
+        return sum(len(c.categories) if isinstance(c, Categorical) else 1 for c in self.columns)
+
     def as_json(self) -> dict[str, Any]:
         """The encoding as a checkpoint keeps it."""
         return {"target": self.target, "columns": [asdict(column) for column in self.columns],
@@ -95,8 +100,9 @@ class Encoding:
     @classmethod
     def restored(cls, kept: dict[str, Any]) -> Encoding:
         """The encoding that a checkpoint has kept."""
-        return cls(kept["target"], [Categorical(**c) if "categories" in c else Numeric(**c)
-                                    for c in kept["columns"]],
+        return cls(kept["target"], [
+            Categorical(c["name"], c["categories"]) if "categories" in c else
+            Numeric(c["name"], c["median"], c["mean"], c["std"]) for c in kept["columns"]],
                    kept["scale"] and (kept["scale"][0], kept["scale"][1]))
 
 

@@ -25,7 +25,7 @@ def test_what_several_add_at_once_is_all_kept(tmp_path):
         list(pool.map(add, range(4)))
     assert {run["task"] for run in results(tmp_path)["runs"]} == {
         f"task-{k}-{i}" for k in range(4) for i in range(6)}
-    assert not [p for p in tmp_path.rglob(".*")]
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_the_second_of_two_runs_is_refused_and_readers_are_not(tmp_path, capsys):
@@ -50,7 +50,7 @@ def test_the_second_of_two_runs_is_refused_and_readers_are_not(tmp_path, capsys)
                      str(tmp_path)]) == 0
     assert main([*argv, "--resume"]) == 0
     assert len(results(tmp_path)["runs"]) == 2
-    assert not [p for p in tmp_path.rglob(".*")]
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_reserving_is_all_or_nothing(tmp_path):
@@ -67,7 +67,7 @@ def test_a_lock_file_that_a_killed_run_has_left_is_no_lock(tmp_path):
     (tmp_path / ".regression-minigrad.lock").write_text("process 1 on nowhere")
     assert main(["run", "regression", "--impl", "minigrad", "--quick", "--out",
                  str(tmp_path)]) == 0
-    assert not [p for p in tmp_path.rglob(".*")]
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_results_that_another_has_damaged_meanwhile_are_left_as_they_are(tmp_path):
