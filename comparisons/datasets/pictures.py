@@ -27,13 +27,20 @@ def read_picture(source: Path | bytes, name: str) -> Image.Image:
     Raises: DataError naming the picture if it is missing, damaged, too large, or in a format that
     Pillow does not read.
     """
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with warnings.catch_warnings():         # its size is checked here
-            warnings.simplefilter("ignore")
+        if isinstance(source, Path) and not (source.is_file() or source.is_dir()):
+            source.stat()                       # missing, or not allowed
+            raise DataError(f"{name}: not a file")      # a pipe, which would be waited for
+        with warnings.catch_warnings(), (
+                io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")) as file:
+            warnings.simplefilter("ignore")     # its size is checked here
             with Image.open(file, formats=readable()) as opened:
                 if opened.width * opened.height > PIXELS:
                     raise Image.DecompressionBombError
+                if opened.format == "PNG":      # decoding alone leaves its checksums unread
+                    opened.verify()
+            file.seek(0)
+            with Image.open(file, formats=readable()) as opened:
                 picture = ImageOps.exif_transpose(opened)
         if picture.mode[0] in "IF":
             return _from_levels(np.asarray(picture)).convert("RGB")
@@ -41,6 +48,8 @@ def read_picture(source: Path | bytes, name: str) -> Image.Image:
             white = Image.new("RGBA", picture.size, "white")
             picture = Image.alpha_composite(white, picture.convert("RGBA"))
         return picture.convert("RGB")
+    except DataError:
+        raise
     except Image.DecompressionBombError:
         raise DataError(f"{name}: more than {PIXELS // 10**6} million pixels") from None
     except UnidentifiedImageError:
@@ -64,9 +73,12 @@ def readable() -> tuple[str, ...]:
 def _from_levels(levels: Array) -> Image.Image:
     """Levels as 8-bit grey. White is 65,535 for integers, else the largest finite value; infinity
     is white, too, and NaN is black."""
-    white = 65535.0 if levels.dtype.kind in "iu" else float(
-        np.max(levels, initial=1e-6, where=np.isfinite(levels)))
-    known = np.nan_to_num(levels.astype(np.float64), nan=0, posinf=white, neginf=0)
+    if levels.dtype.kind in "iu":
+        grey = (np.arange(65536) / 65535 * 255).astype(np.uint8)
+        return Image.fromarray(grey[levels if levels.dtype == np.uint16 else
+                                    levels.clip(0, 65535).astype(np.uint16)])
+    white = np.max(levels, initial=1e-6, where=np.isfinite(levels))
+    known = np.nan_to_num(levels, nan=0, posinf=white, neginf=0)
     return Image.fromarray((np.clip(known / white, 0, 1) * 255).astype(np.uint8))
 
 

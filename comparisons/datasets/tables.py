@@ -18,6 +18,7 @@ from comparisons.datasets.records import (
     Records,
     is_missing,
     is_number,
+    listed,
     number,
     read_records,
     shown,
@@ -122,7 +123,7 @@ def load_table(path: Path, target: str, *, regression: bool = False,
     for name in (target, *categorical, *unused):
         if name not in header.cells:
             raise DataError(f"{path}, line {header.line}: no column is named {name!r}; the columns "
-                            f"are {', '.join(header.cells)}")
+                            f"are {listed(header.cells)}")
     names = [name for name in header.cells if name != target and name not in unused]
     numeric = [name for name in names if name not in categorical and mostly_numbers(rows, name)]
     wanted = numeric + [target] * regression
@@ -183,7 +184,8 @@ def read_rows(path: Path) -> tuple[Records, Record, dict[int, Row]]:
                         f"{shown(', '.join(header.cells))}")
     for name, times in Counter(header.cells).items():
         if times > 1 or not name:
-            raise DataError(f"{path}, line {header.line}: {times} columns are named {name!r}")
+            raise DataError(f"{path}, line {header.line}: {times} columns are named "
+                            f"{shown(name)}")
     rows = {}
     for record in others:
         if len(record.cells) == len(header.cells):
