@@ -112,9 +112,9 @@ HOSTILE = {
     "PPM": [b"P6 99999 99999 255\n", b"P6 1 1 99999\n\0\0\0", b"P6 " + b"9" * 5000 + b" 1 255\n"]}
 
 
-def of_picture(path: Path) -> bytes:
+def of_picture(path: Path) -> Any:
     found = read_picture(path, str(path))
-    return f"{found.mode} {found.size} ".encode() + found.tobytes()
+    return found.mode, found.size, found.tobytes()
 
 
 def of_array(read: Callable[[Path], Any]) -> Read:
