@@ -1,6 +1,5 @@
 """A sample of each section of tests/battery.py; the whole is run by hand, in minutes."""
 
-import battery
 import pytest
 from batteries import sections
 

@@ -83,6 +83,8 @@ def lines_of(path: Path) -> Iterator[str]:
 
     Raises: DataError if the file cannot be read, or naming the first line that is not UTF-8.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise DataError(f"{path}: not a file")          # a pipe, or a device without end
     try:
         # what is not UTF-8 is decoded to code points that cannot be encoded again
         with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:

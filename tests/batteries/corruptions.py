@@ -18,7 +18,6 @@ from pathlib import Path
 from batteries import Part, number
 from batteries.damage import damaged
 from batteries.formats import Format, formats
-
 from comparisons.errors import Fault
 from comparisons.training import environment
 from minigrad.checkpoint import CheckpointError

@@ -1,4 +1,4 @@
-"""Seeded damage to files: what disks, networks and editors do, and what somebody does on purpose."""
+"""Seeded damage to files: what disks and editors do, and what somebody does on purpose."""
 
 from __future__ import annotations
 

@@ -48,7 +48,8 @@ def formats(folder: Path) -> list[Format]:
     """All of them. folder: for what is needed to make the samples."""
     return [
         Format("IDX", [idx(4), idx(3, 5, 4)], of_array(read_idx), hostile=[
-            b"", b"\0\0\x08\x03", idx(2)[:-1], idx(2) + b"\0", bytes([0, 0, 8, 65]) + b"\0" * 260,
+            b"", b"\0\0\x08\x03", idx(2)[:-1], idx(2) + b"\0",
+            bytes([0, 0, 8, 65]) + b"\0" * 260,
             bytes([0, 0, 8, 255]) + b"\0" * 1020, header(*[2**32 - 1] * 8), header(2**31, 2**31),
             header(0, *[2**32 - 1] * 7), header(2**32 - 1) + b"\0"]),
         Format("IDX, gzip", [gzip.compress(idx(4)), gzip.compress(idx(30, 28, 28))],
@@ -59,7 +60,8 @@ def formats(folder: Path) -> list[Format]:
                  check="CRC-32" if name == "PNG" else "", hostile=HOSTILE.get(name, ()))
           for name, modes in PICTURES.items()),
         Format("table (CSV)", [table(","), table(";")], of_data(lambda p: load_table(p, "y")),
-               text=True, hostile=[b"", b"\n", b"a,y", b"\xff\xfea,y\n", b"a,a\n1,2\n", b"\0" * 99]),
+               text=True, hostile=[b"", b"\n", b"a,y", b"\xff\xfea,y\n", b"a,a\n1,2\n",
+                                   b"\0" * 99]),
         Format("diabetes (CSV)", [diabetes()], of_data(lambda p: read_diabetes(p, p)), text=True),
         Format("faces (CSV)", [face_table()], of_data(read_faces), text=True),
         Format("landmarks", [b"\n".join(b"%d.5 %de0" % (i, 2 * i) for i in range(68))],
@@ -165,14 +167,12 @@ def of_data(read: Callable[[Path], Any]) -> Read:
 
 def checkpoints(folder: Path) -> list[Format]:
     path = folder / "sound.safetensors"
-    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 500), nn.ReLU(), nn.Linear(500, 10))
     small = nn.Linear(2, 1)
     optimizer = optim.SGD(small.parameters(), momentum=0.9)
     small(mg.ones(1, 2)).sum().backward()
     optimizer.step()
     checkpoint.save(path, model=small, optimizer=optimizer, epoch=3, config={"a": 1})
     sound = path.read_bytes()
-    del model
     huge = [n.to_bytes(8, "little") + b"{}" for n in (2**63, 2**40, 10**8, 2**64 - 1)]
     return [Format("checkpoint", [sound], of_checkpoint, check="SHA-256", hostile=huge),
             Format("checkpoint, content", [content_of(path, config)
@@ -189,8 +189,9 @@ ROWS = {"task": "mnist-mlp", "dataset": "mine", "shape": [3], "options": {}, "cl
 
 def of_checkpoint(path: Path) -> bytes:
     kept = checkpoint.load(path)
-    return repr((kept.epoch, kept.step, kept.config, kept.scheduler, sorted(
-        (k, v.dtype, v.shape, v.tobytes()) for k, v in kept.model.items()), kept.optimizer)).encode()
+    weights = sorted((k, v.dtype, v.shape, v.tobytes()) for k, v in kept.model.items())
+    return repr((kept.epoch, kept.step, kept.config, kept.scheduler, weights,
+                 kept.optimizer)).encode()
 
 
 def content_of(path: Path, config: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""50 kills (SIGKILL) of runs of three tasks on both sides, and of folds: resumed, bit for bit equal.
+"""50 kills (SIGKILL) of runs of three tasks, both sides, folds: resumed, bit for bit equal.
 
 A run is killed at a random moment, or as soon as a file is being written, and is resumed until it
 was killed as often as it should be. Then it is finished, and compared with one that nobody killed.
@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batteries import Part, number
-
 from comparisons.cli import main
 from minigrad import atomic
 
@@ -28,7 +27,6 @@ RUNS = [(task, impl, flags) for task, flags in (
             ("mnist-mlp", ["--epochs", "12"]), ("mnist-cnn", ["--epochs", "5"]),
             ("dexpression", ["--epochs", "4", "--folds", "2", "--size", "16"]))
         for impl in ("minigrad", "torch")]
-LIMIT = 300             # seconds for one run
 
 
 def parts(share: float, seed: int) -> Iterator[Part]:
@@ -40,7 +38,8 @@ def parts(share: float, seed: int) -> Iterator[Part]:
                 yield of_run(task, impl, flags, Path(folder), n, rng)
 
 
-def of_run(task: str, impl: str, flags: list[str], folder: Path, n: int, rng: random.Random) -> Part:
+def of_run(task: str, impl: str, flags: list[str], folder: Path, n: int, rng: random.Random
+           ) -> Part:
     from test_resume import state
     part = Part(f"{task}, {impl}")
     argv = ["run", task, "--impl", impl, "--quick", "--threads", "1", *flags, "--out"]
