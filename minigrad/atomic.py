@@ -91,11 +91,13 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[bool]:
     Raises: Busy if another process, or another call in this one, holds it; OSError naming the path
     if no file can be made there.
     """
-    descriptor, held = _opened(path, wait)
+    with _naming(path):
+        descriptor, held = _opened(path, wait)
     try:
         if held:
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
+            with _naming(path):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
         yield held
     finally:
         if held:

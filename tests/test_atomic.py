@@ -223,3 +223,19 @@ def test_files_are_as_private_as_the_user_wants_them(tmp_path, mask):
     finally:
         os.umask(before)
     assert [p.stat().st_mode & 0o777 for p in tmp_path.iterdir()] == [0o666 & ~mask] * 2
+
+
+def test_everything_is_flushed_in_its_order(tmp_path, monkeypatch):
+    """The content before the file has its name, and the name before `write` returns."""
+    done = []
+
+    def note(name, usual):
+        def called(*args):
+            done.append((name, os.path.isdir(f"/proc/self/fd/{args[0]}")) if name == "fsync"
+                        else name)
+            return usual(*args)
+        monkeypatch.setattr(os, name, called)
+    note("fsync", os.fsync)
+    note("replace", os.replace)
+    atomic.write(tmp_path / "file", b"1")
+    assert done == [("fsync", False), "replace", ("fsync", True)]
