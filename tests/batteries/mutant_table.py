@@ -32,8 +32,8 @@ MUTANTS = [
     (ATOMIC, "path.unlink(missing_ok=True)        # before", "pass        # before", WRITING),
     (ATOMIC, "            temporary.unlink(missing_ok=True)\n        _sync",
      "            pass\n        _sync", WRITING),
- 
-       (ATOMIC, "        raise OSError(error.errno, error.strerror or str(error), str(path)) from None",
+    (ATOMIC,
+     "        raise OSError(error.errno, error.strerror or str(error), str(path)) from None",
      "        raise", WRITING),
     (ATOMIC, "raise NotADirectoryError(", "raise FileExistsError(", WRITING),
     (ATOMIC, "fcntl.LOCK_EX |", "fcntl.LOCK_SH |", WRITING),
