@@ -67,7 +67,7 @@ def told(argv: list[str], names: list[str]) -> tuple[int, str]:
         patches.enter_context(mock.patch.object(runner, "run_jobs", side_effect=Fault("right")))
         for name in set(names) - {"run"}:
             module = import_module(f"comparisons.commands.{name.replace('-', '_')}")
-            patches.enter_context(mock.patch.object(module, "main", lambda arguments: 0))
+            patches.enter_context(mock.patch.object(module, "main", return_value=0))
         patches.enter_context(contextlib.redirect_stdout(out))
         patches.enter_context(contextlib.redirect_stderr(err))
         try:
