@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import argparse
 import re
-import time
 from pathlib import Path
 
-from minigrad import kernels
 from minigrad.commandline import run
+from minigrad.warmup import compile_all
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,17 +18,9 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("warmup", help="compile every kernel for float32 and float64")
     commands.add_parser("reading", help="the files to read, in order, with their numbers of lines")
-    return reading() if parser.parse_args(argv).command == "reading" else warmup()
-
-
-def warmup() -> int:
-    started = time.perf_counter()
-    every = kernels.load_all()
-    for number, (name, kernel) in enumerate(every.items(), 1):
-        for dtype in ("float32", "float64"):
-            kernel.warmup(dtype)
-        print(f"{number}/{len(every)} {name}", flush=True)
-    print(f"{len(every)} kernels ready in {time.perf_counter() - started:.1f} s")
+    if parser.parse_args(argv).command == "reading":
+        return reading()
+    compile_all()
     return 0
 
 

@@ -217,7 +217,7 @@ def step_through(browser: Browser, report: Report) -> None:
         report.equal("a click in the graph shows a vertex", "location.hash", f"#v{op}")
         browser.key("/")
         browser.type("tanh")
-        report.equal("a search finds an op", "byId('where').textContent.includes('tanh')", True)
+        report.equal("a search finds an op", "$('where').textContent.includes('tanh')", True)
         browser.key("Escape")
         browser.goto(f"{page.as_uri()}#f{op}")
         report.equal("a link leads to a vertex", "steps[current]", ["f", op])

@@ -5,6 +5,8 @@ thread; what is asked for by file or name in this process, which starts sooner."
 import gc
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numba
@@ -30,6 +32,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """How many processes `-n logical` of pyproject.toml means: None stands for one per core."""
     chosen = config.option.keyword or not all(Path(given).is_dir() for given in config.args)
     return 0 if chosen else None
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Kernels are compiled once, before several processes would each compile the same ones."""
+    if session.config.getoption("numprocesses", 0) and not session.config.option.collectonly:
+        subprocess.run([sys.executable, "-m", "minigrad", "warmup"], stdout=subprocess.DEVNULL,
+                       check=True)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from minigrad.inspect.__main__ import main
+from minigrad.inspect.pages import filled
 from minigrad.inspect.playground.model import Playground
-from minigrad.inspect.playground.server import page, serve
+from minigrad.inspect.playground.server import PAGE, serve
 from minigrad.inspect.server import BODY, HOST, Server
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,7 +73,7 @@ def test_a_session(server):
 
 def test_the_page_needs_nothing_from_elsewhere(server):
     status, text = ask(server, "GET", "/")
-    assert (status, text) == (200, page())
+    assert (status, text) == (200, filled(PAGE))
     assert "src=" not in text
     assert "url(" not in text
     assert "<!--" not in text

@@ -34,7 +34,7 @@ def test_the_file_holds_everything_and_no_name_ends_its_script(tmp_path):
     with silent(net, optimizer, tmp_path) as watched:
         train(net, optimizer, 2)
     page = (tmp_path / "t.html").read_text()
-    assert page.count("</script>") == 3
+    assert page.count("</script>") == 2
     told = json.loads(page.partition("const RECORDED = ")[2].partition(";</script>")[0])
     assert told == json.loads(json.dumps(watched.training.everything()))
     assert told["description"]["layers"][0]["path"] == "</script><b>"

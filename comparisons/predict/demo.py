@@ -21,6 +21,7 @@ from comparisons.datasets.pictures import png, read_picture
 from comparisons.errors import Fault
 from comparisons.implementations import NAMES
 from comparisons.predict.predictor import Predictor, readers
+from minigrad.inspect.pages import filled
 from minigrad.inspect.server import Query, Raw, Refusal, Server
 
 BODY = 20 * 2**20                       # bytes: a photo from a phone has 3 to 12 MB
@@ -46,7 +47,7 @@ def serve(predictors: Sequence[Predictor], port: int) -> Server:
             {"box": p.crop.box, "probabilities": list(p.probabilities.values()),
              "crop": png(p.crop.pixels)} for p in found]}
 
-    return Server({"GET /": lambda query, content: PAGE.read_text("utf-8"), "GET /models": models,
+    return Server({"GET /": lambda query, content: filled(PAGE), "GET /models": models,
                    "POST /predict": Raw(predict, BODY)}, port, faults={Fault: 422})
 
 

@@ -13,7 +13,8 @@ it (playground/).
 
 The functions are observers (minigrad/observer.py) of a network that runs as it is. places.py knows
 in which module and at which line of a program an op runs, recording.py writes down all that ran,
-and untouched.py leaves the network as it was. server.py is a web server for live pages.
+and untouched.py leaves the network as it was. server.py is a web server for live pages, and pages/
+holds what all pages share.
 """
 
 from minigrad.inspect.anomaly import (

@@ -1,9 +1,7 @@
 // The page of step_through: what a step shows, from the data that step_through.py has written.
-"use strict";
-const data = JSON.parse(document.getElementById("data").textContent);
+const data = JSON.parse($("data").textContent);
 const vertices = data.vertices, svg = document.querySelector(".minigrad-graph");
 const steps = [...data.forward.map(id => ["f", id]), ...data.backward.map(id => ["v", id])];
-const byId = name => document.getElementById(name);
 let current = 0;
 
 // ---- small helpers ------------------------------------------------------------------------------
@@ -71,9 +69,7 @@ function large(entry) {
   const [low, high, mean, deviation, norm, zeros, odd] = entry.stats;
   const [count, height, width] = entry.tiles;
   const cells = Uint8Array.from(atob(entry.map), letter => letter.charCodeAt(0));
-  const style = getComputedStyle(document.documentElement);
-  const colour = name => style.getPropertyValue(name).split(",").map(Number);
-  const positive = colour("--positive"), negative = colour("--negative");
+  const {positive, negative} = colours;
   const zoom = Math.max(1, Math.min(8, Math.floor((count > 1 ? 72 : 230) / Math.max(height, width))));
   const tiles = make("div", {class: "tiles"});
   for (let tile = 0; tile < count; tile++) {
@@ -244,13 +240,13 @@ function mark(phase, id) {
 function show(phase, id) {
   const place = steps.findIndex(([p, v]) => p === phase && v === Number(id));
   if (place >= 0) current = place;
-  byId("slider").value = current;
+  $("slider").value = current;
   const text = `${phase === "f" ? "forward" : "backward"}: ${named(id)}`;
-  byId("where").textContent = text;
-  byId("slider").setAttribute("aria-valuetext", text);
-  byId("back").disabled = current === 0;
-  byId("on").disabled = current === steps.length - 1;
-  byId("card").replaceChildren(...(phase === "f" ? forwardCard(id) : backwardCard(id)).filter(Boolean));
+  $("where").textContent = text;
+  $("slider").setAttribute("aria-valuetext", text);
+  $("back").disabled = current === 0;
+  $("on").disabled = current === steps.length - 1;
+  $("card").replaceChildren(...(phase === "f" ? forwardCard(id) : backwardCard(id)).filter(Boolean));
   mark(phase, id);
   if (location.protocol !== "about:" && location.hash !== `#${phase}${id}`)   // in a notebook, it has no address
     history.replaceState(null, "", `#${phase}${id}`);
@@ -264,14 +260,14 @@ const follow = () => {
   window.scrollTo(0, 0);
 };
 
-byId("slider").max = steps.length - 1;
-byId("slider").addEventListener("input", event => show(...steps[event.target.value]));
-byId("back").addEventListener("click", () => move(-1));
-byId("on").addEventListener("click", () => move(1));
+$("slider").max = steps.length - 1;
+$("slider").addEventListener("input", event => show(...steps[event.target.value]));
+$("back").addEventListener("click", () => move(-1));
+$("on").addEventListener("click", () => move(1));
 window.addEventListener("hashchange", follow);
 document.addEventListener("keydown", event => {
   if (event.target.matches("input") || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "/") { event.preventDefault(); byId("search").focus(); return; }
+  if (event.key === "/") { event.preventDefault(); $("search").focus(); return; }
   const by = {ArrowRight: 1, ArrowLeft: -1, Home: -steps.length, End: steps.length}[event.key];
   if (by) { event.preventDefault(); move(by); }
 });
@@ -287,14 +283,15 @@ for (const id of Object.keys(vertices)) {
   const {module, code} = vertices[id];
   labels.set([named(id), module, code].filter(Boolean).join(" · "), id);
 }
-byId("names").append(...[...labels.keys()].map(value => make("option", {value})));
-byId("search").addEventListener("input", event => {
+$("names").append(...[...labels.keys()].map(value => make("option", {value})));
+$("search").addEventListener("input", event => {
   const sought = event.target.value.toLowerCase();
   const found = labels.get(event.target.value)
     || (sought && [...labels].find(([label]) => label.toLowerCase().includes(sought))?.[1]);
   if (found) show(hasGradient(found) ? "v" : "f", found);
 });
-byId("search").addEventListener("keydown", event => {
+$("search").addEventListener("keydown", event => {
   if (event.key === "Escape" || event.key === "Enter") event.target.blur();
 });
+followTheme(() => show(...steps[current]));
 follow();

@@ -17,6 +17,7 @@ from minigrad.inspect.encode import Table, number
 from minigrad.inspect.formula import Formulas, names_captured, stated
 from minigrad.inspect.graph import Graph, Vertex
 from minigrad.inspect.look import computation
+from minigrad.inspect.pages import filled
 from minigrad.inspect.recording import Step
 from minigrad.inspect.sources import short, source_of
 from minigrad.nn import Module
@@ -32,16 +33,10 @@ class StepThrough:
 
     def __init__(self, graph: Graph, title: str) -> None:
         self.data = _data(graph)
-        page = Path(__file__).parent.joinpath("step_through.html").read_text("utf-8")
-        style, script = (Path(__file__).parent.joinpath(f"step_through.{ending}")
-                         .read_text("utf-8") for ending in ("css", "js"))
         data = json.dumps(self.data, separators=(",", ":"), ensure_ascii=False,
                           allow_nan=False)
-        parts = {"title": escape(title), "style": style, "drawing": Drawing(graph).svg,
-                 "data": data.replace("<", "\\u003c"), "script": script}
-        for name, text in parts.items():
-            page = page.replace(f"<!--{name}-->", text)
-        self.html = page
+        self.html = filled(Path(__file__).with_suffix(".html"), title=escape(title),
+                           drawing=Drawing(graph).svg, data=data.replace("<", "\\u003c"))
 
     def save(self, path: str | Path) -> None:
         Path(path).write_text(self.html, encoding="utf-8")

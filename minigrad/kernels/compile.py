@@ -63,7 +63,7 @@ prange = range              # becomes numba.prange in a kernel's module when the
 registry: dict[str, Kernel] = {}
 _lock = threading.RLock()
 _running = threading.Lock()     # one loop runs at a time, and has all the threads
-_said: set[str] = set()
+said: set[str] = set()           # lines that are not to be printed again
 _inlined: dict[Callable[..., Any], set[str]] = {}           # with their fastmath flags
 _forked = False
 
@@ -322,8 +322,8 @@ def _announce_compilation() -> None:
 
 
 def _say_once(line: str) -> None:
-    if line not in _said:
-        _said.add(line)
+    if line not in said:
+        said.add(line)
         print(f"minigrad: {line}", file=sys.stderr, flush=True)
 
 
@@ -334,7 +334,7 @@ def _after_fork() -> None:
     if load_numba.cache_info().currsize == 0:
         return                          # no threads have been started yet
     _forked = True
-    _said.discard(COMPILING)
+    said.discard(COMPILING)
     for each in registry.values():
         each._runs.clear()
 

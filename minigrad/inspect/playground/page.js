@@ -1,6 +1,4 @@
-"use strict";
 // The page draws what the server tells it; minigrad, in the server, does all of the computing.
-const $ = id => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 let state = null, points = null, running = false, show = "weights", mode = "look";
 let shown = null;                   // the neuron whose map is shown large: [layer, neuron]
@@ -10,14 +8,6 @@ const times = [];                   // when the latest updates came
 
 // ---- asking the server --------------------------------------------------------------------------
 let asked = Promise.resolve();      // one request after another
-
-async function request(path, body) {
-  const answer = await fetch(path, body && {method: "POST", body: JSON.stringify(body)})
-    .catch(() => { throw new Error("The server does not answer. It may have been stopped."); });
-  const content = await answer.json();
-  if (content.error) throw new Error(content.error);
-  return content;
-}
 
 function act(body) {                // do something, and draw what has come of it
   asked = asked.then(async () => {
@@ -51,14 +41,7 @@ function play(on) {
 }
 
 // ---- colours ------------------------------------------------------------------------------------
-let colours = {};
-
-function readColours() {
-  const style = getComputedStyle(document.documentElement);
-  for (const name of ["ink", "faint", "rule", "paper", "accent", "warm"])
-    colours[name] = style.getPropertyValue("--" + name).trim();
-  for (const name of ["positive", "negative", "ground"])
-    colours[name] = style.getPropertyValue("--" + name).split(",").map(Number);
+function readTable() {
   colours.table = new Uint8ClampedArray(256 * 3);       // the colour of each step of a map
   for (let i = 0; i < 256; i++) {
     const strength = 0.62 * Math.min(1, Math.abs(i - 128) / 127);
@@ -91,12 +74,6 @@ function place(layer, neuron) {     // the middle of a neuron, in pixels
   const pitch = Math.min(56, (box.clientHeight - HEAD) / 8);
   return [edge + layer * (box.clientWidth - 2 * edge) / (all.length - 1),
           HEAD + (box.clientHeight - HEAD) / 2 + (neuron - (all[layer] - 1) / 2) * pitch];
-}
-
-function element(name, properties, parent) {
-  const made = Object.assign(document.createElement(name), properties);
-  parent.append(made);
-  return made;
 }
 
 function build() {                  // make the neurons and the lines anew
@@ -188,17 +165,6 @@ function about() {
 // ---- the plane and the curve --------------------------------------------------------------------
 const small = document.createElement("canvas");
 
-function fitted(canvas) {           // its context, in CSS pixels
-  const ratio = window.devicePixelRatio || 1, {clientWidth: w, clientHeight: h} = canvas;
-  if (canvas.width !== Math.round(w * ratio) || canvas.height !== Math.round(h * ratio)) {
-    canvas.width = Math.round(w * ratio); canvas.height = Math.round(h * ratio);
-  }
-  const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, w, h);
-  return [context, w, h];
-}
-
 function drawSurface() {
   const [layer, neuron] = shown || [state.maps.length - 1, 0];
   const [context, w] = fitted($("surface")), {side, train} = points;
@@ -224,11 +190,11 @@ function drawCurve() {
   const finite = history.flatMap(([, a, b]) => [a, b]).filter(Number.isFinite);
   const top = Math.max(0.1, ...finite), last = Math.max(1, history.length ? history.at(-1)[0] : 1);
   context.strokeStyle = colours.rule; context.fillStyle = colours.faint;
-  context.font = "11px sans-serif"; context.lineWidth = 1;
+  context.lineWidth = 1;
   for (const share of [0, 0.5, 1]) {
     const y = h - 5 - share * (h - 14);
     context.beginPath(); context.moveTo(34, y); context.lineTo(w, y); context.stroke();
-    context.fillText(say(share * top), 0, y + 4);
+    context.fillText(say(share * top), 0, y);
   }
   for (const [column, colour, dash] of [[2, colours.warm, [4, 3]], [1, colours.ink, []]]) {
     context.beginPath();
@@ -304,21 +270,16 @@ $("surface").onclick = event => {
   return act({do: "choose", point: best});
 };
 const clip = x => Math.max(-points.side, Math.min(points.side, x));
-let tabbed = false;                 // whether the focus was moved with the keyboard
-addEventListener("pointerdown", () => { tabbed = false; });
-addEventListener("keydown", event => {
-  if (event.key === "Tab") tabbed = true;
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select")) return;
-  if (event.key === "ArrowRight" && event.target.matches("input")) return;          // it moves the slider
-  if (event.key === " " && tabbed && event.target.matches("button")) return;        // it presses the button
-  if (event.key === " " && !event.repeat) play(!running);
+followKeys(event => {
+  if (event.target.matches("select")) return false;
+  if (event.key === "ArrowRight" && event.target.matches("input")) return false;    // it moves the slider
+  if (event.key === " ") { if (!event.repeat) play(!running); }
   else if (event.key === "ArrowRight") step();
-  else if (event.key === "r" && !event.repeat) reset();
-  else return;
-  if (event.target.matches("button")) event.target.blur();
-  event.preventDefault();
+  else if (event.key === "r") { if (!event.repeat) reset(); }
+  else return false;
+  return true;
 });
 addEventListener("resize", () => { if (state) { arrange(); draw(); } });
-matchMedia("(prefers-color-scheme:dark)").onchange = () => { readColours(); if (state) draw(); };
-readColours();
+followTheme(() => { readTable(); if (state) draw(); });
+readTable();
 act();

@@ -15,15 +15,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from minigrad.inspect.pages import filled
 from minigrad.inspect.playground.model import Playground
 from minigrad.inspect.server import Query, Refusal, Server
 
-
-def page() -> str:
-    """The page, with its style and its script in it."""
-    page, style, script = (Path(__file__).with_name(f"page.{ending}").read_text("utf-8")
-                           for ending in ("html", "css", "js"))
-    return page.replace("<!--style-->", style).replace("<!--script-->", script)
+PAGE = Path(__file__).with_name("page.html")
 
 
 def serve(playground: Playground, port: int) -> Server:
@@ -47,7 +43,7 @@ def serve(playground: Playground, port: int) -> Server:
             raise Refusal(400, "point: must be the number of a point")
         return playground.explain(int(point))
 
-    return Server({"GET /": lambda query, content: page(),
+    return Server({"GET /": lambda query, content: filled(PAGE),
                    "GET /state": lambda query, content: playground.state(),
                    "GET /points": lambda query, content: playground.points(),
                    "GET /gradient": gradient, "POST /do": do}, port)

@@ -1,6 +1,4 @@
-"use strict";
 // What the page shows comes from the training, or, in a recorded page, from RECORDED.
-const $ = id => document.getElementById(id);
 const POLL = 250;                   // milliseconds between two questions
 let description = null, state = null, records = [], svgs = [];
 let chosen = null;                  // the number of the layer that is shown large
@@ -9,14 +7,6 @@ let known = {};                     // the pictures of layers, by path
 let shownDrawing = null, times = [];
 
 // ---- asking the training -------------------------------------------------------------------------
-async function request(path, body) {
-  const answer = await fetch(path, body && {method: "POST", body: JSON.stringify(body)})
-    .catch(() => { throw new Error("The training does not answer: its process has ended."); });
-  const content = await answer.json();
-  if (content.error) throw new Error(content.error);
-  return content;
-}
-
 function fail(error) {
   $("error").textContent = error.message;
   $("error").hidden = false;
@@ -289,34 +279,27 @@ function draw() {
 }
 
 function travel(event) {            // through time, with the keyboard, once the training has ended
-  if (!records.length || !["ArrowLeft", "ArrowRight", "Home", "End", "Escape"].includes(event.key)) return;
+  if (!records.length || !["ArrowLeft", "ArrowRight", "Home", "End", "Escape"].includes(event.key)) return false;
   const now = records.indexOf(at()), most = records.length - 1;
   const to = {ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: most}[event.key];
   cursor = to === undefined ? null : records[Math.max(0, Math.min(most, to))].step;
   draw();
-  event.preventDefault();
+  return true;
 }
 
 $("pause").onclick = () => act(state.paused ? "go" : "pause");
 $("step").onclick = () => act("step");
-let tabbed = false;                 // whether the focus was moved with the keyboard
-addEventListener("pointerdown", () => { tabbed = false; });
-addEventListener("keydown", event => {
-  if (event.key === "Tab") tabbed = true;
-  if (event.ctrlKey || event.metaKey || event.altKey || !state) return;
+followKeys(event => {
+  if (!state) return false;
   if (state.ended) return travel(event);
-  const isButton = event.target.closest("button,[role=button]");
-  if (event.key === " " && tabbed && isButton) return;                              // it presses the button
-  if (event.key === " " && !event.repeat) act(state.paused ? "go" : "pause");
+  if (event.key === " ") { if (!event.repeat) act(state.paused ? "go" : "pause"); }
   else if (event.key === "ArrowRight") act("step");
-  else return;
-  if (isButton) event.target.blur();
-  event.preventDefault();
-});
+  else return false;
+  return true;
+}, "button,[role=button]");
 addEventListener("resize", draw);
 addEventListener("scroll", () => { if (state && description) drawRows(); }, {passive: true});
-matchMedia("(prefers-color-scheme:dark)").onchange = () => { readColours(); draw(); };
-readColours();
+followTheme(draw);
 
 function begin(found) {             // with the layer after the # in the address
   description = found;

@@ -16,6 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from minigrad.inspect.pages import filled
 from minigrad.inspect.server import Answer, Query, Refusal, Server
 from minigrad.inspect.watch.training import Training
 
@@ -23,11 +24,7 @@ from minigrad.inspect.watch.training import Training
 def page(recorded: str = "null") -> str:
     """The page with its style and its script in it. recorded: everything it shows, as JSON; null
     if it is to ask for it."""
-    here = Path(__file__).parent
-    page, style, plots, script = (here.joinpath(name).read_text("utf-8") for name in (
-        "page.html", "page.css", "plots.js", "page.js"))
-    return (page.replace("<!--style-->", style).replace("<!--plots-->", plots)
-            .replace("<!--script-->", script).replace("<!--recorded-->", recorded))
+    return filled(Path(__file__).with_suffix(".html"), recorded=recorded)
 
 
 def recorded_page(everything: dict[str, Any]) -> str:

@@ -1,36 +1,7 @@
 // How numbers are written and plots are drawn.
-"use strict";
 const SIDE = 82, BINS = 2 * SIDE + 1, LOWEST = -30;     // as in history.py
 const say = x => typeof x !== "number" ? (x === null || x === undefined ? "" : String(x))
   : (x && (Math.abs(x) < 1e-3 || Math.abs(x) >= 1e6) ? x.toExponential(1) : String(+x.toPrecision(3))).replace(/-/g, "−");
-let colours = {};
-
-function readColours() {
-  const style = getComputedStyle(document.documentElement);
-  for (const name of ["ink", "faint", "rule", "paper", "accent", "warm"])
-    colours[name] = style.getPropertyValue("--" + name).trim();
-  for (const name of ["positive", "negative", "dense"])
-    colours[name] = style.getPropertyValue("--" + name).split(",").map(Number);
-}
-
-function fitted(canvas) {           // its context, in CSS pixels
-  const ratio = window.devicePixelRatio || 1, {clientWidth: w, clientHeight: h} = canvas;
-  if (canvas.width !== Math.round(w * ratio) || canvas.height !== Math.round(h * ratio)) {
-    canvas.width = Math.round(w * ratio); canvas.height = Math.round(h * ratio);
-  }
-  const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, w, h);
-  context.font = "11px sans-serif";
-  context.textBaseline = "middle";
-  return [context, w, h];
-}
-
-function element(name, properties, parent) {
-  const made = Object.assign(document.createElement(name), properties);
-  parent.append(made);
-  return made;
-}
 
 const LEFT = 46;                    // pixels for the numbers beside a plot
 const last = () => Math.max(1, state.step);
@@ -141,7 +112,7 @@ function drawHistograms(canvas, histograms, left) {
   if (low > SIDE) shown.push(SIDE);
   if (high < SIDE) shown.unshift(SIDE);
   const image = new ImageData(Math.max(1, Math.round(w - left)), shown.length), wide = image.width;
-  const pixels = new Uint32Array(image.data.buffer), [red, green, blue] = colours.dense;
+  const pixels = new Uint32Array(image.data.buffer), [red, green, blue] = colours.negative;
   let record = 0;
   for (let x = 0; x < wide; x++) {
     const step = (x + 1) / wide * last();
