@@ -52,6 +52,9 @@ DETAILS = {
     "examples?": [{"target": COUNT, "guess": COUNT, "confidence": float, "png": PICTURE,
                    "grad_cam": MAP, "occlusion": MAP}],
     "sanity?": {str: [float]}}
+OF_CLASSES = ("targets?", "guesses?", "confidence?")    # without classes, they are a task's own
+NEEDED = {"samples": ("classes", "targets", "guesses", "confidence"), "examples": ("classes",),
+          "per_class": ("classes",)}
 HISTORY = {"history": Also([{str: float}], bool, "at least one epoch")}
 
 
@@ -66,15 +69,22 @@ def check_details(details: dict[str, Any]) -> None:
 
     Raises: Mismatch naming the first that is wrong.
     """
-    check(details, DETAILS)
+    details = {key: value for key, value in details.items() if value}       # others are not drawn
+    of_classes = "classes" in details
+    check(details, {key: kind for key, kind in DETAILS.items()
+                    if of_classes or key not in OF_CLASSES})
+    for name, needed in NEEDED.items():
+        if lacking := [key for key in needed if name in details and key not in details]:
+            raise Mismatch(f"{lacking[0]}: is missing, which {name} needs")
     for name in ("coefficients", "calibration", "fit", "per_class"):
         of_equal_length(name, details.get(name, {}))
     classes, targets = details.get("classes", []), details.get("targets", [])
     for name in ("guesses", "confidence"):
-        if name in details and len(details[name]) != len(targets):
+        if of_classes and name in details and len(details[name]) != len(targets):
             raise Mismatch(f"{name}: {len(details[name]):,} values for {len(targets):,} targets")
-    for name, of in (("targets", targets), ("guesses", details.get("guesses", ()))):
-        below(name, of, len(classes), "classes")
+    if of_classes:
+        below("targets", targets, len(classes), "classes")
+        below("guesses", details.get("guesses", ()), len(classes), "classes")
     if "per_class" in details and len(details["per_class"]["count"]) != len(classes):
         raise Mismatch(f"per_class.count: expected {len(classes)} values, one for each class")
     below("samples.at", [s["at"] for s in details.get("samples", ())], len(targets), "targets")

@@ -254,6 +254,8 @@ def test_results_that_cannot_be_are_named_with_their_key(tmp_path, capsys, chang
     ({"guesses": [0]}, "guesses: 1 values for 2 targets"),
     ({"confidence": [0.5]}, "confidence: 1 values for 2 targets"),
     ({"samples": [{"at": 2, "png": ""}]}, "samples.at: 2 is not below the number of targets, 2"),
+    ({"samples": [{"at": 0, "png": ""}], "guesses": []},
+     "guesses: is missing, which samples needs"),
     ({"samples": [{"at": 0, "png": '"><b>'}]}, "samples[0].png: expected a picture in base64"),
     ({"per_class": {"count": [1], "recall": [1], "f1": [1]}}, "per_class.count: expected 2 values"),
     ({"examples": [{"target": 0, "guess": 2, "confidence": 1, "png": "", "grad_cam": [[1]],
@@ -278,10 +280,11 @@ def test_details_that_cannot_be_are_named_with_their_key(tmp_path, change, told)
 def test_details_that_could_not_be_drawn_are_told_to_their_task():
     class MyTask:
         name = "mine"
-    assert plain(MyTask(), {"own": {"a": [1, None]}}) == {"own": {"a": [1, None]}}
+    for own in ({"own": {"a": [1, None]}}, {"targets": [0.5, -1]}, {"fit": {}}, {"classes": None}):
+        assert plain(MyTask(), own) == own
     with pytest.raises(Fault, match=r"mine: the report cannot draw the details that judge returned"
                                     r": fit\.truth: is missing"):
-        plain(MyTask(), {"fit": {}})
+        plain(MyTask(), {"fit": {"predicted": [1.0]}})
 
 
 # ---- a user's own code ---------------------------------------------------------------------------
