@@ -33,6 +33,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "comparisons")]
 
 from devtools import Browser, PageError, find  # noqa: E402  # found by the lines above
 
+from comparisons.cli import main as comparisons  # noqa: E402  # likewise
 from minigrad.inspect.__main__ import main as inspect  # noqa: E402  # likewise
 
 SIZES = {"wide": (1280, 860), "phone": (390, 844)}
@@ -348,9 +349,19 @@ def watching(browser: Browser, report: Report) -> None:
         report.looks("recorded")
 
 
+def parity(browser: Browser, report: Report) -> None:
+    """The errors of a network's layers, one of which is broken."""
+    with tempfile.TemporaryDirectory() as folder:
+        comparisons(["parity", "mnist-mlp", "--break", "layers.2", "--out", folder])
+        browser.goto(Path(folder, "parity.html").as_uri())
+        report.equal("the broken layer is the first that is marked",
+                     "document.querySelector('.out .name').textContent.split(' ')[0]", "layers.2")
+        report.looks("page")
+
+
 PAGES: dict[str, Callable[[Browser, Report], None]] = {
     "playground": playground, "step-through": step_through, "draw": drawing, "demo": demo,
-    "watch": watching}
+    "watch": watching, "parity": parity}
 
 
 def main() -> int:

@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from comparisons import commands
 from comparisons.commands import add_tasks, add_threads, chosen, insist_on_data
 from comparisons.errors import Fault
-from comparisons.tasks.options import Flag, Options
+from comparisons.tasks.options import MOST, Flag, Options, at_least
 
-OWN = ("--impl", "--out", "--threads")          # the flags of `run` itself that take a value
+OWN = ("--impl", "--out", "--seeds", "--threads")       # flags of `run` itself that take a value
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
@@ -27,6 +28,9 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
                         "(default: runs/<stamp>, where the stamp is the date and the time)")
     parser.add_argument("--resume", action="store_true",
                         help="continue from the checkpoints in --out")
+    parser.add_argument("--seeds", type=commands.word(at_least(2)), metavar="N",
+                        help="train with N seeds, from --seed on, and say whether the "
+                        "implementations differ")
     add_threads(parser)
     try:
         tasks = list(dict.fromkeys([*TASKS.values(), *files_named(words)]))
@@ -127,10 +131,13 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.resume and arguments.out is None:
         arguments.parser.error("--resume needs --out DIR, the folder of the run to continue")
     check_device(common.device, tasks, arguments)
+    count = arguments.seeds or 1
+    if common.seed + count - 1 > MOST:
+        arguments.parser.error(f"--seeds {count}: the last seed would exceed {MOST}")
 
     from comparisons import implementations
     from comparisons.files import new_folder
-    from comparisons.report import page, saliency, table
+    from comparisons.report import page, saliency, seeds, table
     from comparisons.training import runner
     from comparisons.training.results import Results
     insist_on_data(common.data)
@@ -141,11 +148,15 @@ def main(arguments: argparse.Namespace) -> int:
             for task, options in jobs]
     try:
         done = runner.run_jobs(jobs, impls, results, resume=arguments.resume,
-                               command=command(arguments.argv), explain=saliency.pictures)
+                               command=command(arguments.argv), explain=saliency.pictures,
+                               count=count)
     except KeyboardInterrupt:
         print(f"\nTo go on: {command(resuming(arguments.argv, results.folder))}", flush=True)
         raise
     print(f"\n{table.text(done)}\n")
+    if arguments.seeds:
+        names = [task.name for task in tasks]
+        print(f"{seeds.text([e for e in results.differences if e['task'] in names])}\n")
     if common.quick:
         print("This was a quick test (--quick): its figures mean nothing.\n")
     print(f"{results.path}\n{page.write(results)}")

@@ -10,18 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from comparisons.errors import Fault
 from comparisons.files import write_text
 from comparisons.implementations import TITLES
-from comparisons.report import table
+from comparisons.report import seeds, table
 from comparisons.report.section import Section, section
+from comparisons.report.templating import TEMPLATES
 from comparisons.training.results import Results
-
-TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).with_name("templates")),
-                        autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-                        lstrip_blocks=True)
 
 
 @dataclass(frozen=True)
@@ -31,6 +26,8 @@ class Page:
     sections: list[Section]
     rows: list[table.Row]           # of the summary
     terms: dict[str, str]           # explanations of the metrics in the summary
+    repeated: list[seeds.Row]       # with several seeds
+    differences: list[seeds.Figure]
     made: str                       # versions and date
     commands: list[tuple[str, list[str]]]       # and the runs of each
     machine: dict[str, str]
@@ -60,7 +57,8 @@ def prepared(results: Results) -> Page:
     return Page(
         [section(name, runs, {impl: results.details(run) for impl, run in runs.items()},
                  sheet=name in first.values()) for name, runs in tasks.items()],
-        table.rows(results.runs), terms(results.runs), made(results), commands(results.runs),
+        table.rows(results.runs), terms(results.runs), seeds.rows(results.differences),
+        seeds.figures(results.differences), made(results), commands(results.runs),
         machine(results.content["environment"]), memory(results))
 
 

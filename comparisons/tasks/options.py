@@ -25,7 +25,7 @@ RESERVED = (
     "metrics", "baselines", "headlines", "notes", "train_seconds", "warm_up_seconds",
     "rss_before_mb", "peak_rss_mb", "checkpoint", "date", "command",        # in results.json
     "flags", "own_names", "own", "kept", "defaults", "restored",            # in Options
-    "help", "tasks", "out", "resume", "threads", "main", "parser", "argv")  # in `run`
+    "help", "tasks", "out", "resume", "seeds", "threads", "main", "parser", "argv")  # in `run`
 """Names that an option cannot have. `folds`, `repeats` and `protocol` mean what they mean for
 dexpression: the table shows them."""
 
@@ -87,7 +87,8 @@ def above_zero(word: str) -> float:
     return number
 
 
-SEED = at_least(0, 2**63 - 1)
+MOST = 2**63 - 1        # the largest seed
+SEED = at_least(0, MOST)
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,13 @@ RUN = {
     "metrics": {str: float}, "baselines": {str: float}, "headlines?": [HEADLINE], "notes?": [str],
     "train_seconds": float, "warm_up_seconds": float, "peak_rss_mb": float,
     "rss_before_mb?": float, "command?": str, "date?": str, "protocol?": str,
-    "folds?": (int, None), "repeats?": (int, None)}
+    "folds?": (int, None), "repeats?": (int, None),
+    "seeds?": [{"seed": int}]}
 ENVIRONMENT = {
     "cpu": str, "cores": (int, None), "platform": str, "python": str, "blas": str,
     "gpu": (str, None), "threads": {str: (int, None)}, "versions": {str: str}, "peak_rss": str,
     "variables?": {str: str}}
-RESULTS = {"environment": ENVIRONMENT, "runs": [RUN]}
+RESULTS = {"environment": ENVIRONMENT, "runs": [RUN], "differences?": [{"task": NAME}]}
 
 EPOCH = {"fold": int, "epoch": int, "loss": float, "seconds": float}
 MAP = [[float]]

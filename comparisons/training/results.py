@@ -2,9 +2,10 @@
 
 The folder of a run is `DIR/<task>-<implementation>/`. It holds `last.safetensors` (the checkpoint
 of the current or the last training), `previous.safetensors` (the one before it),
-`fold-<k>.safetensors` (those of earlier trainings, if there are any) and `details.json` (for the
-report). Each file is written completely or not at all.
-While a process runs a task, `DIR/.<task>-<implementation>.lock` keeps others from running it there.
+`fold-<k>.safetensors` (those of earlier trainings, if there are any), `details.json` (for the
+report), and a folder `seed-<N>` of the same kind for each further seed. Each file is written
+completely or not at all. While a process runs a task, `DIR/.<task>-<implementation>.lock` keeps
+others from running it there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from comparisons.errors import Fault
 from comparisons.files import write_json
 from comparisons.tasks.registry import TASKS
-from comparisons.training import formats
+from comparisons.training import differences, formats
 from minigrad import atomic
 from minigrad.schema import Mismatch, check, loads
 
@@ -61,6 +62,12 @@ class Results:
         runs: list[dict[str, Any]] = self.content["runs"]
         return runs
 
+    @property
+    def differences(self) -> list[dict[str, Any]]:
+        """What runs with several seeds say about the implementations, an entry for each metric."""
+        found: list[dict[str, Any]] = self.content.get("differences", [])
+        return found
+
     def run_folder(self, task: str, impl: str) -> Path:
         return self.folder / f"{task}-{impl}"
 
@@ -90,10 +97,20 @@ class Results:
             kind = (run["task"], run["impl"])
             kept = [r for r in self.runs if (r["task"], r["impl"]) != kind]
             self.content |= {"environment": environment, "runs": [*kept, run]}
+            found = [d for d in self.differences if d["task"] != run["task"]]
+            found += differences.of_task([r for r in self.runs if r["task"] == run["task"]],
+                                         self.details)
+            self.content |= {"differences": found}
             write_json(self.path, self.content, indent=2)
 
-    def details(self, run: dict[str, Any]) -> dict[str, Any]:
-        path = self.run_folder(run["task"], run["impl"]) / "details.json"
+    def seed_folder(self, run: dict[str, Any], seed: int) -> Path:
+        """The folder of a run that was repeated with another seed."""
+        folder = self.run_folder(run["task"], run["impl"])
+        return folder if seed == run["seed"] else folder / f"seed-{seed}"
+
+    def details(self, run: dict[str, Any], seed: int | None = None) -> dict[str, Any]:
+        """The details of a run, or of its repetition with another seed."""
+        path = self.seed_folder(run, run["seed"] if seed is None else seed) / "details.json"
         try:
             details: dict[str, Any] = loads(path.read_bytes())
             formats.check_history(details)

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from comparisons.files import make_folder
 from comparisons.implementations import Implementation
 from comparisons.tasks.options import Options
 from comparisons.tasks.task import Details, Metrics, Recipe, Split, Task, Trained
-from comparisons.training import environment
+from comparisons.training import environment, seeds
 from comparisons.training.checks import HISTORY, finite, insist_on, numbers, plain
 from comparisons.training.progress import Progress, Watched
 from comparisons.training.results import Results
@@ -34,23 +35,23 @@ Explain = Callable[[Task[Any], Data, Sequence[Trained], Any], Details]
 
 
 def run_jobs(jobs: Sequence[Job], impls: Sequence[str], results: Results, *, resume: bool = False,
-             command: str = "", say: Say = print, explain: Explain | None = None
+             command: str = "", say: Say = print, explain: Explain | None = None, count: int = 1
              ) -> list[dict[str, Any]]:
     """Run each task with each implementation. A finished run is recorded at once.
 
     command: the command line, to be recorded. explain: returns further details of a finished run
-    for the report, such as pictures.
+    for the report, such as pictures. count: the number of seeds, from that of the options on.
     """
     # load all data before any training, so that missing data are reported at once
     loaded = load(jobs, say)
     make_folder(results.folder)
     with results.reserved((task.name, name) for task, _ in jobs for name in impls):
-        return run_loaded(jobs, impls, results, loaded, resume, command, say, explain)
+        return run_loaded(jobs, impls, results, loaded, resume, command, say, explain, count)
 
 
 def run_loaded(jobs: Sequence[Job], impls: Sequence[str], results: Results,
                loaded: dict[Any, Data], resume: bool, command: str, say: Say,
-               explain: Explain | None) -> list[dict[str, Any]]:
+               explain: Explain | None, count: int) -> list[dict[str, Any]]:
     """The same for jobs whose data are loaded, in a folder that is reserved for them."""
     done = []
     for task, options in jobs:
@@ -64,13 +65,13 @@ def run_loaded(jobs: Sequence[Job], impls: Sequence[str], results: Results,
         baselines = numbers(task, "baselines", task.baselines(data, splits))
         insist_on(task, "baselines", finite(task, "baselines", baselines),
                   [headline.baseline for headline in task.headlines])
+        firsts: dict[str, seeds.First] = {}
         for name in impls:
-            run = Run(task, implementation_for(task, name, options.device), data, splits, options,
-                      results.run_folder(task.name, name), resume)
-            # too high a learning rate leads to an overflow, which `insist_on_finite` reports
-            with np.errstate(over="ignore", invalid="ignore"):
-                record, details, trained = run()
+            record, details, trained = run_once(task, options, data, splits, name,
+                                                results.run_folder(task.name, name), resume)
             record |= {"baselines": baselines, "command": command}
+            if resume:
+                record |= seeds.finished(results, record)
             if explain is not None:
                 details |= explain(task, data, trained, options)
             results.add(record, details, environment.describe())
@@ -79,7 +80,21 @@ def run_loaded(jobs: Sequence[Job], impls: Sequence[str], results: Results,
                 f"{record['train_seconds']:.1f} s of training")
             for line in task.remarks(record["metrics"], details):
                 say(f"    {line}")
+            firsts[name] = record, details
+        if count > 1:
+            seeds.with_further(count, task, options, data, splits, firsts, results, resume,
+                               partial(run_once, task), say)
     return done
+
+
+def run_once(task: Task[Any], options: Options, data: Data, splits: Sequence[Split], name: str,
+             folder: Path, resume: bool) -> tuple[dict[str, Any], Details, list[Trained]]:
+    """Train and evaluate once; see `Run`."""
+    run = Run(task, implementation_for(task, name, options.device), data, splits, options, folder,
+              resume)
+    # too high a learning rate leads to an overflow, which `insist_on_finite` reports
+    with np.errstate(over="ignore", invalid="ignore"):
+        return run()
 
 
 def source_of(task: Task[Any], options: Options) -> tuple[Any, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -77,14 +75,6 @@ def test_the_command_prints_a_row_a_protocol(capsys):
     assert [line[0] for line in lines[-3:]] == list(leakage.MEASURED)
     assert lines[-1][1:3] == ["0.0%", "0.0%"]
     assert float(lines[-3][3].rstrip("%")) > 95
-
-
-def test_the_page_on_leakage_shows_what_the_command_prints(capsys):
-    """The page quotes its figures of the generated faces, which everybody can check."""
-    assert main(["leakage"]) == 0
-    table = capsys.readouterr().out.partition("\n\n")[2]
-    page = Path(__file__).resolve().parents[2] / "docs" / "leakage.md"
-    assert f"$ python -m comparisons leakage\n{table}" in page.read_text("utf-8")
 
 
 def test_the_command_refuses_a_folder_without_faces(tmp_path, capsys):

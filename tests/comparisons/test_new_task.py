@@ -41,8 +41,8 @@ def test_it_runs_as_it_is_on_both_sides(made: tuple[str, Path]) -> None:
     assert max(map(len, code.splitlines())) <= 100
 
 
-def test_it_resumes_has_parity_and_is_timed_like_the_five(made: tuple[str, Path], capsys: Any
-                                                          ) -> None:
+def test_it_resumes_has_parity_and_is_timed_like_the_five(
+        made: tuple[str, Path], tmp_path: Path, capsys: Any) -> None:
     _, folder = made
     argv = ["run", str(folder / "my_leaves.py"), "--out", str(folder / "out"), "--resume"]
     before = {impl: checkpoint.load(folder / "out" / f"my-leaves-{impl}/last.safetensors").model
@@ -52,7 +52,7 @@ def test_it_resumes_has_parity_and_is_timed_like_the_five(made: tuple[str, Path]
         after = checkpoint.load(folder / "out" / f"my-leaves-{impl}/last.safetensors").model
         for key, value in weights.items():
             np.testing.assert_array_equal(value, after[key])
-    assert main(["parity", str(folder / "my_leaves.py")]) == 0
+    assert main(["parity", str(folder / "my_leaves.py"), "--out", str(tmp_path)]) == 0
     assert "all within bounds" in capsys.readouterr().out
 
 

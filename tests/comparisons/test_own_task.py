@@ -85,8 +85,8 @@ def test_it_runs_beside_the_five_and_after_them(file, tmp_path, capsys):
     assert table.index("regression") < table.index("spiral")
 
 
-def test_parity_and_help_know_it(file, capsys):
-    assert main(["parity", str(file)]) == 0
+def test_parity_and_help_know_it(file, tmp_path, capsys):
+    assert main(["parity", str(file), "--out", str(tmp_path)]) == 0
     assert "spiral: batch of 16" in capsys.readouterr().out
     assert main(["run", str(file), "--help"]) == 0
     assert re.search(r"--arms K\s+spiral: number of arms", capsys.readouterr().out)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from running import results, run_of
 
-import minigrad
 from comparisons import implementations
 from comparisons.cli import main
 from comparisons.datasets.drawn.data import generated
@@ -163,20 +162,6 @@ def test_a_bar_on_a_terminal(tmp_path, monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert "regression (minigrad):" in err
     assert "epoch 300/300" not in out
-
-
-def test_parity_agrees_and_notices(monkeypatch, capsys):
-    assert main(["parity", "diabetes", "mnist-mlp", "dexpression"]) == 0
-    table = capsys.readouterr().out
-    assert "dexpression, compact: batch of" in table
-    assert "dexpression, paper: batch of" in table
-    assert "∂ " in table
-    assert "(Linear)" in table
-    forward = minigrad.nn.ReLU.forward
-    monkeypatch.setattr(minigrad.nn.ReLU, "forward",
-                        lambda self, x: forward(self, x) * (1 + 1e-4))
-    assert main(["parity", "mnist-mlp"]) == 1
-    assert "OUT OF BOUNDS" in capsys.readouterr().out
 
 
 def test_data_says_what_is_there_and_how_to_get_the_rest(monkeypatch, tmp_path, capsys):

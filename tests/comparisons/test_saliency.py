@@ -17,7 +17,7 @@ import minigrad as mg
 from comparisons.cli import main
 from comparisons.datasets.base import Data
 from comparisons.report import gallery, saliency
-from comparisons.report.page import TEMPLATES
+from comparisons.report.templating import TEMPLATES
 from comparisons.tasks.task import Split, Trained
 from minigrad import models, nn
 from torch_impl import models as torch_models

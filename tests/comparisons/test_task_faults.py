@@ -98,7 +98,7 @@ def test_an_option_of_another_kind_than_dexpressions_is_refused(tmp_path, capsys
 def test_a_variant_without_choices_has_its_parity_checked(tmp_path, capsys):
     path = tmp_path / "mine.py"
     path.write_text(spiral().replace("arms: int", "variant: int").replace(".arms", ".variant"))
-    assert main(["parity", str(path)]) == 0
+    assert main(["parity", str(path), "--out", str(tmp_path)]) == 0
     assert "(Linear)" in capsys.readouterr().out
 
 

@@ -1,0 +1,87 @@
+"""The command: compares the networks of tasks, prints a table of each, and writes the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from comparisons.audits.parity import page
+from comparisons.audits.parity.drift import drift
+from comparisons.audits.parity.findings import BOUNDS, Found
+from comparisons.audits.parity.measure import measured
+from comparisons.audits.parity.recording import BATCH, Subject, is_dropout
+from comparisons.errors import Fault
+from comparisons.tasks.task import Task
+from comparisons.training import runner
+from minigrad import checkpoint
+
+
+def subjects(tasks: Sequence[Task[Any]], seed: int, data: Path | None, start: Path | None
+             ) -> list[Subject]:
+    """The networks of the tasks. start: a checkpoint of the only task, or None for new weights."""
+    jobs = [(task, replace(options, embedded=data is None, data=data, seed=seed, batch_size=BATCH))
+            for task in tasks for options in (task.variants if start is None
+                                              else [trained_with(task, start)])]
+    loaded = runner.load(jobs)
+    found = []
+    for task, options in jobs:
+        of = loaded[runner.source_of(task, options)]
+        network = options.own().get("variant")
+        found.append(Subject(f"{task.name}, {network}" if network else task.name, task, options, of,
+                             task.splits(of, options)[0], start))
+    return found
+
+
+def trained_with(task: Task[Any], start: Path) -> Any:
+    """The options that a checkpoint was trained with."""
+    config = checkpoint.load(start).config or {}
+    if config.get("task") != task.name:
+        raise Fault(f"{start}: is a checkpoint of {config.get('task')}, not of {task.name}")
+    return task.options.restored(dict(config.get("options", {})))
+
+
+def broken_in(found: Sequence[Subject], layer: str) -> list[Subject]:
+    """The networks that have this layer, with an error in it.
+
+    Raises: Fault if none has it.
+    """
+    having = [subject for subject in found if layer in dict(subject.modules())]
+    if not having:
+        raise Fault(f"--break {layer}: no such layer; " + "; ".join(
+            f"{subject.title} has {', '.join(name for name, _ in subject.modules())}"
+            for subject in found))
+    return [replace(subject, broken=layer) for subject in having]
+
+
+def main(tasks: Sequence[Task[Any]], seed: int, data: Path | None = None, start: Path | None = None,
+         layer: str = "", steps: int = 10, path: Path | None = None) -> int:
+    """Print a table for each network of each task; return 1 if anything is out of bounds."""
+    compared = subjects(tasks, seed, data, start)
+    if layer:
+        compared = broken_in(compared, layer)
+    found = []
+    for subject in compared:
+        found.append(Found(subject, measured(subject), drift(subject, steps),
+                           any(is_dropout(module) for _, module in subject.modules())))
+        print(f"{text(found[-1])}\n", flush=True)
+        if path is not None:
+            page.write(found, path)     # after each network, so that an interruption keeps it
+    bad = sum(of.bad for of in found)
+    print(f"{bad} out of bounds ({BOUNDS})" if bad else f"all within bounds ({BOUNDS})")
+    if path is not None:
+        print(path)
+    return int(bad > 0)
+
+
+def text(found: Found) -> str:
+    """The table of a network for a terminal."""
+    subject = found.subject
+    lines = [f"{subject.title}: {found.introduction}",
+             f"  {'':44}{'shape':>20}{'float32':>11}{'PyTorch’s':>11}{'float64':>11}"]
+    for line in found.lines:
+        shape = "×".join(map(str, line.shape)) or "scalar"
+        lines.append(f"  {line.label:44}{shape:>20}{line.minigrad:11.1e}{line.torch:11.1e}"
+                     f"{line.double:11.1e}{'  OUT OF BOUNDS' if line.out else ''}")
+    return "\n".join([*lines, f"  {found.verdict}", *(f"  {told}" for told in found.drifted)])

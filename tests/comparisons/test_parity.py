@@ -1,0 +1,196 @@
+"""`parity` agrees where both sides are right, in networks of many kinds, and names what is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+import numpy as np
+import pytest
+from running import one_line, spiral
+
+import minigrad
+from comparisons.audits.parity import audit, measure
+from comparisons.audits.parity.drift import drift
+from comparisons.audits.parity.recording import FORWARD
+from comparisons.cli import main
+from comparisons.tasks import dexpression
+from comparisons.tasks.registry import find
+
+MODEL = re.compile(r"        return nn\.Sequential\(nn\.Linear\(2, 64\).*?\n\n", re.S)
+
+NETWORKS = {
+    "a bias before batch norm": """
+        return nn.Sequential(
+            nn.Linear(2, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Unflatten(1, (4, 4, 4)),
+            nn.Conv2d(4, 6, 2), nn.BatchNorm2d(6), nn.Tanh(), nn.Conv2d(6, 6, 2),
+            nn.InstanceNorm2d(6), nn.Flatten(), nn.Linear(24, len(data.classes)))
+    """,
+    "the same inside one layer": """
+        class Block(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(implementation.package.ones(8, 2))
+                self.bias = nn.Parameter(implementation.package.zeros(8))
+
+            def forward(self, x):
+                F = implementation.functional
+                y = F.linear(x, self.weight.cumsum(0).sin(), self.bias)
+                return F.batch_norm(y, None, None, training=True)
+        return nn.Sequential(Block(), nn.Linear(8, len(data.classes)))
+    """,
+    "dropout": """
+        return nn.Sequential(nn.Linear(2, 32), nn.Dropout(0.5), nn.GELU(), nn.LayerNorm(32),
+                             nn.Dropout(0.2), nn.Linear(32, len(data.classes)))
+    """,
+    "one layer": """
+        return nn.Linear(2, len(data.classes))
+    """,
+    "a layer twice, and one never": """
+        class Twice(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.first, self.again = nn.Linear(2, 16), nn.Linear(16, 16)
+                self.last, self.idle = nn.Linear(16, len(data.classes)), nn.Linear(3, 3)
+
+            def forward(self, x):
+                return self.last(self.again(self.again(self.first(x)).tanh()))
+        return Twice()
+    """}
+
+
+def task_file(folder, network):
+    """The spiral with another network."""
+    path = folder / "own.py"
+    code, count = MODEL.subn(textwrap.indent(textwrap.dedent(network), " " * 8) + "\n", spiral())
+    assert count == 1
+    path.write_text(code)
+    return path
+
+
+def subject(path):
+    return audit.subjects([find(str(path))], 0, None, None)[0]
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_networks_of_many_kinds_agree_and_every_broken_layer_is_named(kind, tmp_path):
+    found = subject(task_file(tmp_path, NETWORKS[kind]))
+    lines = measure.measured(found)
+    assert [line.label for line in lines if line.out] == []
+    names = [line.name for line in lines if line.kind == FORWARD]
+    for layer, module in found.modules():
+        name = f"{layer} ({type(module).__name__})"
+        if name not in names:
+            assert layer == "idle"
+            continue
+        (broken,) = audit.broken_in([found], layer)
+        first = measure.first_out(measure.measured(broken))
+        assert first is not None
+        assert (first.kind, first.name) == (FORWARD, name)
+
+
+def test_the_bound_of_a_sum_that_cancels_is_that_of_its_terms(tmp_path):
+    """The scale is about the root of the sum of the squared terms, by hand."""
+    rng = np.random.default_rng(0)
+    g = rng.normal(size=(16, 4)).astype(np.float32)
+    g -= g.mean(0)
+    truth, shaken = g.astype(float).sum(0), (g * (1 + 1e-6 * rng.choice((-1, 1), g.shape))).sum(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "SHAKE", 1e-6)
+        size = measure.scale(truth, shaken, truth)
+    assert 0.2 * np.sqrt((g**2).sum(0).mean()) < size < 3 * np.sqrt((g**2).sum(0).mean())
+    assert measure.scale(np.array([2.0, -3.0]), np.array([2.0, -3.0]), np.array([2.0, -3.0])) == 3
+    assert measure.scale(np.zeros(3), np.zeros(3), np.zeros(3)) == 1
+    # a single value that went another way does not stretch the bound of all the others
+    jumped = np.array([1.0, 2.0, 3.0, 0.0, 1.0])
+    assert measure.scale(jumped, np.array([1.0, 2.0, 3.0, 5.0, 1.0]), jumped) == 3
+
+
+@pytest.mark.parametrize(("error", "key"), [
+    (np.array([1.0, 2.0]), 1.0), (None, np.nan), (np.zeros(3), np.nan),
+    (np.array([np.nan, 0.0]), np.nan)])
+def test_what_is_missing_or_no_number_is_out_of_bounds(error, key):
+    found = measure.error(error, np.array([1.0, 1.0]), 1.0)
+    assert found == key or np.isnan(key) == np.isnan(found)
+    assert measure.Line(FORWARD, "x", (2,), found, 0.0, 0.0).out
+
+
+def test_a_wrong_gradient_is_named_where_it_arises(tmp_path, monkeypatch):
+    found = subject(task_file(tmp_path, NETWORKS["a bias before batch norm"]))
+    tanh = minigrad.nn.Tanh.forward
+    monkeypatch.setattr(minigrad.nn.Tanh, "forward", lambda self, x: (
+        tanh(self, x) + 1e-3 * (x - x.detach())))
+    first = measure.first_out(measure.measured(found))
+    assert first is not None
+    assert first.label == "∂ 5 (BatchNorm2d)"
+
+
+def test_drift_is_none_for_equal_sides_and_that_of_rounding_otherwise(tmp_path):
+    found = subject(task_file(tmp_path, NETWORKS["dropout"]))
+    apart = drift(found, 4)
+    assert len(apart["float32"].weights) == len(apart["float64"].losses) == 4
+    assert 0 < apart["float64"].weights[-1] < 1e-9 < apart["float32"].weights[-1] < 1e-3
+    (broken,) = audit.broken_in([found], "0")
+    assert drift(broken, 1)["float64"].losses[0] > 1e-6
+
+
+# ---- the command ---------------------------------------------------------------------------------
+
+def test_it_agrees_for_every_network_and_makes_a_page(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(dexpression, "SIZE", 16)
+    argv = ["diabetes", "mnist-mlp", "dexpression", "--steps", "1", "--out", str(tmp_path)]
+    assert main(["parity", *argv]) == 0
+    table = capsys.readouterr().out
+    for words in ("dexpression, compact: batch of", "dexpression, paper: batch of", "∂ ",
+                  "(Linear)", "all within bounds"):
+        assert words in table
+    page = (tmp_path / "parity.html").read_text()
+    for name in ("diabetes", "mnist-mlp", "dexpression-compact", "dexpression-paper"):
+        assert f'<section id="{name}">' in page
+    assert page.count("within their bounds") == 4
+    assert not re.search(r'(src|href)="(?!#)', page)
+    assert "url(" not in page
+
+
+def test_a_planted_error_is_named_in_table_and_page(tmp_path, capsys):
+    path = tmp_path / "broken.html"
+    assert main(["parity", "mnist-mlp", "--break", "layers.2", "--steps", "2", "--out",
+                 str(path)]) == 1
+    told = "planted in layers.2. The first place that differs: layers.2 (Linear)."
+    assert told in capsys.readouterr().out
+    assert told in path.read_text()
+
+
+def test_a_users_data_and_weights(tmp_path, capsys):
+    table = tmp_path / "mine.csv"
+    rng = np.random.default_rng(0)
+    rows = [",".join(f"{v:.1f}" for v in [*rng.uniform(20, 90, 8), k % 2]) for k in range(60)]
+    table.write_text("\n".join(rows) + "\n")
+    out = ["--out", str(tmp_path)]
+    assert main(["parity", "diabetes", "--data", str(table), *out]) == 0
+    assert "seed 0, mine" in capsys.readouterr().out
+    file = tmp_path / "spiral.py"
+    file.write_text(spiral())
+    assert main(["run", str(file), "--arms", "4", "--epochs", "1", "--impl", "torch", *out]) == 0
+    path = tmp_path / "spiral-torch" / "last.safetensors"
+    capsys.readouterr()
+    assert main(["parity", str(file), "--checkpoint", str(path), *out]) == 0
+    told = capsys.readouterr().out
+    assert f"weights of {path}" in told
+    assert re.search(r"4 \(Linear\) +16×4 ", told)          # four arms, as the checkpoint has
+    assert main(["parity", "mnist-mlp", "--checkpoint", str(path), *out]) == 1
+    assert "is a checkpoint of spiral, not of mnist-mlp" in one_line(capsys)
+
+
+def test_what_it_cannot_use_is_refused(tmp_path, capsys):
+    for words, status, told in (
+            (["regression", "--data", str(tmp_path)], 2, "--data: not used by regression"),
+            (["all", "--checkpoint", "x"], 2, "--checkpoint requires a single TASK"),
+            (["mnist-mlp", "--steps", "0"], 2, "must be at least 1"),
+            (["mnist-mlp", "--data", str(tmp_path / "none")], 1, "no such file or folder"),
+            (["mnist-mlp", "--checkpoint", str(tmp_path / "none")], 1, "none"),
+            (["mnist-mlp", "--break", "conv"], 1, "mnist-mlp has layers.0, layers.1, layers.2")):
+        assert main(["parity", *words, "--out", str(tmp_path)]) == status
+        assert told in one_line(capsys)
+    assert not list(tmp_path.glob("*.html"))
