@@ -35,7 +35,7 @@ MUTANTS = [
     (ATOMIC,
      "        raise OSError(error.errno, error.strerror or str(error), str(path)) from None",
      "        raise", WRITING),
-    (ATOMIC, "raise NotADirectoryError(", "raise FileExistsError(", WRITING),
+    (ATOMIC, "        if isinstance(error, FileExistsError):", "        if False:", WRITING),
     (ATOMIC, "fcntl.LOCK_EX |", "fcntl.LOCK_SH |", WRITING),
     (ATOMIC, "                os.link(path, temporary)",
      "                os.rename(path, temporary)",
