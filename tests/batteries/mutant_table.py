@@ -6,7 +6,7 @@ FORMATS, RUNNER = "comparisons/training/formats.py", "comparisons/training/runne
 PICTURES, IDX = "comparisons/datasets/pictures.py", "comparisons/datasets/idx.py"
 RECORDS, PREDICTOR = "comparisons/datasets/records.py", "comparisons/predict/predictor.py"
 TRAINED, CLI = "comparisons/predict/trained.py", "comparisons/cli.py"
-PAGE, STYLE = "comparisons/report/page.py", "comparisons/report/style.py"
+PAGE, STYLE = "comparisons/report/templating.py", "comparisons/report/style.py"
 TABLE = "comparisons/datasets/faces/table.py"
 
 WRITING = "test_atomic.py test_checkpoint_damage.py"
