@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,10 @@ import numpy as np
 from safetensors.numpy import save as to_safetensors
 
 from comparisons import implementations
-from comparisons.datasets.base import Array, Data
+from comparisons.datasets.base import Array
 from comparisons.errors import Fault
 from comparisons.files import check_writable, write_bytes
-from comparisons.predict.predictor import finite
-from comparisons.tasks.registry import TASKS
+from comparisons.predict.trained import config_of, finite, input_dtype, network_of, task_of
 from comparisons.tasks.task import Task
 from minigrad import checkpoint
 
@@ -69,28 +68,11 @@ def load(path: Path, task: Task[Any] | None) -> Network:
     it does not say what its network was trained on.
     """
     kept = checkpoint.load(path)
-    config = kept.config or {}
-    if missing := [key for key in ("task", "dataset", "shape", "classes", "options")
-                   if key not in config]:
-        raise Fault(f"{path}: does not say its {', '.join(missing)}; train the network again")
-    name = config["task"]
-    if task is None and name not in TASKS:
-        raise Fault(f"{path}: its task {name} is not one of {', '.join(TASKS)}; use "
-                    "`export --task FILE` to name the Python file that defines it")
-    if task is not None and task.name != name:
-        raise Fault(f"{path}: is a checkpoint of the task {name}, but --task defines {task.name}")
-    task = task or TASKS[name]
-    shape = tuple(config["shape"])
-    y = (np.empty(0, np.int64) if config["classes"] else
-         np.empty((0, *config.get("target_shape", [1])), np.float32))
-    dtype = np.dtype(config.get("input_dtype", task.dtype))
-    like = Data(config["dataset"], "", np.empty((0, *shape), dtype), y,
-                classes=config["classes"], encoding=config.get("encoding"))
-    options = task.options.restored(config["options"])
-    model = implementations.get("minigrad").new_model(
-        lambda impl: task.model(impl, like, options), 0, task.dtype)
-    checkpoint.put(replace(kept, model=kept.weights), model=model)
-    return Network(task, model.eval(), kept.weights, shape, dtype, described(task, config, path))
+    task = task_of(kept, task)
+    config = config_of(kept)
+    model = network_of(kept, task, config)[1]
+    return Network(task, model.eval(), kept.weights, tuple(config["shape"]),
+                   input_dtype(task, config), described(task, config, path))
 
 
 def described(task: Task[Any], config: dict[str, Any], path: Path) -> dict[str, str]:

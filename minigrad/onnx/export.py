@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import atomic
 from minigrad.autograd import Array, no_grad
 from minigrad.func.tree import named_leaves
 from minigrad.nn import Module
@@ -84,7 +83,7 @@ def export(net: Callable[..., Any], x: Any, path: str | Path, *, dynamic_batch: 
     difference, unchecked = largest_difference(
         data, [dict(zip(names[0], each.inputs, strict=True)) for each in runs],
         [each.outputs for each in runs])
-    _write(Path(path), data)
+    atomic.write(path, data)
     return Exported(Path(path), names[0], names[1], len(model.graph.node), not why_fixed, why_fixed,
                     difference, unchecked)
 
@@ -221,17 +220,3 @@ def _check(model: Any) -> None:
         checker.check_model(model, full_check=True)
     except Exception as error:          # onnx has no common base for what its checks raise
         raise ExportError(f"the graph is not valid ONNX: {' '.join(str(error).split())}") from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    """The whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

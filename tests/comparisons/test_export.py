@@ -162,7 +162,7 @@ def test_what_cannot_be_written_is_one_line(tmp_path, capsys, monkeypatch):
     unknown = replace(kept, path=tmp_path / "own", config=kept.config | {"task": "spiral"})
     checkpoint.write(unknown)
     assert main(["export", str(unknown.path), str(tmp_path / "net.onnx")]) == 1
-    assert "use `export --task FILE`" in one_line(capsys)
+    assert "use `--task FILE`" in one_line(capsys)
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert main(["export", str(path), str(tmp_path / "net.onnx")]) == 1
     assert 'pip install "minigrad[onnx]"' in one_line(capsys)
