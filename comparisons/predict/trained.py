@@ -32,8 +32,8 @@ WHOLE = ("int64", "int32", "uint8", "bool")     # dtypes of inputs that are no f
 CONFIG = {"task": str, "dataset": str, "classes": [str], "options": {str: object},
           "shape": Also([int], lambda shape: all(0 < n <= PIXELS for n in shape)
                         and np.prod(shape, dtype=float) <= 3 * PIXELS, "the shape of an input"),
-          "encoding?": (None, ENCODING), "input_dtype?": Also(str, WHOLE.__contains__, ", ".join(WHOLE)),
-          "target_shape?": [int]}
+          "encoding?": (None, ENCODING), "target_shape?": [int],
+          "input_dtype?": Also(str, WHOLE.__contains__, ", ".join(WHOLE))}
 
 
 def task_of(kept: Checkpoint, task: Task[Any] | None) -> Task[Any]:
