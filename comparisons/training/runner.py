@@ -25,6 +25,7 @@ from comparisons.training.checks import HISTORY, finite, insist_on, numbers, pla
 from comparisons.training.progress import Progress, Watched
 from comparisons.training.results import Results
 from comparisons.training.training import Training, first_step, prepare
+from minigrad import checkpoint
 
 Say = Callable[[str], None]
 Job = tuple[Task[Any], Options]         # a task, and the options it runs with
@@ -192,6 +193,8 @@ class Run:
         metrics, details = numbers(self.task, "judge", metrics), plain(self.task, details)
         insist_on(self.task, "judge", metrics, [h.metric for h in self.task.headlines])
         self.insist_on_finite(metrics, "after the last epoch")
+        for k, learned in enumerate(self.task.learned_about(self.data, trained)):
+            self.remember(k, learned)
         record = self.record(recipe, metrics) | {
             "warm_up_seconds": round(warm_up, 3), "rss_before_mb": round(before, 1),
             "peak_rss_mb": round(environment.peak_rss_mb(), 1)}
@@ -230,7 +233,8 @@ class Run:
         training = self.fit(k, split, progress)
         if k + 1 < len(self.splits) and not self.finished(k).exists():
             self.last.replace(self.finished(k))
-        return Trained(split, self.impl.weights(training.judged), training.outputs(split.x_test))
+        return Trained(split, self.impl.weights(training.judged), training.outputs(split.x_test),
+                       split.held and training.outputs(split.held.x))
 
     def fit(self, k: int, split: Split, progress: Progress) -> Training:
         """Train on one split, from its checkpoint if there is one, and save checkpoints."""
@@ -283,6 +287,12 @@ class Run:
     def finished(self, k: int) -> Path:
         """The checkpoint of a finished training that is not the last one."""
         return self.folder / f"fold-{k + 1}.safetensors"
+
+    def remember(self, k: int, learned: dict[str, Any]) -> None:
+        """Add to the configuration in the checkpoint of a finished training."""
+        if learned:
+            kept = checkpoint.load(self.finished(k) if k + 1 < len(self.splits) else self.last)
+            checkpoint.write(replace(kept, config=(kept.config or {}) | plain(self.task, learned)))
 
     def config(self, k: int, split: Split) -> dict[str, Any]:
         """The description of a training in its checkpoint: enough to use or resume it."""
