@@ -19,6 +19,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from comparisons import commands
+from comparisons.errors import is_ours, one_line, told
 from comparisons.training import processes
 
 
@@ -71,6 +72,8 @@ def main(argv: Sequence[str]) -> int:
         status: int = arguments.main(arguments)
         return status
     except SystemExit as stop:
+        if where := where_in_a_task(stop):
+            return fault(f"{where}{told(stop)}")
         return int(stop.code or 0)
     except KeyboardInterrupt:
         if processes.leads():
@@ -82,28 +85,23 @@ def main(argv: Sequence[str]) -> int:
         print("comparisons: standard output was closed; finished results are kept",
               file=sys.stderr)
         return 1
-    except Exception as error:
+    except BaseException as error:      # a user's task may raise anything
         if os.environ.get("MINIGRAD_DEBUG"):
             raise
-        processes.tell(f"comparisons: {one_line(error)}")
-        return 1
+        line = one_line(error)
+        if processes.size() > 1 and re.search("gloo|NCCL", line):
+            return fault("the connection to another process is lost: it has ended, or it cannot be "
+                         "reached")
+        return fault(f"{'' if is_ours(error) else where_in_a_task(error)}{line}")
 
 
-def one_line(error: Exception) -> str:
-    """An error in one line: its message, preceded by its type if it is not one of our own."""
-    from comparisons.errors import Fault
-    from minigrad.checkpoint import CheckpointError
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    message = " ".join(str(error).split())
-    if processes.size() > 1 and re.search("gloo|NCCL", message):
-        return "the connection to another process is lost: it has ended, or it cannot be reached"
-    if isinstance(error, Fault | CheckpointError):
-        return message
-    return f"{where_in_a_task(error)}{type(error).__name__}: {message}"
+def fault(line: str) -> int:
+    """Report a fault; return the exit status."""
+    processes.tell(f"comparisons: {line}")
+    return 1
 
 
-def where_in_a_task(error: Exception) -> str:
+def where_in_a_task(error: BaseException) -> str:
     """The line of a user's own task file that an error came through, if it did."""
     steps = traceback.extract_tb(error.__traceback__)
     own = [step for step, (frame, _) in zip(steps, traceback.walk_tb(error.__traceback__),

@@ -11,3 +11,36 @@ class DataError(Fault):
 
 class NotThereError(DataError):
     """The folder that the user named exists, but does not contain this dataset."""
+
+
+LONGEST = 2000          # characters of a message
+
+
+def one_line(error: BaseException) -> str:
+    """An error in one line: its message, preceded by its type if it is not one of our own.
+
+    Another's error may be of any type, without a message, or with one that cannot be made.
+    """
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return message(error) if is_ours(error) else told(error)
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether the message of an error is meant for the user."""
+    from minigrad.checkpoint import CheckpointError
+    return isinstance(error, Fault | CheckpointError)
+
+
+def told(error: BaseException) -> str:
+    """The type of an error, and its message if it has one, in one line."""
+    return ": ".join(filter(None, (type(error).__name__, message(error))))
+
+
+def message(error: BaseException) -> str:
+    """The message of an error in one line, which is empty if it has none."""
+    try:
+        line = " ".join(str(error).split())
+    except Exception as another:
+        return f"its message cannot be made ({type(another).__name__})"
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"

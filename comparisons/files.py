@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from comparisons.errors import Fault
+from minigrad import atomic
 
 
 def write_json(path: Path, content: Any, indent: int | None = None) -> None:
@@ -30,23 +30,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, then rename it, so that it is never incomplete.
+    """Write a file completely or not at all.
 
     Raises: Fault naming the file if it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        atomic.write(path, content)
     except OSError as error:
         raise Fault(f"{path}: {error.strerror}") from None
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
+import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,24 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
+from minigrad import atomic
 from minigrad.autograd import Array
 from minigrad.random import default_generator
+from minigrad.schema import Also, Mismatch, check, loads
 from minigrad.tensor import Tensor
 
 FORMAT = 1
+DTYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
+          "float16", "float32", "float64", "complex64")
+COUNT = Also(int, lambda n: 0 <= n < 2**63, "a number from 0")
+PARAMETER = re.compile(r"0|[1-9][0-9]{0,8}")            # the number of a parameter
+CONTENT = {
+    "format": int, "epoch": COUNT, "step": COUNT, "config": object,
+    "optimizer": (None, {
+        "state": Also({str: {str: object}}, lambda state: all(map(PARAMETER.fullmatch, state)),
+                      "an object with the numbers of parameters as keys"),
+        "param_groups": [{str: object}]}),
+    "scheduler": (None, {str: object}), "sha256": {str: str}}
 
 
 class CheckpointError(Exception):
@@ -64,12 +78,20 @@ def save(path: str | Path, *, model: Any, optimizer: Any = None, scheduler: Any 
     averaged: an `optim.swa_utils.AveragedModel` of the model. epoch, step: how many are finished.
     config: anything JSON can hold.
     """
-    write(Checkpoint(
+    write(state(path, model=model, optimizer=optimizer, scheduler=scheduler, averaged=averaged,
+                epoch=epoch, step=step, config=config))
+
+
+def state(path: str | Path, *, model: Any, optimizer: Any = None, scheduler: Any = None,
+          averaged: Any = None, epoch: int = 0, step: int = 0,
+          config: dict[str, Any] | None = None) -> Checkpoint:
+    """What `save` would write now. Its arrays are those of the model, which training changes."""
+    return Checkpoint(
         Path(path), _arrays(model.state_dict()),
         None if optimizer is None else _arrays(optimizer.state_dict()),
         None if scheduler is None else scheduler.state_dict(),
         epoch, step, config, {"minigrad": default_generator.get_state()},
-        None if averaged is None else _arrays(averaged.state_dict())))
+        None if averaged is None else _arrays(averaged.state_dict()))
 
 
 def restore(checkpoint: str | Path | Checkpoint, *, model: Any = None, optimizer: Any = None,
@@ -120,28 +142,19 @@ def write(checkpoint: Checkpoint) -> None:
                        if not isinstance(value, np.ndarray)}
                    for i, values in optimizer["state"].items()}
         optimizer = {"state": numbers, "param_groups": optimizer["param_groups"]}
-    # safetensors writes the memory as it lies, whatever the strides; asarray keeps 0-d arrays 0-d
-    tensors = {name: np.asarray(array, array.dtype.newbyteorder("="), order="C")
-               for name, array in tensors.items()}
-    text = json.dumps({
+    tensors = {name: _writable(name, array) for name, array in tensors.items()}
+    content = {
         "format": FORMAT, "epoch": checkpoint.epoch, "step": checkpoint.step,
         "config": checkpoint.config, "optimizer": optimizer, "scheduler": checkpoint.scheduler,
-        "sha256": {name: _digest(name, array) for name, array in tensors.items()}},
-        default=_plain)
-    data = to_bytes(tensors, {"minigrad": text, "sha256": _sha256(text.encode())})
-
-    path = checkpoint.path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        "sha256": {name: _digest(name, array) for name, array in tensors.items()}}
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+        text = json.dumps(content, default=_plain)
+        check(loads(text, standard=False), CONTENT)         # what is saved can be loaded
+    except (ValueError, RecursionError) as error:
+        raise TypeError("checkpoint: config and states may hold what JSON can, nested at most some "
+                        f"hundred times: {error}") from None
+    data = to_bytes(tensors, {"minigrad": text, "sha256": _sha256(text.encode())})
+    atomic.write(checkpoint.path, data)
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -151,6 +164,10 @@ def load(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise CheckpointError(f"{path}: cannot be read: not a file")
+        with open(path, "rb"):          # safetensors calls every fault "no such file"
+            pass
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}     # noqa: SIM118 no dict
@@ -158,7 +175,8 @@ def load(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"{path}: no such file") from None
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+    except (SafetensorError, ArithmeticError, MemoryError, ValueError, TypeError, KeyError
+            ) as error:
         raise CheckpointError(f"{path}: truncated, damaged or not a safetensors file: "
                               f"{' '.join(str(error).split())}") from None
     if "minigrad" not in metadata:
@@ -166,25 +184,34 @@ def load(path: str | Path) -> Checkpoint:
     text = metadata["minigrad"]
     if metadata.get("sha256") != _sha256(text.encode()):
         raise CheckpointError(f"{path}: damaged: the metadata does not match its checksum")
-    content = json.loads(text)
-    if content["format"] != FORMAT:
-        raise CheckpointError(f"{path}: format {content['format']}, this version reads {FORMAT}")
+    try:
+        content = loads(text, standard=False)
+        check(content, {"format": int})
+        if content["format"] != FORMAT:
+            raise CheckpointError(f"{path}: format {content['format']}, this version reads "
+                                  f"{FORMAT}")
+        check(content, CONTENT)
+    except Mismatch as error:
+        raise CheckpointError(f"{path}: not a checkpoint that minigrad has written: {error}"
+                              ) from None
     if content["sha256"].keys() != tensors.keys():
         raise CheckpointError(f"{path}: damaged: the tensors are not those of its checksums")
     for name, array in tensors.items():
         if content["sha256"][name] != _digest(name, array):
             raise CheckpointError(f"{path}: damaged: {name} does not match its checksum")
-    return Checkpoint(path, _under("model.", tensors), _optimizer(content["optimizer"], tensors),
-                      content["scheduler"], content["epoch"], content["step"], content["config"],
+    optimizer = content["optimizer"] and _optimizer(path, content["optimizer"], tensors)
+    return Checkpoint(path, _under("model.", tensors), optimizer, content["scheduler"],
+                      content["epoch"], content["step"], content["config"],
                       _under("random.", tensors), _under("averaged.", tensors) or None)
 
 
-def _optimizer(saved: dict[str, Any] | None, tensors: dict[str, Array]) -> dict[str, Any] | None:
-    if saved is None:
-        return None
+def _optimizer(path: Path, saved: dict[str, Any], tensors: dict[str, Array]) -> dict[str, Any]:
     state = {int(i): values for i, values in saved["state"].items()}    # JSON's keys are strings
     for name, array in _under("optimizer.", tensors).items():
-        i, key = name.split(".", 1)
+        i, _, key = name.partition(".")
+        if i not in saved["state"]:
+            raise CheckpointError(f"{path}: not a checkpoint that minigrad has written: the tensor "
+                                  f"optimizer.{name} belongs to no parameter")
         state[int(i)][key] = array
     groups = [{key: value if key in ("params", "param_names") or not isinstance(value, list)
                else tuple(value) for key, value in group.items()}
@@ -204,6 +231,18 @@ def _arrays(state: Any) -> Any:
     return state.data if isinstance(state, Tensor) else state
 
 
+def _writable(name: str, array: Any) -> Array:
+    """An array as safetensors writes it, which is its memory as it lies, whatever the strides.
+
+    Raises: TypeError naming the array if safetensors does not hold its kind of values.
+    """
+    if not isinstance(array, np.ndarray | np.generic) or array.dtype.name not in DTYPES:
+        kind = array.dtype if hasattr(array, "dtype") else type(array).__name__
+        raise TypeError(f"checkpoint: {name} must be an array of {', '.join(DTYPES)}; got {kind}")
+    # asarray keeps 0-d arrays 0-d
+    return np.asarray(array, array.dtype.newbyteorder("="), order="C")
+
+
 def _plain(value: Any) -> Any:
     """NumPy's numbers, and tensors of one element, as Python's."""
     if not hasattr(value, "item"):
@@ -217,13 +256,3 @@ def _digest(name: str, array: Array) -> str:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Flush the rename itself, where the system can."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

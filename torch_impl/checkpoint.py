@@ -14,7 +14,7 @@ import torch
 
 from minigrad.checkpoint import Checkpoint, CheckpointError, load, put, write
 
-__all__ = ["Checkpoint", "CheckpointError", "load", "restore", "save"]
+__all__ = ["Checkpoint", "CheckpointError", "load", "restore", "save", "state", "write"]
 
 
 def save(path: str | Path, *, model: torch.nn.Module, optimizer: Any = None, scheduler: Any = None,
@@ -25,12 +25,21 @@ def save(path: str | Path, *, model: torch.nn.Module, optimizer: Any = None, sch
     averaged: a `torch.optim.swa_utils.AveragedModel` of the model.
     epoch, step: how many are finished. config: anything that JSON can hold.
     """
-    write(Checkpoint(
+    write(state(path, model=model, optimizer=optimizer, scheduler=scheduler, averaged=averaged,
+                epoch=epoch, step=step, config=config))
+
+
+def state(path: str | Path, *, model: torch.nn.Module, optimizer: Any = None, scheduler: Any = None,
+          averaged: torch.nn.Module | None = None, epoch: int = 0, step: int = 0,
+          config: dict[str, Any] | None = None) -> Checkpoint:
+    """What `save` would write now. On the CPU, its arrays are the model's, which training changes.
+    """
+    return Checkpoint(
         Path(path), _arrays(dict(model.state_dict())),
         None if optimizer is None else _arrays(optimizer.state_dict()),
         None if scheduler is None else scheduler.state_dict(),
         epoch, step, config, _arrays(_random_state()),
-        None if averaged is None else _arrays(dict(averaged.state_dict()))))
+        None if averaged is None else _arrays(dict(averaged.state_dict())))
 
 
 def restore(checkpoint: str | Path | Checkpoint, *, model: torch.nn.Module | None = None,

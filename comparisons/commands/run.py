@@ -151,9 +151,14 @@ def main(arguments: argparse.Namespace) -> int:
     results = Results(arguments.out or new_folder())
     jobs = [(task, task.settled(options, partial(on_gpu, common.device, arguments.impl)))
             for task, options in jobs]
-    done = runner.run_jobs(jobs, impls, results, resume=arguments.resume,
-                           command=processes.command(arguments.argv),
-                           explain=saliency.pictures, count=count)
+    try:
+        done = runner.run_jobs(jobs, impls, results, resume=arguments.resume,
+                               command=processes.command(arguments.argv),
+                               explain=saliency.pictures, count=count)
+    except KeyboardInterrupt:
+        again = processes.command(resuming(arguments.argv, results.folder))
+        print(f"\nTo go on: {again}", flush=True)
+        raise
     processes.announce(None)
     print(f"\n{table.text(done)}\n")
     if arguments.seeds:
@@ -163,6 +168,14 @@ def main(arguments: argparse.Namespace) -> int:
         print("This was a quick test (--quick): its figures mean nothing.\n")
     print(f"{results.path}\n{page.write(results)}")
     return 0
+
+
+def resuming(argv: Sequence[str], folder: Path) -> list[str]:
+    """The words of the command line that continues a run which was interrupted."""
+    words = list(argv) or ["run", "all"]
+    if not any(word == "--out" or word.startswith("--out=") for word in words):
+        words += ["--out", str(folder)]
+    return words if "--resume" in words else [*words, "--resume"]
 
 
 def check_device(device: str, tasks: Sequence[Any], arguments: argparse.Namespace) -> None:

@@ -15,7 +15,15 @@ from comparisons.datasets.diabetes import (
     load_diabetes,
     told,
 )
-from comparisons.datasets.records import Record, Records, is_number, number, read_records, shown
+from comparisons.datasets.records import (
+    Record,
+    Records,
+    is_number,
+    listed,
+    number,
+    read_records,
+    shown,
+)
 from comparisons.errors import DataError, NotThereError
 
 NAMES = (
@@ -139,7 +147,7 @@ def read_diabetes(path: Path, place: Path) -> Data:
             # with few of the names, it is a table of another kind, which may be for another task
             fault = DataError if len(at) > len(lacking) else NotThereError
             raise fault(f"{path}, line {first.line}: no column is named {lacking[0]}; the "
-                            f"columns are {', '.join(first.cells)}")
+                            f"columns are {listed(first.cells)}")
         width, unused = len(first.cells), [word for i, word in enumerate(first.cells)
                                            if i not in at.values()]
     else:
@@ -205,7 +213,7 @@ def checked(records: Records, place: Path, x: np.ndarray, y: np.ndarray, unused:
     same = np.array_equal(x, usual.x, equal_nan=True) and np.array_equal(y, usual.y)
     source = f"{'Pima Indians diabetes' if same else 'diabetes table'} in {path}: {told(x, y)}"
     if unused:
-        source += f"; columns that are not used: {', '.join(unused)}"
+        source += f"; columns that are not used: {listed(unused)}"
     if faults:
         source += f"; {len(faults):,} of {n + len(faults):,} records left out"
     name = usual.name if same else own_name(place, [usual.name])

@@ -34,6 +34,8 @@ def digits(picture: Image.Image, size: Size) -> list[Crop]:
     found = []
     for rows, columns, part in _groups(mask):
         level = np.percentile(ink[rows, columns][part], 75)
+        if level == 0:                  # a speck, of which smoothing has left no ink at its place
+            continue
         near = ndimage.binary_dilation(part, iterations=1)
         strokes = np.where(near, np.minimum(ink[rows, columns] / level, 1), 0)
         top, left = round(rows.start / scale), round(columns.start / scale)

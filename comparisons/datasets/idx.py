@@ -220,4 +220,8 @@ def array_in(content: bytes, path: Path) -> Array:
     if len(content) != promised(content):
         raise DataError(f"{path}: {len(content):,} bytes, but its header says "
                         f"{promised(content):,}")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape_in(content))
+    try:
+        return np.frombuffer(content, np.uint8, offset=start).reshape(shape_in(content))
+    except ValueError:          # of no values, but in more places than can be counted
+        raise DataError(f"{path}: its header says {dims(shape_in(content))}, which no array can "
+                        "have") from None

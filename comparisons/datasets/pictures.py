@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import warnings
 from pathlib import Path
@@ -14,6 +15,7 @@ from comparisons.datasets.base import Array
 from comparisons.errors import DataError
 
 PIXELS = 50_000_000     # a larger picture is refused before it is decoded
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
 EYES_APART, EYES_DOWN = 0.38, 0.39      # fractions of the side, averaged over CK+48's faces
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)      # of the 68 landmarks
 
@@ -25,13 +27,20 @@ def read_picture(source: Path | bytes, name: str) -> Image.Image:
     Raises: DataError naming the picture if it is missing, damaged, too large, or in a format that
     Pillow does not read.
     """
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with warnings.catch_warnings():         # its size is checked here
-            warnings.simplefilter("ignore")
-            with Image.open(file) as opened:
+        if isinstance(source, Path) and not (source.is_file() or source.is_dir()):
+            source.stat()                       # missing, or not allowed
+            raise DataError(f"{name}: not a file")      # a pipe, which would be waited for
+        with warnings.catch_warnings(), (
+                io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")) as file:
+            warnings.simplefilter("ignore")     # its size is checked here
+            with Image.open(file, formats=readable()) as opened:
                 if opened.width * opened.height > PIXELS:
                     raise Image.DecompressionBombError
+                if opened.format == "PNG":      # decoding alone leaves its checksums unread
+                    opened.verify()
+            file.seek(0)
+            with Image.open(file, formats=readable()) as opened:
                 picture = ImageOps.exif_transpose(opened)
         if picture.mode[0] in "IF":
             return _from_levels(np.asarray(picture)).convert("RGB")
@@ -39,19 +48,38 @@ def read_picture(source: Path | bytes, name: str) -> Image.Image:
             white = Image.new("RGBA", picture.size, "white")
             picture = Image.alpha_composite(white, picture.convert("RGBA"))
         return picture.convert("RGB")
+    except DataError:
+        raise
     except Image.DecompressionBombError:
         raise DataError(f"{name}: more than {PIXELS // 10**6} million pixels") from None
     except UnidentifiedImageError:
-        raise DataError(f"{name}: not a picture that can be read (PNG, JPEG, WebP, …)") from None
+        raise DataError(f"{name}: not a picture that can be read ({', '.join(readable())})"
+                        ) from None
     except Exception as error:          # in Pillow's readers, damage leads to errors of any type
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise DataError(f"{name}: {reason or type(error).__name__}") from None
 
 
+@functools.cache
+def readable() -> tuple[str, ...]:
+    """The formats of pictures that are opened, as far as this Pillow has them.
+
+    It has others whose files could start a program: for PostScript, it calls Ghostscript.
+    """
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
 def _from_levels(levels: Array) -> Image.Image:
-    """Levels as 8-bit grey. White is 65,535 for integers, else the largest value."""
-    white = 65535 if levels.dtype.kind in "iu" else np.nanmax(levels, initial=1e-6)
-    return Image.fromarray((np.clip(np.nan_to_num(levels / white), 0, 1) * 255).astype(np.uint8))
+    """Levels as 8-bit grey. White is 65,535 for integers, else the largest finite value; infinity
+    is white, too, and NaN is black."""
+    if levels.dtype.kind in "iu":
+        grey = (np.arange(65536) / 65535 * 255).astype(np.uint8)
+        return Image.fromarray(grey[levels if levels.dtype == np.uint16 else
+                                    levels.clip(0, 65535).astype(np.uint16)])
+    white = np.max(levels, initial=1e-6, where=np.isfinite(levels))
+    known = np.nan_to_num(levels, nan=0, posinf=white, neginf=0)
+    return Image.fromarray((np.clip(known / white, 0, 1) * 255).astype(np.uint8))
 
 
 def read_grey(path: Path) -> Image.Image:

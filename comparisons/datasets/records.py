@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ MISSING_TOLD = "an empty cell, NA, N/A, NaN, null, None or ?"
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 SHOWN = 24              # characters of a cell that a message shows
+LISTED = 30             # cells that a message lists
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def lines_of(path: Path) -> Iterator[str]:
 
     Raises: DataError if the file cannot be read, or naming the first line that is not UTF-8.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise DataError(f"{path}: not a file")          # a pipe, or a device without end
     try:
         # what is not UTF-8 is decoded to code points that cannot be encoded again
         with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -120,3 +123,9 @@ def is_number(cell: str) -> bool:
 def shown(cell: str) -> str:
     """A cell as messages show it."""
     return repr(cell if len(cell) <= SHOWN else f"{cell[:SHOWN]}…")
+
+
+def listed(cells: Sequence[str]) -> str:
+    """Cells as messages list them: the first ones, not too long."""
+    some = [cell if len(cell) <= SHOWN else f"{cell[:SHOWN]}…" for cell in cells[:LISTED]]
+    return ", ".join(some) + ", …" * (len(cells) > LISTED)

@@ -18,6 +18,7 @@ from comparisons.datasets.records import (
     Records,
     is_missing,
     is_number,
+    listed,
     number,
     read_records,
     shown,
@@ -87,6 +88,11 @@ class Encoding:
                 raise ValueError(f"{column.name}: {error}") from None
         return values
 
+    @property
+    def width(self) -> int:
+        """The number of inputs."""
+        return sum(len(c.categories) if isinstance(c, Categorical) else 1 for c in self.columns)
+
     def as_json(self) -> dict[str, Any]:
         """The encoding as a checkpoint keeps it."""
         return {"target": self.target, "columns": [asdict(column) for column in self.columns],
@@ -95,8 +101,9 @@ class Encoding:
     @classmethod
     def restored(cls, kept: dict[str, Any]) -> Encoding:
         """The encoding that a checkpoint has kept."""
-        return cls(kept["target"], [Categorical(**c) if "categories" in c else Numeric(**c)
-                                    for c in kept["columns"]],
+        return cls(kept["target"], [
+            Categorical(c["name"], c["categories"]) if "categories" in c else
+            Numeric(c["name"], c["median"], c["mean"], c["std"]) for c in kept["columns"]],
                    kept["scale"] and (kept["scale"][0], kept["scale"][1]))
 
 
@@ -116,7 +123,7 @@ def load_table(path: Path, target: str, *, regression: bool = False,
     for name in (target, *categorical, *unused):
         if name not in header.cells:
             raise DataError(f"{path}, line {header.line}: no column is named {name!r}; the columns "
-                            f"are {', '.join(header.cells)}")
+                            f"are {listed(header.cells)}")
     names = [name for name in header.cells if name != target and name not in unused]
     numeric = [name for name in names if name not in categorical and mostly_numbers(rows, name)]
     wanted = numeric + [target] * regression
@@ -177,7 +184,8 @@ def read_rows(path: Path) -> tuple[Records, Record, dict[int, Row]]:
                         f"{shown(', '.join(header.cells))}")
     for name, times in Counter(header.cells).items():
         if times > 1 or not name:
-            raise DataError(f"{path}, line {header.line}: {times} columns are named {name!r}")
+            raise DataError(f"{path}, line {header.line}: {times} columns are named "
+                            f"{shown(name)}")
     rows = {}
     for record in others:
         if len(record.cells) == len(header.cells):

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from comparisons import implementations
-from comparisons.datasets.base import Array, Data
+from comparisons.datasets.base import Array
 from comparisons.datasets.crops import Size, Subject, scaled
 from comparisons.datasets.pictures import read_picture
-from comparisons.errors import Fault
+from comparisons.errors import Fault, one_line
 from comparisons.files import make_folder, write_bytes, write_json
 from comparisons.implementations import Implementation
 from comparisons.predict import annotate
 from comparisons.predict.prediction import Prediction
+from comparisons.predict.trained import config_of, network_of, task_of, usable
 from comparisons.tasks.registry import TASKS
 from comparisons.tasks.statistics import softmax
 from comparisons.tasks.task import Task
@@ -62,26 +62,19 @@ class Predictor:
         another task, or its task is unknown or reads no pictures.
         """
         kept = checkpoint.load(path)
-        config = kept.config or {}
-        task = task_of(path, config.get("task"), task)
+        task = task_of(kept, task)
         if task.subject is None:
             raise Fault(f"{path}: {task.name} reads no pictures; expected a checkpoint of "
                         + ("a task whose class has a `subject`" if task.name not in TASKS else
                            ", ".join(readers())))
-        if "classes" not in config:
-            raise Fault(f"{path}: does not name its classes; train the network again")
+        config = config_of(kept)
         classes, shape, dataset = config["classes"], config["shape"], config["dataset"]
         subject = task.subject_for(dataset)
         assert subject is not None
         if len(shape) != 3 or shape[0] not in (1, 3):
             raise Fault(f"{path}: its network takes inputs of shape {tuple(shape)}, but pictures "
                         "are read as (1, height, width) in grey or (3, height, width) in colour")
-        options = task.options.restored(config["options"])
-        like = Data(dataset, "", np.empty((0, *shape), np.float32),
-                    np.empty(0, np.int64), classes=classes)
-        implementation = implementations.get("minigrad")
-        model = task.model(implementation, like, options)
-        checkpoint.put(replace(kept, model=kept.weights), model=model)
+        implementation, model = network_of(kept, task, config)
         return cls(path, task, subject, dataset, classes, shape[0], (shape[1], shape[2]),
                    implementation, model)
 
@@ -114,33 +107,10 @@ class Predictor:
     def probabilities(self, x: Array) -> Array:
         """The probability of each class.  Shapes: x (N, channels, H, W) → (N, classes).
 
-        Raises: Fault if the network's outputs are not finite.
+        Raises: Fault if the network's outputs cannot be used.
         """
-        return softmax(finite(self.path, self.task.outputs(self.implementation, self.model, x)))
-
-
-def finite(path: Path, outputs: Array) -> Array:
-    """The outputs of a checkpoint's network. Raises: Fault if they are not finite."""
-    if not np.isfinite(outputs).all():
-        raise Fault(f"{path}: the network's outputs are not finite numbers (NaN or infinity); its "
-                    "training has diverged")
-    return outputs
-
-
-def task_of(path: Path, name: str | None, task: Task[Any] | None) -> Task[Any]:
-    """The task of the checkpoint at `path`.
-
-    name: the task that the checkpoint names. task: the one that --task defines, or None.
-    Raises: Fault naming the checkpoint if these do not agree, or if the task is not known.
-    """
-    if name is None:
-        raise Fault(f"{path}: names no task; expected a checkpoint of {', '.join(readers())}")
-    if task is None and name not in TASKS:
-        raise Fault(f"{path}: its task {name} is not one of {', '.join(TASKS)}; use "
-                    "`predict --task FILE` to name the Python file that defines it")
-    if task is not None and task.name != name:
-        raise Fault(f"{path}: is a checkpoint of the task {name}, but --task defines {task.name}")
-    return task or TASKS[name]
+        outputs = self.task.outputs(self.implementation, self.model, x)
+        return softmax(usable(self.path, outputs, self.classes))
 
 
 def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path | None = None,
@@ -167,16 +137,17 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
             if not predictions:
                 raise Fault(f"{image}: no {predictor.subject.noun} found; with --whole, the "
                             f"picture itself is the {predictor.subject.noun}")
-        except Fault as fault:
-            message = str(fault) if str(fault).startswith(f"{image}: ") else f"{image}: {fault}"
+            drawing = None
+            if out is not None:
+                drawing = out / unused(f"{image.stem}-predicted", names)
+                write_bytes(drawing, annotate.png(picture, predictions))
+        except Exception as error:      # whatever is wrong with one, the others are predicted
+            reason = one_line(error)
+            message = reason if reason.startswith(f"{image}: ") else f"{image}: {reason}"
             print(f"comparisons: {message}", file=sys.stderr)
             entries.append({"image": str(image), "error": message})
             continue
         print(text(image, predictions, predictor.subject.noun))
-        drawing = None
-        if out is not None:
-            drawing = out / unused(f"{image.stem}-predicted", names)
-            write_bytes(drawing, annotate.png(picture, predictions))
         entries.append({
             "image": str(image), "width": picture.width, "height": picture.height,
             "annotated": None if drawing is None else str(drawing),

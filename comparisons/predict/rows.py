@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from comparisons import implementations
-from comparisons.datasets.base import Array, Data
+from comparisons.datasets.base import Array
 from comparisons.datasets.tables import Encoding, read_rows
 from comparisons.errors import DataError, Fault
 from comparisons.files import write_json
-from comparisons.predict.predictor import TOLD, finite, task_of, text_of
+from comparisons.predict.predictor import TOLD, text_of
+from comparisons.predict.trained import config_of, network_of, task_of, usable
 from comparisons.tasks.statistics import softmax
 from comparisons.tasks.task import Task
-from minigrad import checkpoint
 from minigrad.checkpoint import Checkpoint
 
 SCHEMA = 1
@@ -25,7 +24,7 @@ SCHEMA = 1
 
 def reads_rows(kept: Checkpoint) -> bool:
     """Whether the network of a checkpoint was trained on a table."""
-    return bool((kept.config or {}).get("encoding"))
+    return isinstance(kept.config, dict) and bool(kept.config.get("encoding"))
 
 
 def main(kept: Checkpoint, tables: Sequence[Path], *, json: Path | None = None,
@@ -35,16 +34,13 @@ def main(kept: Checkpoint, tables: Sequence[Path], *, json: Path | None = None,
     A record that cannot be used is reported in one line and does not stop the others. json: a file
     for the predictions. Returns the exit status: 1 if anything could not be predicted.
     """
-    config = kept.config or {}
-    path = kept.path
-    task = task_of(path, config.get("task"), task)
-    encoding = Encoding.restored(config["encoding"])
-    classes: list[str] = config["classes"]
-    implementation = implementations.get("minigrad")
-    like = Data(config["dataset"], "", np.empty((0, *config["shape"]), np.float32), np.empty(0),
-                classes=classes, encoding=config["encoding"])
-    model = task.model(implementation, like, task.options.restored(config["options"]))
-    checkpoint.put(Checkpoint(path, kept.weights), model=model)
+    path, task = kept.path, task_of(kept, task)
+    config = config_of(kept)
+    encoding, classes = Encoding.restored(config["encoding"]), config["classes"]
+    if config["shape"] != [encoding.width]:
+        raise Fault(f"{path}: its network takes inputs of shape {tuple(config['shape'])}, but its "
+                    f"columns have {encoding.width} values")
+    implementation, model = network_of(kept, task, config)
     print(f"{path}: {task.name}, trained on {config['dataset']}")
     entries: list[dict[str, Any]] = []
     faults = []
@@ -54,7 +50,7 @@ def main(kept: Checkpoint, tables: Sequence[Path], *, json: Path | None = None,
         except DataError as error:
             left_out, lines = [str(error)], []
         if lines:
-            outputs = finite(path, task.outputs(implementation, model, x))
+            outputs = usable(path, task.outputs(implementation, model, x), classes)
             for line, answer in zip(lines, answers(outputs, classes, encoding), strict=True):
                 print(f"{table}, line {line}: {told(answer, encoding)}")
                 entries.append({"table": str(table), "line": line} | answer)

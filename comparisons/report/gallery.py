@@ -16,6 +16,7 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
+from comparisons.datasets.pictures import read_picture
 from comparisons.implementations import NAMES, TITLES
 from comparisons.report.style import AGAINST, FOR
 
@@ -26,6 +27,7 @@ PUBLIC = ("mnist", "mnist-subset", "fashion-mnist", "kmnist", "faces-generated")
 ORANGE_ONLY = f"#b4b4b4,{FOR}"
 BOTH_COLORS = f"{AGAINST},{ORANGE_ONLY}"
 LIKE_RANDOM = 0.5       # the rank correlation with a random network's maps must be below this
+LARGEST = 1024          # pixels of the side of a map
 FULL = 0.99             # the share of all places whose colour is below its full strength
 MAPS = {"grad_cam": "Grad-CAM", "occlusion": "occlusion"}
 
@@ -160,10 +162,10 @@ def maps(details: Details) -> Maps | None:
 def overlay(png: str, values: Sequence[Sequence[float]], most: float) -> str:
     """A map over its image: orange where it is positive, blue where negative, full at ±most.
 
-    png: a grey image in base64. The result is one, too, of twice the size but at least 96 pixels.
+    png: a grey image in base64. The result is one, too, of twice the size but 96 to 1,024 pixels.
     """
-    image = Image.open(io.BytesIO(base64.b64decode(png))).convert("L")
-    side = max(96, 2 * image.width)
+    image = read_picture(base64.b64decode(png), "a picture in details.json").convert("L")
+    side = min(max(96, 2 * image.width), LARGEST)
     grey = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC), float)[..., None]
     strength = np.asarray(Image.fromarray(np.asarray(values, np.float32)).resize(
         (side, side), Image.Resampling.BICUBIC))[..., None] / most

@@ -42,7 +42,9 @@ def write(results: Results) -> Path:
     path = results.folder / "report.html"
     try:
         page = prepared(results)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except Fault:
+        raise
+    except Exception as error:          # in drawing, values out of range lead to errors of any type
         raise Fault(f"{results.path}: damaged, or written by another version "
                     f"({type(error).__name__}: {error})") from error
     write_text(path, TEMPLATES.get_template("page.html").render(page=page, titles=TITLES))

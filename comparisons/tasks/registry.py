@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import reprlib
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from comparisons.errors import Fault
+from comparisons.errors import Fault, told
 from comparisons.tasks.names import NAMES
 from comparisons.tasks.options import RESERVED, Options
 from comparisons.tasks.task import Headline, Task
@@ -71,22 +72,25 @@ def task_in(path: Path, word: str) -> Task[Any]:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise Fault(f"{word}{line_of(error, path)}: cannot be imported: {type(error).__name__}: "
-                    f"{error}") from error
+        raise Fault(f"{word}{line_of(error, path)}: cannot be imported: {told(error)}") from error
     kind = the_task_of(module, word)
     missing = [*sorted(kind.__abstractmethods__), *(n for n in NEEDED if not hasattr(kind, n))]
     if missing:
         raise Fault(f"{word}: {kind.__name__} lacks {', '.join(missing)}")
     for attribute, fits in NEEDED.items():
-        if not fits(getattr(kind, attribute)):
-            raise Fault(f"{word}: {kind.__name__}.{attribute} is {getattr(kind, attribute)!r}, "
-                        "which is not a possible value")
+        try:
+            possible = fits(getattr(kind, attribute))
+        except Exception:               # such as len() of a number
+            possible = False
+        if not possible:
+            raise Fault(f"{word}: {kind.__name__}.{attribute} is "
+                        f"{reprlib.repr(getattr(kind, attribute))}, which is not a possible value")
     insist_on_names(kind, word)
     try:
         return kind()
-    except Exception as error:
-        raise Fault(f"{word}{line_of(error, path)}: {kind.__name__}() fails: "
-                    f"{type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise Fault(f"{word}{line_of(error, path)}: {kind.__name__}() fails: {told(error)}"
+                    ) from error
 
 
 def line_of(error: BaseException, path: Path) -> str:

@@ -11,6 +11,8 @@ import numpy as np
 
 from comparisons.errors import Fault
 from comparisons.tasks.task import Details, Metrics, Task
+from comparisons.training.formats import check_details
+from minigrad.schema import Mismatch
 
 HISTORY = ("fold", "epoch", "loss", "seconds")      # what the history records of itself
 
@@ -52,7 +54,7 @@ def insist_on(task: Task[Any], method: str, figures: Metrics, needed: list[str])
 def plain(task: Task[Any], details: Details) -> Details:
     """The details as JSON holds them: arrays as lists, NumPy's numbers as Python's.
 
-    Raises: Fault if JSON cannot hold them.
+    Raises: Fault if JSON cannot hold them, or if those that the report draws are of another kind.
     """
     def converted(value: Any) -> Any:
         if isinstance(value, np.ndarray | np.generic):
@@ -60,7 +62,11 @@ def plain(task: Task[Any], details: Details) -> Details:
         raise TypeError(f"a {type(value).__name__} is not a number, a text, a list or a dict")
     try:
         found: Details = json.loads(json.dumps(details, allow_nan=False, default=converted))
-    except (TypeError, ValueError) as error:
+        check_details(found)
+    except Mismatch as error:
+        raise Fault(f"{task.name}: the report cannot draw the details that judge returned: {error}"
+                    ) from None
+    except (TypeError, ValueError, RecursionError) as error:
         raise Fault(f"{task.name}: the details that judge returned cannot be saved as JSON: "
                     f"{error}") from None
     return found

@@ -116,7 +116,7 @@ def foreign(folder: Path) -> list[Path]:
     is to be continued.
     """
     from minigrad.checkpoint import CheckpointError, load
-    found = list(folder.glob("fold-*.safetensors"))
+    found = [*folder.glob("fold-*.safetensors"), *folder.glob("previous.safetensors")]
     if not mark():
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import time
@@ -25,7 +26,8 @@ from comparisons.training.checks import HISTORY, finite, insist_on, numbers, pla
 from comparisons.training.progress import Progress, Watched
 from comparisons.training.results import Results
 from comparisons.training.training import Training, first_step, prepare
-from minigrad import checkpoint
+from minigrad import atomic, checkpoint
+from minigrad.checkpoint import Checkpoint, CheckpointError
 
 Say = Callable[[str], None]
 Job = tuple[Task[Any], Options]         # a task, and the options it runs with
@@ -45,6 +47,14 @@ def run_jobs(jobs: Sequence[Job], impls: Sequence[str], results: Results, *, res
     # load all data before any training, so that missing data are reported at once
     loaded = load(jobs, say)
     make_folder(results.folder)
+    with results.reserved((task.name, name) for task, _ in jobs for name in impls):
+        return run_loaded(jobs, impls, results, loaded, resume, command, say, explain, count)
+
+
+def run_loaded(jobs: Sequence[Job], impls: Sequence[str], results: Results,
+               loaded: dict[Any, Data], resume: bool, command: str, say: Say,
+               explain: Explain | None, count: int) -> list[dict[str, Any]]:
+    """The same for jobs whose data are loaded, in a folder that is reserved for them."""
     done = []
     for task, options in jobs:
         data = loaded[source_of(task, options)]
@@ -169,8 +179,6 @@ class Run:
     def __call__(self) -> tuple[dict[str, Any], Details, list[Trained]]:
         """Train; return the record for results.json, the report's details, and the trainings."""
         recipe = self.recipe(self.splits[0])
-        for path in self.folder.glob(".*.safetensors.*.tmp"):   # of a run that was killed
-            path.unlink()
         if not self.resume:             # remove what an earlier run has left
             for path in processes.foreign(self.folder):
                 path.unlink()
@@ -245,6 +253,7 @@ class Run:
         processes.gathered(k)           # the leader has put the last checkpoint in its place
         start = self.restored(k, training, config, history)
         processes.insist_on_agreement(self.last, config, start)
+        unsaved: list[Checkpoint] = []          # the state after the last epoch, if any
         progress.skip(start * len(training.loader))
 
         def on_epoch(epoch: int, mean_loss: float, seconds: float) -> None:
@@ -258,14 +267,20 @@ class Run:
             history.append(entry)
             progress.epoch(split.title, entry)
             done = epoch + 1
+            unsaved[:] = [self.impl.checkpoint.state(
+                self.last, **training.states, epoch=done, step=done * len(training.loader),
+                config=config)]
             if done % self.task.checkpoint_every == 0 or done == training.recipe.epochs:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                self.impl.checkpoint.save(
-                    self.last, **training.states, epoch=done, step=done * len(training.loader),
-                    config=config | {"history": history} | processes.mark())
+                self.save(unsaved, history)
+            else:
+                unsaved[:] = copy.deepcopy(unsaved)
 
-        if start < training.recipe.epochs:
-            training.fit(Watched(training.loader, progress), start, on_epoch)
+        try:
+            if start < training.recipe.epochs:
+                training.fit(Watched(training.loader, progress), start, on_epoch)
+        except KeyboardInterrupt:
+            self.save(unsaved, history)
+            raise
         self.history += history
         return training
 
@@ -284,15 +299,31 @@ class Run:
         """The checkpoint of the current or the last training."""
         return self.folder / "last.safetensors"
 
+    @property
+    def previous(self) -> Path:
+        """The checkpoint before the last one."""
+        return self.folder / "previous.safetensors"
+
     def finished(self, k: int) -> Path:
         """The checkpoint of a finished training that is not the last one."""
         return self.folder / f"fold-{k + 1}.safetensors"
+
+    def save(self, unsaved: list[Checkpoint], history: list[dict[str, Any]]) -> None:
+        """Write the state that has not been saved yet, if there is one; keep the one before."""
+        for state in unsaved:
+            known = [entry for entry in history if entry["epoch"] < state.epoch]
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if self.last.exists():
+                atomic.keep(self.last, self.previous)
+            self.impl.checkpoint.write(replace(
+                state, config=(state.config or {}) | {"history": known} | processes.mark()))
+        unsaved.clear()
 
     def remember(self, k: int, learned: dict[str, Any]) -> None:
         """Add to the configuration in the checkpoint of a finished training."""
         if learned:
             kept = checkpoint.load(self.finished(k) if k + 1 < len(self.splits) else self.last)
-            checkpoint.write(replace(kept, config=(kept.config or {}) | plain(self.task, learned)))
+            checkpoint.write(replace(kept, config=(kept.config or {}) | learned))
 
     def config(self, k: int, split: Split) -> dict[str, Any]:
         """The description of a training in its checkpoint: enough to use or resume it."""
@@ -300,17 +331,26 @@ class Run:
                 "shape": list(split.x.shape[1:]), "classes": list(self.data.classes),
                 "training": k, **asdict(self.recipe(split)), "data": digest(split),
                 "options": self.options.kept(), "amp": self.impl.settings.get("amp", False),
-                **({} if self.data.encoding is None else {"encoding": self.data.encoding})}
+                **({} if self.data.encoding is None else {"encoding": self.data.encoding}),
+                **({} if split.x.dtype.kind == "f" else {"input_dtype": str(split.x.dtype)}),
+                **({} if split.y.ndim < 2 or split.y.shape[1] == 1
+                   else {"target_shape": list(split.y.shape[1:])})}
 
     def restored(self, k: int, training: Training, config: dict[str, Any],
                  history: list[dict[str, Any]]) -> int:
         """The number of finished epochs; with --resume, the state after them is restored."""
         if not self.resume:
             return 0
-        for path in (self.finished(k), self.last):
+        for path in (self.finished(k), self.last, self.previous):
             if not path.exists():
                 continue
-            kept = self.impl.checkpoint.load(path)
+            try:
+                kept = self.impl.checkpoint.load(path)
+            except CheckpointError as error:
+                if path != self.last or not self.previous.exists():
+                    raise
+                raise Fault(f"{error}; without it, --resume continues from {self.previous.name}"
+                            ) from None
             known = dict(kept.config or {})
             history[:] = known.pop("history", [])
             if known.get("training", k) != k:

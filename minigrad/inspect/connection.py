@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import socket
 import time
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from minigrad.schema import DIGITS, Mismatch, loads
+
 PATIENCE = 20               # seconds for a request, for an answer, and between the two
 LINGER = 2                  # seconds in which a client may finish what nobody will read
 LINE = 8 * 2**10            # bytes of a request line
 MESSAGE = 300               # characters of an error
-DIGITS = 20                 # of an integer in JSON; that is more than 64 bits have
 # a page may use its own script, style and pictures, and nothing from other servers
 POLICY = ("default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
           "img-src data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -197,26 +197,9 @@ def parsed(content: bytes) -> Any:
     Raises: Refusal unless it is JSON, and for numbers that are no 64-bit float or integer.
     """
     try:
-        return json.loads(content, parse_constant=_not_json, parse_float=_finite,
-                          parse_int=_integer)
-    except (ValueError, RecursionError):
-        return _not_json("")
-
-
-def _not_json(_: str) -> Any:
-    raise Refusal(400, "the body is not JSON")
-
-
-def _finite(text: str) -> float:
-    if not math.isfinite(value := float(text)):
-        raise Refusal(400, "the body has a number that is too large")
-    return value
-
-
-def _integer(text: str) -> int:
-    if len(text) > DIGITS:
-        raise Refusal(400, "the body has a number that is too large")
-    return int(text)
+        return loads(content)
+    except Mismatch as error:
+        raise Refusal(400, f"the body {error}") from None
 
 
 def one_line(text: str) -> str:

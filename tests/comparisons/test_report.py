@@ -256,7 +256,7 @@ def test_a_page_without_its_details_is_refused_in_one_line(tmp_path, capsys):
         {"history": HISTORY, "coefficients": {"names": ["x"]}}))
     capsys.readouterr()
     assert main(["report", str(tmp_path)]) == 1
-    assert "results.json" in one_line(capsys)
+    assert "details.json: damaged: coefficients.learned: is missing" in one_line(capsys)
 
 
 def test_figures_say_what_their_axes_are():

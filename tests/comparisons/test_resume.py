@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from running import ROOT, one_line, results, run_of
 
 from comparisons.cli import main
+from comparisons.commands.run import resuming
 from comparisons.training import progress, runner
 from minigrad import checkpoint
 
@@ -118,3 +120,53 @@ def test_an_option_that_a_checkpoint_does_not_know_had_its_default():
     assert runner.difference(known, asked, {"folds": 10, "arms": 3}) == ""
     assert runner.difference(known, asked, {"folds": 10, "arms": 2}) == "arms 2, not 3"
     assert runner.difference(known | {"epochs": 4}, asked, {}) == "epochs 4, not 3"
+
+
+@pytest.mark.parametrize("impl", ["minigrad", "torch"])
+def test_ctrl_c_saves_the_last_finished_epoch_and_says_how_to_go_on(tmp_path, capsys, monkeypatch,
+                                                                    impl):
+    """Also between two epochs after which a task saves."""
+    argv = ["run", "regression", "--impl", impl, "--epochs", "250", "--out"]
+    assert main([*argv, str(tmp_path / "whole")]) == 0
+
+    def interrupt(self, split, entry):
+        if entry["epoch"] + 1 == 138:
+            raise KeyboardInterrupt
+    with monkeypatch.context() as patch:
+        patch.setattr(progress.Progress, "epoch", interrupt)
+        capsys.readouterr()
+        assert main([*argv, str(tmp_path / "parts")]) == 130
+    out, err = capsys.readouterr()
+    assert err == "\ninterrupted; finished results are kept\n"
+    words = [*argv, str(tmp_path / "parts"), "--resume"]
+    assert out.endswith(f"To go on: {shlex.join(['python', '-m', 'comparisons', *words])}\n")
+    folder = tmp_path / "parts" / f"regression-{impl}"
+    assert checkpoint.load(folder / "last.safetensors").epoch == 137
+    assert checkpoint.load(folder / "previous.safetensors").epoch == 100
+    assert main(words) == 0
+    assert state(tmp_path / "parts", "regression", impl) == state(tmp_path / "whole", "regression",
+                                                                  impl)
+
+
+def test_the_words_to_go_on_name_the_folder_once():
+    stamped = Path("runs/a b")
+    assert resuming([], stamped) == ["run", "all", "--out", "runs/a b", "--resume"]
+    for words in (["run", "mnist-mlp", "--out", "x"], ["run", "mnist-mlp", "--out=x"]):
+        assert resuming(words, Path("x")) == [*words, "--resume"]
+        assert resuming([*words, "--resume"], Path("x")) == [*words, "--resume"]
+
+
+def test_the_previous_checkpoint_is_there_if_the_last_is_damaged(tmp_path, capsys):
+    argv = ["run", "mnist-mlp", "--impl", "minigrad", "--quick", "--epochs", "3", "--out"]
+    for name in ("whole", "parts"):
+        assert main([*argv, str(tmp_path / name)]) == 0
+    last = tmp_path / "parts" / "mnist-mlp-minigrad" / "last.safetensors"
+    assert checkpoint.load(last.with_name("previous.safetensors")).epoch == 2
+    last.write_bytes(last.read_bytes()[:-1])
+    capsys.readouterr()
+    assert main([*argv, str(tmp_path / "parts"), "--resume"]) == 1
+    assert "without it, --resume continues from previous.safetensors" in one_line(capsys)
+    last.unlink()
+    assert main([*argv, str(tmp_path / "parts"), "--resume"]) == 0
+    assert state(tmp_path / "parts", "mnist-mlp", "minigrad") == state(
+        tmp_path / "whole", "mnist-mlp", "minigrad")

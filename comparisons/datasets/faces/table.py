@@ -61,9 +61,8 @@ def list_table(path: Path) -> Listing:
 
 
 def _label(cell: str) -> str | None:
-    if cell.isdecimal():
-        return TABLE_CODES[int(cell)] if int(cell) < len(TABLE_CODES) else None
-    return expression(cell)
+    codes = {str(code): name for code, name in enumerate(TABLE_CODES)}
+    return codes.get(cell.lstrip("0") or "0") if cell.isdecimal() else expression(cell)
 
 
 def _picture(where: str, cell: str) -> Image.Image:

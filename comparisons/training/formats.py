@@ -1,0 +1,110 @@
+"""What results.json and details.json must contain, so that the report can rely on it.
+
+Both may come from somebody else. `minigrad.schema` says how a kind is written down. A user's task
+may add any details under names of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from comparisons.implementations import NAMES
+from minigrad.schema import Also, Mismatch, check
+
+COUNT = Also(int, lambda n: n >= 0, "a number from 0")
+NAME = Also(str, re.compile(r"[a-z0-9]+(-[a-z0-9]+)*").fullmatch,
+            "lower-case letters, digits and single hyphens")
+"""A task's name, which is also the name of a folder."""
+FORMAT = Also(str, re.compile(r"\+?,?(\.\d\d?)?[efg%]?").fullmatch, "a format such as .2%")
+PICTURE = Also(str, re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2,3}={1,2})?").fullmatch,
+               "a picture in base64")
+
+HEADLINE = {"label": str, "metric": str, "reference": str, "baseline": str, "format?": FORMAT,
+            "explanation?": str}
+RUN = {
+    "task": NAME, "impl": Also(str, NAMES.__contains__, " or ".join(NAMES)), "title?": str,
+    "dataset": str, "source": str, "seed": int, "epochs": COUNT, "batch_size": COUNT, "lr": float,
+    "quick": bool, "device": str, "n_train": COUNT, "n_test": COUNT, "trainings": COUNT,
+    "metrics": {str: float}, "baselines": {str: float}, "headlines?": [HEADLINE], "notes?": [str],
+    "train_seconds": float, "warm_up_seconds": float, "peak_rss_mb": float,
+    "rss_before_mb?": float, "command?": str, "date?": str, "protocol?": str,
+    "folds?": (int, None), "repeats?": (int, None),
+    "seeds?": [{"seed": int}]}
+ENVIRONMENT = {
+    "cpu": str, "cores": (int, None), "platform": str, "python": str, "blas": str,
+    "gpu": (str, None), "threads": {str: (int, None)}, "versions": {str: str}, "peak_rss": str,
+    "variables?": {str: str}}
+RESULTS = {"environment": ENVIRONMENT, "runs": [RUN], "differences?": [{"task": NAME}]}
+
+EPOCH = {"fold": int, "epoch": int, "loss": float, "seconds": float}
+MAP = [[float]]
+DETAILS = {
+    "coefficients?": {"names": [str], "learned": [float], "exact": [float],
+                      "half_width?": [float]},
+    "calibration?": {"predicted": [float], "observed": [float], "low": [float], "high": [float]},
+    "fit?": {"truth": [float], "predicted": [float]},
+    "classes?": [str], "targets?": [COUNT], "guesses?": [COUNT], "confidence?": [float],
+    "per_class?": {"count": [COUNT], "recall": [float], "f1": [float]},
+    "splits?": [{"accuracy": float, "count": COUNT}],
+    "sheet?": [{"class": str, "count": COUNT, "png": [PICTURE]}],
+    "samples?": [{"at": COUNT, "png": PICTURE}],
+    "examples?": [{"target": COUNT, "guess": COUNT, "confidence": float, "png": PICTURE,
+                   "grad_cam": MAP, "occlusion": MAP}],
+    "sanity?": {str: [float]}}
+OF_CLASSES = ("targets?", "guesses?", "confidence?")    # without classes, they are a task's own
+NEEDED = {"samples": ("classes", "targets", "guesses", "confidence"), "examples": ("classes",),
+          "per_class": ("classes",)}
+HISTORY = {"history": Also([{str: float}], bool, "at least one epoch")}
+
+
+def check_history(details: dict[str, Any]) -> None:
+    """Check the history among a run's details. Raises: Mismatch naming what is wrong."""
+    check(details, HISTORY)
+    check(details["history"], [dict.fromkeys(details["history"][0], float) | EPOCH], "history")
+
+
+def check_details(details: dict[str, Any]) -> None:
+    """Check the kinds of all other details that the report draws, and that they fit one another.
+
+    Raises: Mismatch naming the first that is wrong.
+    """
+    details = {key: value for key, value in details.items() if value}       # others are not drawn
+    of_classes = "classes" in details
+    check(details, {key: kind for key, kind in DETAILS.items()
+                    if of_classes or key not in OF_CLASSES})
+    for name, needed in NEEDED.items():
+        if lacking := [key for key in needed if name in details and key not in details]:
+            raise Mismatch(f"{lacking[0]}: is missing, which {name} needs")
+    for name in ("coefficients", "calibration", "fit", "per_class"):
+        of_equal_length(name, details.get(name, {}))
+    classes, targets = details.get("classes", []), details.get("targets", [])
+    for name in ("guesses", "confidence"):
+        if of_classes and name in details and len(details[name]) != len(targets):
+            raise Mismatch(f"{name}: {len(details[name]):,} values for {len(targets):,} targets")
+    if of_classes:
+        below("targets", targets, len(classes), "classes")
+        below("guesses", details.get("guesses", ()), len(classes), "classes")
+    if "per_class" in details and len(details["per_class"]["count"]) != len(classes):
+        raise Mismatch(f"per_class.count: expected {len(classes)} values, one for each class")
+    below("samples.at", [s["at"] for s in details.get("samples", ())], len(targets), "targets")
+    examples = details.get("examples", ())
+    for key in ("target", "guess"):
+        below(f"examples.{key}", [e[key] for e in examples], len(classes), "classes")
+    for key in ("grad_cam", "occlusion"):
+        sizes = {tuple(map(len, e[key])) for e in examples}
+        if len(sizes) > 1 or any(len({*size}) != 1 or 0 in size for size in sizes):
+            raise Mismatch(f"examples.{key}: expected maps of equal size")
+
+
+def of_equal_length(name: str, lists: dict[str, Any]) -> None:
+    lengths = {key: len(value) for key, value in lists.items() if isinstance(value, list)}
+    if len({*lengths.values()}) > 1:
+        raise Mismatch(f"{name}: expected lists of equal length; got "
+                       + ", ".join(f"{n:,} {key}" for key, n in lengths.items()))
+
+
+def below(name: str, indices: Sequence[int], n: int, of: str) -> None:
+    if indices and max(indices) >= n:
+        raise Mismatch(f"{name}: {max(indices)} is not below the number of {of}, {n:,}")

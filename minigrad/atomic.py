@@ -1,0 +1,181 @@
+"""Files that are written completely or not at all, and locks that end with their process.
+
+Both use the system's `flock`. It belongs to an open file, which the system closes when the process
+ends, however it ends. So a lock is never stale, and a temporary file that is not locked is one that
+nobody is writing any more. Where a file system or a system has no such locks, files are still
+written completely or not at all, but nobody removes what a killed process has left.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+PREFIX, SUFFIX = ".minigrad-", ".tmp"       # of the names of temporary files
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+class Busy(Exception):
+    """A lock is held; the message is its holder, as in "process 4711 on host"."""
+
+
+def write(path: str | Path, content: bytes) -> None:
+    """Write a file under a temporary name beside it, flush it to the disk, and rename it.
+
+    Whether the process is killed or the machine stops, at every moment the path holds the old
+    content or the new one. Of several writers at the same time, the last one to finish counts.
+    Missing folders are made, and temporary files that killed writers have left are removed.
+
+    Raises: OSError naming the path; then the file is as it was.
+    """
+    path = Path(path)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path.parent)
+        temporary, descriptor = _temporary(path.parent)
+        try:
+            with open(descriptor, "wb", closefd=sys.platform == "win32") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            os.replace(temporary, path)         # still locked; Windows renames no open file
+        finally:
+            if sys.platform != "win32":
+                os.close(descriptor)
+            temporary.unlink(missing_ok=True)
+        _sync(path.parent)
+
+
+def keep(path: Path, other: Path) -> None:
+    """Give what a file holds now another name in the same folder, which it keeps when the file is
+    written again.
+
+    Raises: OSError naming the other path.
+    """
+    with _naming(other):
+        temporary = _unused(path.parent)
+        try:
+            try:
+                os.link(path, temporary)
+            except OSError:                     # not every file system has second names
+                shutil.copyfile(path, temporary)
+            os.replace(temporary, other)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files in a folder that no living process is writing."""
+    for path in folder.glob(f"{PREFIX}*{SUFFIX}"):
+        with suppress(OSError):                 # just renamed, or somebody else's
+            descriptor = os.open(path, os.O_RDWR)
+            try:
+                if _acquired(descriptor, wait=False):
+                    path.unlink()
+            finally:
+                os.close(descriptor)
+
+
+@contextmanager
+def lock(path: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold the lock of a path while the block runs; only meanwhile is there a file at the path.
+
+    wait: until the lock is free. The value is whether there are locks at all on the file system.
+    Raises: Busy if another process, or another call in this one, holds it; OSError naming the path
+    if no file can be made there.
+    """
+    with _naming(path):
+        descriptor, held = _opened(path, wait)
+    try:
+        if held:
+            with _naming(path):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
+        yield held
+    finally:
+        if held:
+            path.unlink(missing_ok=True)        # before others can acquire it
+        os.close(descriptor)
+
+
+def _opened(path: Path, wait: bool) -> tuple[int, bool]:
+    """A descriptor of the lock file at a path, and whether it holds the lock."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            held = _acquired(descriptor, wait)
+            if held is False:
+                raise Busy(os.read(descriptor, 200).decode(errors="replace") or "another process")
+            if held is None or _is_at(path, descriptor):
+                return descriptor, bool(held)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)                    # whoever held it has removed the file since
+
+
+def _temporary(folder: Path) -> tuple[Path, int]:
+    """A new file in a folder, which is locked where that is possible, and its descriptor."""
+    while True:
+        path = _unused(folder)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(
+            os, "O_BINARY", 0), 0o666)
+        if _acquired(descriptor, wait=True) is None or _is_at(path, descriptor):
+            return path, descriptor
+        os.close(descriptor)                    # taken for abandoned before it was locked
+
+
+def _unused(folder: Path) -> Path:
+    return folder / f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}"
+
+
+def _acquired(descriptor: int, wait: bool) -> bool | None:
+    """Whether an open file is locked for this process now; None if there are no locks."""
+    if sys.platform == "win32":
+        return None
+    import fcntl
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            return None
+        raise
+    return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether an open file is still the one at a path."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an OSError name the path that was to be written, instead of a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, FileExistsError):  # mkdir's word for a file in the place of a folder
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+
+
+def _sync(folder: Path) -> None:
+    """Flush the rename itself, where the system can."""
+    if sys.platform != "win32":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

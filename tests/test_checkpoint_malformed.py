@@ -1,0 +1,172 @@
+"""Checkpoints that nobody wrote by mistake: every sum is right, but the content is not."""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save
+
+import minigrad as mg
+from minigrad import checkpoint, nn, optim
+from minigrad.checkpoint import CheckpointError
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A checkpoint, its content and its tensors."""
+    path = tmp_path / "small.safetensors"
+    model = nn.Linear(2, 1)
+    optimizer = optim.SGD(model.parameters(), momentum=0.9)
+    model(mg.ones(1, 2)).sum().backward()
+    optimizer.step()
+    checkpoint.save(path, model=model, optimizer=optimizer, epoch=3, config={"a": 1})
+    with safe_open(path, framework="np") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}     # noqa: SIM118 no dict
+        return path, json.loads(file.metadata()["minigrad"]), tensors
+
+
+def rewrite(path, text, tensors):
+    """Write a checkpoint with any text as its content, and the right sum of it."""
+    text = text if isinstance(text, str) else json.dumps(text)
+    path.write_bytes(save(tensors, {"minigrad": text,
+                                    "sha256": hashlib.sha256(text.encode()).hexdigest()}))
+
+
+def message(path):
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.load(path)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert len(text) < 400
+    assert text.startswith(f"{path}: ")
+    return text
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "3", '"x"', "{", "{}", "[" * 100_000,
+                                  '{"format": ' + "9" * 5000 + "}", '{"format": [1]}',
+                                  '{"format": 1}', '{"format": "1"}', '{"format": 1.0}'])
+def test_a_content_that_is_none(saved, text):
+    path, _, tensors = saved
+    rewrite(path, text, tensors)
+    assert "not a checkpoint that minigrad has written" in message(path)
+
+
+@pytest.mark.parametrize("key", ["format", "epoch", "step", "optimizer", "scheduler", "sha256"])
+def test_every_key_is_needed_and_has_its_kind(saved, key):
+    path, content, tensors = saved
+    rewrite(path, {k: v for k, v in content.items() if k != key}, tensors)
+    assert f"{key}: is missing" in message(path)
+    for wrong in ("x", [1], True, -1, 1.5, [[{}]]):
+        rewrite(path, content | {key: wrong}, tensors)
+        assert message(path)
+
+
+@pytest.mark.parametrize(("change", "told"), [
+    ({"state": []}, "optimizer.state: expected an object"),
+    ({"state": {"0": 3}}, 'optimizer.state."0": expected an object'),
+    ({"state": {"first": {}}}, "the numbers of parameters"),
+    ({"state": {"9" * 5000: {}}}, "the numbers of parameters"),
+    ({"state": {"²": {}}}, "the numbers of parameters"),
+    ({"state": {}}, "belongs to no parameter"),
+    ({"state": {"7": {}}}, "belongs to no parameter"),
+    ({"param_groups": {}}, "optimizer.param_groups: expected a list"),
+    ({"param_groups": [3]}, "optimizer.param_groups[0]: expected an object"),
+    ({"param_groups": None}, "optimizer.param_groups: expected a list; got null")])
+def test_the_state_of_an_optimiser(saved, change, told):
+    path, content, tensors = saved
+    rewrite(path, content | {"optimizer": content["optimizer"] | change}, tensors)
+    assert told in message(path)
+
+
+@pytest.mark.parametrize("groups", [[], [{}], [{"params": 3}], [{"params": ["a"]}],
+                                    [{"params": [0, 1], "lr": "fast"}], [{"params": [0, 1]}]])
+def test_what_cannot_be_restored_is_one_line_and_changes_nothing(saved, groups):
+    path, content, tensors = saved
+    rewrite(path, content | {"optimizer": content["optimizer"] | {"param_groups": groups}}, tensors)
+    model = nn.Linear(2, 1)
+    optimizer = optim.SGD(model.parameters(), momentum=0.9)
+    before = {k: v.data.copy() for k, v in model.state_dict().items()}
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.restore(path, model=model, optimizer=optimizer)
+    assert str(caught.value).startswith(f"{path}: does not fit this optimizer")
+    assert "\n" not in str(caught.value)
+    assert all(np.array_equal(before[k], v.data) for k, v in model.state_dict().items())
+    optimizer.step()
+
+
+def test_an_unreadable_file_is_not_called_missing(saved, monkeypatch):
+    path = saved[0]
+    monkeypatch.chdir(path.parent)
+    path.parent.chmod(0o755)
+    path.chmod(0)
+    root = os.geteuid() == 0            # root may read everything
+    if root:
+        os.seteuid(65534)
+    try:
+        assert "cannot be read: Permission denied" in message(Path(path.name))
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such files")
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert "not a file" in message(tmp_path / "pipe")
+    assert "not a file" in message(Path("/dev/zero"))
+
+
+def test_a_header_with_large_promises(tmp_path):
+    path, began = tmp_path / "x.safetensors", time.perf_counter()
+    for length in (2**63, 2**40, 100_000_000, 2**64 - 1):
+        path.write_bytes(length.to_bytes(8, "little") + b"{}")
+        assert "truncated, damaged" in message(path)
+    for shape, offsets in [([2**40], [0, 2**42]), ([2**32, 2**32], [0, 0]), ([2**63], [0, 4]),
+                           ([2**62, 4], [0, 0]), ([0, 2**63], [0, 0]), ([1], [4, 0])]:
+        header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": offsets}})
+        path.write_bytes(len(header).to_bytes(8, "little") + header.encode() + b"\0" * 4)
+        assert message(path)
+    assert time.perf_counter() - began < 5
+
+
+@pytest.mark.parametrize("value", [
+    np.ones(2, np.complex128), np.array(["a"]), np.array([object()]), np.zeros(1, "M8[D]"),
+    np.zeros(2, [("a", "f4")]), 3, "text", None, [1.0]], ids=str)
+def test_what_could_not_be_loaded_is_not_saved(saved, value):
+    path = saved[0]
+    before = path.read_bytes()
+    with pytest.raises(TypeError, match=r"checkpoint: model\.a must be an array of bool"):
+        checkpoint.write(checkpoint.Checkpoint(path, {"a": value}))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("dtype", [*checkpoint.DTYPES, ">f4", ">i8", ">u2", "<f8", ">c8"])
+def test_every_kind_of_values_comes_back(tmp_path, dtype):
+    array = np.array([[0, 1, 1], [1, 0, 1]]).astype(dtype)
+    for some in (array, array.T, array[:, ::-1], array[0, 1], array[:0]):
+        checkpoint.write(checkpoint.Checkpoint(tmp_path / "x", {"a": some}))
+        back = checkpoint.load(tmp_path / "x").model["a"]
+        assert back.dtype == np.dtype(dtype).newbyteorder("=")
+        assert back.shape == some.shape
+        assert np.array_equal(back, some)
+
+
+def test_a_config_that_could_not_be_loaded_is_not_saved(saved):
+    path = saved[0]
+    before = path.read_bytes()
+    deep: dict = {}
+    for _ in range(5000):
+        deep = {"a": deep}
+    for config in (deep, {"a": 10**5000}, {"a": {1, 2}}, {(1, 2): 3}):
+        with pytest.raises(TypeError):
+            checkpoint.save(path, model=nn.Linear(2, 1), config=config)
+    assert path.read_bytes() == before
+    for config in ({"a": 10**40}, {"a": float("inf")}, ["list"], "text", {"é": "\udce9"}):
+        checkpoint.save(path, model=nn.Linear(2, 1), config=config)
+        assert checkpoint.load(path).config == config
