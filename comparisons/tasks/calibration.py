@@ -85,6 +85,23 @@ class Calibration:
         return next((threshold for threshold, accuracy in self.steps if accuracy >= sure), np.inf)
 
 
+    def told(self, sure: float = SURE) -> str:
+        """What `predict` says about the answers after it has named the network."""
+        if not self.items:
+            return ""
+        threshold = self.threshold(sure)
+        return f"; temperature {self.temperature:.2f}, " + (
+            "every answer is given" if threshold == 0 else
+            f"unsure below {threshold:.1%}" if np.isfinite(threshold) else
+            f"unsure of everything: no confidence was enough for {sure:.1%} on held-out items")
+
+    def described(self, sure: float = SURE) -> dict[str, Any]:
+        """The same for JSON; the threshold is null if no confidence is enough."""
+        threshold = self.threshold(sure)
+        return {"temperature": self.temperature, "sure": sure if self.items else None,
+                "threshold": threshold if np.isfinite(threshold) else None}
+
+
 def temperature(logits: Array, truth: Array) -> float:
     """The T that minimises the mean of -log softmax(logits / T)[truth].
 
@@ -206,7 +223,7 @@ def judged(data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
     details: Details = {"reliability": {"before": table}}
     found = calibrations(data, trained)
     if any(c is None for c in found):
-        return metrics, details | {"coverage": curve(before.max(1), right)}
+        return metrics, details | {"risk_coverage": curve(before.max(1), right)}
     known = [c for c in found if c is not None]
     after = np.concatenate([c.probabilities(t.outputs)
                             for c, t in zip(known, trained, strict=True)])
@@ -216,10 +233,12 @@ def judged(data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
     metrics |= {"temperature": float(np.exp(np.mean([np.log(c.temperature) for c in known]))),
                 "calibrated_error": calibration_error(table),
                 "calibrated_loss": log_loss(after, truth), "coverage": float(sure.mean())}
+    chosen = curve(after.max(1), right)
     if sure.any():
         metrics["answered_accuracy"] = float(right[sure].mean())
+        chosen["chosen"] = [metrics["coverage"], metrics["answered_accuracy"]]
     details["reliability"]["after"] = table
-    return metrics, details | {"coverage": curve(after.max(1), right)}
+    return metrics, details | {"risk_coverage": chosen}
 
 
 def curve(confidence: Array, right: Array) -> dict[str, list[float]]:

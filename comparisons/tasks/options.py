@@ -88,6 +88,17 @@ def above_zero(word: str) -> float:
     return number
 
 
+def share(word: str) -> float:
+    """A parser of shares, from 0 to 1."""
+    try:
+        number = float(word)
+    except ValueError:
+        raise ValueError(f"{word!r} is not a number") from None
+    if not 0 <= number <= 1:
+        raise ValueError(f"must be from 0 to 1, such as 0.95; got {word}")
+    return number
+
+
 def up_to(most: float) -> Callable[[str], float]:
     """A parser of numbers above 0 and at most `most`."""
     def parse(word: str) -> float:

@@ -241,8 +241,9 @@ class Run:
         training = self.fit(k, split, progress)
         if k + 1 < len(self.splits) and not self.finished(k).exists():
             self.last.replace(self.finished(k))
+        held = None if split.held is None else training.outputs(split.held.x)
         return Trained(split, self.impl.weights(training.judged), training.outputs(split.x_test),
-                       split.held and training.outputs(split.held.x))
+                       held)
 
     def fit(self, k: int, split: Split, progress: Progress) -> Training:
         """Train on one split, from its checkpoint if there is one, and save checkpoints."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import clients
 import numpy as np
 import pytest
 import torch
-from running import results
-from untrained import write
+from running import one_line, results
+from untrained import grey, write
 
 from comparisons.cli import main
 from comparisons.datasets.base import Data
+from comparisons.predict import demo
 from comparisons.predict.predictor import Predictor
 from comparisons.tasks import calibration
 from comparisons.tasks.calibration import Calibration
@@ -90,7 +95,7 @@ def test_a_few_lucky_answers_make_no_threshold():
     right = np.arange(200) < 3                      # the three most confident are right
     found = Calibration(1.0, 200, calibration.steps(1 - np.arange(200) / 400, right))
     assert found.threshold(0.95) == np.inf
-    assert Calibration(1.0, 5, calibration.steps(np.ones(5), np.ones(5, bool))).threshold() == np.inf
+    assert calibration.steps(np.ones(5), np.ones(5, bool)) == ()
 
 
 def test_without_held_out_items_every_answer_is_given():
@@ -166,7 +171,8 @@ def test_images_without_persons_are_set_apart_singly():
 def test_too_few_persons_are_one_line(tmp_path, capsys, no_data_of_this_machine):
     assert main(["run", "dexpression", "--calibrate", "0.9"]) == 2
     assert "must be at most 0.5" in capsys.readouterr().err
-    assert main(["run", "dexpression", "--calibrate", "0.001", "--out", str(tmp_path)]) == 1
+    assert main(["run", "dexpression", "--size", "16", "--calibrate", "0.001", "--out",
+                 str(tmp_path)]) == 1
     assert "--calibrate 0.001: there are only 94 persons" in capsys.readouterr().err
 
 
@@ -208,3 +214,67 @@ def test_predict_divides_by_the_temperature(tmp_path):
     before = torch.tensor(Predictor.load(plain).probabilities(x))
     np.testing.assert_allclose(Predictor.load(hot).probabilities(x),
                                torch.softmax(before.log() / 0.125, 1), rtol=1e-6)
+
+
+# ---- unsure --------------------------------------------------------------------------------------
+
+STEPS = [[0.05, 0.9], [0.97, 0.95], [0.99, 0.97]]
+
+
+@pytest.fixture
+def calibrated(tmp_path, digit_images):
+    """An untrained network whose calibration says how sure it has to be, and a digit."""
+    path, _ = write(tmp_path, "mnist-mlp", "minigrad", calibration={
+        "temperature": 1.5, "items": 100, "steps": STEPS})
+    grey(digit_images[0]).save(tmp_path / "digit.png")
+    return str(path), str(tmp_path / "digit.png")
+
+
+@pytest.mark.parametrize(("words", "unsure", "threshold"), [
+    ([], True, 0.97), (["--sure", "0.96"], True, 0.99), (["--sure", "0.9"], False, 0.05),
+    (["--sure", "0.99"], True, None), (["--sure", "0"], False, 0)])
+def test_predict_answers_unsure_below_the_threshold(calibrated, tmp_path, capsys, words, unsure,
+                                                    threshold):
+    assert main(["predict", *calibrated, *words, "--json", str(tmp_path / "out.json"), "--out",
+                 str(tmp_path)]) == 0
+    told = json.loads((tmp_path / "out.json").read_text())
+    (digit,) = told["images"][0]["digits"]
+    assert (digit["answer"] == "unsure") == unsure
+    assert digit["class"] == max(digit["probabilities"], key=digit["probabilities"].get)
+    assert sum(digit["probabilities"].values()) == pytest.approx(1)
+    assert (told["threshold"], told["temperature"]) == (threshold, 1.5)
+    out = capsys.readouterr().out
+    assert ("unsure: " in out) == unsure
+    assert f"{digit['probabilities'][digit['class']]:.1%}" in out
+
+
+def test_the_page_of_demo_gets_the_answer(calibrated):
+    with demo.serve([Predictor.load(Path(calibrated[0]))], 0).start() as server:
+        _, _, content = clients.ask(server, "POST", "/predict?model=0&whole=1",
+                                    Path(calibrated[1]).read_bytes(), timeout=60)
+    (digit,) = json.loads(content)["found"]
+    assert digit["answer"] == "unsure"
+
+
+def test_an_old_checkpoint_is_never_unsure(tmp_path, capsys, calibrated):
+    path, _ = write(tmp_path / "old", "mnist-mlp", "minigrad")
+    assert main(["predict", str(path), calibrated[1]]) == 0
+    assert "unsure" not in capsys.readouterr().out
+    assert main(["predict", str(path), calibrated[1], "--sure", "0.9"]) == 1
+    assert "--sure needs a network that was calibrated" in one_line(capsys)
+
+
+@pytest.mark.parametrize("word", ["1.5", "-0.1", "nan", "often"])
+def test_a_share_is_a_share(calibrated, capsys, word):
+    assert main(["predict", *calibrated, f"--sure={word}"]) == 2
+    assert "--sure" in one_line(capsys)
+
+
+@pytest.mark.parametrize("damaged", [
+    {"temperature": 0, "items": 3, "steps": []}, {"temperature": 1.0, "items": 3},
+    {"temperature": 1.0, "items": 3, "steps": [[0.5]]}, [1], {"temperature": float("nan"),
+                                                              "items": 3, "steps": []}])
+def test_a_calibration_that_cannot_be_is_one_line(tmp_path, capsys, calibrated, damaged):
+    path, _ = write(tmp_path / "damaged", "mnist-mlp", "minigrad", calibration=damaged)
+    assert main(["predict", str(path), calibrated[1]]) == 1
+    assert one_line(capsys).startswith(f"comparisons: {path}: its configuration cannot be used: ")
