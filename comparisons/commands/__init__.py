@@ -9,7 +9,7 @@ from typing import Any
 
 from comparisons.errors import Fault
 from comparisons.tasks.names import NAMES
-from comparisons.tasks.options import SEED, at_least
+from comparisons.tasks.options import SEED, at_least, share
 
 
 def word(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -61,6 +61,13 @@ def add_threads(parser: argparse.ArgumentParser, count: str | None = None) -> No
     parser.add_argument("--threads", type=word(at_least(1)), metavar="N", nargs=count,
                         help="number of threads of BLAS, Numba and PyTorch (default: each "
                         f"library's own choice){several}")
+
+
+def add_sure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sure", type=word(share), metavar="SHARE",
+                        help="answer \"unsure\" wherever the confidence is too low for this share "
+                        "of the answers to be right, by the items that were held out when the "
+                        "network was trained (default: 0.95); 0 answers always")
 
 
 def insist_on_data(data: Path | None) -> None:

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from comparisons.commands import add_sure
+
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT",
@@ -18,6 +20,7 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
                         "checkpoint's task, if it is not one of these")
     parser.add_argument("--whole", action="store_true",
                         help="use each picture as a whole as one face or digit, without a search")
+    add_sure(parser)
     parser.add_argument("--out", type=Path, metavar="DIR",
                         help="folder for annotated pictures (PNG)")
     parser.add_argument("--json", type=Path, metavar="FILE",
@@ -32,6 +35,7 @@ def main(arguments: argparse.Namespace) -> int:
     kept = checkpoint.load(arguments.checkpoint)
     if rows.reads_rows(kept):
         rows.insist_on_no_flags(kept.path, whole=arguments.whole, out=arguments.out)
-        return rows.main(kept, arguments.images, json=arguments.json, task=task)
+        return rows.main(kept, arguments.images, json=arguments.json, task=task,
+                         sure=arguments.sure)
     return predictor.main(arguments.checkpoint, arguments.images, whole=arguments.whole,
-                          out=arguments.out, json=arguments.json, task=task)
+                          out=arguments.out, json=arguments.json, task=task, sure=arguments.sure)

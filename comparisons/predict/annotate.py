@@ -50,7 +50,7 @@ def box(draw: ImageDraw.ImageDraw, prediction: Prediction, number: int, scale: f
     corners = (GAP + x, GAP + y, GAP + x + w, GAP + y + h)
     draw.rectangle(corners, outline="white", width=4)
     draw.rectangle(corners, outline=ACCENT, width=2)
-    label = f" {number}: {prediction.best[0][0]} "
+    label = f" {number}: {prediction.answer} "
     width = draw.textlength(label, font(14))
     at = (GAP + x, max(0, GAP + y - LINE))          # above the box, or at the top of the sheet
     draw.rectangle((*at, at[0] + width, at[1] + LINE), fill=ACCENT)
@@ -61,7 +61,9 @@ def panel(sheet: Image.Image, draw: ImageDraw.ImageDraw, prediction: Prediction,
           x: int, y: int) -> None:
     """What the network saw, and a bar for the probability of each class."""
     name, p = prediction.best[0]
-    draw.text((x, y + LINE / 2 - 2), f"{number}: {name} {p:.1%}", INK, font(15), anchor="lm")
+    unsure = "" if prediction.answer == name else f"{prediction.answer}: "
+    draw.text((x, y + LINE / 2 - 2), f"{number}: {unsure}{name} {p:.1%}", INK, font(15),
+              anchor="lm")
     y += LINE + 4
     seen = Image.fromarray((np.clip(prediction.crop.pixels, 0, 1) * 255).astype(np.uint8))
     sheet.paste(seen.resize((CROP, CROP), Image.Resampling.NEAREST), (x, y))

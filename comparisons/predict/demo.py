@@ -44,7 +44,7 @@ def serve(predictors: Sequence[Predictor], port: int) -> Server:
         picture = read_picture(content, "picture")
         found = predictors[int(number)](picture, query.get("whole") == "1")
         return {"width": picture.width, "height": picture.height, "found": [
-            {"box": p.crop.box, "probabilities": list(p.probabilities.values()),
+            {"box": p.crop.box, "answer": p.answer, "probabilities": list(p.probabilities.values()),
              "crop": png(p.crop.pixels)} for p in found]}
 
     return Server({"GET /": lambda query, content: filled(PAGE), "GET /models": models,
@@ -64,13 +64,16 @@ def newest(folder: Path = Path("runs")) -> list[Path]:
     return found
 
 
-def main(paths: Sequence[Path], port: int) -> int:
-    """Serve until Ctrl-C, or until the process that started this one has ended."""
+def main(paths: Sequence[Path], port: int, sure: float | None = None) -> int:
+    """Serve until Ctrl-C, or until the process that started this one has ended.
+
+    sure: as for `Predictor.load`.
+    """
     paths = paths or newest()
     if not paths:
         raise Fault("demo: no checkpoint was given, and runs/ holds none; this command makes one: "
                     "python -m comparisons run mnist-cnn --impl minigrad")
-    predictors = [Predictor.load(path) for path in paths]
+    predictors = [Predictor.load(path, sure=sure) for path in paths]
     try:
         server = serve(predictors, port)
     except OSError as error:

@@ -22,16 +22,15 @@ from comparisons.errors import Fault, one_line
 from comparisons.files import make_folder, write_bytes, write_json
 from comparisons.implementations import Implementation
 from comparisons.predict import annotate
-from comparisons.predict.prediction import Prediction
-from comparisons.predict.trained import config_of, network_of, task_of, usable
+from comparisons.predict.prediction import Prediction, text_of
+from comparisons.predict.trained import calibration_of, config_of, network_of, task_of, usable
+from comparisons.tasks.calibration import SURE, Calibration
 from comparisons.tasks.registry import TASKS
-from comparisons.tasks.statistics import softmax
 from comparisons.tasks.task import Task
 from minigrad import checkpoint
 
 SCHEMA = 1
 SOUGHT = ("faces", "digits")            # what is looked for in a picture
-TOLD = 3                                # number of the likeliest classes that a line shows
 
 
 def readers() -> dict[str, Task[Any]]:
@@ -52,12 +51,16 @@ class Predictor:
     size: Size
     implementation: Implementation
     model: Any
+    calibration: Calibration
+    sure: float                         # the accuracy that answers should have
 
     @classmethod
-    def load(cls, path: Path, task: Task[Any] | None = None) -> Predictor:
+    def load(cls, path: Path, task: Task[Any] | None = None, sure: float | None = None
+             ) -> Predictor:
         """The network in a checkpoint.
 
-        task: the task of the checkpoint; None for one of the five systems.
+        task: the task of the checkpoint; None for one of the five systems. sure: the accuracy that
+        answers should have; None for the usual one.
         Raises: CheckpointError if the file is not a checkpoint; Fault if the checkpoint is of
         another task, or its task is unknown or reads no pictures.
         """
@@ -76,7 +79,8 @@ class Predictor:
                         "are read as (1, height, width) in grey or (3, height, width) in colour")
         implementation, model = network_of(kept, task, config)
         return cls(path, task, subject, dataset, classes, shape[0], (shape[1], shape[2]),
-                   implementation, model)
+                   implementation, model, calibration_of(kept, config, sure),
+                   SURE if sure is None else sure)
 
     @property
     def name(self) -> str:
@@ -86,6 +90,12 @@ class Predictor:
         name = folder if folder.startswith(self.task.name) else f"{self.task.name} ({folder})"
         usual = self.subject is self.task.subject
         return name if usual else f"{name}, trained on {self.dataset}"
+
+    @property
+    def told(self) -> str:
+        """What the network is, in a line."""
+        return (f"{self.path}: {self.task.name}, trained on {self.dataset}"
+                f"{self.calibration.told(self.sure)}")
 
     def __call__(self, picture: Image.Image, whole: bool = False) -> list[Prediction]:
         """What the network finds in a picture, from left to right.
@@ -101,7 +111,8 @@ class Predictor:
         p = self.probabilities(np.stack([
             crop.pixels[None] if self.channels == 1 else
             scaled(picture, crop.box, self.size, self.channels) for crop in found]))
-        return [Prediction(crop, dict(zip(self.classes, row, strict=True)))
+        threshold = self.calibration.threshold(self.sure)
+        return [Prediction(crop, dict(zip(self.classes, row, strict=True)), threshold)
                 for crop, row in zip(found, p.tolist(), strict=True)]
 
     def probabilities(self, x: Array) -> Array:
@@ -110,22 +121,23 @@ class Predictor:
         Raises: Fault if the network's outputs cannot be used.
         """
         outputs = self.task.outputs(self.implementation, self.model, x)
-        return softmax(usable(self.path, outputs, self.classes))
+        return self.calibration.probabilities(usable(self.path, outputs, self.classes))
 
 
 def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path | None = None,
-         json: Path | None = None, task: Task[Any] | None = None) -> int:
+         json: Path | None = None, task: Task[Any] | None = None, sure: float | None = None
+         ) -> int:
     """Predict each image. One that fails is reported in one line and does not stop the others.
 
-    out: a folder for drawings. json: a file for boxes and probabilities. task: as for
+    out: a folder for drawings. json: a file for boxes and probabilities. task, sure: as for
     `Predictor.load`. Returns the exit status: 1 if any image failed.
     """
-    predictor = Predictor.load(path, task)
+    predictor = Predictor.load(path, task, sure)
     if whole and predictor.subject.find is predictor.subject.whole:
         raise Fault(f"--whole: {predictor.task.name}, trained on {predictor.dataset}, takes each "
                     "picture as a whole in any case; the flag is for networks that look for "
                     f"{' or '.join(SOUGHT)}")
-    print(f"{path}: {predictor.task.name}, trained on {predictor.dataset}")
+    print(predictor.told)
     if out is not None:
         make_folder(out)
     entries: list[dict[str, Any]] = []
@@ -151,12 +163,14 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
         entries.append({
             "image": str(image), "width": picture.width, "height": picture.height,
             "annotated": None if drawing is None else str(drawing),
-            f"{predictor.subject.noun}s": [{"box": list(p.crop.box), "class": p.best[0][0],
+            f"{predictor.subject.noun}s": [{"box": list(p.crop.box), "answer": p.answer,
+                                            "class": p.best[0][0],
                                             "probabilities": p.probabilities}
                                            for p in predictions]})
     if json is not None:
         write_json(json, {"schema": SCHEMA, "checkpoint": str(path), "task": predictor.task.name,
                           "dataset": predictor.dataset, "classes": predictor.classes,
+                          **predictor.calibration.described(predictor.sure),
                           "images": entries}, indent=2)
     return int(any("error" in entry for entry in entries))
 
@@ -167,13 +181,9 @@ def text(image: Path, predictions: Sequence[Prediction], noun: str) -> str:
     lines = [f"{image}: {n} {noun}{'s' if n > 1 else ''}"]
     for i, prediction in enumerate(predictions, 1):
         x, y, w, h = prediction.crop.box
-        lines.append(f"  {i}  {text_of(prediction.best[:TOLD])}  (at {x}, {y}, {w}×{h} px)")
+        told = text_of(prediction.best, prediction.threshold)
+        lines.append(f"  {i}  {told}  (at {x}, {y}, {w}×{h} px)")
     return "\n".join(lines)
-
-
-def text_of(best: Sequence[tuple[str, float]]) -> str:
-    """Classes and their probabilities."""
-    return ", ".join(f"{name} {p:.1%}" for name, p in best)
 
 
 def unused(stem: str, names: set[str]) -> str:

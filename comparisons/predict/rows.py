@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from comparisons.datasets.base import Array
 from comparisons.datasets.tables import Encoding, read_rows
 from comparisons.errors import DataError, Fault
 from comparisons.files import write_json
-from comparisons.predict.predictor import TOLD, text_of
-from comparisons.predict.trained import config_of, network_of, task_of, usable
-from comparisons.tasks.statistics import softmax
+from comparisons.predict.prediction import answer_of, text_of
+from comparisons.predict.trained import calibration_of, config_of, network_of, task_of, usable
+from comparisons.tasks.calibration import SURE, Calibration
 from comparisons.tasks.task import Task
 from minigrad.checkpoint import Checkpoint
 
@@ -28,11 +28,12 @@ def reads_rows(kept: Checkpoint) -> bool:
 
 
 def main(kept: Checkpoint, tables: Sequence[Path], *, json: Path | None = None,
-         task: Task[Any] | None = None) -> int:
+         task: Task[Any] | None = None, sure: float | None = None) -> int:
     """Predict each record of each table; the tables need not have the target's column.
 
     A record that cannot be used is reported in one line and does not stop the others. json: a file
-    for the predictions. Returns the exit status: 1 if anything could not be predicted.
+    for the predictions. sure: the accuracy that answers should have. Returns the exit status: 1 if
+    anything could not be predicted.
     """
     path, task = kept.path, task_of(kept, task)
     config = config_of(kept)
@@ -41,7 +42,9 @@ def main(kept: Checkpoint, tables: Sequence[Path], *, json: Path | None = None,
         raise Fault(f"{path}: its network takes inputs of shape {tuple(config['shape'])}, but its "
                     f"columns have {encoding.width} values")
     implementation, model = network_of(kept, task, config)
-    print(f"{path}: {task.name}, trained on {config['dataset']}")
+    calibration = calibration_of(kept, config, sure)
+    sure = SURE if sure is None else sure
+    print(f"{path}: {task.name}, trained on {config['dataset']}{calibration.told(sure)}")
     entries: list[dict[str, Any]] = []
     faults = []
     for table in tables:
@@ -51,16 +54,18 @@ def main(kept: Checkpoint, tables: Sequence[Path], *, json: Path | None = None,
             left_out, lines = [str(error)], []
         if lines:
             outputs = usable(path, task.outputs(implementation, model, x), classes)
-            for line, answer in zip(lines, answers(outputs, classes, encoding), strict=True):
-                print(f"{table}, line {line}: {told(answer, encoding)}")
-                entries.append({"table": str(table), "line": line} | answer)
+            found = answers(outputs, classes, encoding, calibration, calibration.threshold(sure))
+            for line, (told, entry) in zip(lines, found, strict=True):
+                print(f"{table}, line {line}: {told}")
+                entries.append({"table": str(table), "line": line} | entry)
         for fault in left_out:
             print(f"comparisons: {fault}", file=sys.stderr)
         faults += left_out
     if json is not None:
         write_json(json, {"schema": SCHEMA, "checkpoint": str(path), "task": task.name,
                           "dataset": config["dataset"], "target": encoding.target,
-                          "classes": classes, "records": entries, "left_out": faults}, indent=2)
+                          "classes": classes, **calibration.described(sure),
+                          "records": entries, "left_out": faults}, indent=2)
     return int(bool(faults))
 
 
@@ -86,21 +91,20 @@ def inputs_of(table: Path, encoding: Encoding) -> tuple[list[int], Array, list[s
     return lines, np.array(inputs, np.float32), records.faults
 
 
-def answers(outputs: Array, classes: list[str], encoding: Encoding) -> list[dict[str, Any]]:
-    """For each record the predicted number, or the class and all probabilities."""
+def answers(outputs: Array, classes: list[str], encoding: Encoding, calibration: Calibration,
+            threshold: float) -> Iterator[tuple[str, dict[str, Any]]]:
+    """For each record the predicted number, or the class and all probabilities: as text, and for
+    JSON."""
     if encoding.scale:
         mean, std = encoding.scale
-        return [{"value": mean + std * float(value)} for value in outputs[:, 0]]
-    return [{"class": classes[row.argmax()],
-             "probabilities": dict(zip(classes, row.tolist(), strict=True))}
-            for row in softmax(outputs)]
-
-
-def told(answer: dict[str, Any], encoding: Encoding) -> str:
-    if "value" in answer:
-        return f"{encoding.target} {answer['value']:.6g}"
-    best = sorted(answer["probabilities"].items(), key=lambda pair: -pair[1])
-    return text_of(best[:TOLD])
+        for value in (mean + std * output for output in outputs[:, 0].tolist()):
+            yield f"{encoding.target} {value:.6g}", {"value": value}
+        return
+    for row in calibration.probabilities(outputs).tolist():
+        probabilities = dict(zip(classes, row, strict=True))
+        best = sorted(probabilities.items(), key=lambda pair: -pair[1])
+        yield text_of(best, threshold), {"answer": answer_of(best, threshold), "class": best[0][0],
+                                         "probabilities": probabilities}
 
 
 def insist_on_no_flags(path: Path, **given: Any) -> None:

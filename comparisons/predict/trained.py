@@ -17,6 +17,7 @@ from comparisons.datasets.base import Array, Data
 from comparisons.datasets.pictures import PIXELS
 from comparisons.errors import Fault, told
 from comparisons.implementations import Implementation
+from comparisons.tasks.calibration import COLDEST, HOTTEST, Calibration
 from comparisons.tasks.registry import TASKS
 from comparisons.tasks.task import Task
 from minigrad import checkpoint
@@ -28,11 +29,16 @@ COLUMN = {"name": str, "categories?": [str], "median?": float, "mean?": float, "
 NUMERIC = {"name": str, "median": float, "mean": float, "std": POSITIVE}
 ENCODING = {"target": str, "columns": [COLUMN],
             "scale": (None, Also([float], lambda scale: len(scale) == 2, "two numbers"))}
+CALIBRATION = {
+    "temperature": Also(float, lambda t: COLDEST / 2 < t < HOTTEST * 2, "a temperature"),
+    "items": Also(int, lambda n: n >= 0, "a number from 0"),
+    "steps": [Also([float], lambda step: len(step) == 2, "a threshold and an accuracy")]}
 WHOLE = ("int64", "int32", "uint8", "bool")     # dtypes of inputs that are no floats
 CONFIG = {"task": str, "dataset": str, "classes": [str], "options": {str: object},
           "shape": Also([int], lambda shape: all(0 < n <= PIXELS for n in shape)
                         and np.prod(shape, dtype=float) <= 3 * PIXELS, "the shape of an input"),
-          "encoding?": (None, ENCODING), "target_shape?": [int],
+          "calibration?": (None, CALIBRATION), "encoding?": (None, ENCODING),
+          "target_shape?": [int],
           "input_dtype?": Also(str, WHOLE.__contains__, ", ".join(WHOLE))}
 
 
@@ -68,6 +74,19 @@ def config_of(kept: Checkpoint) -> dict[str, Any]:
     except Mismatch as error:
         raise Fault(f"{kept.path}: its configuration cannot be used: {error}") from None
     return config
+
+
+def calibration_of(kept: Checkpoint, config: dict[str, Any], sure: float | None) -> Calibration:
+    """The calibration of a checkpoint; an older one has none.
+
+    sure: the value of --sure, or None.
+    Raises: Fault if it is given and the checkpoint has nothing to choose a threshold by.
+    """
+    calibration = Calibration.restored(config.get("calibration"))
+    if sure is not None and not calibration.items:
+        raise Fault(f"{kept.path}: --sure needs a network that was calibrated on held-out items; "
+                    "train it with --calibrate SHARE or, for several trainings, with --folds K")
+    return calibration
 
 
 def network_of(kept: Checkpoint, task: Task[Any], config: dict[str, Any]

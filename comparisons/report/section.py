@@ -4,7 +4,8 @@ They come from the records of its runs and from their details, never from the ta
 
 The details of a user's task may have any keys. The report draws these if they are present:
 `coefficients` (names, learned, exact, half_width), `calibration`, `fit` (truth, predicted),
-`targets` and `guesses` with `classes`, `per_class`, `splits`, and every quantity of the history.
+`reliability`, `risk_coverage`, `targets` and `guesses` with `classes`, `per_class`, `splits`, and
+every quantity of the history.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from markupsafe import Markup
 
 from comparisons.implementations import NAMES, TITLES
-from comparisons.report import figures, gallery
+from comparisons.report import calibration, figures, gallery
 from comparisons.report.table import unusual
 from comparisons.tasks.task import Headline
 
@@ -155,6 +156,8 @@ def charts(name: str, details: Runs) -> Iterator[Chart]:
                     "group equals the share of the positive class in it. Grey bars are Wilson’s "
                     "95% intervals of that share.",
                     figures.calibration(found, f"{name}: calibration"))
+    for title, note, picture in calibration.charts(name, details):
+        yield Chart(title, note, picture)
     if found := having("fit"):
         yield Chart("Predicted and true values", "Each dot is a test item; on the line, "
                     "the prediction is exact.",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from comparisons.datasets.base import Array, Data
 from comparisons.errors import Fault
 from comparisons.implementations import Implementation
+from comparisons.tasks import calibration
+from comparisons.tasks.options import CalibratedOptions
 from comparisons.tasks.statistics import (
     balanced_accuracy,
     confusion_matrix,
@@ -38,6 +41,13 @@ class ClassificationTask(Task[OptionsT]):
     linear_c = 0.1      # inverse strength of the linear reference's penalty. Of 0.01, 0.1 and 1,
                         # it is the best for digits, by validation on training images, and nearly
                         # the best for faces
+
+    def splits(self, data: Data, options: OptionsT) -> list[Split]:
+        splits = super().splits(data, options)
+        if not isinstance(options, CalibratedOptions) or options.calibrate is None:
+            return splits
+        items = np.arange(len(data.x))
+        return [calibration.set_apart(s, items, options.calibrate, options.seed) for s in splits]
 
     def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
         loss: Loss = implementation.functional.cross_entropy
@@ -74,13 +84,17 @@ class ClassificationTask(Task[OptionsT]):
                    "test_accuracy_high": high,
                    "balanced_accuracy": balanced_accuracy(confusion),
                    "macro_f1": float(scores["f1"][scores["count"] > 0].mean()),
-                   "test_loss": float(-np.log(np.maximum(
-                       probability[np.arange(len(truth)), truth], 1e-300)).mean())}
-        return metrics, {
+                   "test_loss": calibration.log_loss(probability, truth)}
+        calibrated, curves = calibration.judged(data, trained)
+        return metrics | calibrated, curves | {
             "classes": list(data.classes), "rows": rows.tolist(), "targets": truth.tolist(),
             "guesses": guesses.tolist(), "confusion": confusion.tolist(),
             "per_class": {key: values.tolist() for key, values in scores.items()},
             "confidence": np.round(confidence, 4).tolist()}
+
+    def learned_about(self, data: Data, trained: Sequence[Trained]) -> list[dict[str, Any]]:
+        return [{} if found is None else {"calibration": found.kept()}
+                for found in calibration.calibrations(data, trained)]
 
 
 def readings(trained: Sequence[Trained]) -> tuple[Array, Array, Array]:

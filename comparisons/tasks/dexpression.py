@@ -1,4 +1,4 @@
-"""DeXpression (Burkert et al. 2015): facial expressions, seven classes, split by person.
+"""DeXpression (Burkert et al. 2015): facial expressions, seven or eight classes, split by person.
 
 The frames of one clip (one recording) are nearly equal, and the faces of one person are similar. A
 random split of the images therefore tests memory, and yields the paper's 99.6%. By default, the
@@ -22,10 +22,12 @@ from comparisons.datasets.faces.frames import Frames
 from comparisons.datasets.faces.reader import load_faces
 from comparisons.errors import Fault, NotThereError
 from comparisons.implementations import Implementation
+from comparisons.tasks import calibration
+from comparisons.tasks.calibration import set_apart
 from comparisons.tasks.classification import ACCURACY, COMMONEST
 from comparisons.tasks.images import ImageTask
-from comparisons.tasks.options import Options, at_least, choice, flag
-from comparisons.tasks.protocols import PROTOCOLS, kinds, overlaps, rows_of_splits
+from comparisons.tasks.options import CalibratedOptions, at_least, choice, flag
+from comparisons.tasks.protocols import PROTOCOLS, groups_of, kinds, overlaps, rows_of_splits
 from comparisons.tasks.statistics import group_intervals
 from comparisons.tasks.task import (
     Details,
@@ -58,7 +60,7 @@ def which_frames(word: str) -> str:
 
 
 @dataclass(frozen=True)
-class DexpressionOptions(Options):
+class DexpressionOptions(CalibratedOptions):
     protocol: str = choice(
         "person", PROTOCOLS,
         "how to split: random images, whole clips (recordings), whole persons, or as given with "
@@ -72,6 +74,9 @@ class DexpressionOptions(Options):
                             "a GPU)")
     frames: str | None = flag(None, which_frames, "WHICH", "frames of each recording to use: "
                               "last:N, peak or neutral-to-peak (default: last:3)")
+    neutral: bool = flag(False, None, help="insist on an eighth class, neutral: the first frame "
+                         "of each recording of CK+'s own tree and of the generated faces, and what "
+                         "other data call neutral")
     variant: str = choice("compact", ("paper", "compact"), "network to train (default: compact)")
     casts: int | None = flag(None, at_least(1), "N", "number of sets of generated faces to draw, "
                              "each with persons of its own (default: 1)")
@@ -133,13 +138,13 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
             raise Fault("--casts: applies to the generated faces only; give neither --data nor "
                         "--frames")
         if options.embedded or options.casts:
-            return generated(size, casts=options.casts or 1)
+            return generated(size, casts=options.casts or 1, neutral=options.neutral)
         frames = Frames.parse(options.frames) if options.frames else None
-        data = load_faces(options.data, size, frames=frames)
+        data = load_faces(options.data, size, frames=frames, neutral=options.neutral)
         if data is None and frames is not None:
             raise NotThereError("--frames: selects frames of real recordings, but no real faces "
                                 "were found; the generated ones have three frames each")
-        return data or generated(size)
+        return data or generated(size, neutral=options.neutral)
 
     def splits(self, data: Data, options: DexpressionOptions) -> list[Split]:
         splits = []
@@ -148,8 +153,12 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
             # the rows are sorted by person; shuffled, even a shortened split has all classes
             train, test = (np.random.default_rng(options.seed).permutation(rows)
                            for rows in (train, test))
-            splits.append(Split(data.x[train], data.y[train], data.x[test], data.y[test],
-                                train, test, title))
+            split = Split(data.x[train], data.y[train], data.x[test], data.y[test], train, test,
+                          title)
+            if options.calibrate is not None:
+                split = set_apart(split, groups_of(data, options.protocol), options.calibrate,
+                                  options.seed)
+            splits.append(split)
         return [self.quickened(s) for s in splits] if options.quick else splits
 
     def introduction(self, data: Data, splits: Sequence[Split], options: DexpressionOptions
@@ -166,6 +175,7 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
                       for kind, share in overlaps(data, split).items()]
             lines.append(
                 f"{split.title}{': ' * bool(split.title)}{len(split.y):,} training images, "
+                f"{f'{len(split.held.y):,} set apart, ' if split.held else ''}"
                 f"{len(split.y_test):,} test images; "
                 f"{', '.join(shares) or 'it is not known whether they share persons'}")
         return lines
@@ -229,7 +239,8 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
         """The intervals, the accuracy of each split, and the table of `class_table`."""
         by = "bootstrap over persons" if "person_overlap" in metrics else "of independent images"
         lines = [f"95% interval {metrics['test_accuracy_low']:.1%} to "
-                 f"{metrics['test_accuracy_high']:.1%} ({by}), macro F1 {metrics['macro_f1']:.3f}"]
+                 f"{metrics['test_accuracy_high']:.1%} ({by}), macro F1 {metrics['macro_f1']:.3f}",
+                 calibration.told(metrics)]
         if len(details["splits"]) > 1:
             found = [score["accuracy"] for score in details["splits"]]
             lines += [f"{score['title']}: {score['accuracy']:.2%}" for score in details["splits"]]

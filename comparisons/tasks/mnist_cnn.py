@@ -8,7 +8,7 @@ from comparisons.datasets.base import Data
 from comparisons.errors import Fault
 from comparisons.implementations import Implementation
 from comparisons.tasks.mnist_mlp import MnistMlpTask
-from comparisons.tasks.options import Options
+from comparisons.tasks.options import CalibratedOptions
 from comparisons.tasks.task import Transform
 from minigrad.data import transforms
 
@@ -36,7 +36,7 @@ class MnistCnnTask(MnistMlpTask):
     def network(self, data: Data) -> str:
         return "convolutional network"
 
-    def model(self, implementation: Implementation, data: Data, options: Options) -> Any:
+    def model(self, implementation: Implementation, data: Data, options: CalibratedOptions) -> Any:
         height, width = data.x.shape[2:]
         if min(height, width) < SMALLEST:
             raise Fault(f"{data.name}: its images have {height}×{width} pixels; {self.name} halves "

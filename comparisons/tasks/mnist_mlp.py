@@ -18,7 +18,7 @@ from comparisons.datasets.mnist import download_mnist, load_mnist, load_subset
 from comparisons.errors import DataError
 from comparisons.implementations import Implementation
 from comparisons.tasks.images import ImageTask
-from comparisons.tasks.options import Options
+from comparisons.tasks.options import CalibratedOptions
 
 EPOCHS = 10             # one cycle of the learning rate
 BATCH_SIZE = 100
@@ -30,10 +30,10 @@ IMAGE = Subject("image", whole_digit, whole_digit)
 """What `predict` expects if the network was not trained on digits: one item, in the middle."""
 
 
-class MnistMlpTask(ImageTask[Options]):
+class MnistMlpTask(ImageTask[CalibratedOptions]):
     name = "mnist-mlp"
     title = "MNIST, perceptron 784-500-10"
-    options = Options
+    options = CalibratedOptions
     reads = "digits or other images in IDX files, the format of MNIST"
     shares_data = "digits"
     subject = Subject("digit", digits, whole_digit)
@@ -46,7 +46,7 @@ class MnistMlpTask(ImageTask[Options]):
              "cycle).",
              *ImageTask.notes)
 
-    def load(self, options: Options) -> Data:
+    def load(self, options: CalibratedOptions) -> Data:
         """The user's IDX files, or else a download of MNIST, or else, without internet, the
         embedded digits."""
         if options.embedded:
@@ -67,7 +67,7 @@ class MnistMlpTask(ImageTask[Options]):
     def subject_for(self, dataset: str) -> Subject:
         return self.subject if dataset in DIGITS else IMAGE
 
-    def model(self, implementation: Implementation, data: Data, options: Options) -> Any:
+    def model(self, implementation: Implementation, data: Data, options: CalibratedOptions) -> Any:
         return implementation.models.MLP(sizes(data))
 
 

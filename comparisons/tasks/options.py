@@ -88,6 +88,27 @@ def above_zero(word: str) -> float:
     return number
 
 
+def share(word: str) -> float:
+    """A parser of shares, from 0 to 1."""
+    try:
+        number = float(word)
+    except ValueError:
+        raise ValueError(f"{word!r} is not a number") from None
+    if not 0 <= number <= 1:
+        raise ValueError(f"must be from 0 to 1, such as 0.95; got {word}")
+    return number
+
+
+def up_to(most: float) -> Callable[[str], float]:
+    """A parser of numbers above 0 and at most `most`."""
+    def parse(word: str) -> float:
+        number = above_zero(word)
+        if number > most:
+            raise ValueError(f"must be at most {most:g}; got {word}")
+        return number
+    return parse
+
+
 MOST = 2**63 - 1        # the largest seed
 SEED = at_least(0, MOST)
 
@@ -162,6 +183,16 @@ class Options:
                 value = tuple(value)
             values[f.name] = value
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class CalibratedOptions(Options):
+    """The options of a task that can set training items apart, for `calibration.py`."""
+
+    calibrate: float | None = flag(None, up_to(0.5), "SHARE", "share of the training items, in "
+                                   "whole persons where these are known, to set apart for the "
+                                   "calibration of the probabilities (default: none; with folds, "
+                                   "the other folds serve)")
 
 
 def as_json(name: str, value: Any) -> Any:

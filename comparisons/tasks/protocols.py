@@ -58,6 +58,18 @@ def rows_of_splits(data: Data, protocol: str, folds: int | None, repeats: int, s
             yield ", ".join(titles), train, test
 
 
+def groups_of(data: Data, protocol: str) -> Array:
+    """What the protocol never divides, as the group of each row. A split that is given with the
+    data divides no person, as far as these are known."""
+    every = np.arange(len(data.y))
+    known = {"random": every, "clip": data.clips, "person": data.subjects}
+    if protocol == "given":
+        return next(iter(kinds(data).values()), every)
+    groups = known[protocol]
+    assert groups is not None
+    return groups
+
+
 def kinds(data: Data) -> dict[str, Array]:
     """The person and the clip of each row, as far as they are known."""
     return {kind: groups for kind, groups in (("person", data.subjects), ("clip", data.clips))

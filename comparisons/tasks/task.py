@@ -37,6 +37,14 @@ class Recipe:
     accumulate: int = 1             # the number of parts in which a batch is computed
 
 
+@dataclass(frozen=True)
+class Held:
+    """Items of the training part that are neither trained nor tested on; see `calibration.py`."""
+
+    x: Array
+    y: Array
+
+
 @dataclass(frozen=True, eq=False)       # hashed by identity: exact solutions are cached by split
 class Split:
     """The training items and the test items of one training."""
@@ -48,6 +56,7 @@ class Split:
     train_rows: Array               # the row numbers of the items in the data
     test_rows: Array
     title: str = ""                 # "fold 2/10"; empty if there is only one
+    held: Held | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Trained:
     split: Split
     weights: dict[str, Array]
     outputs: Array                  # the model's outputs for the split's x_test
+    held_outputs: Array | None = None   # those for its held items, if there are any
 
 
 @dataclass(frozen=True)
@@ -149,8 +159,9 @@ class Task(ABC, Generic[OptionsT]):
     def quickened(self, split: Split) -> Split:
         """The split with only its first `quick_items` training and test items, for --quick."""
         n = self.quick_items
+        held = split.held and Held(split.held.x[:n], split.held.y[:n])
         return Split(split.x[:n], split.y[:n], split.x_test[:n], split.y_test[:n],
-                     split.train_rows[:n], split.test_rows[:n], split.title)
+                     split.train_rows[:n], split.test_rows[:n], split.title, held)
 
     def introduction(self, data: Data, splits: Sequence[Split], options: OptionsT) -> list[str]:
         """Lines to print about the splits before training."""
@@ -209,6 +220,11 @@ class Task(ABC, Generic[OptionsT]):
         The entries `<metric>_low` and `<metric>_high` are the ends of a metric's 95% interval.
         comparisons/report/section.py lists the details that the report draws.
         """
+
+    def learned_about(self, data: Data, trained: Sequence[Trained]) -> list[dict[str, Any]]:
+        """What is added to the configuration in the checkpoint of each training, once all are
+        finished; for classification, the calibration of its probabilities."""
+        return [{} for _ in trained]
 
     def remarks(self, metrics: Metrics, details: Details) -> list[str]:
         """Lines to print about a finished run, below its headlines."""

@@ -40,11 +40,15 @@ RESULTS = {"environment": ENVIRONMENT, "runs": [RUN], "differences?": [{"task": 
 
 EPOCH = {"fold": int, "epoch": int, "loss": float, "seconds": float}
 MAP = [[float]]
+RELIABILITY = {"confidence": [float], "accuracy": [float], "share": [float]}
 DETAILS = {
     "coefficients?": {"names": [str], "learned": [float], "exact": [float],
                       "half_width?": [float]},
     "calibration?": {"predicted": [float], "observed": [float], "low": [float], "high": [float]},
     "fit?": {"truth": [float], "predicted": [float]},
+    "reliability?": {"before": RELIABILITY, "after?": RELIABILITY},
+    "risk_coverage?": {"share": [float], "accuracy": [float],
+                  "chosen?": Also([float], lambda point: len(point) == 2, "two numbers")},
     "classes?": [str], "targets?": [COUNT], "guesses?": [COUNT], "confidence?": [float],
     "per_class?": {"count": [COUNT], "recall": [float], "f1": [float]},
     "splits?": [{"accuracy": float, "count": COUNT}],
@@ -79,6 +83,10 @@ def check_details(details: dict[str, Any]) -> None:
             raise Mismatch(f"{lacking[0]}: is missing, which {name} needs")
     for name in ("coefficients", "calibration", "fit", "per_class"):
         of_equal_length(name, details.get(name, {}))
+    for when, table in details.get("reliability", {}).items():
+        of_equal_length(f"reliability.{when}", table)
+    of_equal_length("risk_coverage", {
+        key: values for key, values in details.get("risk_coverage", {}).items() if key != "chosen"})
     classes, targets = details.get("classes", []), details.get("targets", [])
     for name in ("guesses", "confidence"):
         if of_classes and name in details and len(details[name]) != len(targets):

@@ -26,7 +26,7 @@ from comparisons.training.checks import HISTORY, finite, insist_on, numbers, pla
 from comparisons.training.progress import Progress, Watched
 from comparisons.training.results import Results
 from comparisons.training.training import Training, first_step, prepare
-from minigrad import atomic
+from minigrad import atomic, checkpoint
 from minigrad.checkpoint import Checkpoint, CheckpointError
 
 Say = Callable[[str], None]
@@ -201,6 +201,8 @@ class Run:
         metrics, details = numbers(self.task, "judge", metrics), plain(self.task, details)
         insist_on(self.task, "judge", metrics, [h.metric for h in self.task.headlines])
         self.insist_on_finite(metrics, "after the last epoch")
+        for k, learned in enumerate(self.task.learned_about(self.data, trained)):
+            self.remember(k, learned)
         record = self.record(recipe, metrics) | {
             "warm_up_seconds": round(warm_up, 3), "rss_before_mb": round(before, 1),
             "peak_rss_mb": round(environment.peak_rss_mb(), 1)}
@@ -239,7 +241,9 @@ class Run:
         training = self.fit(k, split, progress)
         if k + 1 < len(self.splits) and not self.finished(k).exists():
             self.last.replace(self.finished(k))
-        return Trained(split, self.impl.weights(training.judged), training.outputs(split.x_test))
+        held = None if split.held is None else training.outputs(split.held.x)
+        return Trained(split, self.impl.weights(training.judged), training.outputs(split.x_test),
+                       held)
 
     def fit(self, k: int, split: Split, progress: Progress) -> Training:
         """Train on one split, from its checkpoint if there is one, and save checkpoints."""
@@ -315,6 +319,12 @@ class Run:
             self.impl.checkpoint.write(replace(
                 state, config=(state.config or {}) | {"history": known} | processes.mark()))
         unsaved.clear()
+
+    def remember(self, k: int, learned: dict[str, Any]) -> None:
+        """Add to the configuration in the checkpoint of a finished training."""
+        if learned:
+            kept = checkpoint.load(self.finished(k) if k + 1 < len(self.splits) else self.last)
+            checkpoint.write(replace(kept, config=(kept.config or {}) | learned))
 
     def config(self, k: int, split: Split) -> dict[str, Any]:
         """The description of a training in its checkpoint: enough to use or resume it."""
