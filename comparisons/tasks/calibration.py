@@ -84,7 +84,6 @@ class Calibration:
             return 0.0
         return next((threshold for threshold, accuracy in self.steps if accuracy >= sure), np.inf)
 
-
     def told(self, sure: float = SURE) -> str:
         """What `predict` says about the answers after it has named the network."""
         if not self.items:
