@@ -8,17 +8,20 @@ returns the exit status. Large packages are imported in `main`, after the argume
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import pkgutil
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
 from comparisons import commands
 from comparisons.errors import is_ours, one_line, told
+from minigrad.streams import Output, lenient
+
+WRITING = ("run", "parity")     # the commands that write files without being told to
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,13 +60,30 @@ def parser(words: Sequence[str]) -> Parser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command line; return the exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")    # not every encoding has all characters
+    """Run the command line; return the exit status.
+
+    A command that writes files goes on when standard output is full, or has no reader any more.
+    """
+    with lenient() as output:
+        status = outcome(argv, output)
+        with suppress(BrokenPipeError):
+            output.flush()
+        if output.fault is None:
+            return status
+        closed = isinstance(output.fault, BrokenPipeError)      # by `| head`, for example
+        return fault(f"standard output{' was closed' if closed else f': {output.fault.strerror}'}; "
+                     "finished results are kept")
+
+
+def outcome(argv: Sequence[str], output: Output) -> int:
+    """Run the command line; return the exit status. Printing is a BrokenPipeError only for a
+    command that writes no files, and whose output nobody reads any more."""
     words = list(argv) or ["run", "all"]
     try:
         arguments = parser(words).parse_args(words)
         arguments.argv = list(argv)
+        output.stops = arguments.command not in WRITING and not any(
+            getattr(arguments, flag, None) for flag in ("out", "json"))
         status: int = arguments.main(arguments)
         return status
     except SystemExit as stop:
@@ -73,13 +93,9 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; finished results are kept", file=sys.stderr)
         return 130
-    except BrokenPipeError:             # `| head`, for example, stops reading
-        # what is still unwritten goes nowhere; otherwise the flush at exit would fail
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print("comparisons: standard output was closed; finished results are kept",
-              file=sys.stderr)
-        return 1
     except BaseException as error:      # a user's task may raise anything
+        if error is output.fault:
+            return 1
         if os.environ.get("MINIGRAD_DEBUG"):
             raise
         return fault(f"{'' if is_ours(error) else where_in_a_task(error)}{one_line(error)}")

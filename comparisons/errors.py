@@ -1,5 +1,7 @@
 """Errors that are reported to the user in one line, without a traceback."""
 
+from minigrad.streams import printable
+
 
 class Fault(Exception):
     """An error that ends the program: its message is one line and names the file or the flag."""
@@ -22,7 +24,7 @@ def one_line(error: BaseException) -> str:
     Another's error may be of any type, without a message, or with one that cannot be made.
     """
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
+        return printable(f"{error.filename}: {error.strerror}")
     return message(error) if is_ours(error) else told(error)
 
 
@@ -40,7 +42,7 @@ def told(error: BaseException) -> str:
 def message(error: BaseException) -> str:
     """The message of an error in one line, which is empty if it has none."""
     try:
-        line = " ".join(str(error).split())
+        line = printable(" ".join(str(error).split()))
     except Exception as another:
         return f"its message cannot be made ({type(another).__name__})"
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"

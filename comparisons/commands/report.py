@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from comparisons.errors import Fault
+from minigrad.streams import printable
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
@@ -20,5 +21,5 @@ def main(arguments: argparse.Namespace) -> int:
     if not (arguments.folder / "results.json").is_file():
         raise Fault(f"{arguments.folder / 'results.json'}: no such file; "
                     "`run --out DIR` writes it into DIR")
-    print(page.write(Results(arguments.folder)))
+    print(printable(page.write(Results(arguments.folder))))
     return 0

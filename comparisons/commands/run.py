@@ -13,6 +13,7 @@ from comparisons import commands
 from comparisons.commands import add_tasks, add_threads, chosen, insist_on_data
 from comparisons.errors import Fault
 from comparisons.tasks.options import MOST, Flag, Options, at_least
+from minigrad.streams import printable
 
 OWN = ("--impl", "--out", "--seeds", "--threads")       # flags of `run` itself that take a value
 
@@ -159,7 +160,8 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"{seeds.text([e for e in results.differences if e['task'] in names])}\n")
     if common.quick:
         print("This was a quick test (--quick): its figures mean nothing.\n")
-    print(f"{results.path}\n{page.write(results)}")
+    print(printable(results.path))
+    print(printable(page.write(results)))
     return 0
 
 

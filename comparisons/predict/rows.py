@@ -18,6 +18,7 @@ from comparisons.predict.trained import config_of, network_of, task_of, usable
 from comparisons.tasks.statistics import softmax
 from comparisons.tasks.task import Task
 from minigrad.checkpoint import Checkpoint
+from minigrad.streams import printable
 
 SCHEMA = 1
 
@@ -41,7 +42,7 @@ def main(kept: Checkpoint, tables: Sequence[Path], *, json: Path | None = None,
         raise Fault(f"{path}: its network takes inputs of shape {tuple(config['shape'])}, but its "
                     f"columns have {encoding.width} values")
     implementation, model = network_of(kept, task, config)
-    print(f"{path}: {task.name}, trained on {config['dataset']}")
+    print(f"{printable(path)}: {task.name}, trained on {config['dataset']}")
     entries: list[dict[str, Any]] = []
     faults = []
     for table in tables:
@@ -52,10 +53,10 @@ def main(kept: Checkpoint, tables: Sequence[Path], *, json: Path | None = None,
         if lines:
             outputs = usable(path, task.outputs(implementation, model, x), classes)
             for line, answer in zip(lines, answers(outputs, classes, encoding), strict=True):
-                print(f"{table}, line {line}: {told(answer, encoding)}")
+                print(f"{printable(table)}, line {line}: {told(answer, encoding)}")
                 entries.append({"table": str(table), "line": line} | answer)
         for fault in left_out:
-            print(f"comparisons: {fault}", file=sys.stderr)
+            print(f"comparisons: {printable(fault)}", file=sys.stderr)
         faults += left_out
     if json is not None:
         write_json(json, {"schema": SCHEMA, "checkpoint": str(path), "task": task.name,

@@ -6,7 +6,6 @@ import functools
 import inspect
 import os
 import stat
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -22,6 +21,7 @@ from minigrad.kernels.blas import one_blas_thread, restore_blas_threads, teach_g
 from minigrad.kernels.tile import teach_tile
 from minigrad.kernels.vectors import teach_vectors
 from minigrad.kernels.winograd_tiles import teach_winograd
+from minigrad.streams import announce
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
@@ -280,8 +280,8 @@ def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool,
         loop.__qualname__ += "_small"
     try:
         run = numba.njit(cache=True, **options)(loop)
-    except RuntimeError:                        # Numba found no folder that it may write to
-        reason = "no folder for compiled kernels is writable"
+    except (RuntimeError, UnicodeError):        # no folder that it may write to and can name
+        reason = "there is no folder that Numba can write compiled kernels to"
     else:
         cache = getattr(run, "_cache", None)
         if cache is None:                       # with NUMBA_DISABLE_JIT
@@ -324,7 +324,7 @@ def _announce_compilation() -> None:
 def _say_once(line: str) -> None:
     if line not in said:
         said.add(line)
-        print(f"minigrad: {line}", file=sys.stderr, flush=True)
+        announce(f"minigrad: {line}")
 
 
 def _after_fork() -> None:
