@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import pkgutil
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from typing import Any, NoReturn
 
 from comparisons import commands
 from comparisons.errors import is_ours, one_line, told
+from comparisons.training import processes
 from minigrad.streams import Output, lenient
 
 WRITING = ("run", "parity")     # the commands that write files without being told to
@@ -31,7 +33,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**kwargs, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {' '.join(message.split())}", file=sys.stderr)
+        processes.tell(f"{self.prog}: {' '.join(message.split())}")
         raise SystemExit(2)
 
 
@@ -80,7 +82,10 @@ def outcome(argv: Sequence[str], output: Output) -> int:
     command that writes no files, and whose output nobody reads any more."""
     words = list(argv) or ["run", "all"]
     try:
-        arguments = parser(words).parse_args(words)
+        top = parser(words)
+        arguments = top.parse_args(words)
+        if processes.size() > 1 and arguments.command != "run":
+            top.error(f"{arguments.command}: only `run` works in several processes, under torchrun")
         arguments.argv = list(argv)
         output.stops = arguments.command not in WRITING and not any(
             getattr(arguments, flag, None) for flag in ("out", "json"))
@@ -91,19 +96,24 @@ def outcome(argv: Sequence[str], output: Output) -> int:
             return fault(f"{where}{told(stop)}")
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        print("\ninterrupted; finished results are kept", file=sys.stderr)
+        if processes.leads():
+            print("\ninterrupted; finished results are kept", file=sys.stderr)
         return 130
     except BaseException as error:      # a user's task may raise anything
         if error is output.fault:
             return 1
         if os.environ.get("MINIGRAD_DEBUG"):
             raise
-        return fault(f"{'' if is_ours(error) else where_in_a_task(error)}{one_line(error)}")
+        line = one_line(error)
+        if processes.size() > 1 and re.search("gloo|NCCL", line):
+            return fault("the connection to another process is lost: it has ended, or it cannot be "
+                         "reached")
+        return fault(f"{'' if is_ours(error) else where_in_a_task(error)}{line}")
 
 
 def fault(line: str) -> int:
     """Report a fault; return the exit status."""
-    print(f"comparisons: {line}", file=sys.stderr)
+    processes.tell(f"comparisons: {line}")
     return 1
 
 

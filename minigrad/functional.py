@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 from minigrad import random
 from minigrad.autograd import as_tensor
 from minigrad.kernels import memory_order
+from minigrad.modes import computed
 from minigrad.ops import activation, shape
 from minigrad.ops.activation import (
     elu,
@@ -203,7 +204,8 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     if classes.size and not (classes.min() >= 0 and classes.max() < n):
         raise RuntimeError(f"one_hot: classes must lie in [0, {n - 1}]; "
                            f"got {classes.min()} to {classes.max()}")
-    return Tensor((classes[..., None] == np.arange(n)).astype(np.int64))
+    y = Tensor((classes[..., None] == np.arange(n)).astype(np.int64))
+    return computed("one_hot", (as_tensor("one_hot", tensor),), {"classes": n}, y)
 
 
 # ---- distances -----------------------------------------------------------------------------------

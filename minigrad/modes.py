@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
+Y = TypeVar("Y")
 
 
 class _GradMode(threading.local):
@@ -31,6 +32,13 @@ mode = _GradMode()
 def is_grad_enabled() -> bool:
     """Whether ops are being recorded in this thread."""
     return mode.enabled
+
+
+def computed(name: str, inputs: tuple[Any, ...], static: dict[str, Any], y: Y) -> Y:
+    """The Tensor y, once observers know that it was computed: `Observer.computed`."""
+    if mode.observer is not None:
+        mode.observer.computed(name, inputs, static, y)
+    return y
 
 
 def refuse_later(name: str, function: Callable[..., Any]) -> None:

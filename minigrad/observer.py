@@ -36,6 +36,12 @@ class Observer:
         """An op has run. y: its output; `y.node` is its vertex of the graph, None where it is not
         recorded."""
 
+    def computed(self, name: str, inputs: tuple[Tensor, ...], static: dict[str, Any],
+                 y: Tensor) -> None:
+        """Something that is no op, since it has no gradient, has been computed: a comparison, a
+        position, a truth value. Or, as "assign", y was given other values in place; or, as "read",
+        the program read the values of y."""
+
     def backward_begins(self, outputs: Sequence[Tensor], gradients: Sequence[Tensor],
                         inputs: Sequence[Tensor] | None) -> None:
         """A backward pass is about to begin, with these gradients of the outputs. inputs: what the
@@ -63,7 +69,7 @@ class Observer:
     _outer: All | None
 
 
-EVENTS = ("op_begins", "op_ends", "backward_begins", "vjp_begins", "vjp_ends")
+EVENTS = ("op_begins", "op_ends", "computed", "backward_begins", "vjp_begins", "vjp_ends")
 
 
 class All:
@@ -80,6 +86,9 @@ class All:
 
     def op_ends(self, *event: Any) -> None:
         self.tell("op_ends", event)
+
+    def computed(self, *event: Any) -> None:
+        self.tell("computed", event)
 
     def backward_begins(self, *event: Any) -> None:
         self.tell("backward_begins", event)

@@ -16,6 +16,7 @@ from minigrad.autograd import Array, Node
 from minigrad.hooks import RemovableHandle, in_notebooks
 from minigrad.inplace import become, mark_changed
 from minigrad.kernels import tape
+from minigrad.modes import computed
 from minigrad.ops import activation, elementwise as el, index, linalg, reduce, shape as shapes
 from minigrad.ops.arguments import normalize_dim, to_array, to_dtype
 
@@ -128,15 +129,15 @@ class Tensor:
         """The array itself, sharing memory. Raises: RuntimeError if the tensor requires grad."""
         if self._requires_grad:
             raise RuntimeError("numpy: this tensor requires grad; use detach().numpy()")
-        return self._data
+        return computed("read", (self,), {}, self)._data
 
     def item(self) -> Any:
         if self._data.size != 1:
             raise RuntimeError(f"item: needs exactly one element; got shape {self.shape}")
-        return self._data.item()
+        return computed("read", (self,), {}, self)._data.item()
 
     def tolist(self) -> Any:
-        return self._data.tolist()
+        return computed("read", (self,), {}, self)._data.tolist()
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
@@ -153,7 +154,7 @@ class Tensor:
         if self._data.size != 1:
             raise RuntimeError(f"bool() of a tensor of shape {self.shape} is ambiguous; "
                                "only one element has a truth value")
-        return bool(self._data.item())
+        return bool(self.item())
 
     def __float__(self) -> float:
         return float(self.item())
@@ -289,6 +290,7 @@ class Tensor:
             tape.adopt(self)
         index.assign(self._data, key, value)
         mark_changed(self._data)
+        computed("assign", (self,), {"key": key, "value": value}, self)
 
     def copy_(self, source: Operand) -> Tensor:
         self[...] = source
@@ -383,10 +385,7 @@ class Tensor:
             return NotImplemented
         return el.compare(np.not_equal, self, other)
 
-    def __invert__(self) -> Tensor:
-        if self.dtype.kind == "f":
-            raise TypeError(f"~ needs integers or booleans; got {self.dtype}")
-        return Tensor(~self._data)
+    __invert__ = el.invert
 
     def __contains__(self, value: Operand) -> bool:
         return bool((self == value)._data.any())

@@ -136,7 +136,7 @@ def test_a_header_with_large_promises(tmp_path):
 
 
 @pytest.mark.parametrize("value", [
-    np.ones(2, np.complex128), np.array(["a"]), np.array([object()]), np.zeros(1, "M8[D]"),
+    np.ones(2, np.complex128), np.array(["a"]), np.array([None]), np.zeros(1, "M8[D]"),
     np.zeros(2, [("a", "f4")]), 3, "text", None, [1.0]], ids=str)
 def test_what_could_not_be_loaded_is_not_saved(saved, value):
     path = saved[0]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad import functional as F
 from minigrad.modes import mode
 from minigrad.observer import Observer
 from minigrad.tensor import Tensor
@@ -54,6 +55,29 @@ def test_events_in_order() -> None:
     assert mode.observer is None
     x.square()
     assert len([event for event in diary.events if event[1] == "square"]) == 0
+
+
+def test_what_is_computed_without_a_gradient() -> None:
+    class Told(Observer):
+        def __init__(self) -> None:
+            self.events: list[tuple[str, int, Tensor]] = []
+
+        def computed(self, name: str, inputs: Any, static: dict[str, Any], y: Tensor) -> None:
+            self.events.append((name, len(inputs), y))
+
+    x = Tensor(np.array([[1.0, -2.0], [0.5, 4.0]]))
+    with Told() as told:
+        mask = ~(x > 0)
+        results = [mask, x.argmax(), mask.any(1), mg.where(mask)[0], x.max(0).indices,
+                   F.one_hot(x.argmin(1)), F.max_pool2d(x[None], 2, return_indices=True)[1]]
+        x[0, 0] = 3
+        x.sum().item()
+    names = [name for name, _, _ in told.events]
+    assert names == ["greater", "invert", "argmax", "any", "nonzero", "nonzero", "argmax", "argmin",
+                     "one_hot", "window_places", "assign", "read"]
+    assert [inputs for _, inputs, _ in told.events] == [2, *[1] * 11]
+    assert told.events[1][2] is results[0]
+    assert told.events[-2][2] is x
 
 
 def test_what_is_sent_and_what_arrives() -> None:

@@ -17,6 +17,7 @@ from graphs import gradient_of, names_in_graph
 from op_cases import CASES
 
 from minigrad.autograd import registry
+from minigrad.onnx.translate import TRANSLATORS
 from minigrad.testing import Call, OpCase, gradgradcheck
 from minigrad.testing.checks.running import bound, run, tensors
 
@@ -80,12 +81,13 @@ PRIMITIVE = """\
 All that the engine knows of, one `@op` each; a name with an underscore is not called directly.
 **Vjps**: for how many inputs a gradient is sent back. **2nd order**: ✓ where a function that
 records it forward has passed `gradgradcheck`; *inner* where it appears in gradients only, so that
-the second order of others is its first. **Recorded by**: how many rows above record it forward.
+the second order of others is its first. **ONNX**: ✓ where `minigrad.onnx.export` translates it
+([export.md](export.md)). **Recorded by**: how many rows above record it forward.
 
 """
 TORCH_NAMES = {"getitem": "Tensor.__getitem__", "assign": "Tensor.__setitem__",
                "compare": "torch.eq …", "cast": "Tensor.to", "dropped": "F.dropout",
-               "promote": "torch.result_type"}
+               "promote": "torch.result_type", "invert": "torch.bitwise_not"}
 
 
 @dataclass
@@ -105,7 +107,7 @@ def page() -> str:
     head = ["function", "inputs", "PyTorch", "made of", "2nd order", "examples", "corners",
             "errors"]
     public = "".join(f"### {family}\n\n{table(head, rows)}\n" for family, rows in families.items())
-    head = ["op", "file", "inputs", "vjps", "2nd order", "kernel", "recorded by"]
+    head = ["op", "file", "inputs", "vjps", "2nd order", "kernel", "ONNX", "recorded by"]
     return INTRODUCTION + PUBLIC + public + PRIMITIVE + table(
         head, [primitive_row(full, primitives[full.rpartition(".")[2]])
                for full in sorted(registry, key=lambda full: full.rpartition(".")[0])
@@ -148,7 +150,8 @@ def primitive_row(full: str, primitive: Primitive) -> list[str]:
     second = "✓" if "✓" in found else max(found, default="*inner*")
     return [f"`{name}`", module.removeprefix("minigrad.").replace(".", "/") + ".py",
             ", ".join(inputs), str(primitive.vjps), second,
-            ", ".join(f"`{kernel}`" for kernel in kernels) or "–", str(len(found) or "–")]
+            ", ".join(f"`{kernel}`" for kernel in kernels) or "–",
+            "✓" if name in TRANSLATORS else "–", str(len(found) or "–")]
 
 
 def second_order(case: OpCase) -> str:

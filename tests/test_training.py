@@ -2,10 +2,6 @@
 
 import ast
 import inspect
-import os
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -227,48 +223,3 @@ def test_compiled_training_learns_the_same():
     for ours, theirs in zip(models, exact, strict=True):            # the model and its average
         for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(p, q, rtol=1e-4, atol=1e-5)
-
-
-SCRIPT = """
-    import os, sys
-    import numpy as np, torch
-    from minigrad.data import ArrayDataset, DataLoader
-    from torch_impl import checkpoint, models, train
-
-    torch.manual_seed(int(os.environ.get("RANK", 0)))      # the processes must agree all the same
-    model = models.MLP((6, 8, 3)).double()
-    if int(os.environ.get("RANK", 0)) == 0:
-        torch.manual_seed(0)
-        model.load_state_dict(models.MLP((6, 8, 3)).double().state_dict())
-    rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((29, 6)), rng.integers(0, 3, 29)   # batches of 7, and one of 1
-    loader = DataLoader(ArrayDataset(x, y), 7, shuffle=True, seed=2)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    losses, averaged = [], torch.optim.swa_utils.AveragedModel(model)
-    train.fit(model, loader, torch.nn.CrossEntropyLoss(), optimizer, epochs=3, averaged=averaged,
-              device=train.pick_device("cpu"), on_epoch=lambda e, loss, s: losses.append(loss))
-    if losses:
-        weights = torch.cat([p.flatten() for p in averaged.parameters()]).tolist()
-        checkpoint.save(sys.argv[1], model=model, optimizer=optimizer,
-                        config={"losses": losses, "averaged": weights})
-    else:
-        assert os.environ["RANK"] != "0"
-"""
-
-
-def test_two_processes_train_as_one(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(SCRIPT))
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
-    for command, path in (([sys.executable], one),
-                          ([sys.executable, "-m", "torch.distributed.run", "--standalone",
-                            "--nproc-per-node", "2"], two)):
-        done = subprocess.run([*command, str(script), str(path)], env=environment, check=False,
-                              capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
-    a, b = (torch_impl.checkpoint.load(path) for path in (one, two))
-    for key in a.model:
-        np.testing.assert_allclose(b.model[key], a.model[key], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(b.config["averaged"], a.config["averaged"], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(b.config["losses"], a.config["losses"], rtol=1e-6)   # in float32

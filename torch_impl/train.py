@@ -1,14 +1,11 @@
 """Training and prediction. minigrad/train.py is its twin: read them together.
 
 This file adds the choice of a device, mixed precision, compilation, and training in several
-processes, each of which takes its part of every batch:
-
-    torchrun --nproc-per-node 2 script.py
+processes, which workers.py describes.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
 import time
 from collections.abc import Callable
@@ -16,56 +13,76 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
+
+from minigrad.data.micro import insist_on_mean
+from torch_impl.workers import Workers, size
 
 
 def fit(model: nn.Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor],
         optimizer: torch.optim.Optimizer, *, epochs: int, scheduler: Any = None,
         averaged: AveragedModel | None = None, start_epoch: int = 0,
         on_epoch: Callable[[int, float, float], object] | None = None,
-        device: torch.device | str = "cpu", amp: bool = False, compile: bool = False) -> None:
+        clip_norm: float | None = None, accumulate: int = 1,
+        weigh: Callable[[np.ndarray], float] = len, device: torch.device | str = "cpu",
+        amp: bool = False, compile: bool = False) -> None:
     """Train epochs start_epoch … epochs - 1.
 
     loader: yields (x, target) arrays; `set_epoch` gives each epoch its own order.
     scheduler: advances after every batch.
     averaged: an average of the model's weights, updated after every step. It stays on the device
-    where it was made; its buffers are those of this process.
+    where it was made.
     on_epoch: called with (epoch, mean loss of an example, seconds) at the end of each epoch, in the
     first process only.
+    clip_norm: the largest norm of all gradients together; a larger one is scaled down to it.
+    accumulate: the number of parts in which a batch is computed, to save memory. The gradients add
+    up to those of the whole batch, but batch norm sees one part at a time.
+    weigh: what a batch of targets counts in the mean that the loss is. It is the number of
+    examples, unless the loss gives them weights: then it is the sum of these.
     device: where to train; the model is moved there. amp: compute in bfloat16 where that is safe.
     compile: run the model through torch.compile.
+    Raises: ValueError if batches are divided although the loss is not such a mean.
     """
     device = torch.device(device)
+    order = memory_order(model, device)
     workers = Workers(device)
-    net: Callable[[Tensor], Tensor] = workers.share(model.to(device))
+    net: Callable[[Tensor], Tensor] = workers.share(model.to(device).to(memory_format=order))
     if compile:
         net = torch.compile(net)
+    checked = accumulate == workers.size == 1
     for epoch in range(start_epoch, epochs):
-        started, total, count = time.perf_counter(), 0.0, 0
+        started, losses, count = time.perf_counter(), zero(device), 0
         loader.set_epoch(epoch)
         model.train()
-        for batch in loader:
-            part, weight = workers.part(batch)
-            x, target = (torch.tensor(array, device=device) for array in part)
+        for batch in workers.epoch(loader, epoch):
             optimizer.zero_grad()
-            # bfloat16 has float32's range: the loss needs no scaling against underflow
-            with torch.autocast(device.type, torch.bfloat16, enabled=amp):
-                loss = loss_fn(net(x), target) * weight
-            loss.backward()
+            for part, share in workers.parts(batch, accumulate, weigh):
+                x, target = (to_device(array, device, order) for array in part)
+                # bfloat16 has float32's range: the loss needs no scaling against underflow
+                with torch.autocast(device.type, torch.bfloat16, enabled=amp), workers.together():
+                    outputs = net(x)
+                    loss = loss_fn(outputs, target) * share
+                loss.backward()
+                losses += loss.detach().to(losses.dtype) * len(batch[0])
+                if not checked:
+                    # bfloat16 is too coarse for this
+                    outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+                    insist_on_mean(loss_fn, outputs.detach(), target, weigh, part[-1])
+                    checked = True
+            if clip_norm is not None:
+                clip_grad_norm_(model.parameters(), clip_norm)
             optimizer.step()
             if averaged is not None:
                 averaged.update_parameters(model)
             if scheduler is not None:
                 scheduler.step()
-            total += loss.item() * len(batch[0])
             count += len(batch[0])
         if count == 0:
             raise ValueError("fit: the loader gives no batch; there is nothing to train on (with "
                              "drop_last, because a batch is larger than the data)")
-        total = workers.mean(total)
+        total = workers.mean(losses)
         if on_epoch is not None and workers.rank == 0:
             on_epoch(epoch, total / count, time.perf_counter() - started)
 
@@ -87,9 +104,10 @@ def pick_device(name: str = "auto") -> torch.device:
     """The device of that name: auto (the best that the machine has), cpu, cuda or mps.
 
     Under torchrun, each process gets a GPU of its own.
-    Raises: ValueError if the name is not known or the machine has no such device.
+    Raises: ValueError if the name is not known, or the machine has no such device or too few.
     """
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(),
+    available = {"cuda": torch.cuda.is_available(),
+                 "mps": torch.backends.mps.is_available() and size() == 1,
                  "cpu": True}
     if name == "auto":
         name = next(device for device, there in available.items() if there)
@@ -98,45 +116,35 @@ def pick_device(name: str = "auto") -> torch.device:
     if not available[name]:
         there = ", ".join(device for device, there in available.items() if there)
         raise ValueError(f"device: {name} is not available on this machine; available: {there}")
-    if name == "cuda":
-        return torch.device(name, int(os.environ.get("LOCAL_RANK", 0)))
-    return torch.device(name)
+    if name != "cuda":
+        return torch.device(name)
+    place, gpus = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+    if place >= gpus > 0:
+        raise ValueError(f"device: {place + 1} or more processes want a GPU each, but this machine "
+                         f"has {gpus}; start fewer, or use the CPU")
+    return torch.device(name, place)
 
 
-class Workers:
-    """The processes that train together: those that torchrun started, or this one alone.
+def memory_order(model: nn.Module, device: torch.device) -> torch.memory_format:
+    """The order of images in memory: on a GPU, convolutions are faster with channels last.
 
-    Each takes its part of every batch and weighs its loss so that the gradients, averaged over the
-    processes, are those of the whole batch, provided that the loss is a mean over examples. Batch
-    norm sees only a process's own part.
+    On a CPU, they are not: docs/scaling.md has the figures.
     """
+    convolves = any(isinstance(module, nn.Conv2d) for module in model.modules())
+    return (torch.channels_last if device.type == "cuda" and convolves
+            else torch.preserve_format)
 
-    def __init__(self, device: torch.device) -> None:
-        self.rank, self.size = 0, int(os.environ.get("WORLD_SIZE", 1))
-        self.device = device
-        if self.size > 1:
-            if not dist.is_initialized():
-                dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-                atexit.register(dist.destroy_process_group)
-            self.rank = dist.get_rank()
 
-    def share(self, model: nn.Module) -> nn.Module:
-        """The model, its gradients averaged; all processes start with the weights of the first."""
-        return DistributedDataParallel(model) if self.size > 1 else model
+def to_device(array: np.ndarray, device: torch.device, order: torch.memory_format) -> Tensor:
+    """A copy of an array on the device; images, which have four dims, in the given order."""
+    tensor = torch.tensor(array)
+    if device.type == "cuda":           # out of pinned memory, a GPU copies while it computes
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True,
+                     memory_format=order if tensor.ndim == 4 else torch.preserve_format)
 
-    def part(self, batch: tuple[np.ndarray, ...]) -> tuple[list[np.ndarray], float]:
-        """Every size-th example, and the weight of its mean loss."""
-        n = len(batch[0])
-        mine = len(range(self.rank, n, self.size))
-        # every process must take part in the averaging: one without examples of its own computes
-        # the loss of the first example, with weight 0
-        index = slice(self.rank, None, self.size) if mine else slice(1)
-        return [array[index] for array in batch], mine * self.size / n
 
-    def mean(self, value: float) -> float:
-        """The average over the processes."""
-        if self.size == 1:
-            return value
-        everyone = torch.tensor(value, dtype=torch.float32, device=self.device)
-        dist.all_reduce(everyone)
-        return everyone.item() / self.size
+def zero(device: torch.device) -> Tensor:
+    """Where losses are added up, in float64 if the device has it. A GPU need not be waited for."""
+    return torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64,
+                       device=device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import shlex
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -131,29 +131,36 @@ def main(arguments: argparse.Namespace) -> int:
     common = jobs[0][1]
     if arguments.resume and arguments.out is None:
         arguments.parser.error("--resume needs --out DIR, the folder of the run to continue")
+    check_processes(arguments)
     check_device(common.device, tasks, arguments)
+    check_pytorchs_flags(common, tasks, arguments)
     count = arguments.seeds or 1
     if common.seed + count - 1 > MOST:
         arguments.parser.error(f"--seeds {count}: the last seed would exceed {MOST}")
 
     from comparisons import implementations
     from comparisons.files import new_folder
-    from comparisons.report import page, saliency, seeds, table
-    from comparisons.training import runner
-    from comparisons.training.results import Results
+    from comparisons.training import processes, runner
     insist_on_data(common.data)
     implementations.set_threads(arguments.threads)
+    if not processes.leads():
+        runner.train_along(tasks)
+        return 0
+    from comparisons.report import page, saliency, seeds, table
+    from comparisons.training.results import Results
     impls = implementations.NAMES if arguments.impl == "both" else (arguments.impl,)
     results = Results(arguments.out or new_folder())
     jobs = [(task, task.settled(options, partial(on_gpu, common.device, arguments.impl)))
             for task, options in jobs]
     try:
         done = runner.run_jobs(jobs, impls, results, resume=arguments.resume,
-                               command=command(arguments.argv), explain=saliency.pictures,
-                               count=count)
+                               command=processes.command(arguments.argv),
+                               explain=saliency.pictures, count=count)
     except KeyboardInterrupt:
-        print(f"\nTo go on: {command(resuming(arguments.argv, results.folder))}", flush=True)
+        again = processes.command(resuming(arguments.argv, results.folder))
+        print(f"\nTo go on: {again}", flush=True)
         raise
+    processes.announce(None)
     print(f"\n{table.text(done)}\n")
     if arguments.seeds:
         names = [task.name for task in tasks]
@@ -163,11 +170,6 @@ def main(arguments: argparse.Namespace) -> int:
     print(printable(results.path))
     print(printable(page.write(results)))
     return 0
-
-
-def command(argv: Sequence[str]) -> str:
-    """The command line as one writes it."""
-    return shlex.join(["python", "-m", "comparisons", *argv])
 
 
 def resuming(argv: Sequence[str], folder: Path) -> list[str]:
@@ -195,6 +197,30 @@ def check_device(device: str, tasks: Sequence[Any], arguments: argparse.Namespac
                  else torch.backends.mps.is_available())
     if not available:
         arguments.parser.error(f"--device {device}: not available to PyTorch on this machine")
+
+
+def check_pytorchs_flags(options: Options, tasks: Sequence[Any], arguments: argparse.Namespace
+                         ) -> None:
+    """End with status 2 if a flag for PyTorch's side was given and nothing would use it."""
+    for name in ("amp", "compile"):
+        if getattr(options, name) and arguments.impl == "minigrad":
+            arguments.parser.error(f"--{name} is for PyTorch only; minigrad computes as it stands")
+    if options.amp and not any(task.any_device for task in tasks):
+        arguments.parser.error("--amp: these tasks compute in float64, which mixed precision "
+                               "leaves as it is")
+
+
+def check_processes(arguments: argparse.Namespace) -> None:
+    """End with status 2 if torchrun's processes could not share the run."""
+    from comparisons.training import processes
+    if processes.size() > 1 and arguments.impl != "torch":
+        arguments.parser.error("only PyTorch trains in several processes: under torchrun, give "
+                               "--impl torch")
+    if arguments.out is None and processes.may_restart():
+        arguments.parser.error("torchrun may restart this run: give --out DIR, the folder in which "
+                               "it is to continue")
+    if processes.size() > 1:            # else PyTorch warns that no parameter is unused
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def on_gpu(device: str, impl: str) -> bool:

@@ -13,14 +13,19 @@ NAMES = tuple(TITLES)
 _threads: int | None = None
 
 
-def get(name: str, device: str = "auto") -> Implementation:
-    """An implementation by its name. device: where PyTorch computes; minigrad uses the CPU."""
+def get(name: str, device: str = "auto", amp: bool = False, compile: bool = False
+        ) -> Implementation:
+    """An implementation by its name.
+
+    device: where PyTorch computes; minigrad uses the CPU. amp, compile: whether PyTorch trains in
+    mixed precision, and compiled.
+    """
     found: Implementation
     if name == "minigrad":
         from comparisons.implementations.minigrad import Minigrad
         return Minigrad()
     from comparisons.implementations.torch import Torch
-    found = Torch(device)
+    found = Torch(device, amp, compile)
     if _threads is not None:
         found.set_threads(_threads)
     return found

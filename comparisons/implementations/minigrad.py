@@ -21,6 +21,10 @@ class Minigrad:
     package = minigrad
     models, nn, functional, optim, checkpoint = models, nn, functional, optim, checkpoint
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"device": self.device}
+
     def tensor(self, array: Array) -> minigrad.Tensor:
         return minigrad.Tensor(array)
 
@@ -34,9 +38,9 @@ class Minigrad:
 
     def fit(self, model: Any, loader: Any, loss: Callable[[Any, Any], Any], optimizer: Any, *,
             epochs: int, scheduler: Any = None, averaged: Any = None, start_epoch: int = 0,
-            on_epoch: OnEpoch | None = None) -> None:
+            on_epoch: OnEpoch | None = None, **options: Any) -> None:
         train.fit(model, loader, loss, optimizer, epochs=epochs, scheduler=scheduler,
-                  averaged=averaged, start_epoch=start_epoch, on_epoch=on_epoch)
+                  averaged=averaged, start_epoch=start_epoch, on_epoch=on_epoch, **options)
 
     def predict(self, model: Any, x: Array) -> Array:
         return train.predict(model, x)

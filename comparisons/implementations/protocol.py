@@ -32,6 +32,10 @@ class Implementation(Protocol):
         """Where it computes: cpu, cuda or mps."""
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """How it computes, as results.json records it: the device and so on."""
+
+    @property
     def package(self) -> Any:
         """The package itself: minigrad or torch."""
 
@@ -69,12 +73,13 @@ class Implementation(Protocol):
 
     def fit(self, model: Any, loader: Any, loss: Callable[[Any, Any], Any], optimizer: Any, *,
             epochs: int, scheduler: Any = None, averaged: Any = None, start_epoch: int = 0,
-            on_epoch: OnEpoch | None = None) -> None:
+            on_epoch: OnEpoch | None = None, **options: Any) -> None:
         """Train epochs start_epoch … epochs - 1.
 
         loader: a DataLoader. scheduler: advances after every batch. averaged: an AveragedModel of
         the model, which is updated after every step. on_epoch: called after each epoch with its
-        number, the mean loss of an example and the seconds that it took.
+        number, the mean loss of an example and the seconds that it took. options: clip_norm,
+        accumulate and weigh of `minigrad.train.fit`.
         """
 
     def predict(self, model: Any, x: Array) -> Array:

@@ -10,7 +10,7 @@ import torch
 
 from comparisons.implementations.minigrad import Minigrad
 from comparisons.implementations.protocol import Array, Implementation, OnEpoch
-from torch_impl import checkpoint, models, train
+from torch_impl import checkpoint, models, train, workers
 
 
 class Torch:
@@ -20,9 +20,16 @@ class Torch:
     package, models, nn, functional = torch, models, torch.nn, torch.nn.functional
     optim, checkpoint = torch.optim, checkpoint
 
-    def __init__(self, device: str = "auto") -> None:
-        """device: auto (the best that the machine has), cpu, cuda or mps."""
+    def __init__(self, device: str = "auto", amp: bool = False, compile: bool = False) -> None:
+        """device: auto (the best that the machine has), cpu, cuda or mps. amp, compile: whether to
+        train in mixed precision, and compiled; see `torch_impl.train.fit`."""
         self.device = str(train.pick_device(device))
+        self.amp, self.compile = amp, compile
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"device": self.device, "amp": self.amp, "compile": self.compile,
+                "processes": workers.size()}
 
     def tensor(self, array: Array) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
@@ -43,10 +50,10 @@ class Torch:
 
     def fit(self, model: Any, loader: Any, loss: Callable[[Any, Any], Any], optimizer: Any, *,
             epochs: int, scheduler: Any = None, averaged: Any = None, start_epoch: int = 0,
-            on_epoch: OnEpoch | None = None) -> None:
+            on_epoch: OnEpoch | None = None, **options: Any) -> None:
         train.fit(model, loader, loss, optimizer, epochs=epochs, scheduler=scheduler,
                   averaged=averaged, start_epoch=start_epoch, on_epoch=on_epoch,
-                  device=self.device)
+                  device=self.device, amp=self.amp, compile=self.compile, **options)
 
     def predict(self, model: Any, x: Array) -> Array:
         return train.predict(model, x)

@@ -28,10 +28,12 @@ COLUMN = {"name": str, "categories?": [str], "median?": float, "mean?": float, "
 NUMERIC = {"name": str, "median": float, "mean": float, "std": POSITIVE}
 ENCODING = {"target": str, "columns": [COLUMN],
             "scale": (None, Also([float], lambda scale: len(scale) == 2, "two numbers"))}
+WHOLE = ("int64", "int32", "uint8", "bool")     # dtypes of inputs that are no floats
 CONFIG = {"task": str, "dataset": str, "classes": [str], "options": {str: object},
           "shape": Also([int], lambda shape: all(0 < n <= PIXELS for n in shape)
                         and np.prod(shape, dtype=float) <= 3 * PIXELS, "the shape of an input"),
-          "encoding?": (None, ENCODING)}
+          "encoding?": (None, ENCODING), "target_shape?": [int],
+          "input_dtype?": Also(str, WHOLE.__contains__, ", ".join(WHOLE))}
 
 
 def task_of(kept: Checkpoint, task: Task[Any] | None) -> Task[Any]:
@@ -47,7 +49,7 @@ def task_of(kept: Checkpoint, task: Task[Any] | None) -> Task[Any]:
         raise Fault(f"{path}: names no task; expected a checkpoint of {readers}")
     if task is None and name not in TASKS:
         raise Fault(f"{path}: its task {name} is not one of {', '.join(TASKS)}; use "
-                    "`predict --task FILE` to name the Python file that defines it")
+                    "`--task FILE` to name the Python file that defines it")
     if task is not None and task.name != name:
         raise Fault(f"{path}: is a checkpoint of the task {name}, but --task defines {task.name}")
     return task or TASKS[name]
@@ -75,17 +77,27 @@ def network_of(kept: Checkpoint, task: Task[Any], config: dict[str, Any]
     Raises: Fault if it cannot be built; CheckpointError if the weights do not fit it.
     """
     implementation = implementations.get("minigrad")
-    like = Data(config["dataset"], "", np.empty((0, *config["shape"]), np.float32),
-                np.empty(0, np.int64), classes=config["classes"], encoding=config.get("encoding"))
+    y = (np.empty(0, np.int64) if config["classes"] else
+         np.empty((0, *config.get("target_shape", [1])), np.float32))
+    like = Data(config["dataset"], "",
+                np.empty((0, *config["shape"]), input_dtype(task, config)), y,
+                classes=config["classes"], encoding=config.get("encoding"))
     try:
         options = task.options.restored(config["options"])
-        model = task.model(implementation, like, options)
+        model = implementation.new_model(lambda impl: task.model(impl, like, options), 0,
+                                         task.dtype)
     except Fault:
         raise
     except Exception as error:          # a task's code may raise anything for what it did not save
         raise Fault(f"{kept.path}: its network cannot be built: {told(error)}") from error
     checkpoint.put(replace(kept, model=kept.weights), model=model)
     return implementation, model
+
+
+def input_dtype(task: Task[Any], config: dict[str, Any]) -> np.dtype[Any]:
+    """The dtype of the network's inputs."""
+    dtype: np.dtype[Any] = np.dtype(config.get("input_dtype", task.dtype))
+    return dtype
 
 
 def usable(path: Path, outputs: Array, classes: Sequence[str]) -> Array:
@@ -96,6 +108,11 @@ def usable(path: Path, outputs: Array, classes: Sequence[str]) -> Array:
     if outputs.ndim != 2 or outputs.shape[1] != (len(classes) or 1):
         raise Fault(f"{path}: its network's outputs have the shape {outputs.shape}; expected "
                     f"{len(classes) or 1} for each item")
+    return finite(path, outputs)
+
+
+def finite(path: Path, outputs: Array) -> Array:
+    """The outputs of a checkpoint's network. Raises: Fault if they are not finite."""
     if not np.isfinite(outputs).all():
         raise Fault(f"{path}: the network's outputs are not finite numbers (NaN or infinity); its "
                     "training has diverged")

@@ -25,6 +25,7 @@ class Page:
 
     sections: list[Section]
     rows: list[table.Row]           # of the summary
+    settings: list[str]             # which of the runs were computed in an unusual way
     terms: dict[str, str]           # explanations of the metrics in the summary
     repeated: list[seeds.Row]       # with several seeds
     differences: list[seeds.Figure]
@@ -57,9 +58,9 @@ def prepared(results: Results) -> Page:
     return Page(
         [section(name, runs, {impl: results.details(run) for impl, run in runs.items()},
                  sheet=name in first.values()) for name, runs in tasks.items()],
-        table.rows(results.runs), terms(results.runs), seeds.rows(results.differences),
-        seeds.figures(results.differences), made(results), commands(results.runs),
-        machine(results.content["environment"]), memory(results))
+        table.rows(results.runs), table.settings(results.runs), terms(results.runs),
+        seeds.rows(results.differences), seeds.figures(results.differences), made(results),
+        commands(results.runs), machine(results.content["environment"]), memory(results))
 
 
 def terms(runs: Sequence[dict[str, Any]]) -> dict[str, str]:

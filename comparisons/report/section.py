@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from comparisons.implementations import NAMES, TITLES
 from comparisons.report import figures, gallery
+from comparisons.report.table import unusual
 from comparisons.tasks.task import Headline
 
 Runs = dict[str, dict[str, Any]]        # by implementation
@@ -198,22 +199,34 @@ def facts(runs: list[dict[str, Any]]) -> list[Fact]:
     """How each run was trained, how long it took, and which command started it."""
     told = {
         "Trainings": [trainings(r) for r in runs],
-        "Batch size": [f"{r['batch_size']:,}" for r in runs],
+        "Batch size": [batch_size(r) for r in runs],
         "Learning rate": [f"{r['lr']:g}" for r in runs],
         "Seed": [str(r["seed"]) for r in runs],
-        "Device": [r["device"] for r in runs],
+        "Gradient clipping": [clipping(r) for r in runs],
+        "Device": [", ".join(filter(None, (r["device"], unusual(r)))) for r in runs],
         "Training time": [f"{r['train_seconds']:.1f} s" for r in runs],
         "Warm-up": [f"{r['warm_up_seconds']:.1f} s" for r in runs],
         "Peak memory": [memory(r) for r in runs],
         "Finished": [r.get("date", UNKNOWN) for r in runs],
         "Command": [r.get("command") or UNKNOWN for r in runs]}
     return [Fact(name, values[:1] if len(set(values)) == 1 else values)
-            for name, values in told.items()]
+            for name, values in told.items() if any(values)]
 
 
 def trainings(run: dict[str, Any]) -> str:
     epochs = f"of {run['epochs']:,} epoch{'s' * (run['epochs'] != 1)}"
     return f"{run['trainings']:,}, {epochs}{' each' * (run['trainings'] > 1)}"
+
+
+def batch_size(run: dict[str, Any]) -> str:
+    parts: int = run.get("accumulate", 1)
+    return f"{run['batch_size']:,}" + f", computed in {parts} parts" * (parts > 1)
+
+
+def clipping(run: dict[str, Any]) -> str:
+    """What the gradients were clipped to; empty if they were not."""
+    limit: float | None = run.get("clip_norm")
+    return "" if limit is None else f"to a norm of {limit:g}"
 
 
 def memory(run: dict[str, Any]) -> str:

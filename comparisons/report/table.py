@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from comparisons.implementations import NAMES
+from comparisons.implementations import NAMES, TITLES
 from comparisons.tasks.names import NAMES as TASK_NAMES
 from comparisons.tasks.task import Headline
 
@@ -86,4 +86,23 @@ def text(runs: Sequence[dict[str, Any]]) -> str:
     laid = ["  ".join(cell.rjust(w) if i in numbers else cell.ljust(w)
                       for i, (cell, w) in enumerate(zip(line, widths, strict=True))).rstrip()
             for line in lines]
-    return "\n".join([laid[0], "─" * max(map(len, laid)), *laid[1:]])
+    return "\n".join([laid[0], "─" * max(map(len, laid)), *laid[1:], *settings(runs)])
+
+
+def settings(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each unusual way in which some runs were computed."""
+    found: dict[str, list[str]] = {}
+    for name, impls in by_task(runs).items():
+        for impl, run in impls.items():
+            if told := unusual(run):
+                found.setdefault(f"{TITLES[impl]} {told}", []).append(name)
+    return [f"{', '.join(tasks)}: {told}" for told, tasks in found.items()]
+
+
+def unusual(run: dict[str, Any]) -> str:
+    """How a run was computed, if not in one process, in the data's precision, step by step."""
+    count = run.get("processes", 1)
+    return ", ".join(told for told, so in (
+        ("in mixed precision (bfloat16)", run.get("amp")),
+        ("compiled by torch.compile", run.get("compile")),
+        (f"in {count} processes", count > 1)) if so)

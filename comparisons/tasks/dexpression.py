@@ -189,13 +189,16 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
 
     def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
         """Cross-entropy with smoothed labels, in which rare classes weigh more."""
-        count = np.bincount(y, minlength=len(data.classes))
-        weight = implementation.tensor(np.maximum(count, 1).astype(np.float32)**-BALANCE)
+        weight = implementation.tensor(class_weights(data, y))
 
         def loss(logits: Any, target: Any) -> Any:
             return implementation.functional.cross_entropy(
                 logits, target, weight.to(logits.dtype), label_smoothing=SMOOTHING)
         return loss
+
+    def weigh(self, data: Data, y: Array) -> Callable[[Array], float]:
+        weight = class_weights(data, y)
+        return lambda target: float(weight[target].sum(dtype=np.float64))
 
     def outputs(self, implementation: Implementation, model: Any, x: Array) -> Array:
         """The mean logits of each image and its mirror image, which shows the same expression."""
@@ -233,6 +236,13 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
             lines.append(f"the splits' mean {np.mean(found):.2%}, standard deviation "
                          f"{np.std(found, ddof=1):.2%}")
         return lines + class_table(details)
+
+
+def class_weights(data: Data, y: Array) -> Array:
+    """The weight of an image of each class in the loss: (classes,)."""
+    count = np.bincount(y, minlength=len(data.classes))
+    weights: Array = np.maximum(count, 1).astype(np.float32)**-BALANCE
+    return weights
 
 
 def class_table(details: Details) -> list[str]:

@@ -23,7 +23,8 @@ from comparisons.errors import Fault
 RESERVED = (
     "task", "title", "impl", "dataset", "source", "seed", "n_train", "n_test", "trainings",
     "metrics", "baselines", "headlines", "notes", "train_seconds", "warm_up_seconds",
-    "rss_before_mb", "peak_rss_mb", "checkpoint", "date", "command",        # in results.json
+    "rss_before_mb", "peak_rss_mb", "checkpoint", "date", "command",
+    "processes",                                                            # in results.json
     "flags", "own_names", "own", "kept", "defaults", "restored",            # in Options
     "help", "tasks", "out", "resume", "seeds", "threads", "main", "parser", "argv")  # in `run`
 """Names that an option cannot have. `folds`, `repeats` and `protocol` mean what they mean for
@@ -102,11 +103,21 @@ class Options:
                                   "(default: the task's own)")
     lr: float | None = flag(None, above_zero, "F", "learning rate, or its peak if it changes "
                              "during training (default: the task's own)")
+    clip_norm: float | None = flag(None, above_zero, "F", "largest norm of all gradients together; "
+                                   "larger ones are scaled down (default: the task's own, usually "
+                                   "none)")
+    accumulate: int | None = flag(None, at_least(1), "K", "compute each batch in K parts, which "
+                                  "needs less memory and adds up to the same gradients, except for "
+                                  "networks with batch norm (default: the task's own, usually 1)")
     seed: int = flag(0, SEED, "N", "seed of the initial weights, the order of the examples "
                      "and the splits (default: 0)")
     device: str = choice("auto", ("auto", "cpu", "cuda", "mps"),
                          "device that PyTorch computes on (default: auto); minigrad uses the "
                          "CPU")
+    amp: bool = flag(False, None, help="train PyTorch's networks in mixed precision: matrix "
+                     "products and convolutions in bfloat16, the rest, the weights and all "
+                     "predictions in float32")
+    compile: bool = flag(False, None, help="train PyTorch's networks compiled by torch.compile")
     quick: bool = flag(False, None, help="test quickly that everything works, with fewer "
                        "epochs and images; the figures then mean nothing")
     embedded: bool = False              # use only the data that come with the project

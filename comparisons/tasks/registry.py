@@ -23,6 +23,8 @@ NEEDED: dict[str, Any] = {
     "epochs": lambda v: isinstance(v, int) and v > 0,
     "batch_size": lambda v: v is None or (isinstance(v, int) and v > 0),
     "lr": lambda v: isinstance(v, int | float) and v > 0,
+    "clip_norm": lambda v: v is None or (isinstance(v, int | float) and v > 0),
+    "accumulate": lambda v: isinstance(v, int) and v > 0,
     "headlines": lambda v: len(v) > 0 and all(isinstance(h, Headline) for h in v),
     "options": lambda v: isinstance(v, type) and issubclass(v, Options)}
 """What every task defines, and whether a value of it can be right."""

@@ -33,6 +33,8 @@ class Recipe:
     epochs: int
     batch_size: int
     lr: float
+    clip_norm: float | None = None  # the largest norm of all gradients together
+    accumulate: int = 1             # the number of parts in which a batch is computed
 
 
 @dataclass(frozen=True, eq=False)       # hashed by identity: exact solutions are cached by split
@@ -77,6 +79,8 @@ class Task(ABC, Generic[OptionsT]):
     epochs: int
     batch_size: int | None          # None: all the data at once
     lr: float
+    clip_norm: float | None = None  # see `Recipe`
+    accumulate: int = 1
     headlines: tuple[Headline, ...]
     options: type[OptionsT]         # `Options`, or a subclass with the task's own flags
     reads: str = ""                 # what --data may hold, in a few words; empty if it is not used
@@ -94,7 +98,8 @@ class Task(ABC, Generic[OptionsT]):
         """The settings of a training on `n_train` items."""
         epochs = options.epochs or (self.quick_epochs if options.quick else self.epochs)
         return Recipe(epochs, options.batch_size or self.batch_size or n_train,
-                      options.lr or self.lr)
+                      options.lr or self.lr, options.clip_norm or self.clip_norm,
+                      options.accumulate or self.accumulate)
 
     def settled(self, options: OptionsT, on_gpu: Callable[[], bool]) -> OptionsT:
         """The options with a value for each one whose default depends on the machine.
@@ -175,6 +180,15 @@ class Task(ABC, Generic[OptionsT]):
     @abstractmethod
     def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
         """The loss function. y: the training targets, for class weights."""
+
+    def weigh(self, data: Data, y: Array) -> Callable[[Array], float]:
+        """What some targets count in the mean that the loss is: their number, unless the loss gives
+        them weights. Then it is the sum of these.
+
+        It is needed where a batch is divided: into parts, or among processes. y: the training
+        targets, for class weights.
+        """
+        return len
 
     def outputs(self, implementation: Implementation, model: Any, x: Array) -> Array:
         """The outputs of a trained model for x; for classification, logits."""

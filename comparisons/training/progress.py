@@ -12,10 +12,10 @@ LINES = 6               # about the number of lines for each training, if there 
 class Progress:
     """Shows the progress of one run over all its trainings."""
 
-    def __init__(self, title: str, epochs: int, batches: int) -> None:
+    def __init__(self, title: str, epochs: int, batches: int, shown: bool = True) -> None:
         self.title, self.epochs = title, epochs
         self.bar: Any = None
-        if sys.stderr is not None and sys.stderr.isatty():
+        if shown and sys.stderr is not None and sys.stderr.isatty():
             from tqdm import tqdm
             self.bar = tqdm(total=batches, desc=title, unit=" batches", leave=False,
                             dynamic_ncols=True)

@@ -7,7 +7,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from comparisons.files import make_folder
 from comparisons.implementations import Implementation
 from comparisons.tasks.options import Options
 from comparisons.tasks.task import Details, Metrics, Recipe, Split, Task, Trained
-from comparisons.training import environment, seeds
+from comparisons.training import environment, processes, seeds
 from comparisons.training.checks import HISTORY, finite, insist_on, numbers, plain
 from comparisons.training.progress import Progress, Watched
 from comparisons.training.results import Results
@@ -31,6 +31,8 @@ from minigrad.checkpoint import Checkpoint, CheckpointError
 
 Say = Callable[[str], None]
 Job = tuple[Task[Any], Options]         # a task, and the options it runs with
+RECIPE = {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
+"""The settings of a training of which older checkpoints know nothing."""
 Explain = Callable[[Task[Any], Data, Sequence[Trained], Any], Details]
 
 
@@ -90,7 +92,7 @@ def run_loaded(jobs: Sequence[Job], impls: Sequence[str], results: Results,
 def run_once(task: Task[Any], options: Options, data: Data, splits: Sequence[Split], name: str,
              folder: Path, resume: bool) -> tuple[dict[str, Any], Details, list[Trained]]:
     """Train and evaluate once; see `Run`."""
-    run = Run(task, implementation_for(task, name, options.device), data, splits, options, folder,
+    run = Run(task, implementation_for(task, name, options), data, splits, options, folder,
               resume)
     # too high a learning rate leads to an overflow, which `insist_on_finite` reports
     with np.errstate(over="ignore", invalid="ignore"):
@@ -126,8 +128,31 @@ def load(jobs: Sequence[Job], say: Say = print) -> dict[Any, Data]:
     return loaded
 
 
-def implementation_for(task: Task[Any], name: str, device: str) -> Implementation:
-    return implementations.get(name, device if task.any_device else "cpu")
+def implementation_for(task: Task[Any], name: str, options: Options) -> Implementation:
+    """An implementation that computes as the options say, as far as the task lets it."""
+    if not task.any_device:
+        return implementations.get(name, "cpu", compile=options.compile)
+    return implementations.get(name, options.device, options.amp, options.compile)
+
+
+def train_along(tasks: Sequence[Task[Any]]) -> None:
+    """Take part in the runs of another process, the leader; see `processes`."""
+    named = {task.name: task for task in tasks}
+    loaded: dict[Any, Data] = {}
+
+    def train(order: processes.Order) -> None:
+        task, options = named[order.task], order.options
+        source = source_of(task, options)
+        if source not in loaded:
+            try:
+                loaded[source] = task.load(options)
+            except NotThereError:       # as `load` does; if the leader has other data, it is told
+                loaded[source] = task.load(replace(options, data=None))
+        run = Run(task, implementation_for(task, "torch", options), loaded[source],
+                  task.splits(loaded[source], options), options, order.folder, order.resume)
+        with np.errstate(over="ignore", invalid="ignore"):
+            run.follow()
+    processes.follow(train)
 
 
 def told(task: Task[Any], record: dict[str, Any]) -> str:
@@ -155,8 +180,11 @@ class Run:
         """Train; return the record for results.json, the report's details, and the trainings."""
         recipe = self.recipe(self.splits[0])
         if not self.resume:             # remove what an earlier run has left
-            for path in (*self.folder.glob("fold-*.safetensors"), self.previous):
-                path.unlink(missing_ok=True)
+            for path in processes.foreign(self.folder):
+                path.unlink()
+            self.resume = bool(processes.mark())    # what is still there is from before a restart
+        processes.announce(processes.Order(self.task.name, self.options, self.folder.resolve(),
+                                           self.resume))
         environment.reset_peak_rss()
         before, start = environment.rss_mb(), time.perf_counter()
         first_step(self.task, self.impl, self.data, self.splits[0], self.options,
@@ -185,7 +213,8 @@ class Run:
             "task": task.name, "title": task.title_for(self.data), "impl": self.impl.name,
             "dataset": self.data.name, "source": self.data.source, "seed": options.seed,
             "epochs": recipe.epochs, "batch_size": recipe.batch_size, "lr": recipe.lr,
-            "quick": options.quick, "device": self.impl.device, **options.own(),
+            "clip_norm": recipe.clip_norm, "accumulate": recipe.accumulate,
+            "quick": options.quick, **self.impl.settings, **options.own(),
             "n_train": len(self.splits[0].x),
             "n_test": len(np.unique(np.concatenate([s.test_rows for s in self.splits]))),
             "trainings": len(self.splits), "metrics": metrics,
@@ -198,13 +227,29 @@ class Run:
     def recipe(self, split: Split) -> Recipe:
         return self.task.recipe(self.options, len(split.x))
 
+    def follow(self) -> None:
+        """Train along with the leader of several processes."""
+        first_step(self.task, self.impl, self.data, self.splits[0], self.options,
+                   self.options.seed)
+        for k, split in enumerate(self.splits):
+            self.fit(k, split, Progress("", 0, 0, shown=False))
+
     def train(self, k: int, split: Split, progress: Progress) -> Trained:
+        """Train on one split, and evaluate what was trained."""
+        training = self.fit(k, split, progress)
+        if k + 1 < len(self.splits) and not self.finished(k).exists():
+            self.last.replace(self.finished(k))
+        return Trained(split, self.impl.weights(training.judged), training.outputs(split.x_test))
+
+    def fit(self, k: int, split: Split, progress: Progress) -> Training:
         """Train on one split, from its checkpoint if there is one, and save checkpoints."""
         training = prepare(self.task, self.impl, self.data, split, self.options,
                            self.options.seed + k)
         config = self.config(k, split)
         history: list[dict[str, Any]] = []
+        processes.gathered(k)           # the leader has put the last checkpoint in its place
         start = self.restored(k, training, config, history)
+        processes.insist_on_agreement(self.last, config, start)
         unsaved: list[Checkpoint] = []          # the state after the last epoch, if any
         progress.skip(start * len(training.loader))
 
@@ -233,10 +278,8 @@ class Run:
         except KeyboardInterrupt:
             self.save(unsaved, history)
             raise
-        if k + 1 < len(self.splits) and not self.finished(k).exists():
-            self.last.replace(self.finished(k))
         self.history += history
-        return Trained(split, self.impl.weights(training.judged), training.outputs(split.x_test))
+        return training
 
     def insist_on_finite(self, figures: Metrics, when: str) -> None:
         """Raises: Fault if a loss or a metric has become infinite or NaN."""
@@ -270,7 +313,7 @@ class Run:
             if self.last.exists():
                 atomic.keep(self.last, self.previous)
             self.impl.checkpoint.write(replace(
-                state, config=(state.config or {}) | {"history": known}))
+                state, config=(state.config or {}) | {"history": known} | processes.mark()))
         unsaved.clear()
 
     def config(self, k: int, split: Split) -> dict[str, Any]:
@@ -278,8 +321,11 @@ class Run:
         return {"task": self.task.name, "dataset": self.data.name, "n_train": len(split.x),
                 "shape": list(split.x.shape[1:]), "classes": list(self.data.classes),
                 "training": k, **asdict(self.recipe(split)), "data": digest(split),
-                "options": self.options.kept(),
-                **({} if self.data.encoding is None else {"encoding": self.data.encoding})}
+                "options": self.options.kept(), "amp": self.impl.settings.get("amp", False),
+                **({} if self.data.encoding is None else {"encoding": self.data.encoding}),
+                **({} if split.x.dtype.kind == "f" else {"input_dtype": str(split.x.dtype)}),
+                **({} if split.y.ndim < 2 or split.y.shape[1] == 1
+                   else {"target_shape": list(split.y.shape[1:])})}
 
     def restored(self, k: int, training: Training, config: dict[str, Any],
                  history: list[dict[str, Any]]) -> int:
@@ -301,7 +347,7 @@ class Run:
             if known.get("training", k) != k:
                 history.clear()
                 continue                # another training of this run
-            if differs := difference(known, config, self.options.defaults()):
+            if differs := difference(known, config, self.options.defaults() | RECIPE):
                 raise Fault(f"{path}: cannot be resumed, because it was trained with {differs}")
             self.impl.checkpoint.restore(kept, **training.states)
             return int(kept.epoch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,7 @@ class Training:
     optimizer: Any
     scheduler: Any
     averaged: Any                   # an AveragedModel of the model, or None
+    weigh: Callable[[Array], float]     # what some targets count in the loss
 
     @property
     def judged(self) -> Any:
@@ -44,7 +46,8 @@ class Training:
         self.implementation.fit(
             self.model, loader or self.loader, self.loss, self.optimizer,
             epochs=self.recipe.epochs, scheduler=self.scheduler, averaged=self.averaged,
-            start_epoch=start_epoch, on_epoch=on_epoch)
+            start_epoch=start_epoch, on_epoch=on_epoch, clip_norm=self.recipe.clip_norm,
+            accumulate=self.recipe.accumulate, weigh=self.weigh)
 
     def outputs(self, x: Array) -> Array:
         """The outputs for x of the model to evaluate."""
@@ -73,7 +76,8 @@ def prepare(task: Task[OptionsT], implementation: Implementation, data: Data, sp
                                      use_buffers=True)
     return Training(task, implementation, recipe, model, loader,
                     task.loss(implementation, data, split.y), optimizer,
-                    task.scheduler(implementation, optimizer, recipe, steps), averaged)
+                    task.scheduler(implementation, optimizer, recipe, steps), averaged,
+                    task.weigh(data, split.y))
 
 
 def first_step(task: Task[OptionsT], implementation: Implementation, data: Data, split: Split,

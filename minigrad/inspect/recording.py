@@ -17,7 +17,7 @@ from minigrad.tensor import Tensor
 
 OPS = (str(Path(LIBRARY, "ops")), str(Path(LIBRARY, "functional.py")))
 BETWEEN = (str(Path(__file__).parent), *(str(Path(LIBRARY, file)) for file in (
-    "observer.py", "autograd.py", "modes.py")))
+    "observer.py", "autograd.py", "modes.py", "onnx")))
 """What runs between the function that was called and the op's observer."""
 
 

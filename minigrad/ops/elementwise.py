@@ -19,6 +19,7 @@ import numpy as np
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.kernels import arithmetic, elementwise as kernels
+from minigrad.modes import computed
 from minigrad.ops.arguments import refuse_bools
 from minigrad.ops.promotion import (
     NUMBERS,
@@ -362,7 +363,8 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Tensor | tupl
         raise RuntimeError(f"where: condition must be boolean; got {mask.dtype}")
     mask = mask.astype(bool, copy=False)
     if input is None and other is None:
-        return tuple(autograd.Tensor(places) for places in np.nonzero(np.atleast_1d(mask)))
+        return tuple(computed("nonzero", (autograd.Tensor(mask),), {}, autograd.Tensor(places))
+                     for places in np.nonzero(np.atleast_1d(mask)))
     a, b = promote(input, other, name="where")
     try:
         return _where(a, b, mask=mask)
@@ -382,8 +384,17 @@ def compare(relation: Callable[..., Any], a: Any, b: Any) -> Tensor:
     name = relation.__name__
     a, b = promote(a, b, name=name)
     try:
-        return autograd.Tensor(relation(a.data, b.data))
+        y = autograd.Tensor(relation(a.data, b.data))
     except TypeError:
         raise RuntimeError(f"{name}: needs integers or booleans; got {a.dtype}") from None
     except ValueError:
         raise RuntimeError(f"{name}: shapes {a.shape} and {b.shape} do not broadcast") from None
+    return computed(name, (a, b), {}, y)
+
+
+def invert(input: Any) -> Tensor:
+    """y = ~x: not x for bools, -x - 1 for integers; carries no gradient."""
+    x = as_tensor("~", input)
+    if x.dtype.kind == "f":
+        raise TypeError(f"~ needs integers or booleans; got {x.dtype}")
+    return computed("invert", (x,), {}, autograd.Tensor(~x.data))

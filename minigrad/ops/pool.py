@@ -16,6 +16,7 @@ from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.kernels import batch_first, batch_last, empty, pool as kernels
 from minigrad.kernels.pool import Pair
+from minigrad.modes import computed
 from minigrad.ops.arguments import Size, require_bool, require_float, sizes_of, to_int
 
 if TYPE_CHECKING:
@@ -323,7 +324,9 @@ def _max(x: Tensor, windows: Windows, step: Pair, return_indices: bool, batched:
     y = _as_given(_window_max(x, windows=windows, step=step, indices=indices), batched)
     if not return_indices:
         return y
-    return y, _as_given(autograd.Tensor(_like(x, indices).astype(np.int64)), batched)
+    places = autograd.Tensor(_like(x, indices).astype(np.int64))
+    computed("window_places", (x,), {"windows": windows, "step": step}, places)
+    return y, _as_given(places, batched)
 
 
 def _as_given(y: Tensor, batched: bool) -> Tensor:

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.kernels import sums
+from minigrad.modes import computed
 from minigrad.ops import elementwise
 from minigrad.ops.arguments import (
     Dims,
@@ -280,10 +281,9 @@ def _position(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
         refuse_bools(name, x)
     axis = None if dim is None else normalize_dim(name, dim, x.ndim)
     require_elements(name, x.shape, _over(name, x, axis, keepdim))
-    if x.ndim == 0:
-        return autograd.Tensor(np.zeros((), np.int64))
     find = np.argmax if name.endswith("max") else np.argmin
-    return autograd.Tensor(np.asarray(find(x.data, axis=axis, keepdims=keepdim)))
+    y = np.asarray(find(x.data, axis=axis, keepdims=keepdim) if x.ndim else 0)
+    return computed(find.__name__, (x,), {"dim": axis, "keepdim": keepdim}, autograd.Tensor(y))
 
 
 # ---- truth --------------------------------------------------------------------------------------
@@ -310,7 +310,8 @@ def _truth(name: str, find: Any, input: Any, dim: Dims, keepdim: bool) -> Tensor
     if isinstance(dim, tuple | list) and not dim:
         dims = ()
     y = np.asarray(find(x.data, axis=dims, keepdims=keepdim))
-    return autograd.Tensor(y.astype(np.uint8 if x.dtype == np.uint8 else np.bool_))
+    y = y.astype(np.uint8 if x.dtype == np.uint8 else np.bool_)
+    return computed(name, (x,), {"dim": dims, "keepdim": keepdim}, autograd.Tensor(y))
 
 
 # ---- logsumexp and norms ------------------------------------------------------------------------
@@ -345,9 +346,9 @@ def vector_norm(input: Any, ord: float = 2, dim: Dims = None, keepdim: bool = Fa
     if p == 2:
         total = sum(x.square(), **over)
     else:
-        zero = x.data == 0
+        zero = elementwise.compare(np.equal, x, 0)
         powers = elementwise.where(zero, 1.0, x.abs()) ** p
         total = sum(elementwise.where(zero, 0.0 if p > 0 else math.inf, powers), **over)
-    zero = total.data == 0
+    zero = elementwise.compare(np.equal, total, 0)
     root = elementwise.where(zero, 1.0, total)
     return elementwise.where(zero, 0.0, root.sqrt() if p == 2 else root ** (1 / p))

@@ -253,4 +253,6 @@ CASES = [
            corners=binary(special, special, relation=st.sampled_from(sorted(RELATIONS))),
            run=lambda a, b, relation: ops.compare(RELATIONS[relation], a, b),
            differentiable=False),
+    OpCase(ops.invert, lambda x: torch.bitwise_not(x > 0), unary(tied),
+           (example(10, tied, (2, 3)),), run=lambda x: ops.invert(x > 0), differentiable=False),
 ]
