@@ -8,6 +8,7 @@ returns the exit status. Large packages are imported in `main`, after the argume
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import pkgutil
 import re
@@ -16,12 +17,14 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from comparisons import commands
 from comparisons.errors import is_ours, one_line, told
 from comparisons.training import processes
-from minigrad.streams import Output, lenient
+
+if TYPE_CHECKING:
+    from minigrad.streams import Output
 
 WRITING = ("run", "parity")     # the commands that write files without being told to
 
@@ -66,6 +69,11 @@ def main(argv: Sequence[str]) -> int:
 
     A command that writes files goes on when standard output is full, or has no reader any more.
     """
+    if {"-h", "--help"} & {*argv}:              # help comes at once, without NumPy
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")
+        return outcome(argv)
+    from minigrad.streams import lenient
     with lenient() as output:
         status = outcome(argv, output)
         with suppress(BrokenPipeError):
@@ -77,7 +85,7 @@ def main(argv: Sequence[str]) -> int:
                      "finished results are kept")
 
 
-def outcome(argv: Sequence[str], output: Output) -> int:
+def outcome(argv: Sequence[str], output: Output | None = None) -> int:
     """Run the command line; return the exit status. Printing is a BrokenPipeError only for a
     command that writes no files, and whose output nobody reads any more."""
     words = list(argv) or ["run", "all"]
@@ -87,8 +95,9 @@ def outcome(argv: Sequence[str], output: Output) -> int:
         if processes.size() > 1 and arguments.command != "run":
             top.error(f"{arguments.command}: only `run` works in several processes, under torchrun")
         arguments.argv = list(argv)
-        output.stops = arguments.command not in WRITING and not any(
-            getattr(arguments, flag, None) for flag in ("out", "json"))
+        if output is not None:
+            output.stops = arguments.command not in WRITING and not any(
+                getattr(arguments, flag, None) for flag in ("out", "json"))
         status: int = arguments.main(arguments)
         return status
     except SystemExit as stop:
@@ -100,7 +109,7 @@ def outcome(argv: Sequence[str], output: Output) -> int:
             print("\ninterrupted; finished results are kept", file=sys.stderr)
         return 130
     except BaseException as error:      # a user's task may raise anything
-        if error is output.fault:
+        if output is not None and error is output.fault:
             return 1
         if os.environ.get("MINIGRAD_DEBUG"):
             raise

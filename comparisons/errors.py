@@ -1,7 +1,5 @@
 """Errors that are reported to the user in one line, without a traceback."""
 
-from minigrad.streams import printable
-
 
 class Fault(Exception):
     """An error that ends the program: its message is one line and names the file or the flag."""
@@ -23,6 +21,7 @@ def one_line(error: BaseException) -> str:
 
     Another's error may be of any type, without a message, or with one that cannot be made.
     """
+    from minigrad.streams import printable
     if isinstance(error, OSError) and error.filename:
         return printable(f"{error.filename}: {error.strerror}")
     return message(error) if is_ours(error) else told(error)
@@ -41,6 +40,7 @@ def told(error: BaseException) -> str:
 
 def message(error: BaseException) -> str:
     """The message of an error in one line, which is empty if it has none."""
+    from minigrad.streams import printable
     try:
         line = printable(" ".join(str(error).split()))
     except Exception as another:

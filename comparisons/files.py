@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,23 @@ def check_writable(path: Path) -> None:
 
 
 def new_folder(parent: Path = Path("runs")) -> Path:
-    """The path of a folder that does not exist yet, named after the date and the time."""
+    """Make a folder that nobody else has made, named after the date and the time.
+
+    Raises: Fault naming the parent if it cannot be made or written to.
+    """
+    make_folder(parent)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder, again = parent / stamp, 1
-    while folder.exists():
+    while True:
+        with suppress(FileExistsError):
+            folder.mkdir()
+            return folder
         again += 1
         folder = parent / f"{stamp}-{again}"
-    return folder
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove what `new_folder` has made if nothing was written into it."""
+    with suppress(OSError):
+        folder.rmdir()
+        folder.parent.rmdir()

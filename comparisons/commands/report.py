@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from comparisons.errors import Fault
-from minigrad.streams import printable
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
@@ -18,6 +17,7 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
 def main(arguments: argparse.Namespace) -> int:
     from comparisons.report import page
     from comparisons.training.results import Results
+    from minigrad.streams import printable
     if not (arguments.folder / "results.json").is_file():
         raise Fault(f"{arguments.folder / 'results.json'}: no such file; "
                     "`run --out DIR` writes it into DIR")

@@ -13,7 +13,6 @@ from comparisons import commands
 from comparisons.commands import add_tasks, add_threads, chosen, insist_on_data
 from comparisons.errors import Fault
 from comparisons.tasks.options import MOST, Flag, Options, at_least
-from minigrad.streams import printable
 
 OWN = ("--impl", "--out", "--seeds", "--threads")       # flags of `run` itself that take a value
 
@@ -139,7 +138,7 @@ def main(arguments: argparse.Namespace) -> int:
         arguments.parser.error(f"--seeds {count}: the last seed would exceed {MOST}")
 
     from comparisons import implementations
-    from comparisons.files import new_folder
+    from comparisons.files import new_folder, remove_if_empty
     from comparisons.training import processes, runner
     insist_on_data(common.data)
     implementations.set_threads(arguments.threads)
@@ -148,6 +147,7 @@ def main(arguments: argparse.Namespace) -> int:
         return 0
     from comparisons.report import page, saliency, seeds, table
     from comparisons.training.results import Results
+    from minigrad.streams import printable
     impls = implementations.NAMES if arguments.impl == "both" else (arguments.impl,)
     results = Results(arguments.out or new_folder())
     jobs = [(task, task.settled(options, partial(on_gpu, common.device, arguments.impl)))
@@ -160,6 +160,9 @@ def main(arguments: argparse.Namespace) -> int:
         again = processes.command(resuming(arguments.argv, results.folder))
         print(f"\nTo go on: {again}", flush=True)
         raise
+    finally:
+        if arguments.out is None:
+            remove_if_empty(results.folder)
     processes.announce(None)
     print(f"\n{table.text(done)}\n")
     if arguments.seeds:
