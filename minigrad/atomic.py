@@ -38,11 +38,11 @@ def write(path: str | Path, content: bytes) -> None:
     """
     named, path = Path(path), Path(os.path.realpath(path))
     with _naming(named):
+        if named.exists() and not (named.is_file() or named.is_dir()):
+            named.write_bytes(content)
+            return
         if path.is_symlink():
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            path.write_bytes(content)
-            return
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(path.parent)
         temporary, descriptor = _temporary(path.parent)

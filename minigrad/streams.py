@@ -23,7 +23,7 @@ STAND_INS = {"×": "x", "−": "-", "–": "-", "—": "-", "─": "-", "·": "*
 CONTROLS = re.compile(         # change colours, or the direction of writing; ESC [K erases a line
     "[\0-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]"
     r"|\x1b(?!\[K)")
-LINES = re.compile("[\t\n\r]")
+LINES = re.compile("[\t\n\r\x1b]")
 
 
 def announce(line: str) -> None:
@@ -42,14 +42,14 @@ def printable(text: object) -> str:
     return LINES.sub(escaped, CONTROLS.sub(escaped, str(text)))
 
 
-def stand_in(error: UnicodeError) -> tuple[str | bytes, int]:
-    """The handler for what an encoding lacks: bytes of file names are written as they are, and
-    other characters as a similar one, or `?`."""
+def stand_in(error: UnicodeError) -> tuple[str, int]:
+    """The handler for what an encoding lacks: a byte of a file name is written as in `\\xe9`, and
+    another character as a similar one, or `?`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     character = error.object[error.start]
     if "\udc80" <= character <= "\udcff":
-        return bytes([ord(character) - 0xdc00]), error.start + 1
+        return f"\\x{ord(character) - 0xdc00:02x}", error.start + 1
     return STAND_INS.get(character, "?"), error.start + 1
 
 
@@ -125,7 +125,7 @@ def lenient() -> Iterator[Output]:
     before = sys.stdout, sys.stderr
     occupy_descriptors()
     output = Output(sys.stdout, stops=True)
-    sys.stdout, sys.stderr = output, Output(sys.stderr)     # type: ignore[assignment]
+    sys.stdout, sys.stderr = output, Output(sys.stderr)
     try:
         yield output
     finally:

@@ -59,24 +59,25 @@ def test_a_reader_that_has_gone_stops_what_only_prints(monkeypatch):
     assert isinstance(output.fault, BrokenPipeError)
 
 
-@pytest.mark.parametrize(("encoding", "bytes_"), [
-    ("ascii", b"caf\xe9 3x3 -1 -> ? | a-b\n"), ("latin-1", b"caf\xe9 3\xd73 -1 -> ? | a-b\n"),
-    ("utf-8", b"caf\xe9 3\xc3\x973 \xe2\x88\x921 \xe2\x86\x92 \xce\xa3 | a\xe2\x80\x93b\n")])
-def test_what_an_encoding_lacks_has_a_stand_in_and_names_keep_their_bytes(
-        monkeypatch, encoding, bytes_):
+@pytest.mark.parametrize(("encoding", "written"), [
+    ("ascii", b"caf\\xe9 3x3 -1 -> ? | a-b\n"), ("latin-1", b"caf\\xe9 3\xd73 -1 -> ? | a-b\n"),
+    ("utf-8", b"caf\\xe9 3\xc3\x973 \xe2\x88\x921 \xe2\x86\x92 \xce\xa3 | a\xe2\x80\x93b\n")])
+def test_what_an_encoding_lacks_has_a_stand_in(
+        monkeypatch, encoding, written):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding))
     with streams.lenient():
         print(os.fsdecode(b"caf\xe9"), "3×3 −1 → Σ | a–b", flush=True)
-        assert raw.getvalue() == bytes_
+        assert raw.getvalue() == written
 
 
 def test_nothing_printed_controls_the_terminal(capsys):
     with streams.lenient():
         print("red \x1b[31m, bell \a, back \b, csi \x9b, left \u202e, erased \r\x1b[K, tab \t.")
     assert capsys.readouterr().out == (
-        "red \\x1b[31m, bell \\x07, back \\x08, csi \\x9b, left \\u202e, erased \r\x1b[K, tab \t.\n")
-    assert streams.printable("a\nb\r\t\x1b[Kc é") == "a\\nb\\r\\t\x1b[Kc é"
+        "red \\x1b[31m, bell \\x07, back \\x08, csi \\x9b, left \\u202e, erased \r\x1b[K, "
+        "tab \t.\n")
+    assert streams.printable("a\nb\r\t\x1b[Kc é") == "a\\nb\\r\\t\\x1b[Kc é"
 
 
 def test_a_command_whose_output_is_full_says_so(monkeypatch, capsys):

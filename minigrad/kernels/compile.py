@@ -280,8 +280,12 @@ def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool,
         loop.__qualname__ += "_small"
     try:
         run = numba.njit(cache=True, **options)(loop)
-    except (RuntimeError, UnicodeError):        # no folder that it may write to and can name
-        reason = "there is no folder that Numba can write compiled kernels to"
+    except RuntimeError:                        # Numba found no folder that it may write to
+        reason = "no folder for compiled kernels is writable"
+    except UnicodeError:
+        _say_once("the path of minigrad is not UTF-8, as Numba's cache needs it: kernels are "
+                  "compiled anew in each process")
+        return numba.njit(**options)(loop)
     else:
         cache = getattr(run, "_cache", None)
         if cache is None:                       # with NUMBA_DISABLE_JIT

@@ -71,7 +71,7 @@ def test_a_drawing_that_fails_leaves_the_prediction(tmp_path, capsys, network, d
 
 def test_results_go_through_links_and_into_folders_of_any_name(tmp_path, capsys):
     (tmp_path / "link").symlink_to(tmp_path / "not yet")
-    for name in (os.fsdecode(b"r\xe9"), "a\nb\x1b[31m", "link"):
+    for name in (os.fsdecode(b"r\xe9\n\x1b[31m"), "link"):
         assert main([*RUN, str(tmp_path / name)]) == 0
         told = capsys.readouterr().out
         assert told.endswith("report.html\n")
@@ -89,7 +89,7 @@ def test_what_was_computed_is_printed_although_it_cannot_be_written(tmp_path, ca
     monkeypatch.setattr(atomic, "write_text", full)
     assert main([*RUN, str(tmp_path)]) == 1
     told = capsys.readouterr()
-    assert "accuracy, 10-fold 76." in told.out or "76.82%" in told.out
+    assert "76.82%" in told.out
     assert told.err.endswith("details.json: No space left on device\n")
 
 
@@ -113,7 +113,7 @@ def test_a_link_stays_a_link_and_a_device_a_device(tmp_path):
     os.close(writer)
 
 
-@pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
+@pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o022, 0o644)])
 def test_every_file_has_the_mode_that_umask_allows(tmp_path, mask, mode, network, digit):
     digit.save(tmp_path / "a.png")
     before = os.umask(mask)
