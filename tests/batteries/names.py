@@ -23,9 +23,10 @@ from minigrad import checkpoint, models
 
 SAMPLE = 0.02
 WHOLE = 400
-PIECES = (os.fsdecode(b"\xe9"), os.fsdecode(b"\xff\xfe"), "\n", "\r", "\t", "\x1b[2J", "\x7f", "\u202e",
-          "\u2028", " ", "'", '"', "<b>", "&amp;", "%s", "{0}", "$HOME", "`", ";", "*", "?", "[a]",
-          "~", "#", "\\", "é", "e\u0301", "日本", "😀", "x" * 100, "é" * 60, ":", "-", ".", "=")
+PIECES = (os.fsdecode(b"\xe9"), os.fsdecode(b"\xff\xfe"), "\n", "\r", "\t", "\x1b[2J", "\x7f",
+          "\u202e", "\u2028", " ", "'", '"', "<b>", "&amp;", "%s", "{0}", "$HOME", "`", ";", "*",
+          "?", "[a]", "~", "#", "\\", "é", "e\u0301", "日本", "😀", "x" * 100, "é" * 60, ":", "-",
+          ".", "=")
 LONGEST = 240           # bytes, so that an ending fits in
 
 
@@ -64,7 +65,8 @@ def fault_of(name: str, with_a_run: bool) -> str:
         network.write_bytes(Path("plain.safetensors").read_bytes())
         status, out, err = told(["predict", str(network), str(picture), "--json",
                                  str(place / "json"), "--out", str(place / "drawn")])
-        if (status, err) != (0, "") or out.count("\n") != 3 or not out.replace("\n", "").isprintable():
+        lines = out.split("\n")
+        if (status, err) != (0, "") or len(lines) != 4 or not "".join(lines).isprintable():
             return f"predict: status {status}, {out!r}, {err!r}"
         (entry,) = json.loads((place / "json").read_bytes())["images"]
         if entry["image"] != str(picture) or not Path(entry["annotated"]).is_file():
