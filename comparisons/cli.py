@@ -15,12 +15,18 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from comparisons import commands
 from comparisons.errors import is_ours, one_line, told
 from comparisons.training import processes
+
+if TYPE_CHECKING:
+    from minigrad.streams import Output
+
+WRITING = ("run", "parity")     # the commands that write files without being told to
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,9 +65,29 @@ def parser(words: Sequence[str]) -> Parser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command line; return the exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")    # not every encoding has all characters
+    """Run the command line; return the exit status.
+
+    A command that writes files goes on when standard output is full, or has no reader any more.
+    """
+    if {"-h", "--help"} & {*argv}:              # help comes at once, without NumPy
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")
+        return outcome(argv)
+    from minigrad.streams import lenient
+    with lenient() as output:
+        status = outcome(argv, output)
+        with suppress(BrokenPipeError):
+            output.flush()
+        if output.fault is None:
+            return status
+        closed = isinstance(output.fault, BrokenPipeError)      # by `| head`, for example
+        return fault(f"standard output{' was closed' if closed else f': {output.fault.strerror}'}; "
+                     "finished results are kept")
+
+
+def outcome(argv: Sequence[str], output: Output | None = None) -> int:
+    """Run the command line; return the exit status. Printing is a BrokenPipeError only for a
+    command that writes no files, and whose output nobody reads any more."""
     words = list(argv) or ["run", "all"]
     try:
         top = parser(words)
@@ -69,6 +95,9 @@ def main(argv: Sequence[str]) -> int:
         if processes.size() > 1 and arguments.command != "run":
             top.error(f"{arguments.command}: only `run` works in several processes, under torchrun")
         arguments.argv = list(argv)
+        if output is not None:
+            output.stops = arguments.command not in WRITING and not any(
+                getattr(arguments, flag, None) for flag in ("out", "json"))
         status: int = arguments.main(arguments)
         return status
     except SystemExit as stop:
@@ -79,13 +108,9 @@ def main(argv: Sequence[str]) -> int:
         if processes.leads():
             print("\ninterrupted; finished results are kept", file=sys.stderr)
         return 130
-    except BrokenPipeError:             # `| head`, for example, stops reading
-        # what is still unwritten goes nowhere; otherwise the flush at exit would fail
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print("comparisons: standard output was closed; finished results are kept",
-              file=sys.stderr)
-        return 1
     except BaseException as error:      # a user's task may raise anything
+        if output is not None and error is output.fault:
+            return 1
         if os.environ.get("MINIGRAD_DEBUG"):
             raise
         line = one_line(error)

@@ -21,8 +21,9 @@ def one_line(error: BaseException) -> str:
 
     Another's error may be of any type, without a message, or with one that cannot be made.
     """
+    from minigrad.streams import printable
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
+        return printable(f"{error.filename}: {error.strerror}")
     return message(error) if is_ours(error) else told(error)
 
 
@@ -39,8 +40,9 @@ def told(error: BaseException) -> str:
 
 def message(error: BaseException) -> str:
     """The message of an error in one line, which is empty if it has none."""
+    from minigrad.streams import printable
     try:
-        line = " ".join(str(error).split())
+        line = printable(" ".join(str(error).split()))
     except Exception as another:
         return f"its message cannot be made ({type(another).__name__})"
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"

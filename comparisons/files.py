@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +24,9 @@ def write_json(path: Path, content: Any, indent: int | None = None) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text in UTF-8, as `write_bytes` does.
-
-    A path that is not UTF-8 has code points that UTF-8 does not; they are written as in `\\udce9`,
-    which JSON reads again as the same path.
-    """
-    write_bytes(path, text.encode(errors="backslashreplace"))
+    """Write text in UTF-8, as `atomic.write_text` does. Raises: Fault naming the file."""
+    with _faults(path):
+        atomic.write_text(path, text)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -34,8 +34,14 @@ def write_bytes(path: Path, content: bytes) -> None:
 
     Raises: Fault naming the file if it cannot be written.
     """
-    try:
+    with _faults(path):
         atomic.write(path, content)
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise Fault(f"{path}: {error.strerror}") from None
 
@@ -45,12 +51,10 @@ def make_folder(folder: Path) -> None:
 
     Raises: Fault naming the folder if it cannot be made or written to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with _faults(folder):
+        Path(os.path.realpath(folder)).mkdir(parents=True, exist_ok=True)   # it may be a link
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as error:
-        raise Fault(f"{folder}: {error.strerror}") from None
 
 
 def check_writable(path: Path) -> None:
@@ -60,6 +64,8 @@ def check_writable(path: Path) -> None:
     """
     if path.is_dir():
         raise Fault(f"{path}: is a folder")
+    if path.exists() and not path.is_file():
+        return                                  # a pipe or a device
     try:
         make_folder(path.parent)
     except Fault as fault:
@@ -67,10 +73,23 @@ def check_writable(path: Path) -> None:
 
 
 def new_folder(parent: Path = Path("runs")) -> Path:
-    """The path of a folder that does not exist yet, named after the date and the time."""
+    """Make a folder that nobody else has made, named after the date and the time.
+
+    Raises: Fault naming the parent if it cannot be made or written to.
+    """
+    make_folder(parent)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder, again = parent / stamp, 1
-    while folder.exists():
+    while True:
+        with suppress(FileExistsError):
+            folder.mkdir()
+            return folder
         again += 1
         folder = parent / f"{stamp}-{again}"
-    return folder
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove what `new_folder` has made if nothing was written into it."""
+    with suppress(OSError):
+        folder.rmdir()
+        folder.parent.rmdir()

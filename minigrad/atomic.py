@@ -31,12 +31,18 @@ def write(path: str | Path, content: bytes) -> None:
 
     Whether the process is killed or the machine stops, at every moment the path holds the old
     content or the new one. Of several writers at the same time, the last one to finish counts.
-    Missing folders are made, and temporary files that killed writers have left are removed.
+    Missing folders are made, and temporary files that killed writers have left are removed. A link
+    stays a link: what it points to is written. What is no file, such as a pipe, is written to.
 
     Raises: OSError naming the path; then the file is as it was.
     """
-    path = Path(path)
-    with _naming(path):
+    named, path = Path(path), Path(os.path.realpath(path))
+    with _naming(named):
+        if named.exists() and not (named.is_file() or named.is_dir()):
+            named.write_bytes(content)
+            return
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(path.parent)
         temporary, descriptor = _temporary(path.parent)
@@ -51,6 +57,15 @@ def write(path: str | Path, content: bytes) -> None:
                 os.close(descriptor)
             temporary.unlink(missing_ok=True)
         _sync(path.parent)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write text in UTF-8, as `write` does.
+
+    A path that is not UTF-8 has code points that UTF-8 does not; they are written as in `\\udce9`,
+    which JSON reads again as the same path.
+    """
+    write(path, text.encode(errors="backslashreplace"))
 
 
 def keep(path: Path, other: Path) -> None:

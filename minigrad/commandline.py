@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from minigrad.streams import announce, lenient
+
 
 def run(main: Callable[[], int]) -> NoReturn:
-    """End this process with what `main` returns. Ctrl-C ends it with 130, and a reader of the
-    output that has gone, as of `| head`, with 1; neither shows a traceback."""
+    """End this process with what `main` returns. Ctrl-C ends it with 130, and an output that
+    cannot be written, as with `| head` or on a full disk, with 1; none shows a traceback."""
     status: str | int | None
-    try:
+    with lenient() as output:
         try:
-            status = main()
-        except SystemExit as stop:              # of argparse
-            status = stop.code
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except KeyboardInterrupt:
-        status = 130
-    except BrokenPipeError:
-        # what is still unwritten goes nowhere; otherwise the flush at exit would fail
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 1
+            try:
+                status = main()
+            except SystemExit as stop:          # of argparse
+                status = stop.code
+            output.flush()
+        except KeyboardInterrupt:
+            status = 130
+        except BrokenPipeError as error:
+            if error is not output.fault:
+                raise
+        if output.fault is not None:
+            status = 1
+            if not isinstance(output.fault, BrokenPipeError):
+                announce(f"standard output: {output.fault.strerror}")
     raise SystemExit(status)

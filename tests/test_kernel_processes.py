@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 from kernel_arguments import EVERY
 from threadpoolctl import threadpool_limits
 
-from minigrad.kernels import SMALL, blas, elementwise
+from minigrad.kernels import SMALL, blas, compile as compiling, elementwise
 
 
 @pytest.mark.parametrize(("size", "dtype", "run"), [
@@ -82,6 +84,21 @@ def test_without_a_writable_cache_kernels_run_and_say_so_once(tmp_path: Path) ->
             + 'load_all()["lrn"](np.ones((1, 1)), 1, 1.0, 1.0, 1.0, np.ones((1, 1)))')
     said = run(code, tmp_path)
     assert said.count("no folder for compiled kernels is writable") == 1
+
+
+def test_where_the_path_of_minigrad_is_not_utf_8_kernels_run_and_say_so(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def njit(cache: bool = False, **_: object) -> Callable[[FunctionType], FunctionType]:
+        if cache:
+            "\udce9".encode()
+        return lambda loop: loop
+    monkeypatch.setattr(compiling, "said", set())
+
+    def loop() -> None:
+        pass
+    run = compiling._jit(SimpleNamespace(njit=njit), loop, set(), parallel=True, fastmath=set())
+    assert run is loop
+    assert "is not UTF-8" in capsys.readouterr().err
 
 
 def test_warmup_command_names_every_kernel() -> None:

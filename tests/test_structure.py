@@ -15,8 +15,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("minigrad", "torch_impl", "comparisons")
 LINES = 400
 
-MINIGRAD = ["kernels", "inplace", "hooks", "modes", "observer", "visit", "autograd", "ops",
-            "tensor", "random", "creation", "functional", "nn", "func", "optim", "data", "models"]
+MINIGRAD = ["streams", "kernels", "inplace", "hooks", "modes", "observer", "visit", "autograd",
+            "ops", "tensor", "random", "creation", "functional", "nn", "func", "optim", "data",
+            "models"]
 """Each may import what stands before it; what is not named stands above them all."""
 
 COMPARISONS = ["errors", "files", "datasets", "implementations", "tasks", "training", "report",

@@ -17,8 +17,9 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
 def main(arguments: argparse.Namespace) -> int:
     from comparisons.report import page
     from comparisons.training.results import Results
+    from minigrad.streams import printable
     if not (arguments.folder / "results.json").is_file():
         raise Fault(f"{arguments.folder / 'results.json'}: no such file; "
                     "`run --out DIR` writes it into DIR")
-    print(page.write(Results(arguments.folder)))
+    print(printable(page.write(Results(arguments.folder))))
     return 0

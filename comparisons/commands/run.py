@@ -138,7 +138,7 @@ def main(arguments: argparse.Namespace) -> int:
         arguments.parser.error(f"--seeds {count}: the last seed would exceed {MOST}")
 
     from comparisons import implementations
-    from comparisons.files import new_folder
+    from comparisons.files import new_folder, remove_if_empty
     from comparisons.training import processes, runner
     insist_on_data(common.data)
     implementations.set_threads(arguments.threads)
@@ -147,6 +147,7 @@ def main(arguments: argparse.Namespace) -> int:
         return 0
     from comparisons.report import page, saliency, seeds, table
     from comparisons.training.results import Results
+    from minigrad.streams import printable
     impls = implementations.NAMES if arguments.impl == "both" else (arguments.impl,)
     results = Results(arguments.out or new_folder())
     jobs = [(task, task.settled(options, partial(on_gpu, common.device, arguments.impl)))
@@ -159,6 +160,9 @@ def main(arguments: argparse.Namespace) -> int:
         again = processes.command(resuming(arguments.argv, results.folder))
         print(f"\nTo go on: {again}", flush=True)
         raise
+    finally:
+        if arguments.out is None:
+            remove_if_empty(results.folder)
     processes.announce(None)
     print(f"\n{table.text(done)}\n")
     if arguments.seeds:
@@ -166,7 +170,8 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"{seeds.text([e for e in results.differences if e['task'] in names])}\n")
     if common.quick:
         print("This was a quick test (--quick): its figures mean nothing.\n")
-    print(f"{results.path}\n{page.write(results)}")
+    print(printable(results.path))
+    print(printable(page.write(results)))
     return 0
 
 

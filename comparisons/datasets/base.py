@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,14 +79,21 @@ def cache_folder() -> Path:
 
 
 def search_folders() -> list[Path]:
-    """Where to look for data if the user named no folder: $MINIGRAD_DATA, then the cache folder.
+    """Where to look for data if the user named no folder: $MINIGRAD_DATA, then the cache folder,
+    unless it may not be read.
 
     Raises: DataError if $MINIGRAD_DATA names a folder that does not exist.
     """
     named = os.environ.get("MINIGRAD_DATA")
     if named and not Path(named).is_dir():
         raise DataError(f"{named}: no such folder (named by MINIGRAD_DATA)")
-    return [*([Path(named)] if named else []), cache_folder()]
+    found = [Path(named)] if named else []
+    with suppress(PermissionError, RuntimeError):       # no home folder, or somebody else's
+        cache = cache_folder()
+        if cache.is_dir():
+            os.listdir(cache)
+        found.append(cache)
+    return found
 
 
 def visible(folder: Path) -> list[Path]:

@@ -7,9 +7,11 @@ import functools
 import io
 import warnings
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from comparisons.datasets.base import Array
 from comparisons.errors import DataError
@@ -41,7 +43,7 @@ def read_picture(source: Path | bytes, name: str) -> Image.Image:
                     opened.verify()
             file.seek(0)
             with Image.open(file, formats=readable()) as opened:
-                picture = ImageOps.exif_transpose(opened)
+                picture = ImageOps.exif_transpose(_with_alpha(opened, file))
         if picture.mode[0] in "IF":
             return _from_levels(np.asarray(picture)).convert("RGB")
         if "A" in picture.getbands() or "transparency" in picture.info:
@@ -70,16 +72,39 @@ def readable() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
+def _with_alpha(opened: ImageFile, file: IO[bytes]) -> Image.Image:
+    """The picture; as RGBA if it is a PNG of 16 bits in which one colour is transparent.
+
+    Pillow reads only the upper byte of such colours, and does not compare a grey one at all. So the
+    lower bytes are read as well, and all 16 bits are compared.
+    """
+    colour, kinds = opened.info.get("transparency"), [tile[3] for tile in opened.tile]
+    if opened.format != "PNG" or colour is None or kinds not in (["I;16B"], ["RGB;16B"]):
+        return opened
+    levels = np.asarray(opened)
+    if opened.mode == "I;16":
+        picture, seen = _from_levels(levels).convert("RGB"), levels != colour
+    else:
+        file.seek(0)
+        with Image.open(file, formats=["PNG"]) as lower:
+            lower.tile = [tile._replace(args="RGB;16L") for tile in lower.tile]
+            seen = (levels.astype(np.uint16) * 256 + np.asarray(lower) != colour).any(-1)
+        picture = opened.convert("RGB")
+    picture.putalpha(Image.fromarray(seen.astype(np.uint8) * 255))
+    picture.info = {"exif": opened.info["exif"]} if "exif" in opened.info else {}
+    return picture
+
+
 def _from_levels(levels: Array) -> Image.Image:
     """Levels as 8-bit grey. White is 65,535 for integers, else the largest finite value; infinity
     is white, too, and NaN is black."""
     if levels.dtype.kind in "iu":
-        grey = (np.arange(65536) / 65535 * 255).astype(np.uint8)
+        grey = (np.arange(65536) / 65535 * 255).round().astype(np.uint8)
         return Image.fromarray(grey[levels if levels.dtype == np.uint16 else
                                     levels.clip(0, 65535).astype(np.uint16)])
     white = np.max(levels, initial=1e-6, where=np.isfinite(levels))
     known = np.nan_to_num(levels, nan=0, posinf=white, neginf=0)
-    return Image.fromarray((np.clip(known / white, 0, 1) * 255).astype(np.uint8))
+    return Image.fromarray((np.clip(known / white, 0, 1) * 255).round().astype(np.uint8))
 
 
 def read_grey(path: Path) -> Image.Image:

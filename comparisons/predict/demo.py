@@ -23,6 +23,7 @@ from comparisons.implementations import NAMES
 from comparisons.predict.predictor import Predictor, readers
 from minigrad.inspect.pages import filled
 from minigrad.inspect.server import Query, Raw, Refusal, Server
+from minigrad.streams import printable
 
 BODY = 20 * 2**20                       # bytes: a photo from a phone has 3 to 12 MB
 PAGE = Path(__file__).with_name("demo.html")
@@ -83,7 +84,7 @@ def main(paths: Sequence[Path], port: int, sure: float | None = None) -> int:
         for p in predictors:            # compile the kernels before the first request
             with suppress(Fault):       # it will be said of each picture
                 p.probabilities(np.zeros((1, 1, *p.size), np.float32))
-        print(f"{server.url}  shows {', '.join(str(path) for path in paths)}\n"
+        print(f"{server.url}  shows {', '.join(map(printable, paths))}\n"
               "Press Ctrl-C to stop.", flush=True)
 
     server.serve(began)

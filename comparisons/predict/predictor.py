@@ -6,6 +6,7 @@ of its model, and the classes.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,9 +29,11 @@ from comparisons.tasks.calibration import SURE, Calibration
 from comparisons.tasks.registry import TASKS
 from comparisons.tasks.task import Task
 from minigrad import checkpoint
+from minigrad.streams import printable
 
 SCHEMA = 1
 SOUGHT = ("faces", "digits")            # what is looked for in a picture
+LONGEST_NAME = 255                      # bytes
 
 
 def readers() -> dict[str, Task[Any]]:
@@ -142,24 +145,30 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
         make_folder(out)
     entries: list[dict[str, Any]] = []
     names: set[str] = set()
+    undrawn = False
     for image in images:
+        name = printable(image)
         try:
-            picture = read_picture(image, str(image))
+            picture = read_picture(image, name)
             predictions = predictor(picture, whole)
             if not predictions:
-                raise Fault(f"{image}: no {predictor.subject.noun} found; with --whole, the "
+                raise Fault(f"{name}: no {predictor.subject.noun} found; with --whole, the "
                             f"picture itself is the {predictor.subject.noun}")
-            drawing = None
-            if out is not None:
-                drawing = out / unused(f"{image.stem}-predicted", names)
-                write_bytes(drawing, annotate.png(picture, predictions))
         except Exception as error:      # whatever is wrong with one, the others are predicted
             reason = one_line(error)
-            message = reason if reason.startswith(f"{image}: ") else f"{image}: {reason}"
+            message = reason if reason.startswith(f"{name}: ") else f"{name}: {reason}"
             print(f"comparisons: {message}", file=sys.stderr)
             entries.append({"image": str(image), "error": message})
             continue
         print(text(image, predictions, predictor.subject.noun))
+        drawing = None
+        if out is not None:
+            try:
+                drawing = out / unused(f"{image.stem}-predicted", names)
+                write_bytes(drawing, annotate.png(picture, predictions))
+            except Exception as error:  # what was predicted is kept
+                undrawn, drawing = True, None
+                print(f"comparisons: {one_line(error)}", file=sys.stderr)
         entries.append({
             "image": str(image), "width": picture.width, "height": picture.height,
             "annotated": None if drawing is None else str(drawing),
@@ -172,13 +181,13 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
                           "dataset": predictor.dataset, "classes": predictor.classes,
                           **predictor.calibration.described(predictor.sure),
                           "images": entries}, indent=2)
-    return int(any("error" in entry for entry in entries))
+    return int(undrawn or any("error" in entry for entry in entries))
 
 
 def text(image: Path, predictions: Sequence[Prediction], noun: str) -> str:
     """A line for the image, and one for each face or digit in it."""
     n = len(predictions)
-    lines = [f"{image}: {n} {noun}{'s' if n > 1 else ''}"]
+    lines = [f"{printable(image)}: {n} {noun}{'s' if n > 1 else ''}"]
     for i, prediction in enumerate(predictions, 1):
         x, y, w, h = prediction.crop.box
         told = text_of(prediction.best, prediction.threshold)
@@ -188,9 +197,16 @@ def text(image: Path, predictions: Sequence[Prediction], noun: str) -> str:
 
 def unused(stem: str, names: set[str]) -> str:
     """A file name that no other picture has taken yet; it joins `names`."""
-    name, again = f"{stem}.png", 1
+    name, again = shortened(stem, ".png"), 1
     while name in names:
         again += 1
-        name = f"{stem}-{again}.png"
+        name = shortened(stem, f"-{again}.png")
     names.add(name)
     return name
+
+
+def shortened(stem: str, end: str) -> str:
+    """A file name; file systems allow it 255 bytes."""
+    while len(os.fsencode(stem + end)) > LONGEST_NAME:
+        stem = stem[:-1]
+    return stem + end

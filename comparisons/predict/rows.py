@@ -18,6 +18,7 @@ from comparisons.predict.trained import calibration_of, config_of, network_of, t
 from comparisons.tasks.calibration import SURE, Calibration
 from comparisons.tasks.task import Task
 from minigrad.checkpoint import Checkpoint
+from minigrad.streams import printable
 
 SCHEMA = 1
 
@@ -44,7 +45,7 @@ def main(kept: Checkpoint, tables: Sequence[Path], *, json: Path | None = None,
     implementation, model = network_of(kept, task, config)
     calibration = calibration_of(kept, config, sure)
     sure = SURE if sure is None else sure
-    print(f"{path}: {task.name}, trained on {config['dataset']}{calibration.told(sure)}")
+    print(f"{printable(path)}: {task.name}, trained on {config['dataset']}{calibration.told(sure)}")
     entries: list[dict[str, Any]] = []
     faults = []
     for table in tables:
@@ -54,12 +55,18 @@ def main(kept: Checkpoint, tables: Sequence[Path], *, json: Path | None = None,
             left_out, lines = [str(error)], []
         if lines:
             outputs = usable(path, task.outputs(implementation, model, x), classes)
+<<<<<<< HEAD
             found = answers(outputs, classes, encoding, calibration, calibration.threshold(sure))
             for line, (told, entry) in zip(lines, found, strict=True):
                 print(f"{table}, line {line}: {told}")
                 entries.append({"table": str(table), "line": line} | entry)
+=======
+            for line, answer in zip(lines, answers(outputs, classes, encoding), strict=True):
+                print(f"{printable(table)}, line {line}: {told(answer, encoding)}")
+                entries.append({"table": str(table), "line": line} | answer)
+>>>>>>> 6eec50e119c26687d0f3711921cc486030b2673d
         for fault in left_out:
-            print(f"comparisons: {fault}", file=sys.stderr)
+            print(f"comparisons: {printable(fault)}", file=sys.stderr)
         faults += left_out
     if json is not None:
         write_json(json, {"schema": SCHEMA, "checkpoint": str(path), "task": task.name,

@@ -15,7 +15,7 @@ class Progress:
     def __init__(self, title: str, epochs: int, batches: int, shown: bool = True) -> None:
         self.title, self.epochs = title, epochs
         self.bar: Any = None
-        if shown and sys.stderr.isatty():
+        if shown and sys.stderr is not None and sys.stderr.isatty():
             from tqdm import tqdm
             self.bar = tqdm(total=batches, desc=title, unit=" batches", leave=False,
                             dynamic_ncols=True)

@@ -76,10 +76,10 @@ def run_loaded(jobs: Sequence[Job], impls: Sequence[str], results: Results,
                 record |= seeds.finished(results, record)
             if explain is not None:
                 details |= explain(task, data, trained, options)
-            results.add(record, details, environment.describe())
-            done.append(record)
             say(f"  {implementations.TITLES[name]}: {told(task, record)}, "
                 f"{record['train_seconds']:.1f} s of training")
+            results.add(record, details, environment.describe())
+            done.append(record)
             for line in task.remarks(record["metrics"], details):
                 say(f"    {line}")
             firsts[name] = record, details

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from time import perf_counter
 from typing import Any
 
@@ -18,6 +17,7 @@ from minigrad.inspect.flops import bytes_moved
 from minigrad.inspect.places import here
 from minigrad.modes import mode
 from minigrad.observer import All, Observer
+from minigrad.streams import announce
 from minigrad.tensor import Tensor
 
 
@@ -60,7 +60,7 @@ class Printer(Observer):
         parts = [f"{'  ' * self.depth}{name} {shapes}", f"{1e3 * seconds:.3f} ms", f"{size:,} B"]
         if self.level > 1 and values.size and values.dtype.kind in "fiu":
             parts.append(f"{np.min(values):.4g} … {np.max(values):.4g}")
-        print("  ".join(filter(None, [*parts, place])), file=sys.stderr)
+        announce("  ".join(filter(None, [*parts, place])))
 
 
 def start(setting: str) -> None:

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from minigrad import atomic
 from minigrad.inspect.graph import Graph, Vertex
 from minigrad.inspect.layout import Box, Item, Link, Plan, plan
 from minigrad.inspect.look import computation
@@ -53,7 +54,7 @@ class Drawing:
         suffix = Path(path).suffix
         if suffix not in (".svg", ".html"):
             raise ValueError(f"save: the name must end in .svg or .html; got {str(path)!r}")
-        Path(path).write_text(self.svg if suffix == ".svg" else self.html, encoding="utf-8")
+        atomic.write_text(path, self.svg if suffix == ".svg" else self.html)
 
     def _repr_html_(self) -> str:
         height = min(self._height + 20, 720)

@@ -27,6 +27,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from minigrad.inspect.connection import Connection, Refusal, one_line, parsed
+from minigrad.streams import announce
 
 __all__ = ["BODY", "HOST", "Answer", "Query", "Raw", "Refusal", "Route", "Server"]
 
@@ -112,7 +113,7 @@ class Server(ThreadingTCPServer):
         try:
             with self:
                 if _orphaned(self.parent):
-                    print("the process that started this server has ended", file=sys.stderr)
+                    announce("the process that started this server has ended")
                     return
                 began()
                 self.serve_forever(POLL)
@@ -165,7 +166,7 @@ class Server(ThreadingTCPServer):
         """Say nothing about a client that has gone away, and one line about anything else."""
         error = sys.exception()
         if not isinstance(error, OSError):
-            print(one_line(f"{type(error).__name__}: {error}"), file=sys.stderr)
+            announce(one_line(f"{type(error).__name__}: {error}"))
 
 
 class Handler(Connection):

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from minigrad import autograd
+from minigrad import atomic, autograd
 from minigrad.autograd import registry
 from minigrad.inspect.draw import Drawing, shape_of
 from minigrad.inspect.encode import Table, number
@@ -39,7 +39,7 @@ class StepThrough:
                            drawing=Drawing(graph).svg, data=data.replace("<", "\\u003c"))
 
     def save(self, path: str | Path) -> None:
-        Path(path).write_text(self.html, encoding="utf-8")
+        atomic.write_text(path, self.html)
 
     def _repr_html_(self) -> str:
         return ("<iframe title='step by step' style='width:100%;height:760px;border:0' "

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from minigrad import atomic
 from minigrad.inspect.profile_events import Event
 
 PROCESS, THREAD = 1, 1
@@ -19,7 +20,7 @@ PROCESS, THREAD = 1, 1
 def write(events: Sequence[Event], path: str | Path) -> None:
     text = json.dumps({"traceEvents": [*names(), *spans(events)], "displayTimeUnit": "ms"},
                       allow_nan=False)
-    Path(path).write_text(text, encoding="utf-8")
+    atomic.write_text(path, text)
 
 
 def names() -> Iterator[dict[str, Any]]:

@@ -6,7 +6,6 @@ import functools
 import inspect
 import os
 import stat
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -22,6 +21,7 @@ from minigrad.kernels.blas import one_blas_thread, restore_blas_threads, teach_g
 from minigrad.kernels.tile import teach_tile
 from minigrad.kernels.vectors import teach_vectors
 from minigrad.kernels.winograd_tiles import teach_winograd
+from minigrad.streams import announce
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
@@ -282,6 +282,10 @@ def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool,
         run = numba.njit(cache=True, **options)(loop)
     except RuntimeError:                        # Numba found no folder that it may write to
         reason = "no folder for compiled kernels is writable"
+    except UnicodeError:
+        _say_once("the path of minigrad is not UTF-8, as Numba's cache needs it: kernels are "
+                  "compiled anew in each process")
+        return numba.njit(**options)(loop)
     else:
         cache = getattr(run, "_cache", None)
         if cache is None:                       # with NUMBA_DISABLE_JIT
@@ -324,7 +328,7 @@ def _announce_compilation() -> None:
 def _say_once(line: str) -> None:
     if line not in said:
         said.add(line)
-        print(f"minigrad: {line}", file=sys.stderr, flush=True)
+        announce(f"minigrad: {line}")
 
 
 def _after_fork() -> None:

@@ -16,6 +16,7 @@ from comparisons.errors import Fault
 from comparisons.tasks.task import Task
 from comparisons.training import runner
 from minigrad import checkpoint
+from minigrad.streams import printable
 
 
 def subjects(tasks: Sequence[Task[Any]], seed: int, data: Path | None, start: Path | None
@@ -71,7 +72,7 @@ def main(tasks: Sequence[Task[Any]], seed: int, data: Path | None = None, start:
     bad = sum(of.bad for of in found)
     print(f"{bad} out of bounds ({BOUNDS})" if bad else f"all within bounds ({BOUNDS})")
     if path is not None:
-        print(path)
+        print(printable(path))
     return int(bad > 0)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Self
 
+from minigrad import atomic
 from minigrad.hooks import RemovableHandle
 from minigrad.inspect.server import Server
 from minigrad.inspect.watch.capture import Capture, Layer
@@ -20,6 +21,7 @@ from minigrad.inspect.watch.training import Training
 from minigrad.nn import Module
 from minigrad.observer import Observer
 from minigrad.optim import Optimizer
+from minigrad.streams import announce
 from minigrad.tensor import Tensor
 
 SHARE = 0.1             # of the time may be spent on looking, unless `every` says how often to look
@@ -93,7 +95,7 @@ class Watching(Observer):
         if self.port is not None:
             self._server = serve(self.training, self.port)
             self.url = self._server.url
-            print(f"watch the training at {self.url}", file=sys.stderr, flush=True)
+            announce(f"watch the training at {self.url}")
         self._thread = threading.get_ident()
         if type(self.optimizer).step is Optimizer.step:
             self._handles = [self.optimizer.register_step_pre_hook(self._step_begins),
@@ -238,15 +240,9 @@ class Watching(Observer):
         """The page as it is now, as one file."""
         return recorded_page(self.training.everything())
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the page as it is now. A file that was there stays whole until the new one is."""
-        path = Path(path)
-        new = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            new.write_text(self.html, encoding="utf-8")
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
+        atomic.write_text(path, self.html)
 
     def _repr_html_(self) -> str:
         return ("<iframe title='training' style='width:100%;height:720px;border:0' "
