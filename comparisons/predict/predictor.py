@@ -97,7 +97,7 @@ class Predictor:
     @property
     def told(self) -> str:
         """What the network is, in a line."""
-        return (f"{self.path}: {self.task.name}, trained on {self.dataset}"
+        return (f"{printable(self.path)}: {self.task.name}, trained on {self.dataset}"
                 f"{self.calibration.told(self.sure)}")
 
     def __call__(self, picture: Image.Image, whole: bool = False) -> list[Prediction]:

@@ -55,16 +55,10 @@ def main(kept: Checkpoint, tables: Sequence[Path], *, json: Path | None = None,
             left_out, lines = [str(error)], []
         if lines:
             outputs = usable(path, task.outputs(implementation, model, x), classes)
-<<<<<<< HEAD
             found = answers(outputs, classes, encoding, calibration, calibration.threshold(sure))
             for line, (told, entry) in zip(lines, found, strict=True):
-                print(f"{table}, line {line}: {told}")
+                print(f"{printable(table)}, line {line}: {told}")
                 entries.append({"table": str(table), "line": line} | entry)
-=======
-            for line, answer in zip(lines, answers(outputs, classes, encoding), strict=True):
-                print(f"{printable(table)}, line {line}: {told(answer, encoding)}")
-                entries.append({"table": str(table), "line": line} | answer)
->>>>>>> 6eec50e119c26687d0f3711921cc486030b2673d
         for fault in left_out:
             print(f"comparisons: {printable(fault)}", file=sys.stderr)
         faults += left_out
