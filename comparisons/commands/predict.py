@@ -1,4 +1,4 @@
-"""Apply a trained network to pictures, or to the records of tables."""
+"""Apply a trained network to pictures, films, or the records of tables."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
                         "own, from either implementation")
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE",
                         help="picture of one or more faces or digits, or of what the network was "
-                        "trained on; a table (CSV) for a network that was trained on one")
+                        "trained on; a video or a folder of frames; a table (CSV) for a network "
+                        "that was trained on one")
     parser.add_argument("--task", metavar="FILE", help="Python file that defines the "
                         "checkpoint's task, if it is not one of these")
     parser.add_argument("--whole", action="store_true",
                         help="use each picture as a whole as one face or digit, without a search")
     add_sure(parser)
     parser.add_argument("--out", type=Path, metavar="DIR",
-                        help="folder for annotated pictures (PNG)")
+                        help="folder for annotated pictures (PNG), and for the curves of films "
+                        "(PNG and CSV)")
     parser.add_argument("--json", type=Path, metavar="FILE",
                         help="file for all predictions, with boxes in pictures (JSON)")
 

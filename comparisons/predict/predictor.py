@@ -22,7 +22,7 @@ from comparisons.datasets.pictures import read_picture
 from comparisons.errors import Fault, one_line
 from comparisons.files import make_folder, write_bytes, write_json
 from comparisons.implementations import Implementation
-from comparisons.predict import annotate
+from comparisons.predict import annotate, films
 from comparisons.predict.prediction import Prediction, text_of
 from comparisons.predict.trained import calibration_of, config_of, network_of, task_of, usable
 from comparisons.tasks.calibration import SURE, Calibration
@@ -130,7 +130,8 @@ class Predictor:
 def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path | None = None,
          json: Path | None = None, task: Task[Any] | None = None, sure: float | None = None
          ) -> int:
-    """Predict each image. One that fails is reported in one line and does not stop the others.
+    """Predict each image, and each video or folder of frames. One that fails is reported in one
+    line and does not stop the others.
 
     out: a folder for drawings. json: a file for boxes and probabilities. task, sure: as for
     `Predictor.load`. Returns the exit status: 1 if any image failed.
@@ -149,6 +150,10 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
     for image in images:
         name = printable(image)
         try:
+            if films.is_film(image):
+                stem = Path(unused(f"{image.resolve().stem}-curves", names)).stem
+                entries.append(films.main(predictor, image, whole, out, stem))
+                continue
             picture = read_picture(image, name)
             predictions = predictor(picture, whole)
             if not predictions:

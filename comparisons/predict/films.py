@@ -1,0 +1,214 @@
+"""`predict` for a video or a folder of frames: what the network says over time, drawn and as CSV.
+
+Each frame is predicted by itself. The largest face, or whatever the network looks for, is followed;
+a frame without any leaves a gap. Frames are read one after another, so that a film may be long.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from comparisons.datasets.faces.detector import INSTALL
+from comparisons.datasets.pictures import PIXELS, read_picture
+from comparisons.errors import DataError, Fault
+from comparisons.files import write_bytes, write_text
+from comparisons.predict.prediction import Prediction
+from minigrad.streams import printable
+
+if TYPE_CHECKING:
+    from comparisons.predict.predictor import Predictor
+
+ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+# How such a file begins. FFmpeg also reads lists of other files and addresses, whatever their name.
+CONTAINERS = (re.compile(rb"RIFF....AVI ", re.S), re.compile(rb"....ftyp", re.S),
+              re.compile(rb"\x1a\x45\xdf\xa3"))
+PICTURES = (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif",
+            ".tiff", ".webp")
+LINE_EVERY = 500        # frames, where there is no bar
+WIDTH, HEIGHT, DPI = 9.0, 3.6, 150      # of the drawing, in inches, and its pixels an inch
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What was found in a frame: nothing, or the largest face. seconds: None if there is no clock.
+    """
+
+    name: str
+    seconds: float | None
+    found: Prediction | None
+
+
+def is_film(path: Path) -> bool:
+    """Whether a path is a folder, or is named as a video is."""
+    return path.is_dir() or path.suffix.lower() in ENDINGS
+
+
+def main(predictor: Predictor, film: Path, whole: bool, out: Path | None, stem: str
+         ) -> dict[str, Any]:
+    """Predict a film, print what was found, write OUT/STEM.csv and OUT/STEM.png; return the entry
+    for JSON. After Ctrl-C, what was predicted is written first.
+
+    Raises: Fault naming the film if it cannot be read or holds no frame, or without `out`.
+    """
+    name, noun = printable(film), predictor.subject.noun
+    if out is None:
+        raise Fault(f"{name}: a film needs --out DIR, the folder for its curves")
+    frames: list[Frame] = []
+    stopped: KeyboardInterrupt | None = None
+    try:
+        for frame in predicted(predictor, film, whole):
+            frames.append(frame)
+    except KeyboardInterrupt as stop:
+        stopped = stop
+    if not frames and stopped is None:
+        raise DataError(f"{name}: holds no frame that can be read")
+    if not frames and stopped is not None:
+        raise stopped
+    table, drawing = out / f"{stem}.csv", out / f"{stem}.png"
+    write_text(table, as_csv(frames, predictor.classes))
+    answers = Counter(frame.found.answer for frame in frames if frame.found)
+    there = answers.total()
+    shares = ", ".join(f"{answer} {n / there:.1%}" for answer, n in answers.most_common())
+    print(f"{name}: {len(frames):,} frames, a {noun} in {there:,}{': ' * bool(shares)}{shares}")
+    write_bytes(drawing, picture(frames, predictor.classes, film.name))
+    print(f"  {printable(table)}\n  {printable(drawing)}")
+    if stopped is not None:
+        raise stopped
+    return {"film": str(film), "frames": len(frames), f"with_{noun}": there,
+            "answers": dict(answers), "csv": str(table), "drawing": str(drawing)}
+
+
+def predicted(predictor: Predictor, film: Path, whole: bool) -> Iterator[Frame]:
+    """The frames of a film, with progress on stderr."""
+    from tqdm import tqdm
+    pictures, total = (of_folder(film) if film.is_dir() else of_video(film))
+    bar = sys.stderr is not None and sys.stderr.isatty()
+    with tqdm(total=total, desc=printable(film.name), unit=" frames", leave=False,
+              disable=not bar) as progress:
+        for number, (name, seconds, frame) in enumerate(pictures, 1):
+            found = predictor(frame, whole)
+            yield Frame(name, seconds, max(found, key=area) if found else None)
+            progress.update()
+            if not bar and number % LINE_EVERY == 0:
+                print(f"  {printable(film)}: {number:,} frames", flush=True)
+
+
+def area(prediction: Prediction) -> int:
+    _, _, w, h = prediction.crop.box
+    return w * h
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+Picture = tuple[str, float | None, Image.Image]     # its name, its time in seconds, and itself
+
+
+def of_folder(folder: Path) -> tuple[Iterator[Picture], int | None]:
+    """The pictures in a folder, by their names, where 10 comes after 9; and how many they are.
+
+    Raises: DataError naming the folder if it holds none.
+    """
+    found = sorted((path for path in folder.iterdir() if path.suffix.lower() in PICTURES),
+                   key=lambda path: [(part.isdigit(), int(part) if part.isdigit() else 0, part)
+                                     for part in re.split("([0-9]{1,18})", path.name)])
+    if not found:
+        raise DataError(f"{printable(folder)}: holds no pictures ({', '.join(PICTURES)})")
+    return ((path.name, None, read_picture(path, printable(path))) for path in found), len(found)
+
+
+def of_video(path: Path) -> tuple[Iterator[Picture], int | None]:
+    """The frames of a video, numbered from 1, and how many there are, where it says so.
+
+    Raises: DataError naming the file if it is no video; Fault if OpenCV is not installed.
+    """
+    name = printable(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise DataError(f"{name}: {error.strerror}") from None
+    if not any(container.match(start) for container in CONTAINERS):
+        raise DataError(f"{name}: is no AVI, MP4, QuickTime, Matroska or WebM video")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")       # what is wrong is said below
+    try:
+        cv2: Any = import_module("cv2")
+    except ImportError:
+        raise Fault(f"{name}: videos need OpenCV ({INSTALL}); a folder of pictures needs nothing"
+                    ) from None
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    video = cv2.VideoCapture(os.fspath(path), cv2.CAP_FFMPEG)
+    if not video.isOpened():
+        raise DataError(f"{name}: damaged, or coded in a way that OpenCV does not read")
+    if video.get(cv2.CAP_PROP_FRAME_WIDTH) * video.get(cv2.CAP_PROP_FRAME_HEIGHT) > PIXELS:
+        raise DataError(f"{name}: its frames have more than {PIXELS:,} pixels")
+    total = int(max(0, video.get(cv2.CAP_PROP_FRAME_COUNT))) or None
+
+    def frames() -> Iterator[Picture]:
+        number = 0
+        while (read := video.read())[0]:
+            number += 1
+            blue_first = np.asarray(read[1])
+            yield (str(number), video.get(cv2.CAP_PROP_POS_MSEC) / 1000,
+                   Image.fromarray(np.ascontiguousarray(blue_first[:, :, ::-1])))
+        if total is not None and 0 < number < total:
+            print(f"comparisons: {name}: ends after {number:,} of {total:,} frames",
+                  file=sys.stderr)
+    return frames(), total
+
+
+# ---- writing -------------------------------------------------------------------------------------
+
+def as_csv(frames: Sequence[Frame], classes: Sequence[str]) -> str:
+    """A line for each frame; empty cells where nothing was found, or where there is no clock."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["frame", "seconds", "x", "y", "width", "height", "answer", *classes])
+    for frame in frames:
+        seconds = "" if frame.seconds is None else f"{frame.seconds:.3f}"
+        cells: list[Any] = [""] * (5 + len(classes)) if frame.found is None else [
+            *frame.found.crop.box, frame.found.answer,
+            *(f"{frame.found.probabilities[name]:.4f}" for name in classes)]
+        table.writerow([frame.name, seconds, *cells])
+    return text.getvalue()
+
+
+def picture(frames: Sequence[Frame], classes: Sequence[str], title: str) -> bytes:
+    """The probability of each class over time, as the bytes of a PNG."""
+    import matplotlib as mpl
+
+    from comparisons.report.style import FAINT, STYLE, new_axes, percent
+    seconds = [frame.seconds for frame in frames if frame.seconds is not None]
+    clock = len(seconds) == len(frames)
+    times = np.array(seconds if clock else range(1, len(frames) + 1), float)
+    values = np.array([[np.nan if frame.found is None else frame.found.probabilities[name]
+                        for name in classes] for frame in frames])
+    stream = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure, ax = new_axes(WIDTH, HEIGHT)
+        colours = mpl.colormaps["tab10" if len(classes) <= 10 else "turbo"](
+            np.arange(len(classes)) if len(classes) <= 10 else np.linspace(0, 1, len(classes)))
+        gap = np.isnan(values[:, 0])
+        alone = ~gap & np.append(True, gap[:-1]) & np.append(gap[1:], True)
+        for name, column, colour in zip(classes, values.T, colours, strict=True):
+            ax.plot(times, column, color=colour, lw=1.5, label=name)
+            ax.plot(times[alone], column[alone], ".", color=colour)     # between two gaps
+        ax.set(ylim=(-0.02, 1.02), title=printable(title),
+               xlabel="time in seconds" if clock else "frame", ylabel="probability")
+        ax.title.set_color(FAINT)
+        percent(ax.yaxis)
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper")
+        figure.savefig(stream, format="png", dpi=DPI, facecolor="white", metadata={"Software": ""})
+    return stream.getvalue()

@@ -1,0 +1,171 @@
+"""`predict` for videos and folders of frames: curves, gaps, and what is no film."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from running import one_line
+from untrained import grey, write
+
+from comparisons.cli import main
+from comparisons.datasets.drawn.generator import CLASSES
+from comparisons.predict import films
+from comparisons.predict.predictor import Predictor
+
+FPS = 8
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("network"), "dexpression", "minigrad")[0]
+
+
+@pytest.fixture(scope="module")
+def pictures(faces):
+    """Five frames, 64 × 48, with a face of 48 pixels in each but the third, which is white."""
+    frames = np.ones((5, 48, 64), np.float32)
+    for frame, face in zip(frames, faces.x, strict=False):
+        frame[:, 8:56] = np.kron(face[0], np.ones((3, 3)))
+    frames[2] = 1
+    return [grey(frame).convert("RGB") for frame in frames]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, pictures):
+    """The frames as frame-1.png and so on, the last as frame-10.png; and a file that is none."""
+    folder = tmp_path_factory.mktemp("frames")
+    for number, picture in zip((1, 2, 3, 4, 10), pictures, strict=True):
+        picture.save(folder / f"frame-{number}.png")
+    (folder / "notes.txt").write_text("a person at a window")
+    return folder
+
+
+def filmed(path, pictures):
+    """The path of a video of these pictures."""
+    code = {".avi": "MJPG", ".mp4": "mp4v"}[path.suffix]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), FPS, pictures[0].size)
+    for picture in pictures:
+        writer.write(np.asarray(picture)[:, :, ::-1])
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """In a frame that is not white, a small box and a large one are found, as OpenCV might."""
+    def boxes(picture):
+        return [(0, 0, 10, 10), (8, 0, 48, 48)] if np.asarray(picture).min() < 128 else []
+    monkeypatch.setattr("comparisons.datasets.faces.detector.boxes", boxes)
+
+
+def table(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_folder_gives_the_predictions_of_its_pictures(network, folder, seen, tmp_path, capsys):
+    found = tmp_path / "found.json"
+    assert main(["predict", str(network), str(folder), "--out", str(tmp_path / "curves"),
+                 "--json", str(found)]) == 0
+    assert "5 frames, a face in 4: " in capsys.readouterr().out
+    rows = table(tmp_path / "curves" / f"{folder.name}-curves.csv")
+    assert [row["frame"] for row in rows] == [f"frame-{n}.png" for n in (1, 2, 3, 4, 10)]
+    predictor = Predictor.load(network)
+    for row in rows:
+        assert row["seconds"] == ""
+        with Image.open(folder / row["frame"]) as picture:
+            both = predictor(picture.convert("RGB"))
+        if row["frame"] == "frame-3.png":
+            assert not both
+            assert {row[key] for key in (*CLASSES, "x", "y", "width", "height", "answer")} == {""}
+            continue
+        _, large = both                         # from left to right
+        assert [int(row[key]) for key in ("x", "y", "width", "height")] == [8, 0, 48, 48]
+        assert row["answer"] == large.answer
+        for name in CLASSES:
+            assert float(row[name]) == pytest.approx(large.probabilities[name], abs=1e-4)
+    (entry,) = json.loads(found.read_text())["images"]
+    assert (entry["frames"], entry["with_face"]) == (5, 4)
+    with Image.open(entry["drawing"]) as drawing:
+        assert drawing.format == "PNG"
+        assert drawing.size == (1350, 540)
+
+
+@pytest.mark.parametrize("name", ["clip.avi", "clip.mp4"])
+def test_a_video_is_a_folder_with_a_clock(network, name, pictures, folder, seen, tmp_path):
+    out, video = tmp_path / "curves", filmed(tmp_path / name, pictures)
+    assert main(["predict", str(network), str(video), str(folder), "--out", str(out)]) == 0
+    rows, pictures = table(out / "clip-curves.csv"), table(out / f"{folder.name}-curves.csv")
+    assert [float(row["seconds"]) for row in rows] == pytest.approx([n / FPS for n in range(5)],
+                                                                    abs=1e-3)
+    for row, picture in zip(rows, pictures, strict=True):
+        for name in CLASSES:                    # apart from what coding has lost
+            assert bool(row[name]) == bool(picture[name])
+            assert float(row[name] or 0) == pytest.approx(float(picture[name] or 0), abs=0.05)
+
+
+def test_ctrl_c_keeps_what_was_predicted(network, folder, seen, tmp_path, monkeypatch):
+    calls = []
+
+    def stopping(self, picture, whole=False, usual=Predictor.__call__):
+        calls.append(picture)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return usual(self, picture, whole)
+    monkeypatch.setattr(Predictor, "__call__", stopping)
+    assert main(["predict", str(network), str(folder), "--out", str(tmp_path)]) == 130
+    assert len(table(tmp_path / f"{folder.name}-curves.csv")) == 2
+    assert (tmp_path / f"{folder.name}-curves.png").exists()
+
+
+def test_frames_without_a_face_are_no_error(network, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("comparisons.datasets.faces.detector.boxes", lambda picture: [])
+    assert main(["predict", str(network), str(folder), "--out", str(tmp_path)]) == 0
+    assert "5 frames, a face in 0\n" in capsys.readouterr().out
+
+
+def test_a_damaged_end_is_said(network, pictures, seen, tmp_path, capsys):
+    whole = filmed(tmp_path / "whole.avi", pictures).read_bytes()
+    last = whole.rindex(b"00dc", 0, whole.rindex(b"idx1"))      # where the last frame begins
+    (tmp_path / "cut.avi").write_bytes(whole[:last])
+    assert main(["predict", str(network), str(tmp_path / "cut.avi"), "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    n = len(table(tmp_path / "cut-curves.csv"))
+    assert 0 < n < 5
+    assert f"cut.avi: ends after {n} of 5 frames\n" in said.err
+
+
+@pytest.mark.parametrize(("name", "content", "message"), [
+    ("list.mp4", b"#EXTM3U\n#EXTINF:1,\n/etc/hostname\n", "is no AVI, MP4, QuickTime, Matroska or"),
+    ("empty.avi", b"", "is no AVI, MP4, QuickTime, Matroska or WebM video"),
+    ("cut.mp4", b"\0\0\0\x1cftypisom\0\0\x02\0", "damaged, or coded in a way that OpenCV does not"),
+    ("nothing", None, "holds no pictures"), ("gone.mkv", ..., "No such file or directory")])
+def test_what_is_no_film_is_one_line(network, tmp_path, capsys, name, content, message):
+    path = tmp_path / name
+    if content is None:
+        path.mkdir()
+    elif content is not ...:
+        path.write_bytes(content)
+    assert main(["predict", str(network), str(path), "--out", str(tmp_path / "out")]) == 1
+    assert f"{name}: {message}" in one_line(capsys)
+
+
+def test_a_film_needs_a_folder_for_its_curves(network, folder, capsys):
+    assert main(["predict", str(network), str(folder)]) == 1
+    assert "a film needs --out DIR" in one_line(capsys)
+
+
+def test_without_opencv_a_video_says_what_to_install(network, pictures, tmp_path, monkeypatch,
+                                                     capsys):
+    video = filmed(tmp_path / "clip.avi", pictures)
+
+    def missing(name):
+        raise ImportError(name)
+    monkeypatch.setattr(films, "import_module", missing)
+    assert main(["predict", str(network), str(video), "--out", str(tmp_path)]) == 1
+    assert 'videos need OpenCV (pip install -e ".[faces]")' in one_line(capsys)
