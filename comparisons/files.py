@@ -26,7 +26,7 @@ def write_json(path: Path, content: Any, indent: int | None = None) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write text in UTF-8, as `atomic.write_text` does. Raises: Fault naming the file."""
     with _faults(path):
-        atomic.write_text(path, text)
+        atomic.write_text(path, text, folders=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

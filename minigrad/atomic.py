@@ -26,13 +26,15 @@ class Busy(Exception):
     """A lock is held; the message is its holder, as in "process 4711 on host"."""
 
 
-def write(path: str | Path, content: bytes) -> None:
+def write(path: str | Path, content: bytes, *, folders: bool = True) -> None:
     """Write a file under a temporary name beside it, flush it to the disk, and rename it.
 
     Whether the process is killed or the machine stops, at every moment the path holds the old
     content or the new one. Of several writers at the same time, the last one to finish counts.
-    Missing folders are made, and temporary files that killed writers have left are removed. A link
-    stays a link: what it points to is written. What is no file, such as a pipe, is written to.
+    Temporary files that killed writers have left are removed. A link stays a link: what it points
+    to is written. What is no file, such as a pipe, is written to.
+
+    folders: whether to make those that are missing.
 
     Raises: OSError naming the path; then the file is as it was.
     """
@@ -43,7 +45,8 @@ def write(path: str | Path, content: bytes) -> None:
             return
         if path.is_symlink():
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(path.parent)
         temporary, descriptor = _temporary(path.parent)
         try:
@@ -59,13 +62,13 @@ def write(path: str | Path, content: bytes) -> None:
         _sync(path.parent)
 
 
-def write_text(path: str | Path, text: str) -> None:
+def write_text(path: str | Path, text: str, *, folders: bool = False) -> None:
     """Write text in UTF-8, as `write` does.
 
     A path that is not UTF-8 has code points that UTF-8 does not; they are written as in `\\udce9`,
     which JSON reads again as the same path.
     """
-    write(path, text.encode(errors="backslashreplace"))
+    write(path, text.encode(errors="backslashreplace"), folders=folders)
 
 
 def keep(path: Path, other: Path) -> None:

@@ -12,11 +12,11 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -28,9 +28,6 @@ from comparisons.files import write_bytes, write_text
 from comparisons.predict.prediction import Prediction
 from minigrad.streams import printable
 
-if TYPE_CHECKING:
-    from comparisons.predict.predictor import Predictor
-
 ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 # How such a file begins. FFmpeg also reads lists of other files and addresses, whatever their name.
 CONTAINERS = (re.compile(rb"RIFF....AVI ", re.S), re.compile(rb"....ftyp", re.S),
@@ -39,6 +36,9 @@ PICTURES = (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".
             ".tiff", ".webp")
 LINE_EVERY = 500        # frames, where there is no bar
 WIDTH, HEIGHT, DPI = 9.0, 3.6, 150      # of the drawing, in inches, and its pixels an inch
+
+
+Predict = Callable[[Image.Image], Sequence[Prediction]]     # all that a picture shows
 
 
 @dataclass(frozen=True)
@@ -56,34 +56,34 @@ def is_film(path: Path) -> bool:
     return path.is_dir() or path.suffix.lower() in ENDINGS
 
 
-def main(predictor: Predictor, film: Path, whole: bool, out: Path | None, stem: str
-         ) -> dict[str, Any]:
+def main(film: Path, predict: Predict, noun: str, classes: Sequence[str], out: Path | None,
+         stem: str) -> dict[str, Any]:
     """Predict a film, print what was found, write OUT/STEM.csv and OUT/STEM.png; return the entry
     for JSON. After Ctrl-C, what was predicted is written first.
 
+    noun: what the network looks for.
+
     Raises: Fault naming the film if it cannot be read or holds no frame, or without `out`.
     """
-    name, noun = printable(film), predictor.subject.noun
+    name = printable(film)
     if out is None:
         raise Fault(f"{name}: a film needs --out DIR, the folder for its curves")
     frames: list[Frame] = []
     stopped: KeyboardInterrupt | None = None
     try:
-        for frame in predicted(predictor, film, whole):
+        for frame in predicted(film, predict):
             frames.append(frame)
     except KeyboardInterrupt as stop:
         stopped = stop
-    if not frames and stopped is None:
-        raise DataError(f"{name}: holds no frame that can be read")
-    if not frames and stopped is not None:
-        raise stopped
+    if not frames:
+        raise stopped or DataError(f"{name}: holds no frame that can be read")
     table, drawing = out / f"{stem}.csv", out / f"{stem}.png"
-    write_text(table, as_csv(frames, predictor.classes))
+    write_text(table, as_csv(frames, classes))
     answers = Counter(frame.found.answer for frame in frames if frame.found)
     there = answers.total()
     shares = ", ".join(f"{answer} {n / there:.1%}" for answer, n in answers.most_common())
     print(f"{name}: {len(frames):,} frames, a {noun} in {there:,}{': ' * bool(shares)}{shares}")
-    write_bytes(drawing, picture(frames, predictor.classes, film.name))
+    write_bytes(drawing, picture(frames, classes, film.name))
     print(f"  {printable(table)}\n  {printable(drawing)}")
     if stopped is not None:
         raise stopped
@@ -91,7 +91,7 @@ def main(predictor: Predictor, film: Path, whole: bool, out: Path | None, stem: 
             "answers": dict(answers), "csv": str(table), "drawing": str(drawing)}
 
 
-def predicted(predictor: Predictor, film: Path, whole: bool) -> Iterator[Frame]:
+def predicted(film: Path, predict: Predict) -> Iterator[Frame]:
     """The frames of a film, with progress on stderr."""
     from tqdm import tqdm
     pictures, total = (of_folder(film) if film.is_dir() else of_video(film))
@@ -99,7 +99,7 @@ def predicted(predictor: Predictor, film: Path, whole: bool) -> Iterator[Frame]:
     with tqdm(total=total, desc=printable(film.name), unit=" frames", leave=False,
               disable=not bar) as progress:
         for number, (name, seconds, frame) in enumerate(pictures, 1):
-            found = predictor(frame, whole)
+            found = predict(frame)
             yield Frame(name, seconds, max(found, key=area) if found else None)
             progress.update()
             if not bar and number % LINE_EVERY == 0:

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,8 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
         try:
             if films.is_film(image):
                 stem = Path(unused(f"{image.resolve().stem}-curves", names)).stem
-                entries.append(films.main(predictor, image, whole, out, stem))
+                entries.append(films.main(image, partial(predictor, whole=whole),
+                                          predictor.subject.noun, predictor.classes, out, stem))
                 continue
             picture = read_picture(image, name)
             predictions = predictor(picture, whole)

@@ -84,7 +84,7 @@ def test_results_go_through_links_and_into_folders_of_any_name(tmp_path, capsys)
 
 
 def test_what_was_computed_is_printed_although_it_cannot_be_written(tmp_path, capsys, monkeypatch):
-    def full(path, content):
+    def full(path, content, folders):
         raise OSError(errno.ENOSPC, "No space left on device")
     monkeypatch.setattr(atomic, "write_text", full)
     assert main([*RUN, str(tmp_path)]) == 1

@@ -256,7 +256,7 @@ def test_a_verdict_over_folds_is_pooled(faces):
         assert score["accuracy"] == np.mean(t.outputs.argmax(1) == t.split.y_test)
         assert score["person_overlap"] == score["clip_overlap"] == 0
     lines = TASK.remarks(metrics, details)
-    assert len(lines) == 1 + 6 + 1 + 1 + 7
+    assert len(lines) == 2 + 6 + 1 + 1 + 7
     assert "(bootstrap over persons)" in lines[0]
     surprise = lines[-1].split()
     assert surprise[0] == "surprise"
