@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import socket
 import traceback
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,9 @@ def together(size: int, work: Callable[[], Any], seconds: float = 60) -> list[An
     for rank in range(size):
         here, there = fork.Pipe(duplex=False)
         process = fork.Process(target=one, args=(rank, size, port, work, there))
-        process.start()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")     # as JAX warns of its threads, which wait for work
+            process.start()
         there.close()
         pipes.append(here)
         processes.append(process)

@@ -290,6 +290,23 @@ def test_the_network_is_as_it_was(path):
     assert all(p.grad is None for p in net.parameters())
 
 
+def test_a_buffer_that_the_network_moves_begins_as_it_was(path, monkeypatch):
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", mg.zeros(1))
+
+        def forward(self, x):
+            self.calls += 1
+            return x + self.calls
+
+    net, x = Counting(), np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+    assert export(net, x, path).difference == 0
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(session.run(None, {"input": x})[0], x + 1)
+    assert net.calls.item() == 0
+
+
 def test_a_file_that_is_there_stays_if_the_export_fails(path):
     path.write_bytes(b"before")
     with pytest.raises(ExportError):

@@ -33,6 +33,11 @@ from comparisons.errors import Fault
 from comparisons.implementations import NAMES, TITLES
 
 ROUNDING = 1e-12        # float64's, in a metric that is computed from thousands of values
+OWN = {"impl", "device", "title", "source", "notes", "headlines", "metrics", "baselines", "seeds",
+       "checkpoint", "command", "date", "train_seconds", "warm_up_seconds", "rss_before_mb",
+       "peak_rss_mb"}
+"""What may differ between the runs of a pair: the side itself, results, and how they were got."""
+
 SAME, UNSEEN = "the same", "no difference seen"
 
 Answers = Callable[[dict[str, Any], int], dict[str, Any]]       # from a run and a seed
@@ -93,13 +98,17 @@ def over_items(differences: Array, groups: Array | None = None) -> Estimate:
 def of_task(runs: Sequence[dict[str, Any]], answers: Answers) -> list[dict[str, Any]]:
     """An entry of results.json for each headline of a task that ran with several seeds.
 
+    Only runs that train the same are compared: if another command has left the other side in the
+    folder, with other settings or other data, the latest side stands alone.
     runs: of the task, one for each implementation. answers: returns the details of a run with one
     of its seeds, which say what was answered right.
     """
-    sides = {run["impl"]: run for run in sorted(runs, key=lambda run: NAMES.index(run["impl"]))
-             if run.get("seeds")}
-    if not sides or len({run["dataset"] for run in sides.values()}) > 1:
+    several = [run for run in runs if run.get("seeds")]
+    if not several:
         return []
+    latest = max(several, key=lambda run: str(run["date"]))
+    sides = {run["impl"]: run for run in sorted(several, key=lambda run: NAMES.index(run["impl"]))
+             if alike(run, latest)}
     some = next(iter(sides.values()))
     entries = {impl: {entry["seed"]: entry for entry in run["seeds"]}
                for impl, run in sides.items()}
@@ -121,6 +130,12 @@ def of_task(runs: Sequence[dict[str, Any]], answers: Answers) -> list[dict[str, 
             entry |= compared(values, step, items if metric == "test_accuracy" else None)
         found.append(entry)
     return found
+
+
+def alike(run: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two runs train the same on the same data, so that they make a pair."""
+    keys = (run.keys() & other.keys()) - OWN
+    return all(run[key] == other[key] for key in keys)
 
 
 def compared(values: dict[str, Array], step: float, items: Estimate | None) -> dict[str, Any]:

@@ -84,10 +84,13 @@ def first_step(task: Task[OptionsT], implementation: Implementation, data: Data,
                options: OptionsT, seed: int) -> None:
     """Take one step and predict one batch with a model that is then discarded.
 
-    This compiles the kernels and allocates memory before the time is measured.
+    This compiles the kernels and allocates memory before the time is measured. If the last batch
+    of an epoch is smaller, there is a step of that size, too: torch.compile treats it as another
+    program.
     """
     size = task.recipe(options, len(split.x)).batch_size
-    batch = replace(split, x=split.x[:size], y=split.y[:size])
-    training = prepare(task, implementation, data, batch, replace(options, epochs=1), seed)
+    first = size + len(split.x) % size
+    batches = replace(split, x=split.x[:first], y=split.y[:first])
+    training = prepare(task, implementation, data, batches, replace(options, epochs=1), seed)
     training.fit()
     training.outputs(split.x_test[:size])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,14 +100,15 @@ class _Run:
     def __init__(self, net: Callable[..., Any], inputs: list[Array], state: Mapping[str, Tensor]
                  ) -> None:
         self.inputs = [array.copy() for array in inputs]    # the network may write to its own
-        self.trace, y = run(net, inputs, state)
-        found = named_leaves(y, "")
+        with restored(state.values()):      # every run begins with the same values
+            self.trace, y = run(net, inputs, state)
+            found = named_leaves(y, "")
+            self.outputs = [leaf.data.copy() for _, leaf in found if isinstance(leaf, Tensor)]
         for name, leaf in found:
             if not isinstance(leaf, Tensor):
                 raise ExportError(f"the network returns {type(leaf).__name__}"
                                   f"{f' in {name}' if name else ''}; an ONNX graph returns tensors")
         self.paths = [".".join(re.findall(r"\['?(.*?)'?\]", place)) for place, _ in found]
-        self.outputs = [leaf.data.copy() for _, leaf in found]
         self.operands: list[Operand] = [self.trace.operand(leaf.data, "the output")
                                         for _, leaf in found]
         if not found:
@@ -182,11 +183,23 @@ def other_values(x: Array, rng: np.random.Generator, turned: bool) -> Array:
 
 
 @contextmanager
+def restored(tensors: Iterable[Tensor]) -> Iterator[None]:
+    """Afterwards, the tensors have the values that they had before."""
+    before = [(tensor, tensor.data.copy()) for tensor in tensors]
+    try:
+        yield
+    finally:
+        with no_grad():
+            for tensor, values in before:
+                if tensor.data.tobytes() != values.tobytes():
+                    tensor.copy_(values)
+
+
+@contextmanager
 def undisturbed(net: Callable[..., Any]) -> Iterator[None]:
     """The network in evaluation mode and without gradients; afterwards all is as it was."""
     modules = list(net.modules()) if isinstance(net, Module) else []
     training = [module.training for module in modules]
-    buffers = [(b, b.data.copy()) for b in net.buffers()] if isinstance(net, Module) else []
     random = default_generator.get_state()
     try:
         if isinstance(net, Module):
@@ -196,10 +209,6 @@ def undisturbed(net: Callable[..., Any]) -> Iterator[None]:
     finally:
         for module, was in zip(modules, training, strict=True):
             module.training = was
-        with no_grad():
-            for buffer, values in buffers:
-                if buffer.data.tobytes() != values.tobytes():
-                    buffer.copy_(values)
         default_generator.set_state(random)
 
 

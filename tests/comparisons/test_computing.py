@@ -64,6 +64,22 @@ def test_compiling_reaches_the_training(tmp_path, monkeypatch, capsys):
     assert run_of(tmp_path, "regression", "torch")["compile"] is True
 
 
+def test_the_warm_up_takes_a_step_of_each_size_of_batch(tmp_path, monkeypatch):
+    """torch.compile compiles anew for a smaller last batch, which is not to cost training time."""
+    sizes = []
+
+    def fit(model, loader, *args, **options):
+        sizes.append(sorted({len(x) for x, _ in loader}))
+        whole(model, loader, *args, **options)
+    whole = torch_impl.train.fit
+    monkeypatch.setattr(torch_impl.train, "fit", fit)
+    for size, expected in (("300", [100, 300]), ("250", [250]), ("2000", [1000])):
+        sizes.clear()
+        assert main(["run", "regression", "--impl", "torch", "--epochs", "1", "--batch-size", size,
+                     "--out", str(tmp_path)]) == 0
+        assert sizes == [expected] * 2                                  # warm-up, training
+
+
 def test_what_is_unusual_is_told_once_for_all_tasks_that_have_it():
     def run(task, impl, **settings):
         return {"task": task, "impl": impl, "dataset": "d"} | settings

@@ -70,11 +70,12 @@ def test_both_sources_of_chance_together_cover_the_truth(spreads):
 def recorded(ours, theirs, form=".2%", n_test=1000):
     """The runs of both sides with these metrics, as results.json has them."""
     return [{"task": "leaves", "dataset": "d", "impl": impl, "seed": 0, "trainings": 1,
+             "date": f"2026-01-01 00:00:0{side} +0000", "epochs": 3, "lr": 0.1,
              "n_test": n_test, "headlines": [{"label": "accuracy", "metric": "test_accuracy",
                                               "format": form}],
              "seeds": [{"seed": k, "metrics": {"test_accuracy": v}, "test_items": "same"}
                        for k, v in enumerate(values)]}
-            for impl, values in (("torch", theirs), ("minigrad", ours))]
+            for side, (impl, values) in enumerate((("torch", theirs), ("minigrad", ours)))]
 
 
 def judged(ours, theirs, answers=None, **kwargs):
@@ -114,9 +115,15 @@ def test_a_difference_on_these_items_need_not_hold_for_others():
 
 
 def test_runs_that_do_not_belong_together_are_not_compared():
+    for changed in ({"dataset": "other"}, {"epochs": 1}, {"lr": 0.5}):
+        runs = recorded([0.9, 0.8], [0.7, 0.6])
+        runs[0] |= changed              # an earlier command left it in the folder
+        (latest,) = differences.of_task(runs, lambda *_: {})
+        assert latest["minigrad"] == [0.9, 0.8]
+        assert "torch" not in latest
     runs = recorded([0.9, 0.8], [0.7, 0.6])
-    runs[0]["dataset"] = "other"
-    assert differences.of_task(runs, lambda *_: {}) == []
+    runs[0] |= {"amp": True, "device": "cuda:0", "train_seconds": 1.0}    # PyTorch's own settings
+    assert "difference" in differences.of_task(runs, lambda *_: {})[0]
     runs = recorded([0.9, 0.8], [0.7, 0.6])
     del runs[0]["seeds"][1:]            # interrupted: one pair is no sample
     assert differences.of_task(runs, lambda *_: {}) == []
