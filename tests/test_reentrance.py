@@ -265,11 +265,11 @@ def test_a_hook_that_raises_or_calls_backward_leaves_the_engine_whole(again: boo
         if not again:
             raise ValueError("on purpose")
 
-    y = x.exp()
+    y = (3 * x)
     handle = y.register_hook(hook)
     if again:
         y.sum().backward()
-        np.testing.assert_array_equal(x.grad.data, np.exp(x.data))   # type: ignore[union-attr]
+        np.testing.assert_array_equal(x.grad.data, 3)   # type: ignore[union-attr]
     else:
         with pytest.raises(ValueError, match="on purpose"):
             y.sum().backward()
@@ -278,5 +278,5 @@ def test_a_hook_that_raises_or_calls_backward_leaves_the_engine_whole(again: boo
     handle.remove()
     assert is_grad_enabled()
     x.grad = None
-    x.exp().sum().backward()
-    np.testing.assert_array_equal(x.grad.data, np.exp(x.data))       # type: ignore[union-attr]
+    (3 * x).sum().backward()
+    np.testing.assert_array_equal(x.grad.data, 3)       # type: ignore[union-attr]

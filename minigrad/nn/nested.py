@@ -1,4 +1,4 @@
-"""A module and all below it, from the deepest up: however deep they are nested, nothing recurses."""
+"""A module and all below it, from the deepest up, so that deep nesting takes no recursion."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def deepcopy(module: Module, memo: dict[int, Any]) -> Module:
         if each is not module and type(each).__deepcopy__ is not deepcopy:
             copy.deepcopy(each, memo)           # in its own way
             continue
-        new = memo[id(each)] = type(each).__new__(type(each))
+        kind: Any = type(each)
+        new = memo[id(each)] = kind.__new__(kind)
         state = copy.deepcopy(each.__getstate__(), memo)
         if hasattr(new, "__setstate__"):
             new.__setstate__(state)
@@ -52,7 +53,8 @@ def text(module: Module) -> str:
         return texts.get(child, f"{type(child).__name__}(...)")         # it holds its own parent
 
     for each in deepest_first(module):
-        if each is not module and type(each).__repr__ is not text:
+        kind: Any = type(each)
+        if each is not module and kind.__repr__ is not text:
             texts[each] = repr(each)            # in its own way
             continue
         extra = each.extra_repr().splitlines()
