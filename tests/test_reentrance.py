@@ -21,7 +21,7 @@ import pytest
 
 import minigrad as mg
 import minigrad.functional as F
-from minigrad import kernels, nn, optim
+from minigrad import inplace, kernels, nn, optim
 from minigrad.autograd import is_grad_enabled
 from minigrad.kernels import blas, compile as kernel_compiler, elementwise, memory
 
@@ -129,6 +129,15 @@ def test_threads_are_lent_different_memory() -> None:
         list(threads.map(work, held))
     assert apart([x for mine in held for x in mine])
     assert books_are_right()
+
+
+@pytest.mark.parametrize("module", [inplace, memory])
+def test_ctrl_c_is_not_lost_where_an_array_ends(module: Any) -> None:
+    """Python ignores what is raised in the callback of a weak reference. So minigrad's callbacks are
+    functions in C, in which there is no place for it"""
+    arrays = [kernels.empty((SIZES[0],), np.uint8)]
+    inplace.mark_changed(*arrays)
+    assert not at_place(1, interrupt, arrays.clear, module.__file__)
 
 
 # ---- kernels -------------------------------------------------------------------------------------

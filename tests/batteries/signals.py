@@ -32,7 +32,7 @@ from batteries import Part, number
 SAMPLE = 0.02
 WHOLE = {"ctrl_c": 500, "async_exception": 300, "handler": 300, "finaliser": 300, "forked": 100}
 SECONDS = 900                   # of the child process, which may be slow, but must not hang
-STEPS = 1_000                   # after so many without an exception, it was swallowed
+STEPS = 100                     # after so many without an exception, it was swallowed
 
 Bits = list[bytes]
 
