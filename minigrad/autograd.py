@@ -272,15 +272,14 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
             found.clear()
             if vertex.edges and not retain_graph:
                 vertex.edges = vertex.output = None
+        if inputs is None:
+            _accumulate(finished, seen_outside, create_graph)
     finally:
         mode.enabled = before[0]
         visit.__dict__.clear()
         visit.__dict__.update(before[1])
 
-    if inputs is not None:
-        return [finished.get(x.node or x) for x in inputs]
-    _accumulate(finished, seen_outside, create_graph)
-    return []
+    return [finished.get(x.node or x) for x in inputs or ()]
 
 
 def _replaced(g: Tensor, replacement: Tensor | None) -> Tensor:
@@ -329,8 +328,7 @@ def unbroadcast(g: Tensor, shape: tuple[int, ...], name: str = "unbroadcast") ->
 def _accumulate(finished: dict[Vertex, Tensor], seen: set[int], create_graph: bool) -> None:
     for leaf, g in finished.items():
         if leaf._grad is not None:
-            with enable_grad() if create_graph else no_grad():
-                leaf._grad = leaf._grad + g
+            leaf._grad = leaf._grad + g
         elif create_graph:
             leaf._grad = g
         else:       # a leaf owns its .grad: no other tensor may share that memory

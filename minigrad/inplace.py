@@ -34,12 +34,10 @@ def mark_changed(*arrays: Array) -> None:
         owner = memory_owner(array)
         key = id(owner)
         known = _stamps.get(key)
+        # when the owner dies, _stamps.pop(key, reference): were it a function in Python, Ctrl-C
+        # might come in it, and Python ignores what is raised there
         _stamps[key] = (latest, known[1] if known
-                        else weakref.ref(owner, partial(_forget, key)))
-
-
-def _forget(key: int, _: weakref.ref[Array]) -> None:
-    _stamps.pop(key, None)
+                        else weakref.ref(owner, partial(_stamps.pop, key)))
 
 
 def changed_since(time: int, arrays: Iterable[Array]) -> Array | None:

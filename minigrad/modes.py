@@ -7,7 +7,6 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable
-from contextlib import ContextDecorator
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -54,7 +53,7 @@ def refuse_later(name: str, function: Callable[..., Any]) -> None:
                             "after the call; write `with` inside it")
 
 
-class _set_grad_mode(ContextDecorator):
+class _set_grad_mode:
     enabled: bool
 
     def __new__(cls, function: Any = None) -> Self:
@@ -64,7 +63,18 @@ class _set_grad_mode(ContextDecorator):
 
     def __call__(self, function: F) -> F:
         refuse_later("@" + type(self).__name__, function)
-        return super().__call__(function)
+        enabled = self.enabled
+
+        @functools.wraps(function)
+        def decorated(*args: Any, **kwargs: Any) -> Any:
+            # not `with self`: Ctrl-C may come as __exit__ begins, and would leave the mode as it is
+            before = mode.enabled
+            try:
+                mode.enabled = enabled
+                return function(*args, **kwargs)
+            finally:
+                mode.enabled = before
+        return decorated        # type: ignore[return-value]
 
     def __enter__(self) -> None:
         mode.before.append(mode.enabled)

@@ -66,13 +66,13 @@ def fit(model: Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor], optim
             on_epoch(epoch, total / count, time.perf_counter() - started)
 
 
+@no_grad()
 def predict(model: Module, x: Array, batch_size: int = 256) -> Array:
     """The model's outputs for all of x, in evaluation mode; the mode it was in is restored."""
     was_training = model.training
     model.eval()
     try:
-        with no_grad():
-            return np.concatenate([model(Tensor(x[i:i + batch_size])).numpy()
-                                   for i in range(0, max(len(x), 1), batch_size)])
+        return np.concatenate([model(Tensor(x[i:i + batch_size])).numpy()
+                               for i in range(0, max(len(x), 1), batch_size)])
     finally:
         model.train(was_training)

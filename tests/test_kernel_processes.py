@@ -115,8 +115,9 @@ def test_warmup_command_names_every_kernel() -> None:
 def test_the_blas_has_one_thread_in_a_kernel_and_then_as_many_as_before() -> None:
     """Also where several Python threads set the BLAS's threads in turn."""
     def inside() -> list[int]:
-        with blas.one_blas_thread():
-            return counts()
+        found: list[int] = []
+        blas.with_one_blas_thread(lambda: found.extend(counts()), ())
+        return found
 
     def counts() -> list[int]:
         return [library.get_num_threads() for library in blas.blas_libraries()]

@@ -22,7 +22,6 @@ from minigrad import checkpoint, functional as F, nn, optim
 from minigrad.data import DataLoader
 from minigrad.data.loader import collate
 from minigrad.inspect import detect_anomaly
-from minigrad.kernels import blas, compile as kernel_compiler
 from minigrad.optim import lr_scheduler
 
 Array = Any
@@ -290,35 +289,3 @@ def test_a_variable_that_is_misspelt_is_refused(name: str, value: str, message: 
                          env=os.environ | {name: value}, check=False)
     assert run.returncode != 0
     assert message in run.stderr
-
-
-@pytest.mark.parametrize("place", ["before", "inside", "after"])
-def test_after_ctrl_c_the_blas_has_its_threads_again(place: str, monkeypatch: Any) -> None:
-    threads = [2]
-
-    def set_threads(count: int) -> None:
-        threads[0] = count
-        if place == "before" and count == 1:
-            raise KeyboardInterrupt
-
-    def interrupted(*_: Any) -> None:
-        assert threads == [1]
-        if place == "inside":
-            raise KeyboardInterrupt
-
-    class Interrupted(blas.one_blas_thread):
-        def __exit__(self, *_: Any) -> None:
-            if place == "after":
-                raise KeyboardInterrupt
-            super().__exit__()
-
-    monkeypatch.setattr(blas, "blas_threads", lambda: [(lambda: threads[0], set_threads)])
-    monkeypatch.setattr(kernel_compiler, "one_blas_thread", Interrupted)
-    monkeypatch.setattr(kernel_compiler, "TWINS_ONLY", False)
-    kernel = copy.copy(kernel_compiler.load_all()["few_rows"])
-    kernel._runs = {True: interrupted, False: interrupted}
-    x = np.ones((1, 1), np.float32)
-    with pytest.raises(KeyboardInterrupt):
-        kernel(x, x, x[0], 1, x.copy())
-    assert threads == [2]
-    assert not kernel_compiler._running.locked()

@@ -112,32 +112,30 @@ def teach_gemm(numba: Any) -> None:
 
 # ---- its threads ---------------------------------------------------------------------------------
 
-_before: list[tuple[Callable[[int], Any], int]] = []    # what is to be restored
+Run = Callable[..., None]
 
 
-class one_blas_thread:
-    """Limits the BLAS to the thread that calls it; afterwards it has as many as before. One at a
-    time. Where an exception such as Ctrl-C's may come between the lines of this class, call
-    `restore_blas_threads` afterwards."""
+def with_one_blas_thread(run: Run, args: tuple[Any, ...], first: int = 0) -> None:
+    """Call `run(*args)` while the BLAS has only the thread that calls it; afterwards it has as many
+    as before.
 
-    def __enter__(self) -> None:
-        if not _before:
-            _before[:] = [(set_threads, get_threads())
-                          for get_threads, set_threads in blas_threads()]
-        for set_threads, count in _before:
-            if count != 1:
-                set_threads(1)
-
-    def __exit__(self, *_: Any) -> None:
-        restore_blas_threads()
-
-
-def restore_blas_threads() -> None:
-    """Give the BLAS the threads that it had before the latest `one_blas_thread`."""
-    for set_threads, count in _before:
+    An exception of a signal, such as Ctrl-C's, comes after a call at the earliest, so that the one
+    call in each `finally` is always made. For the same reason no context manager written in Python
+    is used, which such an exception could end before its work is done.
+    """
+    libraries = blas_threads()
+    if first == len(libraries):
+        run(*args)
+        return
+    get_threads, set_threads = libraries[first]
+    count = get_threads()
+    try:
+        if count != 1:
+            set_threads(1)
+        with_one_blas_thread(run, args, first + 1)
+    finally:
         if count != 1:
             set_threads(count)
-    _before.clear()
 
 
 @functools.cache

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from minigrad.kernels import tape
-from minigrad.kernels.blas import one_blas_thread, restore_blas_threads, teach_gemm
+from minigrad.kernels.blas import teach_gemm, with_one_blas_thread
 from minigrad.kernels.tile import teach_tile
 from minigrad.kernels.vectors import teach_vectors
 from minigrad.kernels.winograd_tiles import teach_winograd
@@ -62,7 +62,9 @@ prange = range              # becomes numba.prange in a kernel's module when the
 
 registry: dict[str, Kernel] = {}
 _lock = threading.RLock()
-_running = threading.Lock()     # one loop runs at a time, and has all the threads
+# One loop runs at a time, and has all the threads. Its own thread may enter again: a signal's
+# handler, a finaliser or a weak reference's callback runs before or after the machine code.
+_running = threading.RLock()
 said: set[str] = set()           # lines that are not to be printed again
 _inlined: dict[Callable[..., Any], set[str]] = {}           # with their fastmath flags
 _forked = False
@@ -101,12 +103,8 @@ class Kernel:
                 args = tuple(self._in_layout(args))
                 break
         if self.multiplies:
-            try:
-                with _running, one_blas_thread():
-                    run(*args)
-            except BaseException:       # Ctrl-C may have come before the `with`, or at its end
-                restore_blas_threads()
-                raise
+            with _running:
+                with_one_blas_thread(run, args)
         elif parallel:
             with _running:
                 run(*args)
@@ -334,7 +332,7 @@ def _say_once(line: str) -> None:
 def _after_fork() -> None:
     """OpenMP's threads do not survive a fork: the child compiles anew, for one thread."""
     global _lock, _running, _forked
-    _lock, _running = threading.RLock(), threading.Lock()   # the parent's threads may hold the old
+    _lock, _running = threading.RLock(), threading.RLock()   # the parent's threads may hold the old
     if load_numba.cache_info().currsize == 0:
         return                          # no threads have been started yet
     _forked = True

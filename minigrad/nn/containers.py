@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, Self, overload
 
@@ -137,14 +137,14 @@ class ModuleList(_Ordered):
         super().__init__()
         self.extend(modules or ())
 
-    def _children_shown(self) -> list[str]:
+    def _children_shown(self, text: Callable[[Module], str]) -> list[str]:
         """Neighbours whose repr is the same share a line."""
         shown: list[str] = []
         first = 0
-        for text, alike in groupby(map(repr, self)):
+        for line, alike in groupby(map(text, self)):
             n = len(list(alike))
-            shown.append(f"({first}): {text}" if n == 1
-                         else f"({first}-{first + n - 1}): {n} x {text}")
+            shown.append(f"({first}): {line}" if n == 1
+                         else f"({first}-{first + n - 1}): {n} x {line}")
             first += n
         return shown
 

@@ -207,6 +207,6 @@ def _need_floats(name: str, tensor: Tensor, **numbers: float) -> None:
     require_number(name, **numbers)
 
 
+@no_grad()
 def _fill(tensor: Tensor, value: Array | float) -> Tensor:
-    with no_grad():
-        return tensor.copy_(value)
+    return tensor.copy_(value)

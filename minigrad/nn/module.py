@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 
 from minigrad.autograd import Array, no_grad
 from minigrad.hooks import RemovableHandle, in_notebooks, register
+from minigrad.nn import nested
 from minigrad.tensor import Tensor
 
 T = TypeVar("T")
@@ -362,15 +363,11 @@ class Module:
         """What `repr` shows between the parentheses."""
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._shown)
 
-    def _children_shown(self) -> list[str]:
-        return [f"({name}): {module!r}" for name, module in self._own_modules().items()]
+    def _children_shown(self, text: Callable[[Module], str]) -> list[str]:
+        return [f"({name}): {text(module)}" for name, module in self._own_modules().items()]
 
-    def __repr__(self) -> str:
-        extra = self.extra_repr().splitlines()
-        children = [line.replace("\n", "\n  ") for line in self._children_shown()]
-        if not children and len(extra) <= 1:
-            return f"{type(self).__name__}({''.join(extra)})"
-        return f"{type(self).__name__}(\n  " + "\n  ".join(extra + children) + "\n)"
+    __repr__ = nested.text
+    __deepcopy__ = nested.deepcopy
 
 
 def clear_grad(p: Tensor, set_to_none: bool) -> None:
