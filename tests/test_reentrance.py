@@ -133,8 +133,8 @@ def test_threads_are_lent_different_memory() -> None:
 
 @pytest.mark.parametrize("module", [inplace, memory])
 def test_ctrl_c_is_not_lost_where_an_array_ends(module: Any) -> None:
-    """Python ignores what is raised in the callback of a weak reference. So minigrad's callbacks are
-    functions in C, in which there is no place for it"""
+    """Python ignores what is raised in the callback of a weak reference. So minigrad's callbacks
+    are functions in C, in which there is no place for it."""
     arrays = [kernels.empty((SIZES[0],), np.uint8)]
     inplace.mark_changed(*arrays)
     assert not at_place(1, interrupt, arrays.clear, module.__file__)
