@@ -27,7 +27,7 @@ from typing import Any, Self
 import numpy as np
 
 from comparisons.datasets.base import Array, Data
-from comparisons.datasets.splits import person_split
+from comparisons.datasets.splits import share_split
 from comparisons.errors import Fault
 from comparisons.tasks.statistics import softmax
 from comparisons.tasks.task import Details, Held, Metrics, Split, Trained
@@ -178,11 +178,11 @@ def set_apart(split: Split, groups: Array, share: float, seed: int) -> Split:
     Raises: Fault if there are too few groups.
     """
     mine = groups[split.train_rows]
-    parts = round(1 / share)
-    if len(np.unique(mine)) < parts:
+    try:
+        rest, held = share_split(mine, split.y, share, seed)
+    except ValueError:
         raise Fault(f"--calibrate {share:g}: there are only {len(np.unique(mine))} persons, "
-                    "recordings or items to train on, too few to set this share apart")
-    rest, held = person_split(mine, split.y, 0, parts, seed)
+                    "recordings or items to train on, too few to set this share apart") from None
     return Split(split.x[rest], split.y[rest], split.x_test, split.y_test, split.train_rows[rest],
                  split.test_rows, split.title, Held(split.x[held], split.y[held]))
 
