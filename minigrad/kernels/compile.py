@@ -220,7 +220,14 @@ def load_numba() -> Any:
     for the next loop. By default that is long enough for two processes to slow each other down, so
     it is shortened here, unless the user has set it.
     """
-    numba = import_module("numba")
+    try:
+        numba = import_module("numba")
+    except ModuleNotFoundError as error:
+        if error.name != "numba":
+            raise
+        raise ModuleNotFoundError("minigrad's kernels need Numba (pip install numba); with "
+                                  "MINIGRAD_KERNELS=numpy, they compute with NumPy alone",
+                                  name="numba") from None
     features = import_module("numba.core.codegen").get_host_cpu_features()
     if numba.config.CPU_FEATURES is None and "+avx512f" in features:
         # LLVM would take vectors of half the width, for processors whose clock slows down for wide
