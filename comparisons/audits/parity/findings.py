@@ -33,11 +33,18 @@ class Found:
         return sum(line.out for line in self.lines)
 
     @property
+    def missed(self) -> bool:
+        """Whether an error was planted that was not noticed."""
+        return bool(self.subject.broken) and not self.bad
+
+    @property
     def verdict(self) -> str:
         """Whether the sides agree, and if not, where they first differ."""
         planted = (f"A relative error of {BROKEN:g} was planted in {self.subject.broken}. "
                    if self.subject.broken else "")
         first = first_out(self.lines)
+        if self.missed:
+            return f"{planted}It was not noticed, since the layer changes nothing on this batch."
         return planted + (f"The first place that differs: {first.label}." if first else
                           f"All {len(self.lines)} tensors are within their bounds.")
 
