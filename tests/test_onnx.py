@@ -307,6 +307,28 @@ def test_a_buffer_that_the_network_moves_begins_as_it_was(path, monkeypatch):
     assert net.calls.item() == 0
 
 
+def test_a_network_that_replaces_what_it_holds_is_unchanged_afterwards(path):
+    class Running(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mean", mg.ones(4))
+            self.runs, self.weights = 0, None
+
+        def forward(self, x):
+            if self.weights is None:
+                self.weights = self.mean * 3
+            self.mean, self.runs = self.mean * 2, self.runs + 1
+            return x + self.mean * self.weights
+
+    net, x = nn.Sequential(Running()), np.ones((3, 4), np.float32)
+    mean = net[0].mean
+    assert export(net, x, path).difference == 0
+    assert net[0].mean is mean
+    assert (net[0].runs, net[0].weights, mean.tolist()) == (0, None, [1.0] * 4)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(session.run(None, {"input": x})[0], x + 6)
+
+
 def test_a_file_that_is_there_stays_if_the_export_fails(path):
     path.write_bytes(b"before")
     with pytest.raises(ExportError):
