@@ -1,7 +1,8 @@
 """`predict` for a video or a folder of frames: what the network says over time, drawn and as CSV.
 
 Each frame is predicted by itself. The largest face, or whatever the network looks for, is followed;
-a frame without any leaves a gap, as does one that cannot be read. Frames are read one after another, so that a film may be long.
+a frame without any leaves a gap, as does one that cannot be read. Frames are read one after
+another, so that a film may be long.
 """
 
 from __future__ import annotations
@@ -218,6 +219,7 @@ def picture(frames: Sequence[Frame], classes: Sequence[str], title: str, noun: s
             threshold: float) -> bytes:
     """The probability of each class over time, as the bytes of a PNG; see `main`."""
     import matplotlib as mpl
+    import matplotlib.ticker
 
     from comparisons.report import style
     clock = all(frame.seconds is not None for frame in frames)
@@ -245,7 +247,7 @@ def picture(frames: Sequence[Frame], classes: Sequence[str], title: str, noun: s
         if len(times) == 1:
             ax.set_xticks(times)
         elif not clock:
-            ax.xaxis.get_major_locator().set_params(integer=True)
+            ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator("auto", integer=True))
         ax.title.set_color(style.FAINT)
         style.percent(ax.yaxis)
         figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper")

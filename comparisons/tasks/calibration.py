@@ -94,6 +94,15 @@ class Calibration:
             f"unsure below {threshold:.1%}" if np.isfinite(threshold) else
             f"unsure of everything: no confidence was enough for {sure:.1%} on held-out items")
 
+    def why_unsure(self, sure: float = SURE) -> str:
+        """What the demo says about an answer that is "unsure"; empty if none ever is."""
+        threshold = self.threshold(sure)
+        if threshold == 0:
+            return ""
+        return (f"No class reaches {threshold:.1%}. Only from there on, {sure:.1%} of the answers "
+                "were right on held-out items." if np.isfinite(threshold) else
+                f"No confidence was enough for {sure:.1%} right answers on held-out items.")
+
     def described(self, sure: float = SURE) -> dict[str, Any]:
         """The same for JSON; the threshold is null if no confidence is enough."""
         threshold = self.threshold(sure)

@@ -16,7 +16,8 @@ over the seeds is formed. The variance of their mean is added to that of the mea
 Both contain the variance that is due to single answers, so the sum is too large rather than too
 small. Its degrees of freedom are an approximation, by which the interval for a few seeds may become
 narrower than that over the seeds alone. Another source of chance makes nothing more certain, so it
-is widened then until it contains that one. Items of one group (person or clip) tend to be right or wrong together, so groups count.
+is widened then until it contains that one. Items of one group (person or clip) tend to be right or
+wrong together, so groups count.
 
 Sources: Student 1908; for the degrees of freedom of a sum of variances, Satterthwaite 1946; for
 groups, Cameron & Miller 2015, A Practitioner's Guide to Cluster-Robust Inference, II.

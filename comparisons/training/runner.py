@@ -62,6 +62,8 @@ def run_loaded(jobs: Sequence[Job], impls: Sequence[str], results: Results,
         for line in data.left_out:
             say(f"  left out: {line}")
         splits = task.splits(data, options)
+        if getattr(options, "calibrate", None) and all(split.held is None for split in splits):
+            raise Fault(f"--calibrate: the task {task.name} sets no items apart")
         for line in task.introduction(data, splits, options):
             say(f"  {line}")
         baselines = numbers(task, "baselines", task.baselines(data, splits))

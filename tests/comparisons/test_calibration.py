@@ -273,10 +273,13 @@ def test_predict_answers_unsure_below_the_threshold(calibrated, tmp_path, capsys
 
 def test_the_page_of_demo_gets_the_answer(calibrated):
     with demo.serve([Predictor.load(Path(calibrated[0]))], 0).start() as server:
+        _, _, models = clients.ask(server, "GET", "/models", timeout=60)
         _, _, content = clients.ask(server, "POST", "/predict?model=0&whole=1",
                                     Path(calibrated[1]).read_bytes(), timeout=60)
     (digit,) = json.loads(content)["found"]
     assert digit["answer"] == "unsure"
+    assert json.loads(models)[0]["unsure"].startswith("No class reaches 97.0%. Only from there on, "
+                                                      "95.0% of the answers were right")
 
 
 def test_an_old_checkpoint_is_never_unsure(tmp_path, capsys, calibrated):

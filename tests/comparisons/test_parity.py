@@ -9,6 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 from running import one_line, spiral
+from untrained import write
 
 import minigrad
 from comparisons.audits.parity import audit, measure
@@ -156,11 +157,15 @@ def test_a_wrong_gradient_is_named_where_it_arises(tmp_path, monkeypatch):
     assert first.label == "∂ 5 (BatchNorm2d)"
 
 
-def test_drift_is_none_for_equal_sides_and_that_of_rounding_otherwise(tmp_path):
+def test_drift_is_none_for_equal_sides_and_that_of_rounding_otherwise(tmp_path, capsys,
+                                                                      monkeypatch):
+    monkeypatch.setattr("comparisons.audits.parity.drift.LINE_EVERY", 3)
     found = subject(task_file(tmp_path, NETWORKS["dropout"]))
     apart = drift(found, 4)
     assert len(apart["float32"].weights) == len(apart["float64"].losses) == 4
     assert 0 < apart["float64"].weights[-1] < 1e-9 < apart["float32"].weights[-1] < 1e-3
+    assert capsys.readouterr().out.splitlines() == [
+        f"  spiral, {name}: {n} training steps" for name in ("float32", "float64") for n in (3,)]
     (broken,) = audit.broken_in([found], "0")
     assert drift(broken, 1)["float64"].losses[0] > 1e-6
 
@@ -233,6 +238,20 @@ def test_a_users_data_and_weights(tmp_path, capsys):
     assert re.search(r"4 \(Linear\) +16×4 ", told)          # four arms, as the checkpoint has
     assert main(["parity", "mnist-mlp", "--checkpoint", str(path), *out]) == 1
     assert "is a checkpoint of spiral, not of mnist-mlp" in one_line(capsys)
+
+
+def test_a_checkpoint_of_other_data_says_so(tmp_path, capsys):
+    path, _ = write(tmp_path, "mnist-mlp", "torch", dataset="idx")
+    argv = ["--steps", "1", "--out", str(tmp_path)]
+    assert main(["parity", "mnist-mlp", "--checkpoint", str(path), *argv]) == 0
+    told = capsys.readouterr().out
+    assert f"{path}: was trained on idx; it is compared on mnist-subset\n" in told
+    assert "After 1 training step in float32" in told
+    path, _ = write(tmp_path, "mnist-mlp", "torch", dataset="other", classes=[*"abcdefghij"])
+    assert main(["parity", "mnist-mlp", "--checkpoint", str(path), *argv]) == 1
+    assert one_line(capsys) == (
+        f"comparisons: {path}: was trained on other, whose items or classes are not those of "
+        "mnist-subset; name its data with --data\n")
 
 
 def test_what_it_cannot_use_is_refused(tmp_path, capsys):

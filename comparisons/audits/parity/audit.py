@@ -12,6 +12,7 @@ from comparisons.audits.parity.drift import drift
 from comparisons.audits.parity.findings import BOUNDS, Found
 from comparisons.audits.parity.measure import measured
 from comparisons.audits.parity.recording import BATCH, Subject, is_dropout
+from comparisons.datasets.base import Data
 from comparisons.errors import Fault
 from comparisons.tasks.task import Task
 from comparisons.training import runner
@@ -29,6 +30,8 @@ def subjects(tasks: Sequence[Task[Any]], seed: int, data: Path | None, start: Pa
     found = []
     for task, options in jobs:
         of = loaded[runner.source_of(task, options)]
+        if start is not None:
+            insist_on_fit(start, of)
         network = options.own().get("variant")
         found.append(Subject(f"{task.name}, {network}" if network else task.name, task, options, of,
                              task.splits(of, options)[0], start))
@@ -41,6 +44,17 @@ def trained_with(task: Task[Any], start: Path) -> Any:
     if config.get("task") != task.name:
         raise Fault(f"{start}: is a checkpoint of {config.get('task')}, not of {task.name}")
     return task.options.restored(dict(config.get("options", {})))
+
+
+def insist_on_fit(start: Path, data: Data) -> None:
+    """Say if a checkpoint was trained on other data. Raises: Fault if its network does not fit."""
+    config = checkpoint.load(start).config or {}
+    known = config.get("dataset")
+    if (config.get("shape"), config.get("classes")) != (list(data.x.shape[1:]), list(data.classes)):
+        raise Fault(f"{start}: was trained on {known}, whose items or classes are not those of "
+                    f"{data.name}; name its data with --data")
+    if known != data.name:
+        print(f"{printable(start)}: was trained on {known}; it is compared on {data.name}")
 
 
 def broken_in(found: Sequence[Subject], layer: str) -> list[Subject]:

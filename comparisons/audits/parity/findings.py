@@ -51,6 +51,6 @@ class Found:
     @property
     def drifted(self) -> list[str]:
         """How far both sides are apart after some steps of training, a line for each dtype."""
-        return [f"After {len(of.weights)} training steps in {dtype}, the weights differ by "
-                f"{of.weights[-1]:.1e} and the loss by {of.losses[-1]:.1e}."
+        return [f"After {len(of.weights)} training step{'s' * (len(of.weights) > 1)} in {dtype}, "
+                f"the weights differ by {of.weights[-1]:.1e} and the loss by {of.losses[-1]:.1e}."
                 for dtype, of in self.drifts.items()]
