@@ -38,6 +38,7 @@ CONTAINERS = (re.compile(rb"RIFF....AVI ", re.S), re.compile(rb"....ftyp", re.S)
 PICTURES = (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif",
             ".tiff", ".webp")
 LINE_EVERY = 500        # frames, where there is no bar
+NAMED = 10              # of the classes, those with the highest peaks
 WIDTH, HEIGHT, DPI = 9.0, 3.6, 150      # of the drawing, in inches, and its pixels an inch
 
 
@@ -231,11 +232,14 @@ def picture(frames: Sequence[Frame], classes: Sequence[str], title: str, noun: s
     stream = io.BytesIO()
     with mpl.rc_context(style.STYLE):
         figure, ax = style.new_axes(WIDTH, HEIGHT)
-        colours = mpl.colormaps["tab10" if len(classes) <= 10 else "turbo"](
-            np.arange(len(classes)) if len(classes) <= 10 else np.linspace(0, 1, len(classes)))
-        for name, column, colour in zip(classes, values.T, colours, strict=True):
-            ax.plot(times, column, color=colour, lw=1.5, label=name)
-            ax.plot(times[alone], column[alone], ".", color=colour)     # between two gaps
+        named = sorted(np.argsort(-np.nan_to_num(values).max(0), kind="stable")[:NAMED])
+        for column in np.delete(values, named, 1).T:
+            ax.plot(times, column, color=style.RULE, lw=1)
+        for k, colour in zip(named, mpl.colormaps["tab10"](range(len(named))), strict=True):
+            ax.plot(times, values[:, k], color=colour, lw=1.5, label=classes[k])
+            ax.plot(times[alone], values[alone, k], ".", color=colour)  # between two gaps
+        if others := len(classes) - len(named):
+            ax.plot([], [], color=style.RULE, lw=1, label=f"{others} others")
         if 0 < threshold <= 1:
             ax.axhline(threshold, color=style.FAINT, lw=1.2, ls=":", label="unsure below")
         if gap.all():

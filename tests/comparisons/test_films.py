@@ -198,6 +198,26 @@ def test_the_curves_show_the_whole_time_and_the_threshold(monkeypatch):
     assert all(at == int(at) for at in drawn[-1][1].get_xticks())
 
 
+def test_of_many_classes_those_with_the_highest_peaks_are_named(monkeypatch):
+    drawn = []
+
+    def axes(*size, usual=style.new_axes):
+        drawn.append(usual(*size))
+        return drawn[-1]
+    monkeypatch.setattr(style, "new_axes", axes)
+    p = np.full((3, 47), 0.001)
+    p[[0, 1, 2], [40, 5, 46]] = 0.9
+    films.picture([films.Frame(str(k), k / 10, (0, 0, 9, 9), "", tuple(row))
+                   for k, row in enumerate(p)], [f"letter {k}" for k in range(47)], "", "letter", 0)
+    figure, _ = drawn[-1]
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert len(names) == films.NAMED + 1
+    assert {"letter 5", "letter 40", "letter 46"} < set(names)
+    assert names[-1] == "37 others"
+    assert legend.get_window_extent().y0 >= 0           # nothing is cut off
+
+
 def test_a_damaged_end_is_said(network, pictures, seen, tmp_path, capsys):
     whole = filmed(tmp_path / "whole.avi", pictures).read_bytes()
     last = whole.rindex(b"00dc", 0, whole.rindex(b"idx1"))      # where the last frame begins
