@@ -8,7 +8,7 @@ from batteries import sections
 
 @pytest.mark.parametrize("name", [name for name, section in sections().items() if section.SAMPLE])
 def test_a_sample(name, monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "comparisons"))     # whose parts it uses
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "comparisons"))    # its parts are used
     section = sections()[name]
     tried = 0
     for part in section.parts(section.SAMPLE, seed=0):

@@ -68,7 +68,7 @@ def test_the_tensors_are_those_of_the_checksums(saved):
 
 @pytest.mark.parametrize("wrong", [{"epoch": "three"}, {"epoch": -1}, {"step": 1.5},
                                    {"config": {"a": 10**5000}}, {"scheduler": [1]}])
-def test_what_could_not_be_loaded_is_not_saved(saved, wrong):
+def test_fields_that_could_not_be_loaded_are_not_saved(saved, wrong):
     path, _, _ = saved
     before = path.read_bytes()
     with pytest.raises(TypeError, match="checkpoint: config and states may hold what JSON can"):

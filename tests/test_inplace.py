@@ -323,6 +323,6 @@ def test_a_change_that_a_hook_makes_during_the_backward_pass_is_noticed(changed:
             z.sum().backward()
             assert x.grad.tolist() == [6.0, 12.0]
         else:
-            with pytest.raises(RuntimeError, match="modified by an inplace|changed in place"):
+            with pytest.raises(RuntimeError, match=r"modified by an inplace|changed in place"):
                 z.sum().backward()
             assert x.grad is None
