@@ -8,6 +8,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
@@ -299,11 +300,37 @@ def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool,
             # Numba compiles anew when the file of the loop has changed; here, when any of them has
             cache._cache_file._source_stamp = [
                 (status.st_mtime, status.st_size) for status in map(os.stat, sorted(files))]
+            _forgive(cache)
             return run
         reason = f"others may write to the cache folder {cache.cache_path}"
     _say_once(f"{reason}: kernels are compiled anew in each process; "
               "NUMBA_CACHE_DIR may name a folder of your own")
     return numba.njit(**options)(loop)
+
+
+def _forgive(cache: Any) -> None:
+    """Let Numba compile where its cache is damaged, and go on where it cannot be written, as on a
+    full disk."""
+    load, save = cache.load_overload, cache.save_overload
+
+    def load_or_compile(signature: Any, context: Any) -> Any:
+        try:
+            return load(signature, context)
+        except Exception as error:              # unpickling damage leads to errors of any type
+            _say_once(f"compiled kernels in {cache.cache_path} are damaged "
+                      f"({type(error).__name__}), and are compiled anew")
+            with suppress(OSError):
+                cache.flush()
+            return None
+
+    def save_if_possible(signature: Any, data: Any) -> None:
+        try:
+            save(signature, data)
+        except Exception as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            _say_once(f"compiled kernels cannot be kept in {cache.cache_path}: {reason}")
+
+    cache.load_overload, cache.save_overload = load_or_compile, save_if_possible
 
 
 def _only_ours(folder: Path) -> bool:
