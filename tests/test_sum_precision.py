@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import minigrad as mg
 from minigrad import functional as F, nn
@@ -350,3 +351,50 @@ def test_gradient_of_winograd_s_weights_over_many_tiles(make: Make) -> None:
     winograd.winograd_weight_grad(x, g, (1, 1), 1, scratch, partials, dw)
     exact = np.tensordot(wide(g), wide(x), ((1, 2, 3), (1, 2, 3)))
     check(iter([("middle", dw[:, :, 1, 1], exact)]), PRODUCTS)
+
+
+@pytest.mark.parametrize(("images", "channels", "outs", "kernel", "side"), [
+    (1, 4096, 4, 3, 6), (16, 2048, 16, 3, 8), (2, 3, 4096, 3, 6), (1, 16384, 2, 1, 3),
+    (16, 4, 8192, 1, 2), (2, 1, 2, 65, 68), (1, 12, 1, 33, 34)])
+def test_convolutions_with_thousands_of_taps(make: Make, images: int, channels: int, outs: int,
+                                             kernel: int, side: int) -> None:
+    """y adds up all taps of all channels, dx those of all outputs. 16 images go Winograd's way."""
+    x = mg.tensor(make(images, channels, side, side), requires_grad=True)
+    w = mg.tensor(make(outs, channels, kernel, kernel), requires_grad=True)
+    y = F.conv2d(x, w, padding=int(kernel == 3))
+    g = make(*y.shape)
+    y.backward(mg.tensor(g))
+    x_exact, w_exact = (torch.tensor(wide(t), requires_grad=True) for t in (x, w))
+    exact = torch.nn.functional.conv2d(x_exact, w_exact, padding=int(kernel == 3))
+    exact.backward(torch.tensor(wide(g)))
+    pairs = (y, exact.detach()), (x.grad, x_exact.grad), (w.grad, w_exact.grad)
+    check(((name, found, wide(wanted)) for name, (found, wanted)
+           in zip(("y", "dx", "dw"), pairs, strict=True)), PRODUCTS)
+
+
+@pytest.mark.parametrize(("channels", "size"), [(101, 101), (1200, 801), (3000, 6001)])
+def test_response_norm_over_many_channels(make: Make, channels: int, size: int) -> None:
+    x = mg.tensor(make(2, channels, 2), requires_grad=True)
+    g = make(*x.shape)
+
+    def results() -> Results:
+        for beta in (0.75, 0.5):
+            x.grad = None
+            y = F.local_response_norm(x, size, 1.0, beta, 0.01)
+            y.backward(mg.tensor(g))
+            wanted = torch.tensor(wide(x), requires_grad=True)
+            exact = torch.nn.functional.local_response_norm(wanted, size, 1.0, beta, 0.01)
+            exact.backward(torch.tensor(wide(g)))
+            assert wanted.grad is not None
+            yield f"y, beta {beta}", y, exact.detach().numpy()
+            # a difference, which may be close to 0: measured by what is subtracted from
+            first = (wide(g) * exact.detach().numpy() / wide(x)).max()
+            yield f"dx, beta {beta}", wide(x.grad) - wanted.grad.numpy() + first, \
+                np.full(x.shape, first)
+    check(results())
+
+
+def test_folds_of_many_overlaps(make: Make) -> None:
+    x = make(2, 33 * 33, 40 * 40)
+    exact = torch.nn.functional.fold(torch.tensor(wide(x)), 72, 33)
+    check(iter([("fold", F.fold(x, 72, 33), exact.numpy())]))

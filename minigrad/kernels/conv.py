@@ -25,6 +25,7 @@ import numpy as np
 
 from minigrad.kernels import (
     Array,
+    Double3,
     Float1,
     Float3,
     Float4,
@@ -37,10 +38,12 @@ from minigrad.kernels import (
 )
 from minigrad.kernels.conv_plan import TRANSPOSED, Sizes
 from minigrad.kernels.matmul import add_products
+from minigrad.kernels.sums import EXACT
 from minigrad.kernels.vectors import products_1, products_4, sums_1, sums_4, sums_8
 
 CHUNK = 2048                # positions whose products are added up in registers
 LONG = 64                   # such sums that are added up in x's dtype, and then in float64
+SUMMANDS = 512              # taps that are added up in registers, and then in float64
 
 
 def places(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Iterator[tuple[Pair, Array]]:
@@ -74,10 +77,11 @@ def fold_places(values: Callable[[int, int], Array], kernel: Pair, sizes: Sizes,
     reach = [(o - 1) * s + (k - 1) * d + 1
              for o, s, k, d in zip(out_size, sizes[:2], kernel, sizes[2:4], strict=True)]
     canvas = np.zeros((len(x), max(top + height, reach[0]), max(left + width, reach[1]),
-                       x.shape[3]), x.dtype)
+                       x.shape[3]), x.dtype if kernel[0] * kernel[1] <= EXACT else np.float64)
     for (i, j), seen in places(canvas, kernel, sizes, out_size):
         seen += values(i, j)
     x[:] = canvas[:, top:top + height, left:left + width]
+
 
 # ---- the parts of the loops ----------------------------------------------------------------------
 
@@ -142,6 +146,28 @@ def next_vectors(starts: Int2, at: Int1, phase: Int1, steps: Int1, lanes: int) -
 
 
 @inline
+def add_tile(y: Float1, starts: Int2, pitch: int, count: int, sums: Double3) -> None:
+    """sums += y, for a tile of `count` channels: sums (channels, vectors, lanes), and the rest as
+    in vectors.py."""
+    for o in range(count):
+        for v in range(starts.shape[1]):
+            values, total = y[starts[1, v] + o * pitch:], sums[o, v]
+            for i in range(starts[2, v]):
+                total[i] += values[i]
+
+
+@inline
+def move_tile(sums: Double3, starts: Int2, pitch: int, count: int, y: Float1) -> None:
+    """y = sums, for a tile as in `add_tile`; sums = 0."""
+    for o in range(count):
+        for v in range(starts.shape[1]):
+            values, total = y[starts[1, v] + o * pitch:], sums[o, v]
+            for i in range(starts[2, v]):
+                values[i] = total[i]
+                total[i] = 0
+
+
+@inline
 def add_up(thread: int, threads: int, x: Float1, w: Float1, b: Float1, groups: int, outs: int,
            at_once: int, taps: Int2, phases: Int2, steps: Int1, y: Float1) -> None:
     """A thread's share of the tiles of y, which has groups·outs channels; b may be empty."""
@@ -154,6 +180,8 @@ def add_up(thread: int, threads: int, x: Float1, w: Float1, b: Float1, groups: i
         per_segment = (phase[4] + lanes - 1) // lanes
         tiles = (phase[2] * phase[3] * per_segment + vectors - 1) // vectors
         seen, weights = taps[0, phase[0]:phase[1]], taps[1, phase[0]:phase[1]]
+        is_long = seen.shape[0] > SUMMANDS
+        sums = np.zeros((at_once, vectors, lanes) if is_long else (0, 0, 0))
         units = groups * tiles * blocks
         first, last = units * thread // threads, units * (thread + 1) // threads
         for unit in range(first, last):
@@ -167,12 +195,23 @@ def add_up(thread: int, threads: int, x: Float1, w: Float1, b: Float1, groups: i
             o, source = block * at_once, x[group * steps[2]:]
             matrix, target = w[group * steps[4] + o * apart:], y[(group * outs + o) * plane:]
             biases, count = b[group * outs + o:], min(at_once, outs - o)
-            if at_once == 8:
-                sums_8(matrix, biases, apart, source, weights, seen, starts, target, plane, count)
-            elif at_once == 4:
-                sums_4(matrix, biases, apart, source, weights, seen, starts, target, plane, count)
-            else:
-                sums_1(matrix, biases, apart, source, weights, seen, starts, target, plane, count)
+            for first_tap in range(0, max(seen.shape[0], 1), SUMMANDS):
+                reads = seen[first_tap:first_tap + SUMMANDS]
+                factors = weights[first_tap:first_tap + SUMMANDS]
+                if at_once == 8:
+                    sums_8(matrix, biases, apart, source, factors, reads, starts, target, plane,
+                           count)
+                elif at_once == 4:
+                    sums_4(matrix, biases, apart, source, factors, reads, starts, target, plane,
+                           count)
+                else:
+                    sums_1(matrix, biases, apart, source, factors, reads, starts, target, plane,
+                           count)
+                if is_long:
+                    add_tile(target, starts, plane, count, sums)
+                    biases = b[:0]
+            if is_long:
+                move_tile(sums, starts, plane, count, target)
 
 
 @inline
@@ -211,13 +250,21 @@ def conv_numpy(x: Float4, w: Float4, b: Float1, numbers: Int1, taps: Int2, phase
     kernel, by_group = w.shape[2:], w.reshape(groups, -1, *w.shape[1:])
     if numbers[TRANSPOSED]:
         turned, slopes = by_group.swapaxes(1, 2), x.reshape(groups, by_group.shape[1], -1)
-        fold_places(lambda i, j: np.matmul(turned[..., i, j], slopes).reshape(-1, *x.shape[1:]),
-                    kernel, sizes, x.shape[1:3], y)
+        product = np.empty((groups, w.shape[1], slopes.shape[2]), y.dtype)
+
+        def values(i: int, j: int) -> Array:
+            add_products(turned[..., i, j], slopes, product)
+            return product.reshape(-1, *x.shape[1:])
+
+        fold_places(values, kernel, sizes, x.shape[1:3], y)
     else:
-        y[:], out_size = 0, y.shape[1:3]
+        out_size = y.shape[1:3]
+        sums = np.zeros(y.shape, y.dtype if kernel[0] * kernel[1] <= EXACT else np.float64)
+        product = np.empty((groups, len(w) // groups, y[0].size), y.dtype)
         for (i, j), seen in places(padded(x, kernel, sizes, out_size), kernel, sizes, out_size):
-            channels = seen.reshape(groups, w.shape[1], -1)
-            y += np.matmul(by_group[..., i, j], channels).reshape(y.shape)
+            add_products(by_group[..., i, j], seen.reshape(groups, w.shape[1], -1), product)
+            sums += product.reshape(y.shape)
+        y[:] = sums
     if len(b):
         y += b[:, None, None, None]
 

@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.kernels import SMALL, Array, Double2, Float1, Float2, inline, kernel, prange
+from minigrad.kernels import (
+    SMALL,
+    Array,
+    Double1,
+    Double2,
+    Float1,
+    Float2,
+    inline,
+    kernel,
+    prange,
+)
+from minigrad.kernels.sums import EXACT
 
 # ---- sums over a channel -------------------------------------------------------------------------
 #
@@ -149,26 +160,50 @@ TILE = 256          # positions at a time: the values of all channels there stay
 
 def _window_sums(x: Array, before: int, after: int) -> Array:
     """Σ x_j over the channels j from i - before to i + after, for each channel i."""
-    result, channels = np.zeros_like(x), len(x)
+    channels = len(x)
+    result = np.zeros(x.shape, x.dtype if before + after < EXACT else np.float64)
     for shift in range(-before, after + 1):
         low, high = max(0, -shift), min(channels, channels - shift)
         if low < high:
             result[low:high] += x[low + shift:high + shift]
-    return result
+    return result.astype(x.dtype, copy=False)
+
+
+@inline
+def window_sums(x: Float2, low: int, high: int, squares: bool, start: int, stop: int, s: Float1,
+                wide: Double1) -> None:
+    """s = Σ x, or Σ x² if `squares`, over the channels from low to high, at the positions from
+    start to stop. `wide` is room for sums of so many channels that float32 would lose digits."""
+    n, is_long = stop - start, high - low > EXACT
+    if is_long:
+        for i in range(n):
+            wide[i] = 0
+    for first in range(low, high, EXACT):
+        for i in range(n):
+            s[i] = 0
+        for j in range(first, min(first + EXACT, high)):
+            value = x[j, start:stop]
+            if squares:
+                for i in range(n):
+                    s[i] += value[i] * value[i]
+            else:
+                for i in range(n):
+                    s[i] += value[i]
+        if is_long:
+            for i in range(n):
+                wide[i] += s[i]
+    if is_long:
+        for i in range(n):
+            s[i] = wide[i]
 
 
 @inline
 def window_norms(x: Float2, c: int, size: int, scale: float, k: float, start: int, stop: int,
-                 s: Float1) -> None:
+                 s: Float1, wide: Double1) -> None:
     """s = k + scale · Σ x² over the window of channel c, at the positions from start to stop."""
-    n = stop - start
-    for i in range(n):
-        s[i] = 0
-    for j in range(max(c - size // 2, 0), min(c + (size - 1) // 2 + 1, x.shape[0])):
-        value = x[j, start:stop]
-        for i in range(n):
-            s[i] += value[i] * value[i]
-    for i in range(n):
+    window_sums(x, max(c - size // 2, 0), min(c + (size - 1) // 2 + 1, x.shape[0]), True, start,
+                stop, s, wide)
+    for i in range(stop - start):
         s[i] = s[i] * scale + k
 
 
@@ -185,9 +220,9 @@ def lrn(x: Float2, size: int, alpha: float, beta: float, k: float, y: Float2) ->
     scale, offset, power, one = number(alpha / size), number(k), number(-beta), number(1)
     for t in prange((positions + TILE - 1) // TILE):
         start, stop = t * TILE, min(t * TILE + TILE, positions)
-        s = np.empty(TILE, x.dtype)
+        s, wide = np.empty(TILE, x.dtype), np.empty(TILE)
         for c in range(channels):
-            window_norms(x, c, size, scale, offset, start, stop, s)
+            window_norms(x, c, size, scale, offset, start, stop, s, wide)
             source, target = x[c, start:stop], y[c, start:stop]
             if beta == 0.75:        # square roots have vector instructions, powers have not
                 for i in range(stop - start):
@@ -217,9 +252,10 @@ def lrn_grad(g: Float2, x: Float2, size: int, alpha: float, beta: float, k: floa
     for t in prange((positions + TILE - 1) // TILE):
         start, stop = t * TILE, min(t * TILE + TILE, positions)
         n = stop - start
-        s, inner = np.empty(TILE, x.dtype), np.empty((channels, TILE), x.dtype)
+        s, wide = np.empty(TILE, x.dtype), np.empty(TILE)
+        inner = np.empty((channels, TILE), x.dtype)
         for c in range(channels):                               # inner = g · x · s^(-β-1)
-            window_norms(x, c, size, scale, offset, start, stop, s)
+            window_norms(x, c, size, scale, offset, start, stop, s, wide)
             slope, source, target = g[c, start:stop], x[c, start:stop], dx[c, start:stop]
             product = inner[c]
             if beta == 0.75:
@@ -234,12 +270,8 @@ def lrn_grad(g: Float2, x: Float2, size: int, alpha: float, beta: float, k: floa
                     product[i] = shrunk * source[i] / s[i]
                     target[i] = shrunk
         for c in range(channels):
-            for i in range(n):
-                s[i] = 0
-            for j in range(max(c - (size - 1) // 2, 0), min(c + size // 2 + 1, channels)):
-                product = inner[j]
-                for i in range(n):
-                    s[i] += product[i]
+            window_sums(inner, max(c - (size - 1) // 2, 0), min(c + size // 2 + 1, channels), False,
+                        0, n, s, wide)
             source, target = x[c, start:stop], dx[c, start:stop]
             for i in range(n):
                 target[i] -= factor * source[i] * s[i]

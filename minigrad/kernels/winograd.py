@@ -49,6 +49,7 @@ from minigrad.kernels import (
     kernel,
     prange,
 )
+from minigrad.kernels.conv import SUMMANDS, add_tile, move_tile
 from minigrad.kernels.vectors import sums_8
 from minigrad.kernels.winograd_tiles import (
     A,
@@ -239,6 +240,7 @@ def winograd(x: Float4, w: Float4, b: Float1, padding: Pair, u: Float2, scratch:
         v, m, zeros, unused = parts_of(scratch[thread], channels, outs, PANEL, lanes)
         weights, starts = np.arange(channels), np.empty((3, PANEL), np.int64)
         start, stop = vectors * thread // threads, vectors * (thread + 1) // threads
+        sums = np.zeros((8, PANEL, lanes) if channels > SUMMANDS else (0, 0, 0))
         for first in range(start, stop, PANEL):
             count = min(PANEL, stop - first)
             run = count * lanes
@@ -250,8 +252,15 @@ def winograd(x: Float4, w: Float4, b: Float1, padding: Pair, u: Float2, scratch:
             transform_inputs(x, padding, across, first, count, zeros, v)
             for i in range(36):
                 for o in range(0, outs, 8):
-                    sums_8(factors[i * u_gap + o * pitch:], b[:0], pitch, v[i * v_gap:], weights,
-                           taps, starts, m[i * m_gap + o * run:], run, min(8, outs - o))
+                    rows, target = min(8, outs - o), m[i * m_gap + o * run:]
+                    for c in range(0, channels, SUMMANDS):
+                        sums_8(factors[i * u_gap + o * pitch:], b[:0], pitch, v[i * v_gap:],
+                               weights[c:c + SUMMANDS], taps[c:c + SUMMANDS], starts, target, run,
+                               rows)
+                        if sums.size > 0:
+                            add_tile(target, starts, run, rows, sums)
+                    if sums.size > 0:
+                        move_tile(sums, starts, run, rows, target)
             transform_back(m, across, first, count, b, unused, y)
 
 
