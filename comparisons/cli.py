@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from comparisons import commands
-from comparisons.errors import is_ours, one_line, told
+from comparisons.errors import Fault, is_ours, one_line, told
 from comparisons.training import processes
 
 if TYPE_CHECKING:
@@ -34,6 +34,16 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs, allow_abbrev=False)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print help. Argparse's own method goes on if the stream is full."""
+        if (stream := file or sys.stderr) is None:
+            return
+        try:
+            print(message, end="", file=stream, flush=True)
+        except OSError as error:
+            sys.stdout = None       # so that Python does not try again when it ends
+            raise Fault(f"standard output: {error.strerror}") from None
 
     def error(self, message: str) -> NoReturn:
         processes.tell(f"{self.prog}: {' '.join(message.split())}")

@@ -25,9 +25,15 @@ class Generator:
         self.manual_seed(secrets.randbits(32) if seed is None else seed)
 
     def manual_seed(self, seed: int) -> Generator:
-        """Start the stream anew. seed: any int; as in torch, its lowest 32 bits are used."""
+        """Start the stream anew. seed: from -2⁶³ to 2⁶⁴ - 1; as in torch, its lowest 32 bits are
+        used.
+
+        Raises: TypeError if seed is no int, ValueError if it is out of range.
+        """
         if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
             raise TypeError(f"manual_seed: seed must be an int; got {seed!r}")
+        if not -2**63 <= seed < 2**64:
+            raise ValueError(f"manual_seed: seed must be from -2**63 to 2**64 - 1; got {seed}")
         self._twister = np.random.RandomState(int(seed) % 2**32)
         self._spare = math.nan              # the second normal number of a pair, until it is drawn
         return self

@@ -1,5 +1,6 @@
 """Layers refuse what torch's refuse, and say which argument it was."""
 
+import contextlib
 import re
 
 import pytest
@@ -122,3 +123,14 @@ def test_wrong_calls():
             (lambda: nn.Embedding.from_pretrained(mg.ones(4)), "embeddings must have 2 dims")]:
         with pytest.raises(ValueError, match=message):
             wrong()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (2,)])
+def test_a_count_of_shape_1_is_loaded_as_in_torch(shape):
+    loaded = []
+    for module, ones in ((nn.BatchNorm1d(2), mg.ones), (torch.nn.BatchNorm1d(2), torch.ones)):
+        state = dict(module.state_dict()) | {"num_batches_tracked": ones(shape)}
+        with contextlib.suppress(RuntimeError):
+            module.load_state_dict(state)
+        loaded.append((module.num_batches_tracked.item(), module.num_batches_tracked.shape))
+    assert loaded[0] == loaded[1] == (len(shape) < 2 and shape != (2,), ())

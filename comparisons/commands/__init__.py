@@ -9,7 +9,7 @@ from typing import Any
 
 from comparisons.errors import Fault
 from comparisons.tasks.names import NAMES
-from comparisons.tasks.options import SEED, at_least, share
+from comparisons.tasks.options import SEED, at_least, path, share
 
 THREADS = 1024          # more than a machine has; far more overflow in the libraries
 
@@ -22,6 +22,9 @@ def word(parse: Callable[[str], Any]) -> Callable[[str], Any]:
         except (ValueError, Fault) as error:
             raise argparse.ArgumentTypeError(str(error)) from None
     return converted
+
+
+PATH = word(path)        # for arguments that name a file or a folder
 
 
 def add_tasks(parser: argparse.ArgumentParser, count: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
+
+from comparisons.commands import PATH
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    parser.add_argument("--data", type=Path, metavar="PATH",
+    parser.add_argument("--data", type=PATH, metavar="PATH",
                         help="folder or file to search before the usual folders")
 
 

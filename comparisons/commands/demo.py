@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from comparisons.commands import add_sure, word
+from comparisons.commands import PATH, add_sure, word
 from comparisons.tasks.options import at_least
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    parser.add_argument("checkpoints", type=Path, nargs="*", metavar="CHECKPOINT",
+    parser.add_argument("checkpoints", type=PATH, nargs="*", metavar="CHECKPOINT",
                         help="checkpoint to use (default: for each task, the newest in runs/)")
     add_sure(parser)
     parser.add_argument("--port", type=word(at_least(0, 65535)), default=8765, metavar="N",

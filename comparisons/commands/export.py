@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
+
+from comparisons.commands import PATH
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT",
+    parser.add_argument("checkpoint", type=PATH, metavar="CHECKPOINT",
                         help="checkpoint of one of the five systems or of a task of your own, from "
                         "either implementation")
-    parser.add_argument("file", type=Path, metavar="FILE",
+    parser.add_argument("file", type=PATH, metavar="FILE",
                         help="file to write: .onnx for the network, which onnxruntime runs, or "
                         ".safetensors for its weights, as state_dict() names them")
     parser.add_argument("--task", metavar="FILE", help="Python file that defines the checkpoint's "

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from comparisons.commands import add_seed, word
+from comparisons.commands import PATH, add_seed, word
 from comparisons.tasks.options import at_least
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    parser.add_argument("--out", type=Path, metavar="DIR", required=True,
+    parser.add_argument("--out", type=PATH, metavar="DIR", required=True,
                         help="folder to write to; it must be empty or new")
     parser.add_argument("--layout", choices=("ck48", "ck"), default="ck48",
                         help="ck48: folders named after expressions; ck: CK+'s own tree "

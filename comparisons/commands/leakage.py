@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from comparisons.commands import add_seed, insist_on_data, word
+from comparisons.commands import PATH, add_seed, insist_on_data, word
 from comparisons.tasks.options import at_least
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    parser.add_argument("--data", type=Path, metavar="PATH",
+    parser.add_argument("--data", type=PATH, metavar="PATH",
                         help="folder or table with faces (default: the faces that `data` finds, "
                         "or else the generated ones)")
     parser.add_argument("--folds", type=word(at_least(2)), default=10, metavar="K",

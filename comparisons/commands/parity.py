@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from comparisons.commands import add_seed, add_tasks, add_threads, chosen, insist_on_data, word
+from comparisons.commands import (
+    PATH,
+    add_seed,
+    add_tasks,
+    add_threads,
+    chosen,
+    insist_on_data,
+    word,
+)
 from comparisons.tasks.options import at_least
 
 PAGE = "parity.html"
@@ -16,16 +23,16 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     add_tasks(parser, "*")
     add_seed(parser)
     add_threads(parser)
-    parser.add_argument("--data", type=Path, metavar="PATH", help="folder or file with the data to "
+    parser.add_argument("--data", type=PATH, metavar="PATH", help="folder or file with the data to "
                         "use (default: those that come with the project or the task)")
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="compare with these "
+    parser.add_argument("--checkpoint", type=PATH, metavar="FILE", help="compare with these "
                         "weights, of either implementation (default: new ones)")
     parser.add_argument("--break", dest="layer", metavar="LAYER", help="plant a small error in "
                         "this layer of minigrad's network, to see that it is found")
     parser.add_argument("--steps", type=word(at_least(1)), default=10, metavar="K",
                         help="number of training steps after which the drift is measured "
                         "(default: 10)")
-    parser.add_argument("--out", type=Path, metavar="PATH", help="folder for the page, "
+    parser.add_argument("--out", type=PATH, metavar="PATH", help="folder for the page, "
                         f"{PAGE}, or its file (default: runs/<stamp>)")
 
 

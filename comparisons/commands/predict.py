@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from comparisons.commands import add_sure
+from comparisons.commands import PATH, add_sure
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT",
+    parser.add_argument("checkpoint", type=PATH, metavar="CHECKPOINT",
                         help="checkpoint of dexpression, mnist-mlp, mnist-cnn or a task of your "
                         "own, from either implementation")
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE",
+    parser.add_argument("images", type=PATH, nargs="+", metavar="IMAGE",
                         help="picture of one or more faces or digits, or of what the network was "
                         "trained on; a video or a folder of frames; a table (CSV) for a network "
                         "that was trained on one")
@@ -22,10 +21,10 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument("--whole", action="store_true",
                         help="use each picture as a whole as one face or digit, without a search")
     add_sure(parser)
-    parser.add_argument("--out", type=Path, metavar="DIR",
+    parser.add_argument("--out", type=PATH, metavar="DIR",
                         help="folder for annotated pictures (PNG), and for the curves of films "
                         "(PNG and CSV)")
-    parser.add_argument("--json", type=Path, metavar="FILE",
+    parser.add_argument("--json", type=PATH, metavar="FILE",
                         help="file for all predictions, with boxes in pictures (JSON)")
 
 

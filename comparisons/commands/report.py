@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
+from comparisons.commands import PATH
 from comparisons.errors import Fault
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR",
+    parser.add_argument("folder", type=PATH, metavar="DIR",
                         help="folder of the runs: the one given to `run --out`")
 
 

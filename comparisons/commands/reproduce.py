@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from comparisons.commands import insist_on_data
+from comparisons.commands import PATH, insist_on_data
 
 
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
@@ -16,7 +15,7 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     kind.add_argument("--list", action="store_true", help="list the commands, their numbers, and "
                       "what is left out, with the reason")
     kind.add_argument("--quick", action="store_true", help="only what takes less than a minute")
-    parser.add_argument("--data", type=Path, metavar="PATH", help="folder with the data of the "
+    parser.add_argument("--data", type=PATH, metavar="PATH", help="folder with the data of the "
                         "named commands that need some")
 
 

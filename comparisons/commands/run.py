@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from comparisons import commands
-from comparisons.commands import add_tasks, add_threads, chosen, insist_on_data
+from comparisons.commands import PATH, add_tasks, add_threads, chosen, insist_on_data
 from comparisons.errors import Fault
 from comparisons.tasks.options import MOST, Flag, Options, at_least
 
@@ -23,7 +23,7 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     add_tasks(parser, "+")
     parser.add_argument("--impl", choices=("minigrad", "torch", "both"), default="both",
                         help="implementation to use (default: both)")
-    parser.add_argument("--out", type=Path, metavar="DIR",
+    parser.add_argument("--out", type=PATH, metavar="DIR",
                         help="folder for checkpoints, results.json and report.html "
                         "(default: runs/<stamp>, where the stamp is the date and the time)")
     parser.add_argument("--resume", action="store_true",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from comparisons.commands import add_seed, add_tasks, add_threads, chosen
+from comparisons.commands import PATH, add_seed, add_tasks, add_threads, chosen
 from comparisons.tasks.names import NAMES
 
 COMPILES = ("models", "zoo")            # these also time torch.compile
@@ -37,8 +36,8 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
                       "pip install -e \".[jax]\"")
     parser.add_argument("--eager", action="store_true", help="leave out torch.compile, which takes "
                         "minutes to compile the networks")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all figures (JSON)")
-    parser.add_argument("--plot", type=Path, metavar="FILE",
+    parser.add_argument("--json", type=PATH, metavar="FILE", help="file for all figures (JSON)")
+    parser.add_argument("--plot", type=PATH, metavar="FILE",
                         help="file for a plot of the figures (PNG)")
 
 

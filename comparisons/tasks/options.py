@@ -113,11 +113,18 @@ MOST = 2**63 - 1        # the largest seed
 SEED = at_least(0, MOST)
 
 
+def path(given: str) -> Path:
+    """A path. Raises: ValueError for an empty one, which would mean the current folder."""
+    if not given:
+        raise ValueError("must not be empty")
+    return Path(given)
+
+
 @dataclass(frozen=True)
 class Options:
     """The options of every task; None means the task's own value."""
 
-    data: Path | None = flag(None, Path, "PATH", "folder or file with the data to use (default: "
+    data: Path | None = flag(None, path, "PATH", "folder or file with the data to use (default: "
                              "the data that `python -m comparisons data` lists)")
     epochs: int | None = flag(None, at_least(1), "N", "number of epochs (default: the task's own)")
     batch_size: int | None = flag(None, at_least(1), "N", "number of examples in a batch "

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from comparisons.datasets.base import Data
 from comparisons.errors import Fault
+from comparisons.tasks.options import Options
 from comparisons.tasks.task import Details, Metrics, Task
 from comparisons.training.formats import check_details
 from minigrad.schema import Mismatch
@@ -56,6 +58,15 @@ def returned(task: Task[Any], method: str, value: Any, needed: str, has: tuple[s
     if not all(hasattr(value, name) for name in has):
         raise Fault(f"{task.name}: {method} returned {type(value).__name__}; expected {needed}")
     return value
+
+
+def load_checked(task: Task[Any], options: Options) -> Data:
+    """The data that a task loads.
+
+    Raises: Fault if `load` returned something else; NotThereError if --data holds none.
+    """
+    data: Data = returned(task, "load", task.load(options), "Data", ("source", "x"))
+    return data
 
 
 def plain(task: Task[Any], details: Details) -> Details:

@@ -22,7 +22,14 @@ from comparisons.implementations import Implementation
 from comparisons.tasks.options import Options
 from comparisons.tasks.task import Details, Metrics, Recipe, Split, Task, Trained
 from comparisons.training import environment, processes, seeds
-from comparisons.training.checks import HISTORY, finite, insist_on, numbers, plain, returned
+from comparisons.training.checks import (
+    HISTORY,
+    finite,
+    insist_on,
+    load_checked,
+    numbers,
+    plain,
+)
 from comparisons.training.progress import Progress, Watched
 from comparisons.training.results import Results
 from comparisons.training.training import Training, first_step, prepare
@@ -117,14 +124,14 @@ def load(jobs: Sequence[Job], say: Say = print) -> dict[Any, Data]:
         source = source_of(task, options)
         if source not in loaded | lacking:
             try:
-                loaded[source] = returned(task, "load", task.load(options), "Data", ("source", "x"))
+                loaded[source] = load_checked(task, options)
             except NotThereError as error:
                 lacking[source] = (task, options), error
     used = any(task.reads and source_of(task, options) in loaded for task, options in jobs)
     if lacking and not used:
         raise NotThereError("; ".join(str(missing) for _, missing in lacking.values()))
     for source, ((task, options), _) in lacking.items():
-        loaded[source] = task.load(replace(options, data=None))
+        loaded[source] = load_checked(task, replace(options, data=None))
         say(f"{task.title}: --data {options.data} holds nothing for it; it uses what is found "
             "without --data")
     return loaded
@@ -147,9 +154,9 @@ def train_along(tasks: Sequence[Task[Any]]) -> None:
         source = source_of(task, options)
         if source not in loaded:
             try:
-                loaded[source] = task.load(options)
+                loaded[source] = load_checked(task, options)
             except NotThereError:       # as `load` does; if the leader has other data, it is told
-                loaded[source] = task.load(replace(options, data=None))
+                loaded[source] = load_checked(task, replace(options, data=None))
         run = Run(task, implementation_for(task, "torch", options), loaded[source],
                   task.splits(loaded[source], options), options, order.folder, order.resume)
         with np.errstate(over="ignore", invalid="ignore"):

@@ -22,6 +22,7 @@ from comparisons.tasks.options import Options
 from comparisons.tasks.protocols import kinds
 from comparisons.tasks.task import Details, Split, Task, Trained
 from comparisons.training import environment
+from comparisons.training.checks import load_checked
 from comparisons.training.results import Results
 
 Run = Callable[[Options, Data, Sequence[Split], str, Path, bool],
@@ -72,9 +73,9 @@ def remember(record: dict[str, Any], new: dict[str, Any]) -> None:
 def loaded(task: Task[Any], options: Options) -> Data:
     """The data for a further seed. As for the first, `--data` need not hold any for every task."""
     try:
-        return task.load(options)
+        return load_checked(task, options)
     except NotThereError:
-        return task.load(replace(options, data=None))
+        return load_checked(task, replace(options, data=None))
 
 
 def entry(record: dict[str, Any], splits: Sequence[Split], folder: Path, results: Results

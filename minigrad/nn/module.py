@@ -242,7 +242,8 @@ class Module:
                         ) -> IncompatibleKeys:
         """Copy values in by name: Tensors, arrays, or tensors of PyTorch on the CPU.
 
-        A batch norm's `num_batches_tracked`, which early files lack, stays as it is without it.
+        A batch norm's `num_batches_tracked`, which early files lack, stays as it is without it. A
+        tensor without dims is also read from one of shape (1,), as early files have it.
         Raises: RuntimeError, which lists all that is wrong, where a shape differs and, if `strict`,
         where a name is missing or not known. Then nothing has been changed.
         """
@@ -262,7 +263,7 @@ class Module:
         for name, value in values.items():
             if value.dtype.kind not in "fiub":
                 faults.append(f'"{name}" holds no numbers; got {type(state_dict[name]).__name__}.')
-            elif value.shape != own[name].shape:
+            elif value.shape != own[name].shape and (value.shape, own[name].shape) != ((1,), ()):
                 faults.append(f"size mismatch for {name}: the shape in state_dict is {value.shape},"
                               f" in the module {own[name].shape}.")
         if faults:
@@ -270,7 +271,7 @@ class Module:
                                + "\n\t".join(faults))
         with no_grad():
             for name, value in values.items():
-                own[name].copy_(value)
+                own[name].copy_(value.reshape(own[name].shape))
         return IncompatibleKeys(missing, unexpected)
 
     # ---- changing all of it ----------------------------------------------------------------------

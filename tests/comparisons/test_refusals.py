@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -55,6 +58,14 @@ from comparisons.training import runner
     (["run", "regression", "--epo", "3"], "--epo"),
     (["parity", "mnist"], "unknown task 'mnist'"),
     (["report"], "DIR"),
+    (["report", ""], "DIR: must not be empty"),
+    (["run", "regression", "--out", ""], "--out: must not be empty"),
+    (["run", "mnist-mlp", "--data", ""], "--data: must not be empty"),
+    (["data", "--data", ""], "--data: must not be empty"),
+    (["predict", "", "a.png"], "CHECKPOINT: must not be empty"),
+    (["predict", "a.safetensors", "a.png", "--json", ""], "--json: must not be empty"),
+    (["export", "a.safetensors", ""], "FILE: must not be empty"),
+    (["faces", "--out", ""], "--out: must not be empty"),
 ])
 def test_usage_errors_are_one_line_and_status_2(argv, pattern, capsys, monkeypatch, tmp_path):
     import torch
@@ -80,6 +91,15 @@ def test_each_flag_is_refused_by_the_tasks_that_do_not_take_it(capsys):
                 assert f"{spelled(option)} is for {', '.join(owners)} only" in line
                 tried += 1
     assert tried > 3 * len(flags)
+
+
+def test_help_that_cannot_be_printed_is_an_error(capsys, monkeypatch):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert main(["run", "--help"]) == 1
+    assert one_line(capsys) == f"comparisons: standard output: {os.strerror(errno.ENOSPC)}\n"
 
 
 def test_help_is_no_error(capsys):

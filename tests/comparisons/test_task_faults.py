@@ -9,7 +9,9 @@ import pytest
 from running import one_line, run_of, spiral
 
 from comparisons.cli import main
+from comparisons.errors import Fault
 from comparisons.tasks.registry import find
+from comparisons.training import processes, runner, seeds
 from minigrad import checkpoint
 
 # ---- files that define no usable task ------------------------------------------------------------
@@ -25,6 +27,19 @@ def test_a_method_that_returns_something_else_is_named(method, needed, value, tm
     assert main(["run", str(path), "--impl", "minigrad", "--out", str(tmp_path / "out")]) == 1
     kind = {"None": "NoneType", "5": "int", "[]": "list"}[value]
     assert f"spiral: {method} returned {kind}; expected {needed}" in one_line(capsys)
+
+
+@pytest.mark.parametrize("place", ["seeds", "runner"])
+def test_what_a_further_load_returns_is_checked_as_well(place, tmp_path, monkeypatch):
+    """For a further seed, and in the processes that take part in a run."""
+    path = tmp_path / "mine.py"
+    head = r"( +)def load\(self[^)]*\)[^:]*:\n"
+    path.write_text(re.sub(head, r"\g<0>\1    return 5\n", spiral()))
+    task = find(str(path))
+    order = processes.Order(task.name, task.options(), tmp_path, False)
+    monkeypatch.setattr(processes, "follow", lambda train: train(order))
+    with pytest.raises(Fault, match="spiral: load returned int; expected Data"):
+        seeds.loaded(task, task.options()) if place == "seeds" else runner.train_along([task])
 
 
 MODEL = "        return implementation.nn.Linear(2, len(data.classes))\n"
