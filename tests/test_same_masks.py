@@ -36,7 +36,8 @@ def data():
 def trained(module, layer="Dropout", epochs=EPOCHS, start=None, path=None, **options):
     """A network of either side, and its losses."""
     mg.manual_seed(4)
-    weights = {key: value.numpy() for key, value in network(nn, layer).double().state_dict().items()}
+    weights = {key: value.numpy()
+               for key, value in network(nn, layer).double().state_dict().items()}
     ours = module is train
     net = network(nn if ours else torch.nn, layer).double()
     mg.manual_seed(5)

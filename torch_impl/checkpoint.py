@@ -1,8 +1,8 @@
 """Checkpoints of PyTorch's modules and optimisers, in the format of minigrad/checkpoint.py.
 
 Weights, optimisers and schedulers can be exchanged in both directions, and so can the state of
-minigrad's random numbers, from which both draw the masks of dropout. torch's own random numbers stay
-as they are if minigrad wrote the file.
+minigrad's random numbers, from which both draw the masks of dropout. torch's own random numbers
+stay as they are if minigrad wrote the file.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ CHANNELS = (functional.dropout1d, functional.dropout2d)     # whole channels of 
 def same_masks(model: nn.Module, workers: Workers) -> contextlib.AbstractContextManager[object]:
     """A context in which the model's dropout has minigrad's masks.
 
-    It costs a little time at every call of a function, so a model that cannot drop anything, because
-    it has none of these layers and no layers of a user's own, goes without.
+    It costs a little time at every call of a function, so a model that cannot drop anything,
+    because it has none of these layers and no layers of a user's own, goes without.
     """
     if any(isinstance(module, nn.modules.dropout._DropoutNd)
            or not type(module).__module__.startswith(("torch.", "torch_impl."))
@@ -101,7 +101,8 @@ def mixed(h: Tensor) -> Tensor:
 
 def shifted(h: Tensor, bits: int) -> Tensor:
     """h shifted right; zeros come in, not the sign."""
-    return (h >> bits) & (2**(32 - bits) - 1)
+    moved: Tensor = (h >> bits) & (2**(32 - bits) - 1)
+    return moved
 
 
 def signed(word: int) -> int:

@@ -118,6 +118,14 @@ class Task(ABC, Generic[OptionsT]):
         """
         return options
 
+    def with_options(self, options: OptionsT) -> Task[OptionsT]:
+        """The task with the settings that the options choose; usually the task itself.
+
+        All that trains or evaluates asks for it first, so it may differ in everything but its name,
+        its data and its options.
+        """
+        return self
+
     @property
     def any_device(self) -> bool:
         """Whether PyTorch may use a GPU. In float64, which not every GPU supports, it does not;

@@ -57,6 +57,7 @@ class Training:
 def prepare(task: Task[OptionsT], implementation: Implementation, data: Data, split: Split,
             options: OptionsT, seed: int) -> Training:
     """A training of a task on one split. Equal seeds give equal weights in both implementations."""
+    task = task.with_options(options)
     recipe = task.recipe(options, len(split.x))
     model = implementation.new_model(lambda impl: task.model(impl, data, options), seed, task.dtype)
     if (start := task.start(options)) is not None:
@@ -88,7 +89,7 @@ def first_step(task: Task[OptionsT], implementation: Implementation, data: Data,
     of an epoch is smaller, there is a step of that size, too: torch.compile treats it as another
     program.
     """
-    size = task.recipe(options, len(split.x)).batch_size
+    size = task.with_options(options).recipe(options, len(split.x)).batch_size
     first = size + len(split.x) % size
     batches = replace(split, x=split.x[:first], y=split.y[:first])
     training = prepare(task, implementation, data, batches, replace(options, epochs=1), seed)

@@ -160,19 +160,22 @@ class ElasticTransform:
     where * G is the Gaussian blur with standard deviation sigma, whose weights are divided by their
     sum where the image ends.
 
-    alpha: the strength, in pixels. sigma: in pixels; the larger it is, the further neighbours move
+    alpha: the strength, in pixels. sigma: in pixels; the larger it is, the more neighbours move
     together, and the smaller the moves are. padding_mode: as for RandomAffine.
 
     Shapes: x (N, C, H, W) → the same.
-    Raises: ValueError if alpha is negative, sigma not positive, or either not finite, or for another
-    padding_mode.
+    Raises: ValueError if alpha is negative, sigma not positive, or either not finite, or for
+    another padding_mode.
     Source: Simard, Steinkraus & Platt 2003, who used alpha = 34 and sigma = 4 for digits;
-    torchvision.transforms.v2.ElasticTransform. There alpha counts half pixels, and a batch shares d.
+    torchvision.transforms.v2.ElasticTransform. There alpha counts half pixels, and all images of a
+    batch share d.
     """
 
-    def __init__(self, alpha: float = 34.0, sigma: float = 4.0, padding_mode: str = "zeros") -> None:
+    def __init__(self, alpha: float = 34.0, sigma: float = 4.0, padding_mode: str = "zeros"
+                 ) -> None:
         if not 0 <= alpha < math.inf:
-            raise ValueError(f"ElasticTransform: alpha must be finite and not negative; got {alpha}")
+            raise ValueError("ElasticTransform: alpha must be finite and not negative; "
+                             f"got {alpha}")
         if not 0 < sigma < math.inf:
             raise ValueError(f"ElasticTransform: sigma must be finite and positive; got {sigma}")
         self.alpha, self.sigma = float(alpha), float(sigma)

@@ -29,8 +29,8 @@ def mixed(h: Any) -> Any:
 def dropout_numpy(x: Float1, words: Int1, p: float, batch: int, y: Float1) -> None:
     """y = x / (1 - p) where the hash is at least p·2³², and 0 elsewhere.
 
-    batch: 1 if values are counted as they lie in memory. If the first dim, the batch, lies innermost
-    in memory, its size: then values are counted as if it lay outermost.
+    batch: 1 if values are counted as they lie in memory. If the first dim, the batch, lies
+    innermost in memory, its size: then values are counted as if it lay outermost.
     """
     h = np.arange(len(x), dtype=np.uint32).reshape(batch, -1).T.reshape(-1) ^ np.uint32(words[0])
     for word in (words[1], 0):

@@ -10,10 +10,10 @@ from minigrad.kernels import Array, Float3, Float4, kernel, prange
 
 
 def warp_numpy(x: Float4, matrices: Float3, moves: Float4, border: int, y: Float4) -> None:
-    """y[n, c, p] = x[n, c, M[n]·(p, 1) + moves[n, :, p]], with bilinear interpolation between pixels.
+    """y[n, c, p] = x[n, c, M[n]·(p, 1) + moves[n, :, p]], with bilinear values between pixels.
 
-    p and its image are places (horizontal, vertical), in pixels from the centre. moves: (N, 2, H, W),
-    in pixels, or (0, 2, H, W) if there are none.
+    p and its image are places (horizontal, vertical), in pixels from the centre.
+    moves: (N, 2, H, W), in pixels, or (0, 2, H, W) if there are none.
     border: 1 if x has a border of zeros one pixel wide, else 0. A place outside of x reads the
     nearest value: the border's zero, or without a border the outermost pixel.
     """
