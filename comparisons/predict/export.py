@@ -141,7 +141,7 @@ def write_graph(path: Path, network: Network, file: Path) -> int:
           f"{done.inputs[0]} {sizes[0]} → {done.outputs[0]} {sizes[1]}, {x.dtype}")
     if not done.dynamic_batch:
         print(f"the batch size is fixed: {done.why_fixed}")
-    if type(network.task).outputs is not Task.outputs:
+    if type(network.task).outputs is not Task.outputs or len(network.task.views(x)) > 1:
         print(f"the file holds the network; what {network.task.name} is judged by is computed from "
               "several of its outputs (`outputs` of the task)")
     for warning in told:

@@ -216,11 +216,9 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
         weight = self.class_weights(data, y)
         return lambda target: float(weight[target].sum(dtype=np.float64))
 
-    def outputs(self, implementation: Implementation, model: Any, x: Array) -> Array:
-        """The mean logits of each image and its mirror image, which shows the same expression."""
-        sides = [x, np.ascontiguousarray(x[..., ::-1])] if self.ingredients.mirror else [x]
-        mean: Array = np.mean([implementation.predict(model, side) for side in sides], 0)
-        return mean
+    def views(self, x: Array) -> list[Array]:
+        """The images and their mirror images, which show the same expressions."""
+        return [x, np.ascontiguousarray(x[..., ::-1])] if self.ingredients.mirror else [x]
 
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
         metrics, details = super().judge(data, trained)

@@ -70,7 +70,7 @@ class DigitRecipe(Ingredients):
 
 MLP = {
     "plain": DigitRecipe(epochs=50, batch_size=100, lr=2e-3, hidden=(500,), cycle=True,
-                         weight_decay=0.01, dropout=Dropout(0.1, 0.5)),
+                         weight_decay=0.01, smoothing=0.1, dropout=Dropout(0.2, 0.3)),
     "augmented": DigitRecipe(epochs=80, batch_size=100, lr=2e-3, hidden=(500,), cycle=True,
                              weight_decay=0.01, affine=Affine(10, 0.1, 0.07, 10),
                              elastic=Elastic(34, 4)),

@@ -94,13 +94,10 @@ class DigitTask(ImageTask[OptionsT]):
         return partial(implementation.functional.cross_entropy,
                        label_smoothing=self.ingredients.smoothing)
 
-    def outputs(self, implementation: Implementation, model: Any, x: Array) -> Array:
-        """The mean logits of each image and, with `views`, of its shifts in eight directions."""
-        shifts = [-self.ingredients.views, 0, self.ingredients.views]
-        moves = sorted({(i, j) for i in shifts for j in shifts})
-        mean: Array = np.mean([implementation.predict(model, shifted(x, *move))
-                               for move in moves], 0)
-        return mean
+    def views(self, x: Array) -> list[Array]:
+        """The images and, if the recipe has views, their shifts in eight directions."""
+        shifts = {-self.ingredients.views, 0, self.ingredients.views}
+        return [shifted(x, i, j) for i in sorted(shifts) for j in sorted(shifts)]
 
 
 def shifted(x: Array, down: int, right: int) -> Array:

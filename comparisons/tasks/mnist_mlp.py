@@ -31,6 +31,11 @@ class MnistMlpTask(DigitTask[MlpOptions]):
     options = MlpOptions
     recipes = MLP
 
+    @property
+    def variants(self) -> tuple[MlpOptions, ...]:
+        """The recipes that differ in their networks, not only in their training."""
+        return MlpOptions(), MlpOptions(variant="deep")
+
     def network(self, data: Data) -> str:
         return f"perceptron {'-'.join(map(str, self.sizes(data)))}"
 

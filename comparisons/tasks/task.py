@@ -209,9 +209,15 @@ class Task(ABC, Generic[OptionsT]):
         """
         return len
 
+    def views(self, x: Array) -> list[Array]:
+        """Items that show the same as x, such as mirror images; `outputs` is the mean over them."""
+        return [x]
+
     def outputs(self, implementation: Implementation, model: Any, x: Array) -> Array:
         """The outputs of a trained model for x; for classification, logits."""
-        return implementation.predict(model, x)
+        found = [implementation.predict(model, view) for view in self.views(x)]
+        mean: Array = np.mean(found, 0) if len(found) > 1 else found[0]
+        return mean
 
     def watch(self, implementation: Implementation, model: Any, split: Split) -> Metrics:
         """Further quantities to record after each epoch, for learning curves."""

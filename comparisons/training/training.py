@@ -99,3 +99,17 @@ def first_step(task: Task[OptionsT], implementation: Implementation, data: Data,
     training = prepare(task, implementation, data, batches, replace(options, epochs=1), seed)
     training.fit()
     training.outputs(split.x_test[:size])
+
+
+def switch_off_dropout(model: Any) -> None:
+    """Put a model's dropout into evaluation mode, so that nothing depends on random numbers.
+
+    Only in `fit` do both implementations drop the same values.
+    """
+    for module in model.modules():
+        if is_dropout(module):
+            module.eval()
+
+
+def is_dropout(module: Any) -> bool:
+    return "Dropout" in type(module).__name__

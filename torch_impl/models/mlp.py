@@ -16,13 +16,15 @@ class MLP(nn.Module):
     def __init__(self, sizes: tuple[int, ...] = (784, 500, 10),
                  dropout: tuple[float, float] = (0.0, 0.0)) -> None:
         super().__init__()
-        of_inputs, of_hidden = dropout
+        of_inputs, of_hidden = (nn.Dropout(p) if p else None for p in dropout)
         layers: list[nn.Module] = []
         for n_in, n_out in pairwise(sizes):
-            # in a module of its own, dropout changes no names of parameters
-            layers += [nn.Linear(n_in, n_out), nn.Sequential(nn.ReLU(), nn.Dropout(of_hidden))]
-        self.dropout = nn.Dropout(of_inputs)
+            # ReLU and dropout are one module, so that the linear layers keep their names
+            layers += [nn.Linear(n_in, n_out),
+                       nn.Sequential(nn.ReLU(), of_hidden) if of_hidden else nn.ReLU()]
+        self.dropout = of_inputs
         self.layers = nn.Sequential(*layers[:-1])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(self.dropout(x.flatten(1)))
+        x = x.flatten(1)
+        return self.layers(x if self.dropout is None else self.dropout(x))
