@@ -27,7 +27,7 @@ from comparisons.training.results import Results
 from comparisons.training.runner import run_jobs
 from minigrad.streams import printable
 
-WHOLE = "everything"        # the trial in which nothing is left out
+WHOLE = "nothing"           # is left out in the first trial
 HEADER = ("left out", "mean", "± sd", "what it gives", "95% interval", "seconds")
 SHOWN = 60                  # items that no seed reads right
 
@@ -76,8 +76,8 @@ def main(task: Task[Any], chosen: Sequence[Trial], impl: str, seeds: int, folder
     """Train all trials in folders of their own; print and write the table and the page."""
     runs = []
     for name, options in chosen:
-        print(f"\nwithout {name}" if name != WHOLE else f"\n{name}", flush=True)
-        results = Results(folder / (name if name == WHOLE else f"without-{name}"))
+        print("\nthe whole recipe" if name == WHOLE else f"\nwithout {name}", flush=True)
+        results = Results(folder / ("whole" if name == WHOLE else f"without-{name}"))
         done = run_jobs([(task, options)], (impl,), results, resume=resume, count=seeds)
         runs.append((name, results, done[0]))
     headline = task.headlines[0]

@@ -29,7 +29,7 @@ def test_what_an_ingredient_gives_is_the_paired_difference():
     assert second.gives == pytest.approx(np.mean(whole - less))
     assert (second.low, second.high) == pytest.approx((expected.low, expected.high))
     assert first.cells(".2%")[:4] == (
-        "everything", f"{whole.mean():.2%}", f"{100 * whole.std(ddof=1):.2f}", "")
+        "nothing", f"{whole.mean():.2%}", f"{100 * whole.std(ddof=1):.2f}", "")
     assert second.seconds == 4
     told = ablation.text([first, second], ACCURACY)
     assert f"{100 * second.low:+.2f} to {100 * second.high:+.2f}" in told
