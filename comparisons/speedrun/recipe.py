@@ -36,8 +36,8 @@ def network(implementation: Implementation) -> Any:
         nn.BatchNorm2d(16), nn.ReLU(),
         nn.Conv2d(16, 32, 3, bias=False), nn.MaxPool2d(2),                  # 32 × 4 × 4
         nn.BatchNorm2d(32), nn.ReLU(), nn.Flatten(),
-        nn.Linear(512, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(),
-        nn.Linear(128, 10))
+        nn.Linear(512, 256, bias=False), nn.BatchNorm1d(256), nn.ReLU(),
+        nn.Linear(256, 10))
 
 
 def steps(digits: int) -> int:

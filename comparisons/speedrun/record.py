@@ -50,13 +50,13 @@ def main(names: Sequence[str], seed: int, data_place: Path | None, threads: int 
             runs[name].append(run(implementation, data, each))
         print(f"{each:>6}" + "".join(f"{runs[name][-1][0]:>12.2%}{runs[name][-1][1]:>8.2f} s"
                                      for name in sides), flush=True)
+    found = {name: summary([share for share, _ in runs[name]], [sec for _, sec in runs[name]],
+                           tested(data)) for name in sides}
+    print(text(found))
     report = {"schema": SCHEMA, "measured": "speedrun", "environment": environment.describe(),
               "data": data.source, "goal": GOAL, "seeds": list(seeds),
               "steps": recipe.steps(len(data.x)), "recipe": recipe.SETTINGS,
-              "loss_difference": apart,
-              "sides": {name: summary(*zip(*runs[name], strict=True), tested(data))
-                        for name in sides}}
-    print(text(report["sides"]))
+              "loss_difference": apart, "sides": found}
     if json_file is not None:
         write_json(json_file, report, indent=2)
     if apart is None or apart <= LOSS_BOUND:
@@ -135,8 +135,14 @@ def claim(mean: float, low: float | None) -> str:
     return HOLDS if low is not None and low >= GOAL else OPEN
 
 
-VERDICTS = {HOLDS: "holds with {} seeds", OPEN: "is likely, but {} seeds do not show it: pass "
-            "--seeds with a larger number", FAILS: "does not hold: the mean of {} seeds is lower"}
+VERDICTS = {HOLDS: "holds with {}", FAILS: "does not hold: the mean of {} is lower",
+            OPEN: "may hold, but {} cannot show it: pass a larger number to --seeds"}
+
+
+def verdict(side: Mapping[str, Any]) -> str:
+    """The verdict of a summary, in words."""
+    count = len(side["seconds"])
+    return VERDICTS[side["claim"]].format(f"{count} seed{'s' * (count > 1)}")
 
 
 def text(sides: Mapping[str, dict[str, Any]]) -> str:
@@ -151,7 +157,6 @@ def text(sides: Mapping[str, dict[str, Any]]) -> str:
     if len(sides) > 1:
         ours, theirs = (sides[name]["median_seconds"] for name in ("minigrad", "torch"))
         lines.append(f"PyTorch's time over minigrad's: {theirs / ours:.2f}")
-    lines += [f"{TITLES[name]}: “{GOAL:.1%} on average” "
-              f"{VERDICTS[side['claim']].format(len(side['seconds']))}"
+    lines += [f"{TITLES[name]}: “{GOAL:.1%} on average” {verdict(side)}"
               for name, side in sides.items()]
     return "\n".join([*lines, NOTES])

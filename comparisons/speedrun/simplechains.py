@@ -209,10 +209,10 @@ def batches_of(task: Task, seed: int) -> Callable[[int], Iterable[tuple[Array, .
 def text(task: Task, sides: Mapping[str, Mapping[str, float]]) -> str:
     """The seconds of a task, ours and the published ones."""
     key = task.score[0]
-    shown = {"test_error": lambda value: f"mean squared error on the test set {value:.4f}",
-             "test_accuracy": lambda value: f"test accuracy {value:.2%}"}[key]
     lines = [f"\n{task.title}"]
-    lines += [f"  {TITLES[name] + ', here':46}{side['seconds']:>8.2f} s, {shown(side[key])}"
-              for name, side in sides.items()]
-    lines += [f"  {who + ' (published)':46}{seconds:>8.2f} s" for who, seconds in task.published]
+    for name, side in sides.items():
+        worth = (f"mean squared error on the test set {side[key]:.4f}" if key == "test_error" else
+                 f"test accuracy {side[key]:.2%}")
+        lines.append(f"  {TITLES[name] + ', here':54}{side['seconds']:>8.2f} s, {worth}")
+    lines += [f"  {who + ' (published)':54}{seconds:>8.2f} s" for who, seconds in task.published]
     return "\n".join(lines)

@@ -167,13 +167,16 @@ def test_equal_accuracies_are_not_certainty():
         2 * stats.t.ppf(0.975, 2) * 1e-4 / math.sqrt(3))
 
 
-@pytest.mark.parametrize(("accuracies", "verdict"), [
-    ([0.9921, 0.9922, 0.9923], record.HOLDS), ([0.9895, 0.9910, 0.9925], record.OPEN),
-    ([0.9999], record.OPEN), ([0.9899, 0.9898], record.FAILS), ([0.98], record.FAILS)])
-def test_the_claim_needs_the_whole_interval(accuracies, verdict):
+@pytest.mark.parametrize(("accuracies", "claim", "words"), [
+    ([0.9921, 0.9922, 0.9923], record.HOLDS, "holds with 3 seeds"),
+    ([0.9895, 0.9910, 0.9925], record.OPEN, "may hold, but 3 seeds cannot show it"),
+    ([0.9999], record.OPEN, "may hold, but 1 seed cannot show it"),
+    ([0.9899, 0.9898], record.FAILS, "does not hold: the mean of 2 seeds is lower"),
+    ([0.98], record.FAILS, "does not hold: the mean of 1 seed is lower")])
+def test_the_claim_needs_the_whole_interval(accuracies, claim, words):
     told = record.summary(accuracies, [1.0] * len(accuracies), 10_000)
-    assert told["claim"] == verdict
-    assert record.VERDICTS[verdict].format(len(accuracies)) in record.text({"minigrad": told})
+    assert told["claim"] == claim
+    assert f"minigrad: “99.0% on average” {words}" in record.text({"minigrad": told})
 
 
 # ---- the command ---------------------------------------------------------------------------------
