@@ -22,6 +22,9 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
                         help=f"number of trainings, with the seeds from --seed on (default: "
                         f"{SEEDS})")
     add_threads(parser)
+    parser.add_argument("--validate", action="store_true",
+                        help="train without the last 10,000 training digits, and test on these: "
+                        "for choosing another recipe")
     parser.add_argument("--simplechains", action="store_true",
                         help="instead of the record, time the two tasks that SimpleChains.jl has "
                         "published: matrix exponentials, and LeNet-5 on MNIST")
@@ -29,8 +32,9 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    if arguments.simplechains and arguments.seeds:
-        arguments.parser.error("--seeds: does not apply to --simplechains, whose tasks run once")
+    for flag in ("seeds", "validate"):
+        if arguments.simplechains and getattr(arguments, flag):
+            arguments.parser.error(f"--{flag}: applies to the record, not to --simplechains")
     insist_on_data(arguments.data)
     from comparisons import implementations
     names = implementations.NAMES if arguments.impl == "both" else (arguments.impl,)
@@ -39,4 +43,4 @@ def main(arguments: argparse.Namespace) -> int:
         from comparisons.speedrun import simplechains
         return simplechains.main(*common)
     from comparisons.speedrun import record
-    return record.main(*common, count=arguments.seeds or SEEDS)
+    return record.main(*common, arguments.seeds or SEEDS, arguments.validate)

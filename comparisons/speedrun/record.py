@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from comparisons.training.differences import over_seeds
 SCHEMA = 1
 GOAL = 0.99
 WARM_UP = 5             # steps that compile the kernels, and whose losses are compared
+HELD_OUT = 10_000       # training digits, by which a recipe is chosen
 HOLDS, OPEN, FAILS = "holds", "open", "fails"
 
 NOTES = f"""\
@@ -33,11 +35,16 @@ lies above."""
 
 
 def main(names: Sequence[str], seed: int, data_place: Path | None, threads: int | None,
-         json_file: Path | None, count: int) -> int:
-    """Train `count` times with each implementation, in turn; return 1 if their losses differ."""
+         json_file: Path | None, count: int, validate: bool) -> int:
+    """Train `count` times with each implementation, in turn; return 1 if their losses differ.
+
+    validate: whether to leave the test digits alone, and test on training digits held out.
+    """
     if json_file is not None:
         check_writable(json_file)
     data = needed(load_mnist(data_place))
+    if validate:
+        data = held_out(data)
     sides = {name: implementations.get(name, "cpu") for name in names}
     announce(data, threads)
     first = warmed_up(sides, data, seed)
@@ -84,6 +91,14 @@ def needed(data: Data) -> Data:
                     f"{data.source}. Pass the folder of MNIST's four IDX files with --data DIR; "
                     "`python -m comparisons run mnist-mlp` downloads them if it can")
     return data
+
+
+def held_out(data: Data) -> Data:
+    """The training digits without the last ones, which take the place of the test digits."""
+    rest = data.x[:-HELD_OUT], data.y[:-HELD_OUT]
+    return replace(data, x=rest[0], y=rest[1], x_test=data.x[-HELD_OUT:], y_test=data.y[-HELD_OUT:],
+                   source=f"training digits of {data.source}; the last {HELD_OUT:,} of them are "
+                   "held out, and take the place of the test digits")
 
 
 def tested(data: Data) -> int:

@@ -148,6 +148,19 @@ def test_other_digits_are_refused(tmp_path, capsys):
     assert "40 training" in one_line(capsys)
 
 
+def test_the_test_digits_stay_out_of_a_validation(digits, found, monkeypatch, capsys):
+    monkeypatch.setattr(record, "HELD_OUT", 100)
+    seen = []
+    monkeypatch.setattr(record, "run", lambda side, data, seed: seen.append(data) or (0.5, 1.0))
+    assert main(["speedrun", "--impl", "minigrad", "--seeds", "1", "--validate"]) == 0
+    (data,) = seen
+    for trained, tested, whole in ((data.x, data.x_test, digits.x),
+                                   (data.y, data.y_test, digits.y)):
+        np.testing.assert_array_equal(trained, whole[:300])
+        np.testing.assert_array_equal(tested, whole[300:])
+    assert "the last 100 of them are held out" in capsys.readouterr().out
+
+
 # ---- statistics ----------------------------------------------------------------------------------
 
 def test_the_interval_is_students_t():
@@ -267,6 +280,7 @@ def test_the_tasks_are_printed_and_written(found, monkeypatch, tmp_path, capsys)
     assert "SimpleChains.jl, Core i7-1165G7, 4 cores (published)" in out
 
 
-def test_seeds_do_not_apply_to_the_published_tasks(capsys):
-    assert main(["speedrun", "--simplechains", "--seeds", "2"]) == 2
-    assert "--seeds" in one_line(capsys)
+@pytest.mark.parametrize("flag", [["--seeds", "2"], ["--validate"]])
+def test_what_the_published_tasks_do_not_use_is_refused(flag, capsys):
+    assert main(["speedrun", "--simplechains", *flag]) == 2
+    assert flag[0] in one_line(capsys)
