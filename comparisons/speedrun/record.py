@@ -62,8 +62,7 @@ def main(names: Sequence[str], seed: int, data_place: Path | None, threads: int 
     print(text(found))
     report = {"schema": SCHEMA, "measured": "speedrun", "environment": environment.describe(),
               "data": data.source, "goal": GOAL, "seeds": list(seeds),
-              "steps": recipe.steps(len(data.x)), "recipe": recipe.SETTINGS,
-              "loss_difference": apart, "sides": found}
+              "recipe": recipe.SETTINGS, "loss_difference": apart, "sides": found}
     if json_file is not None:
         write_json(json_file, report, indent=2)
     if apart is None or apart <= LOSS_BOUND:
@@ -112,7 +111,7 @@ def warmed_up(sides: Mapping[str, Implementation], data: Data, seed: int
     """The losses of the first steps of each side, taken to have everything compiled and loaded."""
     losses: dict[str, list[float]] = {}
     for name, implementation in sides.items():
-        model, step = recipe.prepare(implementation, seed, recipe.steps(len(data.x)))
+        model, step = recipe.prepare(implementation, seed)
         losses[name] = [float(step(*batch).item()) for batch, _ in zip(
             recipe.batches(data.x, data.y, seed), range(WARM_UP), strict=False)]
         recipe.accuracy(implementation, model, data.x[:recipe.BATCH], data.y[:recipe.BATCH])
