@@ -56,7 +56,7 @@ def parser(words: Sequence[str]) -> Parser:
     below = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in command_names():
         module = import_module(f"comparisons.commands.{name.replace('-', '_')}")
-        summary = (module.__doc__ or "").splitlines()[0].rstrip(".")
+        summary = (module.__doc__ or name).splitlines()[0].rstrip(".")      # -OO drops it
         sub = below.add_parser(name, help=summary, description=summary)
         if words[:1] == [name]:
             module.flags(sub, words[1:])

@@ -1,5 +1,7 @@
 """Errors that are reported to the user in one line, without a traceback."""
 
+import sys
+
 
 class Fault(Exception):
     """An error that ends the program: its message is one line and names the file or the flag."""
@@ -29,8 +31,10 @@ def one_line(error: BaseException) -> str:
 
 def is_ours(error: BaseException) -> bool:
     """Whether the message of an error is meant for the user."""
-    from minigrad.checkpoint import CheckpointError
-    return isinstance(error, Fault | CheckpointError)
+    # not imported: that needs safetensors, which the machine may lack
+    checkpoint = sys.modules.get("minigrad.checkpoint")
+    return isinstance(error, Fault) or (
+        checkpoint is not None and isinstance(error, checkpoint.CheckpointError))
 
 
 def told(error: BaseException) -> str:

@@ -218,10 +218,10 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
             if any(parent in needed for parent, _ in vertex.edges or ()):
                 needed.add(vertex)
         order = [vertex for vertex in order if vertex in needed]
+    known_changes = inplace.latest
     for vertex in order:
-        if vertex.edges and vertex.time < inplace.latest:
-            inplace.refuse_changes(vertex.name, vertex.time, vertex.output,
-                                   [vjp for _, vjp in vertex.edges])
+        if vertex.edges and vertex.time < known_changes:
+            inplace.refuse_changes(vertex)
 
     pending: dict[Vertex, Tensor] = {}          # gradients that have arrived so far
     finished: dict[Vertex, Tensor] = {}         # whole gradients of leaves or targets
@@ -249,6 +249,8 @@ def backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor], *,
                     seen_outside.add(id(g._data))
             if not vertex.edges:
                 finished[vertex] = g
+            elif inplace.latest != known_changes:       # a hook may have made a change
+                inplace.refuse_changes(vertex)
             if vertex.retaining is not None and (tensor := vertex.retaining()) is not None:
                 tensor.grad = g if tensor.grad is None else tensor.grad + g
             for parent, vjp in vertex.edges or ():

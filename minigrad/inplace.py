@@ -49,13 +49,13 @@ def changed_since(time: int, arrays: Iterable[Array]) -> Array | None:
     return None
 
 
-def refuse_changes(name: str, time: int, output: Array | None,
-                   vjps: Iterable[Callable[..., Any]]) -> None:
-    """RuntimeError if a value that the vjps of the op `name` need was changed after `time`."""
-    values = (getattr(value, "_data", value) for value in [output, *captured_by(vjps)])
-    changed = changed_since(time, (value for value in values if isinstance(value, np.ndarray)))
+def refuse_changes(node: Any) -> None:
+    """RuntimeError if a value that the vjps of a node of the graph need was changed since."""
+    vjps = [vjp for _, vjp in node.edges]
+    values = (getattr(value, "_data", value) for value in [node.output, *captured_by(vjps)])
+    changed = changed_since(node.time, (v for v in values if isinstance(v, np.ndarray)))
     if changed is not None:
-        raise RuntimeError(f"{name}: a value of shape {changed.shape} that its gradient needs "
+        raise RuntimeError(f"{node.name}: a value of shape {changed.shape} that its gradient needs "
                            "was changed in place since; clone() it before the change, or make the "
                            "change after backward()")
 

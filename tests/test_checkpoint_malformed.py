@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,24 @@ def test_a_content_that_is_none(saved, text):
     path, _, tensors = saved
     rewrite(path, text, tensors)
     assert "not a checkpoint that minigrad has written" in message(path)
+
+
+def test_the_tensors_are_those_of_the_checksums(saved):
+    path, content, tensors = saved
+    for some in ({k: v for k, v in tensors.items() if k != "model.bias"},
+                 tensors | {"model.more": np.zeros(2, np.float32)}):
+        rewrite(path, content, some)
+        assert "the tensors are not those of its checksums" in message(path)
+
+
+@pytest.mark.parametrize("wrong", [{"epoch": "three"}, {"epoch": -1}, {"step": 1.5},
+                                   {"config": {"a": 10**5000}}, {"scheduler": [1]}])
+def test_fields_that_could_not_be_loaded_are_not_saved(saved, wrong):
+    path, _, _ = saved
+    before = path.read_bytes()
+    with pytest.raises(TypeError, match="checkpoint: config and states may hold what JSON can"):
+        checkpoint.write(replace(checkpoint.load(path), **wrong))
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("key", ["format", "epoch", "step", "optimizer", "scheduler", "sha256"])

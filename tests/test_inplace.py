@@ -305,3 +305,24 @@ def test_augmented_assignment_is_noticed_and_refused_where_torch_refuses() -> No
     for target, value in ((mg.tensor([1, 2]), 0.5), (mg.zeros(2), mg.ones(3, 2))):
         with pytest.raises(RuntimeError, match="cannot become one of"):
             target += value
+
+
+@pytest.mark.parametrize("changed", ["input", "output", "nothing"])
+def test_a_change_that_a_hook_makes_during_the_backward_pass_is_noticed(changed: str) -> None:
+    for lib in (mg, torch):
+        x: Any = lib.tensor([1.0, 2.0], requires_grad=True)
+        y = x.exp() if changed == "output" else x * x
+        memory = {"input": x.detach(), "output": y.detach(), "nothing": lib.ones(2)}[changed]
+
+        def hook(_: Any, memory: Any = memory) -> None:
+            memory += 1
+
+        z = y * 3
+        z.register_hook(hook)
+        if changed == "nothing":        # that a gradient needs
+            z.sum().backward()
+            assert x.grad.tolist() == [6.0, 12.0]
+        else:
+            with pytest.raises(RuntimeError, match=r"modified by an inplace|changed in place"):
+                z.sum().backward()
+            assert x.grad is None

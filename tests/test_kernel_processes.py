@@ -58,6 +58,25 @@ def test_compilation_is_announced_once_and_cached(tmp_path: Path) -> None:
     assert run(twice, tmp_path) == ""
 
 
+def test_a_damaged_cache_is_compiled_anew_and_says_so(tmp_path: Path) -> None:
+    run(CALL, tmp_path)
+    for ending in ("nbi", "nbc"):               # the index, the machine code
+        for file in tmp_path.rglob(f"*.{ending}"):
+            file.write_bytes(file.read_bytes()[:file.stat().st_size // 2])
+        assert run(CALL, tmp_path).count("are damaged") == 1
+    assert run(CALL, tmp_path) == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+def test_where_the_cache_cannot_be_written_kernels_run_and_say_so_once(tmp_path: Path) -> None:
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (99, 99))\n" + CALL
+    more = 'load_all()["erf"](np.array([0, 10], np.float32), np.empty(2, np.float32))'
+    said = run(full + more, tmp_path)
+    assert said.count("compiled kernels cannot be kept in") == 1
+    assert "File too large" in said
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()]
+
+
 def test_twins_and_plain_loops_run_without_compiling(tmp_path: Path) -> None:
     numpy_only = CALL + "import sys; assert 'numba' not in sys.modules"
     assert run(numpy_only, tmp_path, MINIGRAD_KERNELS="numpy") == ""

@@ -187,6 +187,13 @@ def by_item(x):
     return x * x.max().item()
 
 
+def repeating(x):
+    n = 0
+    while float(x.sum()) > 0 and n < 5:
+        x, n = x - 1, n + 1
+    return x
+
+
 def in_part(x):
     y = mg.zeros(x.shape[0], 3)
     y[:, 1] = x[:, 0]
@@ -197,6 +204,8 @@ def in_part(x):
     (choosing, r"x \* 2 if .*runs sub here for one input and mul"),
     (by_numpy, r"test_onnx.py:\d+: return x / mg.tensor.*: div uses a value of shape \(\)"),
     (by_item, r"return x \* x.max\(\).item\(\): mul uses a value of shape \(\)"),
+    (repeating, r"test_onnx.py:\d+: (while float|x, n = x - 1).*: the network runs \w+ here for "
+                r"one input, and has ended for another"),
     (in_part, r"y\[:, 1\] = x\[:, 0\]: a part of a tensor is changed in place"),
     (lambda x: x[x > 0], "getitem depends on a size"),
     (lambda x: mg.tensor(np.sort(x.data)), "an output uses a value"),
@@ -305,6 +314,28 @@ def test_a_buffer_that_the_network_moves_begins_as_it_was(path, monkeypatch):
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     np.testing.assert_array_equal(session.run(None, {"input": x})[0], x + 1)
     assert net.calls.item() == 0
+
+
+def test_a_network_that_replaces_what_it_holds_is_unchanged_afterwards(path):
+    class Running(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mean", mg.ones(4))
+            self.runs, self.weights = 0, None
+
+        def forward(self, x):
+            if self.weights is None:
+                self.weights = self.mean * 3
+            self.mean, self.runs = self.mean * 2, self.runs + 1
+            return x + self.mean * self.weights
+
+    net, x = nn.Sequential(Running()), np.ones((3, 4), np.float32)
+    mean = net[0].mean
+    assert export(net, x, path).difference == 0
+    assert net[0].mean is mean
+    assert (net[0].runs, net[0].weights, mean.tolist()) == (0, None, [1.0] * 4)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(session.run(None, {"input": x})[0], x + 6)
 
 
 def test_a_file_that_is_there_stays_if_the_export_fails(path):

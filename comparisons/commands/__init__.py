@@ -11,6 +11,8 @@ from comparisons.errors import Fault
 from comparisons.tasks.names import NAMES
 from comparisons.tasks.options import SEED, at_least, share
 
+THREADS = 1024          # more than a machine has; far more overflow in the libraries
+
 
 def word(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """The parser in the form that argparse expects, so that argparse shows its error message."""
@@ -58,7 +60,7 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
 
 def add_threads(parser: argparse.ArgumentParser, count: str | None = None) -> None:
     several = "; several numbers are measured one after the other" * (count is not None)
-    parser.add_argument("--threads", type=word(at_least(1)), metavar="N", nargs=count,
+    parser.add_argument("--threads", type=word(at_least(1, THREADS)), metavar="N", nargs=count,
                         help="number of threads of BLAS, Numba and PyTorch (default: each "
                         f"library's own choice){several}")
 

@@ -39,10 +39,14 @@ def main(arguments: argparse.Namespace) -> int:
     insist_on_data(arguments.data)
     from comparisons import implementations
     from comparisons.audits.parity import audit
-    from comparisons.files import check_writable, new_folder
+    from comparisons.files import check_writable, new_folder, remove_if_empty
     path = arguments.out or new_folder()
     path = path if path.suffix == ".html" else path / PAGE
     check_writable(path)
     implementations.set_threads(arguments.threads)
-    return audit.main(tasks, arguments.seed, arguments.data, arguments.checkpoint,
-                      arguments.layer or "", arguments.steps, path)
+    try:
+        return audit.main(tasks, arguments.seed, arguments.data, arguments.checkpoint,
+                          arguments.layer, arguments.steps, path)
+    finally:
+        if arguments.out is None:
+            remove_if_empty(path.parent)

@@ -54,9 +54,21 @@ def crop(picture: Image.Image, box: Box, size: Size) -> Crop:
 
 
 def scaled(picture: Image.Image, box: Box, size: Size, channels: int) -> Array:
-    """A box of the picture, scaled.  Shapes: → (channels, *size), 1 for grey or 3 for colour."""
+    """`levels` as float32 in [0, 1]."""
+    return unit(levels(picture, box, size, channels))
+
+
+def levels(picture: Image.Image, box: Box, size: Size, channels: int) -> Array:
+    """A box of the picture, scaled.
+
+    Shapes: → (channels, *size) uint8; channels: 1 for grey or 3 for colour.
+    """
     x, y, w, h = box
     part = picture.crop((x, y, x + w, y + h)).convert("L" if channels == 1 else "RGB")
-    levels = np.asarray(part.resize(size[::-1], Image.Resampling.BILINEAR), np.float32)
-    pixels: Array = np.moveaxis(levels.reshape(*size, channels), -1, 0) / np.float32(255)
-    return pixels
+    values = np.asarray(part.resize(size[::-1], Image.Resampling.BILINEAR), np.uint8)
+    return np.moveaxis(values.reshape(*size, channels), -1, 0)
+
+
+def unit(values: Array) -> Array:
+    """uint8 levels as float32 in [0, 1]."""
+    return np.divide(values, np.float32(255), dtype=np.float32)

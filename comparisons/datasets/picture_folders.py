@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from comparisons.datasets.base import Array, Data, own_name, visible
-from comparisons.datasets.crops import Size, scaled, whole
+from comparisons.datasets.crops import Size, levels, unit, whole
 from comparisons.datasets.pictures import read_picture
 from comparisons.datasets.splits import stratified_folds
 from comparisons.errors import DataError
@@ -29,6 +30,9 @@ def load_pictures(folder: Path, size: Size, channels: int = 1, *, seed: int = 0)
     `predict` does. Without a folder for the test, one fifth of each class is the test set, which
     depends on the seed. A file that cannot be used is left out, with the reason. channels: 1 for
     grey, 3 for colour.
+
+    Of each picture, only the scaled one is kept: a byte for each value while reading, then four.
+    So memory depends on the number of pictures, but not on the size of their files.
 
     Shapes: x (N, channels, *size) float32 in [0, 1], y (N,) int64.
     Raises: DataError naming the folder if it holds fewer than two classes with pictures.
@@ -81,7 +85,7 @@ def load_pictures(folder: Path, size: Size, channels: int = 1, *, seed: int = 0)
         source += f"; {twice:,} test pictures are equal to training pictures"
     if left_out:
         source += f"; {len(left_out):,} files left out"
-    return Data(own_name(folder, ()), source, x, y, x_test, y_test, classes,
+    return Data(own_name(folder, ()), source, unit(x), y, unit(x_test), y_test, classes,
                 left_out=tuple(left_out))
 
 
@@ -89,9 +93,9 @@ def pictures_of(folder: Path, size: Size, channels: int, left_out: list[str]
                 ) -> tuple[Array, Array]:
     """The pictures below a folder and their classes; what cannot be used joins `left_out`.
 
-    Shapes: (N, channels, *size) float32, (N,) str.
+    Shapes: (N, channels, *size) uint8, (N,) str.
     """
-    pixels, labels = [], []
+    pixels, labels = bytearray(), []        # one block: a list of arrays would be copied
     for place in visible(folder):
         if not place.is_dir():
             left_out.append(f"{place}: not in the folder of a class")
@@ -105,9 +109,10 @@ def pictures_of(folder: Path, size: Size, channels: int, left_out: list[str]
             except DataError as error:
                 left_out.append(str(error))
                 continue
-            pixels.append(scaled(picture, whole(picture, size)[0].box, size, channels))
+            pixels += levels(picture, whole(picture, size)[0].box, size, channels).tobytes()
             labels.append(os.fsencode(place.name).decode("utf-8", "replace"))
-    return (np.array(pixels, np.float32).reshape(-1, channels, *size), np.array(labels, object))
+    x = np.frombuffer(pixels, np.uint8).reshape(-1, channels, *size)
+    return x, np.array(labels, object)
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -121,8 +126,14 @@ def files_below(folder: Path) -> list[Path]:
 
 def equal(x: Array, x_test: Array) -> int:
     """The number of test pictures that are also in training, to the last pixel."""
-    known = {picture.tobytes() for picture in x}
-    return sum(picture.tobytes() in known for picture in x_test)
+    known = {digest(picture) for picture in x_test}
+    known &= {digest(picture) for picture in x}
+    return sum(digest(picture) in known for picture in x_test)
+
+
+def digest(picture: Array) -> bytes:
+    """16 bytes that stand for the picture, so that a set of them holds no second copy of all."""
+    return hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
 
 
 def first(left_out: list[str]) -> str:

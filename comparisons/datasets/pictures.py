@@ -76,9 +76,12 @@ def _with_alpha(opened: ImageFile, file: IO[bytes]) -> Image.Image:
     """The picture; as RGBA if it is a PNG of 16 bits in which one colour is transparent.
 
     Pillow reads only the upper byte of such colours, and does not compare a grey one at all. So the
-    lower bytes are read as well, and all 16 bits are compared.
+    lower bytes are read as well, and all 16 bits are compared. Grey levels of 2 and of 4 bits it
+    scales to 8, but not the transparent one.
     """
     colour, kinds = opened.info.get("transparency"), [tile[3] for tile in opened.tile]
+    if opened.format == "PNG" and colour is not None and kinds in (["L;2"], ["L;4"]):
+        opened.info["transparency"] = colour * (85 if kinds == ["L;2"] else 17)
     if opened.format != "PNG" or colour is None or kinds not in (["I;16B"], ["RGB;16B"]):
         return opened
     levels = np.asarray(opened)

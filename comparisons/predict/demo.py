@@ -35,8 +35,8 @@ def serve(predictors: Sequence[Predictor], port: int) -> Server:
     Raises: OSError if the port is in use.
     """
     def models(query: Query, content: None) -> list[dict[str, Any]]:
-        return [{"name": p.name, "noun": p.subject.noun, "classes": p.classes}
-                for p in predictors]
+        return [{"name": p.name, "noun": p.subject.noun, "classes": p.classes,
+                 "unsure": p.calibration.why_unsure(p.sure)} for p in predictors]
 
     def predict(query: Query, content: bytes) -> dict[str, Any]:
         number = query.get("model", "0")

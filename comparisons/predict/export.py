@@ -76,7 +76,10 @@ def load(path: Path, task: Task[Any] | None) -> Network:
 
 
 def described(task: Task[Any], config: dict[str, Any], path: Path) -> dict[str, str]:
-    """What a program needs to know that uses the network, as texts; lists and dicts as JSON."""
+    """What a program needs to know that uses the network, as texts; lists and dicts as JSON.
+
+    Names of files and folders need not be UTF-8, but these texts do: a byte is written as \\udce9.
+    """
     shape, encoding = config["shape"], config.get("encoding")
     about = {"task": task.name, "title": task.title, "dataset": config["dataset"],
              "classes": json.dumps(config["classes"], ensure_ascii=False),
@@ -90,7 +93,7 @@ def described(task: Task[Any], config: dict[str, Any], path: Path) -> dict[str, 
                   "encoding": json.dumps(encoding, ensure_ascii=False)}
     else:
         about["normalization"] = "as the task's `load` and `splits` leave them"
-    return about
+    return {key: value.encode(errors="backslashreplace").decode() for key, value in about.items()}
 
 
 def meaning(classes: list[str], outputs: tuple[int, ...]) -> str:
@@ -157,7 +160,8 @@ def samples(network: Network) -> Array:
 def show(file: Path, x: Array, own: Array) -> None:
     """The outputs of both for each sample input."""
     import onnxruntime
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    # not by its name: onnxruntime takes no name that is not UTF-8
+    session = onnxruntime.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
     (theirs,) = session.run(None, {session.get_inputs()[0].name: x})
     for title, outputs in (("minigrad", own), (f"onnxruntime {onnxruntime.__version__}", theirs)):
         print(f"outputs for {len(x)} sample inputs, {title}:")

@@ -21,7 +21,7 @@ from comparisons.datasets.base import Array
 from comparisons.datasets.crops import Size, Subject, scaled
 from comparisons.datasets.pictures import read_picture
 from comparisons.errors import Fault, one_line
-from comparisons.files import make_folder, write_bytes, write_json
+from comparisons.files import check_writable, make_folder, write_bytes, write_json
 from comparisons.implementations import Implementation
 from comparisons.predict import annotate, films
 from comparisons.predict.prediction import Prediction, text_of
@@ -101,6 +101,11 @@ class Predictor:
         return (f"{printable(self.path)}: {self.task.name}, trained on {self.dataset}"
                 f"{self.calibration.told(self.sure)}")
 
+    @property
+    def threshold(self) -> float:
+        """The confidence below which an answer is "unsure"."""
+        return self.calibration.threshold(self.sure)
+
     def __call__(self, picture: Image.Image, whole: bool = False) -> list[Prediction]:
         """What the network finds in a picture, from left to right.
 
@@ -115,8 +120,7 @@ class Predictor:
         p = self.probabilities(np.stack([
             crop.pixels[None] if self.channels == 1 else
             scaled(picture, crop.box, self.size, self.channels) for crop in found]))
-        threshold = self.calibration.threshold(self.sure)
-        return [Prediction(crop, dict(zip(self.classes, row, strict=True)), threshold)
+        return [Prediction(crop, dict(zip(self.classes, row, strict=True)), self.threshold)
                 for crop, row in zip(found, p.tolist(), strict=True)]
 
     def probabilities(self, x: Array) -> Array:
@@ -143,6 +147,8 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
                     "picture as a whole in any case; the flag is for networks that look for "
                     f"{' or '.join(SOUGHT)}")
     print(predictor.told)
+    if json is not None:
+        check_writable(json)
     if out is not None:
         make_folder(out)
     entries: list[dict[str, Any]] = []
@@ -154,7 +160,8 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
             if films.is_film(image):
                 stem = Path(unused(f"{image.resolve().stem}-curves", names)).stem
                 entries.append(films.main(image, partial(predictor, whole=whole),
-                                          predictor.subject.noun, predictor.classes, out, stem))
+                                          predictor.subject.noun, predictor.classes,
+                                          predictor.threshold, out, stem))
                 continue
             picture = read_picture(image, name)
             predictions = predictor(picture, whole)
@@ -188,7 +195,7 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
                           "dataset": predictor.dataset, "classes": predictor.classes,
                           **predictor.calibration.described(predictor.sure),
                           "images": entries}, indent=2)
-    return int(undrawn or any("error" in entry for entry in entries))
+    return int(undrawn or any("error" in entry or entry.get("left_out") for entry in entries))
 
 
 def text(image: Path, predictions: Sequence[Prediction], noun: str) -> str:

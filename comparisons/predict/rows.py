@@ -12,7 +12,7 @@ import numpy as np
 from comparisons.datasets.base import Array
 from comparisons.datasets.tables import Encoding, read_rows
 from comparisons.errors import DataError, Fault
-from comparisons.files import write_json
+from comparisons.files import check_writable, write_json
 from comparisons.predict.prediction import answer_of, text_of
 from comparisons.predict.trained import calibration_of, config_of, network_of, task_of, usable
 from comparisons.tasks.calibration import SURE, Calibration
@@ -46,6 +46,8 @@ def main(kept: Checkpoint, tables: Sequence[Path], *, json: Path | None = None,
     calibration = calibration_of(kept, config, sure)
     sure = SURE if sure is None else sure
     print(f"{printable(path)}: {task.name}, trained on {config['dataset']}{calibration.told(sure)}")
+    if json is not None:
+        check_writable(json)
     entries: list[dict[str, Any]] = []
     faults = []
     for table in tables:

@@ -96,7 +96,7 @@ def confusion(targets: Sequence[int], guesses: Sequence[int], classes: Sequence[
         if n <= COUNTED:
             for i, j in zip(*np.nonzero(table), strict=True):
                 ax.text(j, i, str(table[i, j]), ha="center", va="center",
-                        color="white" if share[i, j] > 0.4 else INK, fontsize=8)
+                        color="white" if share[i, j] > 0.7 else INK, fontsize=8)
         small: dict[str, Any] = {"fontsize": 8 if n <= COUNTED else 160 / n}
         if max(map(len, classes)) < 3:
             ax.set_xticks(range(n), classes, **small)

@@ -28,6 +28,7 @@ class Page:
     settings: list[str]             # which of the runs were computed in an unusual way
     terms: dict[str, str]           # explanations of the metrics in the summary
     repeated: list[seeds.Row]       # with several seeds
+    compared: bool                  # whether any of these has both sides
     differences: list[seeds.Figure]
     made: str                       # versions and date
     commands: list[tuple[str, list[str]]]       # and the runs of each
@@ -59,7 +60,8 @@ def prepared(results: Results) -> Page:
         [section(name, runs, {impl: results.details(run) for impl, run in runs.items()},
                  sheet=name in first.values()) for name, runs in tasks.items()],
         table.rows(results.runs), table.settings(results.runs), terms(results.runs),
-        seeds.rows(results.differences), seeds.figures(results.differences), made(results),
+        seeds.rows(results.differences), seeds.compared(results.differences),
+        seeds.figures(results.differences), made(results),
         commands(results.runs), machine(results.content["environment"]), memory(results))
 
 

@@ -21,8 +21,9 @@ from comparisons.training.differences import SAME
 HEADER = ("task", "seeds", "metric", "minigrad", "PyTorch", "difference", "95% interval",
           "verdict")
 ALONE = "only this side was trained"
+SPREAD = "Mean ± standard deviation over the seeds."
 EXPLAINED = (
-    "Mean ± standard deviation over the seeds. The difference is minigrad − PyTorch, paired by\n"
+    f"{SPREAD} The difference is minigrad − PyTorch, paired by\n"
     "seed, in points for percentages; its interval is that of Student’s t. Of twenty comparisons\n"
     "of equal sides, about one shows a difference by chance.")
 ITEMS = "“With other items” also allows for the choice of the test items."
@@ -61,6 +62,11 @@ def rows(entries: Sequence[dict[str, Any]]) -> list[Row]:
     return found
 
 
+def compared(entries: Sequence[dict[str, Any]]) -> bool:
+    """Whether there is a task of which both sides were trained."""
+    return any("difference" in entry for entry in entries)
+
+
 def same(entry: dict[str, Any]) -> bool:
     """Whether the two sides have equal values for every seed, up to rounding."""
     return bool(entry["verdict"] == SAME)
@@ -96,7 +102,8 @@ def text(entries: Sequence[dict[str, Any]]) -> str:
     laid = ["  ".join(cell.rjust(w) if 3 <= i <= 6 else cell.ljust(w)
                       for i, (cell, w) in enumerate(zip(line, widths, strict=True))).rstrip()
             for line in lines]
-    return "\n".join([laid[0], "─" * max(map(len, laid)), *laid[1:], "", EXPLAINED,
+    return "\n".join([laid[0], "─" * max(map(len, laid)), *laid[1:], "",
+                      EXPLAINED if compared(entries) else SPREAD,
                       *[ITEMS] * any(row.items for row in told)])
 
 

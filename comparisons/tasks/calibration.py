@@ -27,7 +27,7 @@ from typing import Any, Self
 import numpy as np
 
 from comparisons.datasets.base import Array, Data
-from comparisons.datasets.splits import person_split
+from comparisons.datasets.splits import share_split
 from comparisons.errors import Fault
 from comparisons.tasks.statistics import softmax
 from comparisons.tasks.task import Details, Held, Metrics, Split, Trained
@@ -93,6 +93,15 @@ class Calibration:
             "every answer is given" if threshold == 0 else
             f"unsure below {threshold:.1%}" if np.isfinite(threshold) else
             f"unsure of everything: no confidence was enough for {sure:.1%} on held-out items")
+
+    def why_unsure(self, sure: float = SURE) -> str:
+        """What the demo says about an answer that is "unsure"; empty if none ever is."""
+        threshold = self.threshold(sure)
+        if threshold == 0:
+            return ""
+        return (f"No class reaches {threshold:.1%}. Only from there on, {sure:.1%} of the answers "
+                "were right on held-out items." if np.isfinite(threshold) else
+                f"No confidence was enough for {sure:.1%} right answers on held-out items.")
 
     def described(self, sure: float = SURE) -> dict[str, Any]:
         """The same for JSON; the threshold is null if no confidence is enough."""
@@ -178,11 +187,11 @@ def set_apart(split: Split, groups: Array, share: float, seed: int) -> Split:
     Raises: Fault if there are too few groups.
     """
     mine = groups[split.train_rows]
-    parts = round(1 / share)
-    if len(np.unique(mine)) < parts:
+    try:
+        rest, held = share_split(mine, split.y, share, seed)
+    except ValueError:
         raise Fault(f"--calibrate {share:g}: there are only {len(np.unique(mine))} persons, "
-                    "recordings or items to train on, too few to set this share apart")
-    rest, held = person_split(mine, split.y, 0, parts, seed)
+                    "recordings or items to train on, too few to set this share apart") from None
     return Split(split.x[rest], split.y[rest], split.x_test, split.y_test, split.train_rows[rest],
                  split.test_rows, split.title, Held(split.x[held], split.y[held]))
 

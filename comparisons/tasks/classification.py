@@ -92,6 +92,13 @@ class ClassificationTask(Task[OptionsT]):
             "per_class": {key: values.tolist() for key, values in scores.items()},
             "confidence": np.round(confidence, 4).tolist()}
 
+    def introduction(self, data: Data, splits: Sequence[Split], options: OptionsT) -> list[str]:
+        return [f"{len(s.y):,} training items, {len(s.held.y):,} set apart for the calibration"
+                for s in splits if s.held is not None]
+
+    def remarks(self, metrics: Metrics, details: Details) -> list[str]:
+        return [calibration.told(metrics)] if "temperature" in metrics else []
+
     def learned_about(self, data: Data, trained: Sequence[Trained]) -> list[dict[str, Any]]:
         return [{} if found is None else {"calibration": found.kept()}
                 for found in calibration.calibrations(data, trained)]

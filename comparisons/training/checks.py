@@ -51,6 +51,13 @@ def insist_on(task: Task[Any], method: str, figures: Metrics, needed: list[str])
                     f"only {', '.join(figures) or 'nothing'}")
 
 
+def returned(task: Task[Any], method: str, value: Any, needed: str, has: tuple[str, ...]) -> Any:
+    """What a method of a task returned. Raises: Fault if it lacks one of the attributes `has`."""
+    if not all(hasattr(value, name) for name in has):
+        raise Fault(f"{task.name}: {method} returned {type(value).__name__}; expected {needed}")
+    return value
+
+
 def plain(task: Task[Any], details: Details) -> Details:
     """The details as JSON holds them: arrays as lists, NumPy's numbers as Python's.
 

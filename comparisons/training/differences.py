@@ -14,7 +14,10 @@ Since seeds are drawn anew and the data are not, the answer holds for these data
 items is another source of chance. For each item, the difference of its shares of correct answers
 over the seeds is formed. The variance of their mean is added to that of the mean over the seeds.
 Both contain the variance that is due to single answers, so the sum is too large rather than too
-small. Items of one group (person or clip) tend to be right or wrong together, so groups count.
+small. Its degrees of freedom are an approximation, by which the interval for a few seeds may become
+narrower than that over the seeds alone. Another source of chance makes nothing more certain, so it
+is widened then until it contains that one. Items of one group (person or clip) tend to be right or
+wrong together, so groups count.
 
 Sources: Student 1908; for the degrees of freedom of a sum of variances, Satterthwaite 1946; for
 groups, Cameron & Miller 2015, A Practitioner's Guide to Cluster-Robust Inference, II.
@@ -150,7 +153,8 @@ def compared(values: dict[str, Array], step: float, items: Estimate | None) -> d
     if not same and not low <= 0 <= high:
         verdict = f"{TITLES[NAMES[0] if mean.mean > 0 else NAMES[1]]} is higher"
     if items is not None and not same:
-        low, high = mean.plus(items).interval()
+        wide = mean.plus(items).interval()
+        low, high = min(low, wide[0]), max(high, wide[1])
         known |= {"items_low": low, "items_high": high}
         if verdict != UNSEEN and low <= 0 <= high:
             verdict += ", on these test items"

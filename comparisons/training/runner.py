@@ -22,7 +22,7 @@ from comparisons.implementations import Implementation
 from comparisons.tasks.options import Options
 from comparisons.tasks.task import Details, Metrics, Recipe, Split, Task, Trained
 from comparisons.training import environment, processes, seeds
-from comparisons.training.checks import HISTORY, finite, insist_on, numbers, plain
+from comparisons.training.checks import HISTORY, finite, insist_on, numbers, plain, returned
 from comparisons.training.progress import Progress, Watched
 from comparisons.training.results import Results
 from comparisons.training.training import Training, first_step, prepare
@@ -62,6 +62,8 @@ def run_loaded(jobs: Sequence[Job], impls: Sequence[str], results: Results,
         for line in data.left_out:
             say(f"  left out: {line}")
         splits = task.splits(data, options)
+        if getattr(options, "calibrate", None) and all(split.held is None for split in splits):
+            raise Fault(f"--calibrate: the task {task.name} sets no items apart")
         for line in task.introduction(data, splits, options):
             say(f"  {line}")
         baselines = numbers(task, "baselines", task.baselines(data, splits))
@@ -115,7 +117,7 @@ def load(jobs: Sequence[Job], say: Say = print) -> dict[Any, Data]:
         source = source_of(task, options)
         if source not in loaded | lacking:
             try:
-                loaded[source] = task.load(options)
+                loaded[source] = returned(task, "load", task.load(options), "Data", ("source", "x"))
             except NotThereError as error:
                 lacking[source] = (task, options), error
     used = any(task.reads and source_of(task, options) in loaded for task, options in jobs)

@@ -10,6 +10,7 @@ from comparisons.datasets.base import Array, Data
 from comparisons.implementations import Implementation
 from comparisons.implementations.protocol import OnEpoch
 from comparisons.tasks.task import Loss, OptionsT, Recipe, Split, Task
+from comparisons.training.checks import returned
 from minigrad.checkpoint import Checkpoint
 from minigrad.data import ArrayDataset, DataLoader
 
@@ -58,14 +59,17 @@ def prepare(task: Task[OptionsT], implementation: Implementation, data: Data, sp
             options: OptionsT, seed: int) -> Training:
     """A training of a task on one split. Equal seeds give equal weights in both implementations."""
     recipe = task.recipe(options, len(split.x))
-    model = implementation.new_model(lambda impl: task.model(impl, data, options), seed, task.dtype)
+    model = implementation.new_model(lambda impl: returned(
+        task, "model", task.model(impl, data, options), "a Module", ("parameters", "state_dict")),
+        seed, task.dtype)
     if (start := task.start(options)) is not None:
         kept = implementation.checkpoint.load(start)
         implementation.checkpoint.restore(Checkpoint(kept.path, kept.weights), model=model)
     loader = DataLoader(ArrayDataset(split.x, split.y), recipe.batch_size, task.shuffle,
                         seed=seed, transform=task.transform())
     steps = recipe.epochs * len(loader)
-    optimizer = task.optimizer(implementation, model.parameters(), recipe)
+    optimizer = returned(task, "optimizer", task.optimizer(
+        implementation, model.parameters(), recipe), "an Optimizer", ("step", "zero_grad"))
     averaged = None
     if task.averaging is not None:
         # the average spans at most the last fifth of the steps, so that even in a short training

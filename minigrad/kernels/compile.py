@@ -8,6 +8,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
@@ -220,7 +221,14 @@ def load_numba() -> Any:
     for the next loop. By default that is long enough for two processes to slow each other down, so
     it is shortened here, unless the user has set it.
     """
-    numba = import_module("numba")
+    try:
+        numba = import_module("numba")
+    except ModuleNotFoundError as error:
+        if error.name != "numba":
+            raise
+        raise ModuleNotFoundError("minigrad's kernels need Numba (pip install numba); with "
+                                  "MINIGRAD_KERNELS=numpy, they compute with NumPy alone",
+                                  name="numba") from None
     features = import_module("numba.core.codegen").get_host_cpu_features()
     if numba.config.CPU_FEATURES is None and "+avx512f" in features:
         # LLVM would take vectors of half the width, for processors whose clock slows down for wide
@@ -292,11 +300,37 @@ def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool,
             # Numba compiles anew when the file of the loop has changed; here, when any of them has
             cache._cache_file._source_stamp = [
                 (status.st_mtime, status.st_size) for status in map(os.stat, sorted(files))]
+            _forgive(cache)
             return run
         reason = f"others may write to the cache folder {cache.cache_path}"
     _say_once(f"{reason}: kernels are compiled anew in each process; "
               "NUMBA_CACHE_DIR may name a folder of your own")
     return numba.njit(**options)(loop)
+
+
+def _forgive(cache: Any) -> None:
+    """Let Numba compile where its cache is damaged, and go on where it cannot be written, as on a
+    full disk."""
+    load, save = cache.load_overload, cache.save_overload
+
+    def load_or_compile(signature: Any, context: Any) -> Any:
+        try:
+            return load(signature, context)
+        except Exception as error:              # unpickling damage leads to errors of any type
+            _say_once(f"compiled kernels in {cache.cache_path} are damaged "
+                      f"({type(error).__name__}), and are compiled anew")
+            with suppress(OSError):
+                cache.flush()
+            return None
+
+    def save_if_possible(signature: Any, data: Any) -> None:
+        try:
+            save(signature, data)
+        except Exception as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            _say_once(f"compiled kernels cannot be kept in {cache.cache_path}: {reason}")
+
+    cache.load_overload, cache.save_overload = load_or_compile, save_if_possible
 
 
 def _only_ours(folder: Path) -> bool:

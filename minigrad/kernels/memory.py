@@ -41,6 +41,8 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
 
     The operating system hands out fresh memory page by page, each on its first use, which can take
     longer than computing the values; and a training step asks for the same sizes again and again.
+    If the sizes vary, blocks that no array uses add up to at most 64 MiB (SPARE) or three times
+    (UNUSED) the most that was ever in use, whichever is more; those unused for longest go first.
     """
     count, kind = math.prod(shape), np.dtype(dtype)
     small = count * kind.itemsize < RECYCLED_BYTES

@@ -100,7 +100,7 @@ class _Run:
     def __init__(self, net: Callable[..., Any], inputs: list[Array], state: Mapping[str, Tensor]
                  ) -> None:
         self.inputs = [array.copy() for array in inputs]    # the network may write to its own
-        with restored(state.values()):      # every run begins with the same values
+        with restored(net, state.values()):     # every run begins with the same values
             self.trace, y = run(net, inputs, state)
             found = named_leaves(y, "")
             self.outputs = [leaf.data.copy() for _, leaf in found if isinstance(leaf, Tensor)]
@@ -183,12 +183,18 @@ def other_values(x: Array, rng: np.random.Generator, turned: bool) -> Array:
 
 
 @contextmanager
-def restored(tensors: Iterable[Tensor]) -> Iterator[None]:
-    """Afterwards, the tensors have the values that they had before."""
+def restored(net: Callable[..., Any], tensors: Iterable[Tensor]) -> Iterator[None]:
+    """Afterwards, the network's modules have the attributes that they had before, such as a buffer
+    that it replaces, and the tensors have their values."""
     before = [(tensor, tensor.data.copy()) for tensor in tensors]
+    modules = [(module, dict(vars(module)))
+               for module in (net.modules() if isinstance(net, Module) else ())]
     try:
         yield
     finally:
+        for module, attributes in modules:
+            vars(module).clear()
+            vars(module).update(attributes)
         with no_grad():
             for tensor, values in before:
                 if tensor.data.tobytes() != values.tobytes():

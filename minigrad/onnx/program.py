@@ -95,10 +95,12 @@ def agreed(traces: Sequence[Trace], outputs: Sequence[list[Operand]],
     together = _Together(batches)
     for same in zip(*(trace.steps for trace in traces), strict=False):
         together.require_same_op(same)
-    if len({len(trace.steps) for trace in traces}) > 1:
-        raise together.disagreement("the network runs another number of ops for another input: "
-                                    "what it computes depends on the values of the input, or on "
-                                    "the batch size")
+    shortest = min(len(trace.steps) for trace in traces)
+    further = [trace.steps[shortest] for trace in traces if len(trace.steps) > shortest]
+    if further:
+        raise together.disagreement(f"{further[0].place}: the network runs {further[0].shown} here "
+                                    "for one input, and has ended for another: what it computes "
+                                    "depends on the values of the input, or on the batch size")
     steps = [together.step(each) for each in zip(*(t.steps for t in traces), strict=True)]
     results = [together.merged(each, "an output", None) for each in zip(*outputs, strict=True)]
     arrays = list(zip(*inputs, strict=True))

@@ -160,6 +160,29 @@ def test_what_is_set_apart_is_neither_trained_nor_tested_on(faces, protocol):
     assert calibration.calibration(faces, trained, []).items == len(held)
 
 
+@pytest.mark.parametrize("share", [0.03, 0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5])
+def test_the_share_that_is_asked_for_is_set_apart(faces, share):
+    """In whole persons, of each class; and of single items to within a class's rounding."""
+    whole, = TASK.splits(faces, DexpressionOptions())
+    split, = TASK.splits(faces, DexpressionOptions(calibrate=share))
+    assert len(split.held.y) / len(whole.y) == pytest.approx(share, abs=0.02)
+    for k in range(7):
+        assert np.mean(split.held.y == k) == pytest.approx(np.mean(whole.y == k), abs=0.1)
+    y = np.arange(2000) % 10
+    one = Split(y, y, y, y, np.arange(2000), np.arange(2000))
+    apart = calibration.set_apart(one, np.arange(2000), share, 0)
+    assert np.bincount(apart.held.y) == pytest.approx(np.full(10, 200 * share), abs=5)
+
+
+def test_a_run_on_digits_says_what_was_set_apart_and_found(tmp_path, capsys):
+    assert main(["run", "mnist-mlp", "--quick", "--impl", "minigrad", "--calibrate", "0.25",
+                 "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "  192 training items, 64 set apart for the calibration\n" in out
+    assert f"calibration: temperature {results(tmp_path)['runs'][0]['metrics']['temperature']:.2f}"\
+        in out
+
+
 def test_images_without_persons_are_set_apart_singly():
     x = np.arange(100, dtype=np.float32).reshape(100, 1, 1, 1)
     data = Data("", "", x, np.arange(100) % 10, x, np.arange(100) % 10, [str(k) for k in range(10)])
@@ -250,10 +273,13 @@ def test_predict_answers_unsure_below_the_threshold(calibrated, tmp_path, capsys
 
 def test_the_page_of_demo_gets_the_answer(calibrated):
     with demo.serve([Predictor.load(Path(calibrated[0]))], 0).start() as server:
+        _, _, models = clients.ask(server, "GET", "/models", timeout=60)
         _, _, content = clients.ask(server, "POST", "/predict?model=0&whole=1",
                                     Path(calibrated[1]).read_bytes(), timeout=60)
     (digit,) = json.loads(content)["found"]
     assert digit["answer"] == "unsure"
+    assert json.loads(models)[0]["unsure"].startswith("No class reaches 97.0%. Only from there on, "
+                                                      "95.0% of the answers were right")
 
 
 def test_an_old_checkpoint_is_never_unsure(tmp_path, capsys, calibrated):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from importlib import import_module
 
 import pytest
 from running import one_line
@@ -52,6 +53,15 @@ def test_each_has_help_and_a_summary(command, capsys):
     told = capsys.readouterr().out
     assert told.startswith(f"usage: python -m comparisons {command}")
     assert command != "run" or all(name in told for name in NAMES)
+
+
+def test_help_needs_no_docstrings(monkeypatch, capsys):
+    """`python -OO` drops them."""
+    for name in cli.command_names():
+        module = import_module(f"comparisons.commands.{name.replace('-', '_')}")
+        monkeypatch.setattr(module, "__doc__", None)
+    assert cli.main(["run", "--help"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_tasks_run_once_each_in_their_order():

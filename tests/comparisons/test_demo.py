@@ -75,9 +75,11 @@ def test_the_page_needs_nothing_from_elsewhere(server):
 
 def test_the_networks_are_named(server):
     assert ask(server, "GET", "/models") == (200, [
-        {"name": "mnist-cnn-minigrad", "noun": "digit", "classes": [str(d) for d in range(10)]},
+        {"name": "mnist-cnn-minigrad", "noun": "digit", "classes": [str(d) for d in range(10)],
+         "unsure": ""},
         {"name": "dexpression-minigrad", "noun": "face", "classes":
-         ["anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise"]}])
+         ["anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise"],
+         "unsure": ""}])
 
 
 @pytest.mark.parametrize("whole", [False, True])

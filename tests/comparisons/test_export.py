@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import textwrap
 from dataclasses import replace
@@ -15,7 +16,7 @@ import onnxruntime
 import pytest
 from running import one_line, spiral
 from safetensors import safe_open
-from safetensors.numpy import load_file
+from safetensors.numpy import load, load_file
 from untrained import DIGITS, write
 
 from comparisons import implementations
@@ -25,7 +26,7 @@ from minigrad import checkpoint
 from minigrad.train import predict
 
 
-def run(file: Path, x: Any) -> Any:
+def run(file: Path | bytes, x: Any) -> Any:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     return session.run(None, {"input": x})[0]
 
@@ -137,6 +138,20 @@ def untrained(task: Any, path: Path) -> None:
     checkpoint.save(path, model=model, config={
         "task": task.name, "dataset": data.name, "shape": list(data.x.shape[1:]),
         "classes": data.classes, "options": options.kept()})
+
+
+def test_names_that_are_not_utf_8(tmp_path, capsys):
+    written, _ = write(tmp_path, "mnist-mlp", "minigrad")
+    path = written.rename(tmp_path / os.fsdecode(b"caf\xe9.safetensors"))
+    graph, weights = (tmp_path / os.fsdecode(name) for name in (b"\xe9.onnx", b"\xff.safetensors"))
+    assert main(["export", str(path), str(graph)]) == 0
+    assert main(["export", str(path), str(weights)]) == 0
+    assert capsys.readouterr().err == ""
+    assert run(graph.read_bytes(), np.zeros((2, 1, 28, 28), np.float32)).shape == (2, 10)
+    about = {each.key: each.value for each in onnx.load_from_string(graph.read_bytes()
+                                                                    ).metadata_props}
+    assert about["checkpoint"] == r"caf\udce9.safetensors"
+    assert len(load(weights.read_bytes())) == 4
 
 
 def test_weights_alone(tmp_path, capsys):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import pickle
+import shutil
 
 import cv2
 import numpy as np
@@ -16,6 +18,7 @@ from comparisons.cli import main
 from comparisons.datasets.drawn.generator import CLASSES
 from comparisons.predict import films
 from comparisons.predict.predictor import Predictor
+from comparisons.report import style
 
 FPS = 8
 
@@ -127,6 +130,92 @@ def test_frames_without_a_face_are_no_error(network, folder, tmp_path, monkeypat
     monkeypatch.setattr("comparisons.datasets.faces.detector.boxes", lambda picture: [])
     assert main(["predict", str(network), str(folder), "--out", str(tmp_path)]) == 0
     assert "5 frames, a face in 0\n" in capsys.readouterr().out
+
+
+def test_a_frame_that_cannot_be_read_leaves_a_gap(network, folder, seen, tmp_path, capsys):
+    """Hidden files and folders are no frames; of the others, each fault is told, and none stops
+    the film."""
+    frames = tmp_path / "frames"
+    shutil.copytree(folder, frames)
+    (frames / "._frame-1.png").write_bytes(b"what macOS adds")
+    (frames / "frame-5.png").mkdir()
+    for name in ("frame-2.png", "frame-9.png"):
+        (frames / name).write_bytes(b"no picture")
+    found = tmp_path / "found.json"
+    assert main(["predict", str(network), str(frames), "--out", str(tmp_path), "--json",
+                 str(found)]) == 1
+    said = capsys.readouterr()
+    assert "6 frames, a face in 3: " in said.out
+    assert [line.partition(": not a picture")[0] for line in said.err.splitlines()] == [
+        f"comparisons: {frames / name}" for name in ("frame-2.png", "frame-9.png")]
+    rows = table(tmp_path / "frames-curves.csv")
+    assert [row["frame"] for row in rows if not row["answer"]] == [
+        f"frame-{n}.png" for n in (2, 3, 9)]
+    (entry,) = json.loads(found.read_text())["images"]
+    assert [fault.partition(": ")[0] for fault in entry["left_out"]] == [
+        str(frames / name) for name in ("frame-2.png", "frame-9.png")]
+
+
+def test_a_folder_without_a_readable_picture_is_a_fault(network, tmp_path, capsys):
+    (tmp_path / "frames").mkdir()
+    for name in ("1.png", "2.png"):
+        (tmp_path / "frames" / name).write_bytes(b"no picture")
+    assert main(["predict", str(network), str(tmp_path / "frames"), "--out", str(tmp_path)]) == 1
+    assert "frames: holds no frame that can be read" in capsys.readouterr().err
+    assert not (tmp_path / "frames-curves.csv").exists()
+
+
+def test_a_long_film_keeps_no_pictures(network, folder, seen):
+    """Of a frame, the box and the probabilities are kept: a film has tens of thousands."""
+    frames = list(films.predicted(folder, Predictor.load(network), []))
+    assert sum(frame.box is not None for frame in frames) == 4
+    assert max(len(pickle.dumps(frame)) for frame in frames) < 1000
+
+
+def test_the_curves_show_the_whole_time_and_the_threshold(monkeypatch):
+    """A face that comes late and leaves early; one frame; none with a face."""
+    drawn = []
+
+    def axes(*size, usual=style.new_axes):
+        drawn.append(usual(*size))
+        return drawn[-1]
+    monkeypatch.setattr(style, "new_axes", axes)
+    p = (0.8, 0.2)
+    frames = [films.Frame(str(k), k / 10, *([(0, 0, 9, 9), "a", p] if k in (3, 4) else []))
+              for k in range(9)]
+    films.picture(frames, ["a", "b"], "late", "face", 0.7)
+    _, ax = drawn[-1]
+    low, high = ax.get_xlim()
+    assert low <= 0 < 0.8 <= high
+    assert [line.get_ydata()[0] for line in ax.lines if line.get_label() == "unsure below"] == [0.7]
+    films.picture(frames[3:4], ["a", "b"], "one", "face", 0)
+    _, ax = drawn[-1]
+    assert ax.get_xticks().tolist() == [0.3]
+    films.picture(frames[:2], ["a", "b"], "none", "face", np.inf)
+    _, ax = drawn[-1]
+    assert [text.get_text() for text in ax.texts] == ["no face in any frame"]
+    films.picture([films.Frame(f"{k}.png") for k in range(3)], ["a", "b"], "none", "face", 0)
+    assert all(at == int(at) for at in drawn[-1][1].get_xticks())
+
+
+def test_of_many_classes_those_with_the_highest_peaks_are_named(monkeypatch):
+    drawn = []
+
+    def axes(*size, usual=style.new_axes):
+        drawn.append(usual(*size))
+        return drawn[-1]
+    monkeypatch.setattr(style, "new_axes", axes)
+    p = np.full((3, 47), 0.001)
+    p[[0, 1, 2], [40, 5, 46]] = 0.9
+    films.picture([films.Frame(str(k), k / 10, (0, 0, 9, 9), "", tuple(row))
+                   for k, row in enumerate(p)], [f"letter {k}" for k in range(47)], "", "letter", 0)
+    figure, _ = drawn[-1]
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert len(names) == films.NAMED + 1
+    assert {"letter 5", "letter 40", "letter 46"} < set(names)
+    assert names[-1] == "37 others"
+    assert legend.get_window_extent().y0 >= 0           # nothing is cut off
 
 
 def test_a_damaged_end_is_said(network, pictures, seen, tmp_path, capsys):

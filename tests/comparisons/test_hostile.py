@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -22,7 +23,7 @@ from test_report import ENVIRONMENT, EVIL, HISTORY, RUN, Outline, judged
 from comparisons.cli import main
 from comparisons.datasets.digits import digits
 from comparisons.datasets.faces.table import list_table
-from comparisons.datasets.idx import read_idx
+from comparisons.datasets.idx import read_idx, unpacked
 from comparisons.datasets.pictures import read_picture
 from comparisons.datasets.tables import load_table
 from comparisons.errors import DataError, Fault
@@ -89,6 +90,20 @@ def test_a_small_file_that_promises_a_large_picture_costs_little():
     assert time.process_time() - began < 2
 
 
+def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded():
+    head = struct.pack(">IIBBBBB", 5001, 10_000, 8, 0, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in ((b"IHDR", head), (b"IDAT", b"no pixels"), (b"IEND", b"")))
+    with pytest.raises(DataError, match="x: more than 50 million pixels"):
+        read_picture(content, "x")
+
+
+def test_a_gzip_file_is_unpacked_only_as_far_as_its_header_says():
+    head = bytes([0, 0, 8, 1, 0, 0, 0, 4])
+    assert unpacked(gzip.compress(head + bytes(3_000_000))) == head + bytes(5)
+
+
 @pytest.mark.parametrize("size", [(28, 28), (1, 500), (500, 1), (600, 400), (1, 1)])
 def test_a_single_dark_pixel_is_looked_for_in_peace(size):
     rng = np.random.default_rng(0)
@@ -116,7 +131,8 @@ def test_one_bad_picture_leaves_the_others_and_the_json(tmp_path, capsys, monkey
     told = tmp_path / "told.json"
     assert main(["predict", str(path), *map(str, names), "--json", str(told)]) == 1
     out, err = capsys.readouterr()
-    assert [line.split(": ")[1:3] for line in err.splitlines()] == [
+    told_of = [line for line in err.splitlines() if line.startswith("comparisons: ")]
+    assert [line.split(": ")[1:3] for line in told_of] == [
         [str(names[0]), "not a picture that can be read (PNG, JPEG, WEBP, AVIF, GIF, BMP, TIFF, "
          "PPM, JPEG2000)"], [str(names[1]), "ZeroDivisionError"]]
     assert str(names[2]) in out

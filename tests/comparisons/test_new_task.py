@@ -62,6 +62,10 @@ def test_it_predicts(made: tuple[str, Path], impl: str, tmp_path: Path, capsys: 
     file, answers = str(folder / "my_leaves.py"), tmp_path / "answers.json"
     path = folder / "out" / f"my-leaves-{impl}" / "last.safetensors"
     argv = ["predict", str(path), "--task", file, "--json", str(answers)]
+    if impl == "minigrad":              # a new task knows --calibrate
+        assert main(["run", file, "--impl", impl, "--quick", "--calibrate", "0.3", "--out",
+                     str(tmp_path)]) == 0
+        assert "calibration: temperature " in capsys.readouterr().out
     if kind == "images":
         pictures = [str(folder / "my-leaves-pictures" / name / "000.png")
                     for name in ("circle", "square", "triangle")]
@@ -146,6 +150,9 @@ def test_a_table_may_have_a_number_as_its_target(tmp_path: Path, capsys: Any) ->
     for impl in ("minigrad", "torch"):
         record = run_of(tmp_path / "out", "price", impl)
         assert record["metrics"]["r2"] > 0.8
+    capsys.readouterr()
+    assert main(["run", str(file), "--out", str(tmp_path / "none"), "--calibrate", "0.2"]) == 1
+    assert one_line(capsys) == "comparisons: --calibrate: the task price sets no items apart\n"
     assert main(["predict", str(tmp_path / "out/price-torch/last.safetensors"), "--task",
                  str(file), str(tmp_path / "price.csv")]) == 0
     told = capsys.readouterr().out

@@ -9,12 +9,14 @@ import textwrap
 import numpy as np
 import pytest
 from running import one_line, spiral
+from untrained import write
 
 import minigrad
 from comparisons.audits.parity import audit, measure
 from comparisons.audits.parity.drift import drift
 from comparisons.audits.parity.recording import FORWARD
 from comparisons.cli import main
+from comparisons.errors import Fault
 from comparisons.tasks import dexpression
 from comparisons.tasks.registry import find
 
@@ -57,6 +59,32 @@ NETWORKS = {
             def forward(self, x):
                 return self.last(self.again(self.again(self.first(x)).tanh()))
         return Twice()
+    """,
+    "layers that return several tensors": """
+        class Halves(nn.Module):
+            def forward(self, x):
+                return x[:, :8], {"other": x[:, 8:], "number": 3, "index": x.argmax(1)}
+
+        class Pair(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(implementation.package.ones(8))
+
+            def forward(self, x):
+                return [x * self.weight, x.sin() * self.weight]
+
+        class Several(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.first, self.halves, self.pair = nn.Linear(2, 16), Halves(), Pair()
+                self.last = nn.Linear(8, len(data.classes))
+
+            def forward(self, x):
+                a, b = self.halves(self.first(x))
+                c, d = self.pair(b["other"])
+                e, f = self.pair(a.tanh())
+                return self.last(c * d + e * f)
+        return Several()
     """}
 
 
@@ -80,9 +108,12 @@ def test_networks_of_many_kinds_agree_and_every_broken_layer_is_named(kind, tmp_
     assert [line.label for line in lines if line.out] == []
     names = [line.name for line in lines if line.kind == FORWARD]
     for layer, module in found.modules():
-        name = f"{layer} ({type(module).__name__})"
-        if name not in names:
+        title = f"{layer} ({type(module).__name__})"
+        name = next((name for name in names if name.startswith(title)), None)
+        if name is None:
             assert layer == "idle"
+            with pytest.raises(Fault, match="--break idle: this layer does not run"):
+                audit.broken_in([found], layer)
             continue
         (broken,) = audit.broken_in([found], layer)
         first = measure.first_out(measure.measured(broken))
@@ -126,11 +157,15 @@ def test_a_wrong_gradient_is_named_where_it_arises(tmp_path, monkeypatch):
     assert first.label == "∂ 5 (BatchNorm2d)"
 
 
-def test_drift_is_none_for_equal_sides_and_that_of_rounding_otherwise(tmp_path):
+def test_drift_is_none_for_equal_sides_and_that_of_rounding_otherwise(tmp_path, capsys,
+                                                                      monkeypatch):
+    monkeypatch.setattr("comparisons.audits.parity.drift.LINE_EVERY", 3)
     found = subject(task_file(tmp_path, NETWORKS["dropout"]))
     apart = drift(found, 4)
     assert len(apart["float32"].weights) == len(apart["float64"].losses) == 4
     assert 0 < apart["float64"].weights[-1] < 1e-9 < apart["float32"].weights[-1] < 1e-3
+    assert capsys.readouterr().out.splitlines() == [
+        f"  spiral, {name}: {n} training steps" for name in ("float32", "float64") for n in (3,)]
     (broken,) = audit.broken_in([found], "0")
     assert drift(broken, 1)["float64"].losses[0] > 1e-6
 
@@ -162,6 +197,28 @@ def test_a_planted_error_is_named_in_table_and_page(tmp_path, capsys):
     assert told in path.read_text()
 
 
+def test_a_planted_error_that_changes_nothing_is_not_passed_over(tmp_path, capsys):
+    path = task_file(tmp_path, """
+        net = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, len(data.classes)))
+        net[0].weight.data *= 0
+        net[0].bias.data[:] = -1
+        return net
+    """)
+    argv = ["parity", str(path), "--steps", "1", "--out", str(tmp_path)]
+    assert main(argv) == 0
+    assert main([*argv, "--break", "1"]) == 1
+    assert "planted in 1. It was not noticed, since" in capsys.readouterr().out
+    assert "It was not noticed" in (tmp_path / "parity.html").read_text()
+
+
+def test_a_fault_leaves_no_folder(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words in (["--break", "conv"], ["--break", ""], ["--checkpoint", "none"]):
+        assert main(["parity", "mnist-mlp", *words]) == 1
+        assert words[1] in one_line(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_users_data_and_weights(tmp_path, capsys):
     table = tmp_path / "mine.csv"
     rng = np.random.default_rng(0)
@@ -181,6 +238,20 @@ def test_a_users_data_and_weights(tmp_path, capsys):
     assert re.search(r"4 \(Linear\) +16×4 ", told)          # four arms, as the checkpoint has
     assert main(["parity", "mnist-mlp", "--checkpoint", str(path), *out]) == 1
     assert "is a checkpoint of spiral, not of mnist-mlp" in one_line(capsys)
+
+
+def test_a_checkpoint_of_other_data_says_so(tmp_path, capsys):
+    path, _ = write(tmp_path, "mnist-mlp", "torch", dataset="idx")
+    argv = ["--steps", "1", "--out", str(tmp_path)]
+    assert main(["parity", "mnist-mlp", "--checkpoint", str(path), *argv]) == 0
+    told = capsys.readouterr().out
+    assert f"{path}: was trained on idx; it is compared on mnist-subset\n" in told
+    assert "After 1 training step in float32" in told
+    path, _ = write(tmp_path, "mnist-mlp", "torch", dataset="other", classes=[*"abcdefghij"])
+    assert main(["parity", "mnist-mlp", "--checkpoint", str(path), *argv]) == 1
+    assert one_line(capsys) == (
+        f"comparisons: {path}: was trained on other, whose items or classes are not those of "
+        "mnist-subset; name its data with --data\n")
 
 
 def test_what_it_cannot_use_is_refused(tmp_path, capsys):

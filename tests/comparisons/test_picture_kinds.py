@@ -54,6 +54,21 @@ def test_a_transparent_colour_of_16_bits_is_compared_in_all_of_them():
     np.testing.assert_allclose(found[0, 1:], levels[0, 1:] / 257, atol=1)
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_transparent_level_of_few_bits_is_white(bits):
+    levels = np.arange(16).reshape(2, 8) % 2**bits
+    each = (levels[..., None] >> np.arange(bits)[::-1]) & 1
+    rows = b"".join(b"\0" + row.tobytes()
+                    for row in np.packbits(each.reshape(2, -1).astype(np.uint8), axis=-1))
+    for transparent in range(2**bits):
+        content = b"".join([
+            b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 2, bits, 0, 0, 0, 0)),
+            chunk(b"tRNS", struct.pack(">H", transparent)), chunk(b"IDAT", zlib.compress(rows)),
+            chunk(b"IEND", b"")])
+        right = np.where(levels == transparent, 255, levels * 255 // (2**bits - 1))
+        assert np.array_equal(pixels(content)[..., 0], right)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("transparent", [(), (9,)])
 def test_exif_turns_16_bit_grey(orientation, transparent):

@@ -244,3 +244,10 @@ def test_an_output_that_cannot_be_written_is_one_line(tmp_path, network, capsys)
                  "--out", str(tmp_path / "file")]) == 1
     assert str(tmp_path / "file") in one_line(capsys)
     assert (tmp_path / "file").read_text() == "kept"
+    before = len(list(tmp_path.iterdir()))
+    assert main(["predict", str(network), str(tmp_path / "picture.png"), "--json",
+                 str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert said.err == f"comparisons: {tmp_path}: is a folder\n"
+    assert "1 digit" not in said.out                # it is known before anything is predicted
+    assert len(list(tmp_path.iterdir())) == before

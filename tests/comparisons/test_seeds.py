@@ -114,6 +114,19 @@ def test_a_difference_on_these_items_need_not_hold_for_others():
     assert wide["items_low"] < entry["items_low"]
 
 
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_other_items_make_nothing_more_certain(n):
+    rng = np.random.default_rng(n)
+    truth = np.zeros(500, int)
+
+    def answers(run, seed):
+        return {"targets": truth.tolist(), "guesses": rng.integers(0, 9, 500).clip(0, 1).tolist()}
+    for _ in range(20):
+        ours, theirs = 0.9 + 0.002 * rng.integers(-9, 9, (2, n))
+        entry = judged(ours, theirs, answers, n_test=500)
+        assert entry["items_low"] <= entry["low"] < entry["high"] <= entry["items_high"]
+
+
 def test_runs_that_do_not_belong_together_are_not_compared():
     for changed in ({"dataset": "other"}, {"epochs": 1}, {"lr": 0.5}):
         runs = recorded([0.9, 0.8], [0.7, 0.6])
@@ -203,7 +216,14 @@ def test_folds_and_a_single_side(tmp_path, capsys):
     argv = ["run", "diabetes", "--impl", "minigrad", "--quick", "--epochs", "3", "--seeds", "2",
             "--out", str(tmp_path)]
     assert main(argv) == 0
-    assert "only this side was trained" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "only this side was trained" in told
+    page = (tmp_path / "report.html").read_text()
+    assert '<section id="seeds">' in page
+    for text in (told, page):           # nothing is said about a difference
+        assert "standard deviation over the seeds" in text
+        assert "paired" not in text
+        assert "Do the two differ" not in text
     found = results(tmp_path)["differences"]
     assert [e["metric"] for e in found] == ["test_accuracy", "auc", "coefficient_error"]
     assert (tmp_path / "diabetes-minigrad" / "seed-1" / "fold-10.safetensors").is_file()

@@ -14,6 +14,19 @@ from minigrad import checkpoint
 
 # ---- files that define no usable task ------------------------------------------------------------
 
+@pytest.mark.parametrize(("method", "needed"), [("load", "Data"), ("model", "a Module"),
+                                                ("optimizer", "an Optimizer")])
+@pytest.mark.parametrize("value", ["None", "5", "[]"])
+def test_a_method_that_returns_something_else_is_named(method, needed, value, tmp_path, capsys):
+    head = rf"( +)def {method}\(self[^)]*\)[^:]*:\n"
+    code = re.sub(head, rf"\g<0>\1    return {value}\n", spiral())
+    path = tmp_path / "mine.py"
+    path.write_text(code)
+    assert main(["run", str(path), "--impl", "minigrad", "--out", str(tmp_path / "out")]) == 1
+    kind = {"None": "NoneType", "5": "int", "[]": "list"}[value]
+    assert f"spiral: {method} returned {kind}; expected {needed}" in one_line(capsys)
+
+
 MODEL = "        return implementation.nn.Linear(2, len(data.classes))\n"
 
 

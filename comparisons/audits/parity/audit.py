@@ -12,6 +12,7 @@ from comparisons.audits.parity.drift import drift
 from comparisons.audits.parity.findings import BOUNDS, Found
 from comparisons.audits.parity.measure import measured
 from comparisons.audits.parity.recording import BATCH, Subject, is_dropout
+from comparisons.datasets.base import Data
 from comparisons.errors import Fault
 from comparisons.tasks.task import Task
 from comparisons.training import runner
@@ -29,6 +30,8 @@ def subjects(tasks: Sequence[Task[Any]], seed: int, data: Path | None, start: Pa
     found = []
     for task, options in jobs:
         of = loaded[runner.source_of(task, options)]
+        if start is not None:
+            insist_on_fit(start, of)
         network = options.own().get("variant")
         found.append(Subject(f"{task.name}, {network}" if network else task.name, task, options, of,
                              task.splits(of, options)[0], start))
@@ -43,24 +46,40 @@ def trained_with(task: Task[Any], start: Path) -> Any:
     return task.options.restored(dict(config.get("options", {})))
 
 
+def insist_on_fit(start: Path, data: Data) -> None:
+    """Say if a checkpoint was trained on other data. Raises: Fault if its network does not fit."""
+    config = checkpoint.load(start).config or {}
+    known = config.get("dataset")
+    if (config.get("shape"), config.get("classes")) != (list(data.x.shape[1:]), list(data.classes)):
+        raise Fault(f"{start}: was trained on {known}, whose items or classes are not those of "
+                    f"{data.name}; name its data with --data")
+    if known != data.name:
+        print(f"{printable(start)}: was trained on {known}; it is compared on {data.name}")
+
+
 def broken_in(found: Sequence[Subject], layer: str) -> list[Subject]:
     """The networks that have this layer, with an error in it.
 
-    Raises: Fault if none has it.
+    Raises: Fault if none has it, or if it does not run there.
     """
     having = [subject for subject in found if layer in dict(subject.modules())]
     if not having:
         raise Fault(f"--break {layer}: no such layer; " + "; ".join(
             f"{subject.title} has {', '.join(name for name, _ in subject.modules())}"
             for subject in found))
-    return [replace(subject, broken=layer) for subject in having]
+    running = [subject for subject in having if subject.runs(layer)]
+    if not running:
+        raise Fault(f"--break {layer}: this layer does not run in the forward pass, so an error in "
+                    "it would change nothing")
+    return [replace(subject, broken=layer) for subject in running]
 
 
 def main(tasks: Sequence[Task[Any]], seed: int, data: Path | None = None, start: Path | None = None,
-         layer: str = "", steps: int = 10, path: Path | None = None) -> int:
-    """Print a table for each network of each task; return 1 if anything is out of bounds."""
+         layer: str | None = None, steps: int = 10, path: Path | None = None) -> int:
+    """Print a table for each network of each task; return 1 if anything is out of bounds, or if an
+    error that was planted is not noticed."""
     compared = subjects(tasks, seed, data, start)
-    if layer:
+    if layer is not None:
         compared = broken_in(compared, layer)
     found = []
     for subject in compared:
@@ -69,11 +88,11 @@ def main(tasks: Sequence[Task[Any]], seed: int, data: Path | None = None, start:
         print(f"{text(found[-1])}\n", flush=True)
         if path is not None:
             page.write(found, path)     # after each network, so that an interruption keeps it
-    bad = sum(of.bad for of in found)
+    bad, missed = sum(of.bad for of in found), any(of.missed for of in found)
     print(f"{bad} out of bounds ({BOUNDS})" if bad else f"all within bounds ({BOUNDS})")
     if path is not None:
         print(printable(path))
-    return int(bad > 0)
+    return int(bad > 0 or missed)
 
 
 def text(found: Found) -> str:

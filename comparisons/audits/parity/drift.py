@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +15,7 @@ from comparisons.audits.parity.recording import Subject, batches
 from comparisons.datasets.base import Array
 from comparisons.implementations import Implementation
 
+LINE_EVERY = 100        # steps, where there is no bar
 DTYPES = {"float32": np.float32, "float64": np.float64}
 
 
@@ -31,16 +33,24 @@ class Drift:
 
 def drift(subject: Subject, steps: int) -> dict[str, Drift]:
     """Train both sides on the same batches, in each dtype."""
-    return {name: apart(subject, dtype, steps) for name, dtype in DTYPES.items()}
+    return {name: apart(subject, name, steps) for name in DTYPES}
 
 
-def apart(subject: Subject, dtype: Any, steps: int) -> Drift:
-    sides = (walk(subject, implementations.get(name, "cpu"), dtype)
-             for name in implementations.NAMES)
+def apart(subject: Subject, name: str, steps: int) -> Drift:
+    """The differences in one dtype, with progress: a bar on a terminal, lines elsewhere."""
+    from tqdm import tqdm
+    title, dtype = f"{subject.title}, {name}", DTYPES[name]
+    bar = sys.stderr is not None and sys.stderr.isatty()
+    sides = (walk(subject, implementations.get(side, "cpu"), dtype)
+             for side in implementations.NAMES)
     found = Drift([], [])
-    for (a, loss_a), (b, loss_b) in islice(zip(*sides, strict=False), steps):
-        found.weights.append(relative(a, b))
-        found.losses.append(relative(np.array(loss_a), np.array(loss_b)))
+    with tqdm(total=steps, desc=title, unit=" steps", leave=False, disable=not bar) as progress:
+        for (a, loss_a), (b, loss_b) in islice(zip(*sides, strict=False), steps):
+            found.weights.append(relative(a, b))
+            found.losses.append(relative(np.array(loss_a), np.array(loss_b)))
+            progress.update()
+            if not bar and len(found.weights) % LINE_EVERY == 0:
+                print(f"  {title}: {len(found.weights):,} training steps", flush=True)
     return found
 
 

@@ -33,17 +33,24 @@ class Found:
         return sum(line.out for line in self.lines)
 
     @property
+    def missed(self) -> bool:
+        """Whether an error was planted that was not noticed."""
+        return bool(self.subject.broken) and not self.bad
+
+    @property
     def verdict(self) -> str:
         """Whether the sides agree, and if not, where they first differ."""
         planted = (f"A relative error of {BROKEN:g} was planted in {self.subject.broken}. "
                    if self.subject.broken else "")
         first = first_out(self.lines)
+        if self.missed:
+            return f"{planted}It was not noticed, since the layer changes nothing on this batch."
         return planted + (f"The first place that differs: {first.label}." if first else
                           f"All {len(self.lines)} tensors are within their bounds.")
 
     @property
     def drifted(self) -> list[str]:
         """How far both sides are apart after some steps of training, a line for each dtype."""
-        return [f"After {len(of.weights)} training steps in {dtype}, the weights differ by "
-                f"{of.weights[-1]:.1e} and the loss by {of.losses[-1]:.1e}."
+        return [f"After {len(of.weights)} training step{'s' * (len(of.weights) > 1)} in {dtype}, "
+                f"the weights differ by {of.weights[-1]:.1e} and the loss by {of.losses[-1]:.1e}."
                 for dtype, of in self.drifts.items()]

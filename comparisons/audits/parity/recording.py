@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from comparisons.tasks.options import Options
 from comparisons.tasks.task import Split, Task
 from comparisons.training.training import Training, prepare
 from minigrad.checkpoint import Checkpoint
+from minigrad.func.tree import mapped, named_leaves
 
 BATCH = 16
 NOISE = 0.01            # standard deviation of what is added to the batch
@@ -61,6 +63,11 @@ class Subject:
             plant(dict(leaves(model))[self.broken])
         return training
 
+    def runs(self, layer: str) -> bool:
+        """Whether the layer takes part in the forward pass."""
+        found = record(self, implementations.get("minigrad"), np.float32)
+        return any(kind == FORWARD and name.startswith(f"{layer} (") for kind, name in found)
+
     def modules(self) -> list[tuple[str, Any]]:
         """minigrad's layers, as `leaves` finds them."""
         return list(leaves(self.training(implementations.get("minigrad"), np.float32).model))
@@ -80,10 +87,16 @@ def plant(module: Any) -> None:
     """Make a small error in a layer: in its weight, or else in what it returns."""
     own = dict(module.named_parameters())
     if not own:
-        module.register_forward_hook(lambda module, inputs, output: output * (1 + BROKEN))
+        module.register_forward_hook(lambda module, inputs, output: mapped(
+            lambda value: value * (1 + BROKEN) if is_float(value) else value, output))
         return
     weight = own.get("weight", next(iter(own.values()))).data
     weight += BROKEN * (weight if weight.any() else 1)
+
+
+def is_float(value: Any) -> bool:
+    """Whether this part of an output is a tensor with floating-point values."""
+    return hasattr(value, "detach") and copied(value).dtype.kind == "f"
 
 
 def batches(training: Training, dtype: Any) -> Iterator[tuple[Array, Array]]:
@@ -116,6 +129,7 @@ def record(subject: Subject, impl: Implementation, dtype: Any, teacher: Recorded
         # where the background is black, values in a pooling window would be equal up to rounding
         x = (x + NOISE * rng.standard_normal(x.shape)).astype(dtype)
     found: Recorded = {}
+    runs: Counter[str] = Counter()      # of each layer
 
     def moved(values: Array) -> Array:
         """The values in the right dtype, shaken if that is asked for."""
@@ -126,16 +140,21 @@ def record(subject: Subject, impl: Implementation, dtype: Any, teacher: Recorded
 
     def watch(name: str) -> Any:
         def forward(module: Any, inputs: Any, output: Any) -> None:
-            if not hasattr(output, "detach"):
-                return                  # several tensors; the layers that take them are compared
-            key = unused(f"{name} ({type(module).__name__})", found)
-            found[FORWARD, key] = copied(output)
-            if teacher is not None and (FORWARD, key) in teacher:
-                # written into the tensor's memory, where the backward pass of ReLU reads it
-                output.data.copy_(impl.tensor(moved(teacher[FORWARD, key])))
-            if output.requires_grad:    # what stands before the first parameter has no gradient
-                output.register_hook(lambda g: backward((BACKWARD, key), g))
+            runs[name] += 1
+            title = f"{name} ({type(module).__name__})" + (
+                f" #{runs[name]}" if runs[name] > 1 else "")
+            for place, tensor in named_leaves(output, title):
+                if hasattr(tensor, "detach"):
+                    one(place, tensor)
         return forward
+
+    def one(key: str, output: Any) -> None:
+        found[FORWARD, key] = copied(output)
+        if teacher is not None and (FORWARD, key) in teacher:
+            # written into the tensor's memory, where the backward pass of ReLU reads it
+            output.data.copy_(impl.tensor(moved(teacher[FORWARD, key])))
+        if output.requires_grad:        # what stands before the first parameter has no gradient
+            output.register_hook(lambda g: backward((BACKWARD, key), g))
 
     def backward(key: Key, g: Any) -> Any:
         found[key] = copied(g)
@@ -151,12 +170,6 @@ def record(subject: Subject, impl: Implementation, dtype: Any, teacher: Recorded
     loss.backward()
     return found | {(PARAMETER, name): copied(p.grad) for name, p in model.named_parameters()
                     if p.grad is not None}
-
-
-def unused(name: str, taken: Recorded) -> str:
-    """The name of a layer, with a number if it has run before."""
-    return next(n for n in (name, *(f"{name} #{i}" for i in range(2, len(taken) + 3)))
-                if (FORWARD, n) not in taken)
 
 
 def copied(tensor: Any) -> Array:

@@ -16,7 +16,7 @@ from comparisons.datasets.crops import Subject, whole
 from comparisons.datasets.picture_folders import load_pictures
 from comparisons.implementations import Implementation
 from comparisons.tasks.images import ImageTask
-from comparisons.tasks.options import Options
+from comparisons.tasks.options import CalibratedOptions
 from comparisons.tasks.task import Transform
 from minigrad.data import transforms
 
@@ -27,24 +27,24 @@ SIZE = (24, 24)                     # height and width of the network's images; 
 CHANNELS = 1                        # 1 for grey, 3 for colour
 
 
-class MyTask(ImageTask[Options]):
+class MyTask(ImageTask[CalibratedOptions]):
     name = "my-task"
     title = "My task, convolutional network"
-    options = Options               # CONTRIBUTING.md shows how to add flags of your own
+    options = CalibratedOptions     # CONTRIBUTING.md shows how to add flags of your own
     reads = "a folder of pictures for each class"
     subject = Subject("picture", whole, whole)      # `predict` takes each picture as a whole
     epochs = 15
     batch_size = 16
     lr = 1e-2                       # the peak of a cycle: it rises, and then falls to zero
 
-    def load(self, options: Options) -> Data:
+    def load(self, options: CalibratedOptions) -> Data:
         return load_pictures(options.data or PICTURES, SIZE, CHANNELS, seed=options.seed)
 
     def transform(self) -> Transform | None:
         """The change of each training image, a different one in each epoch; None for none."""
         return transforms.RandomAffine(10, (0.1, 0.1), (0.9, 1.1), padding_mode="border")
 
-    def model(self, implementation: Implementation, data: Data, options: Options) -> Any:
+    def model(self, implementation: Implementation, data: Data, options: CalibratedOptions) -> Any:
         """The network; `nn` is minigrad's or PyTorch's. Images are (N, CHANNELS, *SIZE)."""
         nn = implementation.nn
         height, width = (pixels // 4 for pixels in data.x.shape[2:])
