@@ -94,8 +94,8 @@ def needed(data: Data) -> Data:
 
 def held_out(data: Data) -> Data:
     """The training digits without the last ones, which take the place of the test digits."""
-    rest = data.x[:-HELD_OUT], data.y[:-HELD_OUT]
-    return replace(data, x=rest[0], y=rest[1], x_test=data.x[-HELD_OUT:], y_test=data.y[-HELD_OUT:],
+    return replace(data, x=data.x[:-HELD_OUT], y=data.y[:-HELD_OUT],
+                   x_test=data.x[-HELD_OUT:], y_test=data.y[-HELD_OUT:],
                    source=f"training digits of {data.source}; the last {HELD_OUT:,} of them are "
                    "held out, and take the place of the test digits")
 
@@ -129,8 +129,8 @@ def run(implementation: Implementation, data: Data, seed: int) -> tuple[float, f
 def summary(accuracies: Sequence[float], seconds: Sequence[float], digits: int) -> dict[str, Any]:
     """What the runs of one side say. digits: the number of test digits.
 
-    A single run has no interval, and none if all accuracies are equal would be too sure: their
-    standard deviation is taken as at least one digit.
+    A single run has no interval. The standard deviation of several is taken as at least one digit,
+    because a few equal accuracies are no certainty.
     """
     low = high = None
     mean = float(np.mean(accuracies))
