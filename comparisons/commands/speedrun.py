@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from comparisons.commands import add_seed, add_threads, insist_on_data, word
+from comparisons.commands import add_seed, add_threads, insist_on_data, insist_on_threads, word
 from comparisons.tasks.options import at_least
 
 SEEDS = 10
@@ -35,6 +35,7 @@ def main(arguments: argparse.Namespace) -> int:
     for flag in ("seeds", "validate"):
         if arguments.simplechains and getattr(arguments, flag):
             arguments.parser.error(f"--{flag}: applies to the record, not to --simplechains")
+    insist_on_threads(arguments.parser, [arguments.threads] if arguments.threads else [])
     insist_on_data(arguments.data)
     from comparisons import implementations
     names = implementations.NAMES if arguments.impl == "both" else (arguments.impl,)

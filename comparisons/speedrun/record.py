@@ -15,7 +15,6 @@ from comparisons.datasets.mnist import load_mnist
 from comparisons.errors import Fault
 from comparisons.files import check_writable, write_json
 from comparisons.implementations import TITLES, Implementation
-from comparisons.speed.measurement import told
 from comparisons.speed.models import LOSS_BOUND, difference
 from comparisons.speedrun import recipe
 from comparisons.training import environment
@@ -77,7 +76,7 @@ def announce(data: Data, threads: int | None) -> None:
     machine = environment.describe()
     counts = ", ".join(f"{name} {count}" for name, count in machine["threads"].items()
                        if count is not None)
-    print(f"{told(machine)}\nthreads: {counts}\ndata: {data.source}", flush=True)
+    print(f"{environment.told(machine)}\nthreads: {counts}\ndata: {data.source}", flush=True)
 
 
 def needed(data: Data) -> Data:

@@ -291,3 +291,8 @@ def test_the_tasks_are_printed_and_written(found, monkeypatch, tmp_path, capsys)
 def test_what_the_published_tasks_do_not_use_is_refused(flag, capsys):
     assert main(["speedrun", "--simplechains", *flag]) == 2
     assert flag[0] in one_line(capsys)
+
+
+def test_more_threads_than_minigrad_can_use_are_refused(capsys):
+    assert main(["speedrun", "--threads", "4096"]) == 2
+    assert "--threads 4096: Numba has at most" in one_line(capsys)
