@@ -14,8 +14,9 @@ from comparisons.datasets.base import Data
 from comparisons.datasets.drawn.data import generated
 from comparisons.datasets.drawn.writer import write_faces
 from comparisons.errors import Fault
-from comparisons.tasks import dexpression, protocols
+from comparisons.tasks import protocols
 from comparisons.tasks.dexpression import DexpressionOptions as Options, DexpressionTask
+from comparisons.tasks.face_recipe import FACES
 from comparisons.tasks.statistics import (
     balanced_accuracy,
     confusion_matrix,
@@ -59,7 +60,7 @@ def test_rare_classes_weigh_more(side, faces):
     found = TASK.loss(side, faces, y)(side.tensor(logits), side.tensor(target))
     weight = torch.tensor([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1, 1], dtype=torch.float64)
     expected = torch.nn.functional.cross_entropy(
-        torch.tensor(logits), torch.tensor(target), weight, label_smoothing=dexpression.SMOOTHING)
+        torch.tensor(logits), torch.tensor(target), weight, label_smoothing=FACES.smoothing)
     assert found.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
