@@ -227,6 +227,9 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
              "accuracy": float(np.mean(t.outputs.argmax(1) == t.split.y_test)),
              **{f"{kind}_overlap": share for kind, share in overlaps(data, t.split).items()}}
             for t in trained]
+        if data.subjects is not None:       # by which others can form the same splits
+            for score, t in zip(scores, trained, strict=True):
+                score["persons"] = sorted({str(s) for s in data.subjects[t.split.test_rows]})
         for kind in kinds(data):
             metrics[f"{kind}_overlap"] = float(np.average(
                 [score[f"{kind}_overlap"] for score in scores],

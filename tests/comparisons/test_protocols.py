@@ -256,6 +256,9 @@ def test_a_verdict_over_folds_is_pooled(faces):
     for t, score in zip(trained, details["splits"], strict=True):
         assert score["accuracy"] == np.mean(t.outputs.argmax(1) == t.split.y_test)
         assert score["person_overlap"] == score["clip_overlap"] == 0
+        assert set(score["persons"]) == set(faces.subjects[t.split.test_rows])
+    first_repeat = [person for score in details["splits"][:3] for person in score["persons"]]
+    assert sorted(first_repeat) == sorted(set(faces.subjects))      # each tested once
     lines = TASK.remarks(metrics, details)
     assert len(lines) == 2 + 6 + 1 + 1 + 7
     assert "(bootstrap over persons)" in lines[0]
