@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from comparisons import commands
-from comparisons.commands import add_threads, insist_on_data, known_task
+from comparisons.commands import PATH, add_threads, insist_on_data, known_task
 from comparisons.commands.run import (
     add_flag,
     check_device,
@@ -37,7 +36,7 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
                         help="implementation to use (default: minigrad)")
     parser.add_argument("--seeds", type=commands.word(at_least(2)), default=3, metavar="N",
                         help="number of seeds, from --seed on (default: 3)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the trainings, "
+    parser.add_argument("--out", type=PATH, metavar="DIR", help="folder for the trainings, "
                         f"ablation.json and {PAGE} (default: runs/<stamp>)")
     parser.add_argument("--resume", action="store_true",
                         help="continue from the trainings in --out")

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from comparisons.commands import add_seed, add_threads, insist_on_data, insist_on_threads, word
+from comparisons.commands import (
+    PATH,
+    add_seed,
+    add_threads,
+    insist_on_data,
+    insist_on_threads,
+    word,
+)
 from comparisons.tasks.options import at_least
 
 SEEDS = 10
@@ -15,7 +21,7 @@ SEEDS = 10
 def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument("--impl", choices=("minigrad", "torch", "both"), default="both",
                         help="implementation to use (default: both, in turn)")
-    parser.add_argument("--data", type=Path, metavar="DIR",
+    parser.add_argument("--data", type=PATH, metavar="DIR",
                         help="folder with MNIST's IDX files, all 60,000 + 10,000 digits")
     add_seed(parser)
     parser.add_argument("--seeds", type=word(at_least(1)), metavar="N",
@@ -28,7 +34,7 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument("--simplechains", action="store_true",
                         help="instead of the record, time the two tasks that SimpleChains.jl has "
                         "published: matrix exponentials, and LeNet-5 on MNIST")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all figures (JSON)")
+    parser.add_argument("--json", type=PATH, metavar="FILE", help="file for all figures (JSON)")
 
 
 def main(arguments: argparse.Namespace) -> int:

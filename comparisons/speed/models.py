@@ -27,6 +27,7 @@ from comparisons.speed.clock import in_turn, quartiles, repeated, spread
 from comparisons.tasks.registry import find
 from comparisons.tasks.task import Split
 from comparisons.training import environment
+from comparisons.training.checks import load_checked
 from comparisons.training.training import Training, prepare, switch_off_dropout
 
 WARM_UP, SECONDS = 3, 5.0               # steps that are not timed; seconds to spend on each model
@@ -88,7 +89,7 @@ def _training_set(word: str, size: int | None, seed: int) -> tuple[Data, Split]:
     task = find(word)
     chosen = {} if size is None else {"size": size}
     options = task.options(embedded=True, seed=seed, **chosen)
-    data = task.load(options)
+    data = load_checked(task, options)
     return data, task.splits(data, options)[0]
 
 

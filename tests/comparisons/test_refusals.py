@@ -240,3 +240,9 @@ def test_a_reader_who_goes_away_gets_one_line(tmp_path):
     assert process.wait() == 1
     assert told.startswith("comparisons: standard output was closed")
     assert told.count("\n") == 1
+
+
+def test_no_command_takes_an_empty_path():
+    """`Path("")` is the current folder: every argument for a path is parsed by commands.PATH."""
+    folder = ROOT / "comparisons/commands"
+    assert not [path.name for path in folder.glob("*.py") if "type=Path" in path.read_text()]
