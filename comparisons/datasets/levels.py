@@ -9,7 +9,7 @@ import numpy as np
 
 from comparisons.datasets.base import Array, unit
 
-ITEMS = 2048            # how many items are scaled at a time
+ITEMS = 256             # how many items are scaled at a time: a batch of `predict`
 
 
 def inputs(x: Array) -> Array:
@@ -26,10 +26,10 @@ def are_levels(x: Array) -> bool:
     return x.dtype == np.uint8 and x.ndim == 4
 
 
-def parts(x: Array, items: int = ITEMS) -> Iterator[Array]:
-    """The `inputs` of so many items at a time; one empty part if there are none."""
-    for i in range(0, max(len(x), 1), items):
-        yield inputs(x[i:i + items])
+def parts(x: Array) -> Iterator[Array]:
+    """The `inputs` of ITEMS items at a time; one empty part if there are none."""
+    for i in range(0, max(len(x), 1), ITEMS):
+        yield inputs(x[i:i + ITEMS])
 
 
 def digest(arrays: Iterable[Array]) -> str:
