@@ -168,6 +168,41 @@ def test_sizes_that_vary_keep_what_is_recycled_bounded() -> None:
     assert grown <= bound + bound // 3 + LIMIT
 
 
+def varied_training(steps: int, seed: int = 0) -> tuple[int, int, int]:
+    """The bytes that a training on batches and images of random sizes adds to the process, the
+    most that lies unused, and its bound."""
+    import numpy as np
+
+    import minigrad as mg
+    import minigrad.functional as F
+    from minigrad import nn, optim
+    from minigrad.kernels import memory
+
+    mg.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
+                        nn.Conv2d(8, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+    optimizer = optim.Adam(net.parameters())
+    before = most = 0
+    for _ in range(steps):
+        n, *size = map(int, rng.integers((1, 16, 16), (17, 81, 81)))
+        optimizer.zero_grad()
+        y = mg.tensor(rng.integers(0, 3, n))
+        F.cross_entropy(net(mg.randn(n, 3, *size)), y).backward()
+        optimizer.step()
+        memory.bytes_in_use()
+        most = max(most, memory._bytes["unused"])
+        before = before or private_bytes()      # with the kernels, after the first step
+    return (private_bytes() - before, most,
+            max(memory.SPARE, memory.UNUSED * memory._bytes["most in use"]))
+
+
+def test_a_training_on_varied_sizes_stays_bounded() -> None:
+    grown, most, bound = in_a_process("print(*varied_training(300))")
+    assert 0 < most <= bound
+    assert grown <= bound + bound // 3 + LIMIT
+
+
 OF_PICTURES = """
 from comparisons.datasets.picture_folders import load_pictures
 from comparisons.tasks.images import ImageTask
