@@ -26,7 +26,7 @@ from comparisons.training import processes
 if TYPE_CHECKING:
     from minigrad.streams import Output
 
-WRITING = ("run", "parity")     # the commands that write files without being told to
+WRITING = ("run", "parity", "ablation")     # the commands that write files without being told to
 
 
 class Parser(argparse.ArgumentParser):

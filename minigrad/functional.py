@@ -11,7 +11,6 @@ from numpy.typing import DTypeLike
 
 from minigrad import random
 from minigrad.autograd import as_tensor
-from minigrad.kernels import memory_order
 from minigrad.modes import computed
 from minigrad.ops import activation, shape
 from minigrad.ops.activation import (
@@ -107,7 +106,8 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
 
     Draws from `minigrad.random.default_generator`. `inplace=True` leaves x as it was.
     Raises: ValueError unless 0 ≤ p ≤ 1.
-    Source: Srivastava et al. 2014; torch draws other numbers for the same seed.
+    Source: Srivastava et al. 2014; torch draws other numbers for the same seed, except while
+    `torch_impl.train.fit` trains.
     """
     x = as_tensor("dropout", input)
     require_number("dropout", p=p)
@@ -117,8 +117,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
         return x
     if p == 1:
         return x * 0
-    return activation.dropped(x, p=float(p), words=random.default_generator.words(2),
-                              order=memory_order(x.data))
+    return activation.dropped(x, p=float(p), words=random.default_generator.words(2))
 
 
 # ---- shape ---------------------------------------------------------------------------------------

@@ -223,10 +223,11 @@ def sgd(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     return p, g, v, 0.1, draw(st.sampled_from([0.0, 0.9])), 0.3, 0.01, draw(st.booleans())
 
 
-def warp_affine(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+def warp(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     shape = tuple(draw(st.integers(1, 6)) for _ in range(4))
     scale = draw(st.sampled_from([0.0, 1.0, 10.0]))
-    return (real(rng, shape, dtype), scale * real(rng, (shape[0], 2, 3), dtype),
+    moves = real(rng, (draw(st.sampled_from([0, shape[0]])), 2, *shape[2:]), dtype)
+    return (real(rng, shape, dtype), scale * real(rng, (shape[0], 2, 3), dtype), 3 * moves,
             draw(st.sampled_from([0, 1])), junk(shape, dtype))
 
 
@@ -283,7 +284,7 @@ def arithmetic(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
     conv, conv_weight_grad, winograd, winograd_weight_grad, matmul, few_rows, dots,
     max_pool, max_pool_grad, gather, avg_pool, avg_pool_grad, channel_sums, batch_norm,
-    batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp_affine, relu_grad, arithmetic)}
+    batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp, relu_grad, arithmetic)}
 ARGUMENTS |= dict.fromkeys(("erf", "exp", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu"), of_one)
 ARGUMENTS |= dict.fromkeys(("tanh_grad", "sigmoid_grad", "gelu_grad", "gelu_tanh_grad",
                             "silu_grad"), gradient())
@@ -371,7 +372,8 @@ ARGUMENTS |= {f.__name__: f for f in (layer_norm, layer_norm_grad, group_norm, g
 
 def dropout(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     x, y = of_one(rng, draw, dtype)
-    return x, rng.integers(0, 2**32, 2), draw(st.sampled_from([0.1, 0.5, 0.99])), y
+    batch = draw(st.sampled_from([n for n in (1, 2, 3, 7) if len(x) % n == 0]))
+    return x, rng.integers(0, 2**32, 2), draw(st.sampled_from([0.1, 0.5, 0.99])), batch, y
 
 
 def scatter_rows(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:

@@ -21,7 +21,7 @@ MINIGRAD = ["streams", "kernels", "inplace", "hooks", "modes", "observer", "visi
 """Each may import what stands before it; what is not named stands above them all."""
 
 COMPARISONS = ["errors", "files", "datasets", "implementations", "tasks", "training", "report",
-               "audits", "predict", "speed", "commands", "cli", "__main__"]
+               "audits", "predict", "speed", "speedrun", "commands", "cli", "__main__"]
 """Each room may import what stands before it."""
 
 KNOT = ("minigrad/autograd.py", "minigrad/tensor.py")

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import torch
 import torchvision.transforms.v2
 import torchvision.transforms.v2.functional as v2
@@ -12,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 from minigrad.data import transforms
-from minigrad.kernels.warp import warp_affine
+from minigrad.kernels.warp import warp
 
 
 def image_batch(n=3, channels=3, height=7, width=9, seed=0, dtype=np.float32):
@@ -25,7 +26,7 @@ EVERY = [
     transforms.RandomHorizontalFlip(), transforms.RandomAffine(20, (0.1, 0.2), (0.8, 1.3), 10),
     transforms.ColorJitter(0.4, (0.5, 2)), transforms.GaussianNoise(0.1, 0.2, clip=False),
     transforms.RandomErasing(0.8), transforms.RandomErasing(value="random"),
-    transforms.RandomErasing(value="mean"),
+    transforms.RandomErasing(value="mean"), transforms.ElasticTransform(),
     transforms.Compose([transforms.RandomShift(1), transforms.RandomHorizontalFlip(0.3)]),
 ]
 
@@ -83,15 +84,16 @@ def test_flip_mirrors_about_p_of_the_images():
         np.testing.assert_array_equal(y, x[..., ::-1] if p else x)
 
 
-WARPS = pytest.mark.parametrize("warp", [warp_affine, warp_affine.twin], ids=["kernel", "twin"])
+WARPS = pytest.mark.parametrize("warp", [warp, warp.twin], ids=["kernel", "twin"])
 
 
 @WARPS
 @given(n=st.integers(1, 3), channels=st.integers(1, 3), height=st.integers(1, 9),
        width=st.integers(1, 9), seed=st.integers(0, 10**6),
-       reach=st.sampled_from([0.2, 1.0, 5.0]), padding_mode=st.sampled_from(["zeros", "border"]))
+       reach=st.sampled_from([0.2, 1.0, 5.0]), padding_mode=st.sampled_from(["zeros", "border"]),
+       moving=st.booleans())
 @settings(deadline=None)
-def test_warp_equals_torch(warp, n, channels, height, width, seed, reach, padding_mode):
+def test_warp_equals_torch(warp, n, channels, height, width, seed, reach, padding_mode, moving):
     x = image_batch(n, channels, height, width, seed, np.float64)
     matrices = np.random.default_rng(seed + 1).normal(0, reach, (n, 2, 3))
     matrices[:, :, :2] += np.eye(2)
@@ -99,11 +101,14 @@ def test_warp_equals_torch(warp, n, channels, height, width, seed, reach, paddin
     half = np.array([width / 2, height / 2, 1])                 # torch's x and y run from -1 to 1
     theta = torch.tensor(matrices * half / half[:2, None])
     grid = torch.nn.functional.affine_grid(theta, list(x.shape), align_corners=False)
+    moves = np.random.default_rng(seed + 2).normal(0, reach, (n * moving, 2, height, width))
+    if moving:
+        grid += torch.tensor(moves.transpose(0, 2, 3, 1) / half[:2])
     expected = torch.nn.functional.grid_sample(torch.tensor(x), grid, "bilinear",
                                                padding_mode, align_corners=False)
     # a weight of a far place is a small difference of large coordinates
     y = np.full_like(x, np.nan)
-    warp(x, matrices, int(padding_mode == "zeros"), y)
+    warp(x, matrices, moves, int(padding_mode == "zeros"), y)
     np.testing.assert_allclose(y, expected.numpy(), atol=1e-9)
 
 
@@ -111,8 +116,33 @@ def test_warp_equals_torch(warp, n, channels, height, width, seed, reach, paddin
 def test_warp_of_the_identity_is_exact(warp):
     x = image_batch()
     y = np.full_like(x, np.nan)
-    warp(x, np.tile(np.eye(2, 3, dtype=np.float32), (len(x), 1, 1)), 1, y)
+    nowhere = np.empty((0, 2, *x.shape[2:]), np.float32)
+    warp(x, np.tile(np.eye(2, 3, dtype=np.float32), (len(x), 1, 1)), nowhere, 1, y)
     np.testing.assert_array_equal(y, x)
+
+
+def test_elastic_moves_are_blurred_noise():
+    transform, rng = transforms.ElasticTransform(alpha=3, sigma=1.5), np.random.default_rng(0)
+    rows, columns = transform.blur(9), transform.blur(14)
+    noise = 2 * np.random.default_rng(0).random((5, 2, 9, 14), np.float32) - 1
+    # another Gaussian blur, of an image that is surrounded by nothing, and its own sum of weights
+    blurred, weight = (scipy.ndimage.gaussian_filter(
+        image.astype(float), 1.5, axes=(-2, -1), mode="constant", truncate=20)
+        for image in (noise, np.ones((9, 14))))
+    found = transform.moves(5, (9, 14), rng)
+    np.testing.assert_allclose(found, 3 * blurred / weight, atol=1e-5)
+    np.testing.assert_allclose(rows.sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(columns.sum(1), 1, atol=1e-6)
+
+
+def test_elastic_images_show_what_was_there():
+    x = np.broadcast_to(np.arange(30.0), (4, 1, 20, 30)).copy()     # each pixel tells its column
+    transform = transforms.ElasticTransform(20, 3, padding_mode="border")
+    y = transform(x, np.random.default_rng(3))
+    moved = transform.moves(4, (20, 30), np.random.default_rng(3))[:, 0]
+    np.testing.assert_allclose(y[:, 0], np.clip(np.arange(30) + moved, 0, 29), atol=1e-4)
+    assert np.abs(moved).mean() > 0.3
+    np.testing.assert_array_equal(transforms.ElasticTransform(0)(x, np.random.default_rng(3)), x)
 
 
 def test_affine_turns_anticlockwise():
@@ -318,6 +348,10 @@ def test_defaults_are_torchs():
      "padding_mode must be 'zeros' or 'border'; got 'reflection'"),
     (lambda: transforms.RandomAffine(shear=90), "shear must be below 90 degrees; got 90"),
     (lambda: transforms.RandomAffine(translate=(-1, 0)), r"translate must be .* got \(-1, 0\)"),
+    (lambda: transforms.ElasticTransform(-1), "alpha must be finite and not negative; got -1"),
+    (lambda: transforms.ElasticTransform(sigma=0), "sigma must be finite and positive; got 0"),
+    (lambda: transforms.ElasticTransform(padding_mode="wrap"),
+     "padding_mode must be .* got 'wrap'"),
     (lambda: transforms.ColorJitter(-0.1), r"brightness must be .* got -0.1"),
     (lambda: transforms.ColorJitter((-1, 1)), r"brightness must be .* got \(-1, 1\)"),
     (lambda: transforms.ColorJitter(contrast=(2, 1)), r"contrast must be .* got \(2, 1\)"),

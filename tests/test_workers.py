@@ -120,7 +120,7 @@ def test_batch_norm_of_all_processes_is_that_of_the_whole_batch():
         np.testing.assert_allclose(found[5], var.numpy(), atol=1e-14)
 
 
-def test_each_process_draws_dropout_of_its_own_which_a_restart_repeats():
+def test_each_process_draws_numbers_of_its_own_which_a_restart_repeats():
     def drawn():
         workers = torch_impl.workers.Workers(torch.device("cpu"))
         numbers = []

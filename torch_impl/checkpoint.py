@@ -1,7 +1,8 @@
 """Checkpoints of PyTorch's modules and optimisers, in the format of minigrad/checkpoint.py.
 
-Weights, optimisers and schedulers can be exchanged in both directions. The random state cannot: it
-stays as it is if the other framework wrote the file.
+Weights, optimisers and schedulers can be exchanged in both directions, and so can the state of
+minigrad's random numbers, from which both draw the masks of dropout. torch's own random numbers
+stay as they are if minigrad wrote the file.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from minigrad.checkpoint import Checkpoint, CheckpointError, load, put, write
+from minigrad.random import default_generator
 
 __all__ = ["Checkpoint", "CheckpointError", "load", "restore", "save", "state", "write"]
 
@@ -20,7 +22,7 @@ __all__ = ["Checkpoint", "CheckpointError", "load", "restore", "save", "state", 
 def save(path: str | Path, *, model: torch.nn.Module, optimizer: Any = None, scheduler: Any = None,
          averaged: torch.nn.Module | None = None, epoch: int = 0, step: int = 0,
          config: dict[str, Any] | None = None) -> None:
-    """Write a checkpoint with torch's random state; missing folders are made.
+    """Write a checkpoint with the random state of both; missing folders are made.
 
     averaged: a `torch.optim.swa_utils.AveragedModel` of the model.
     epoch, step: how many are finished. config: anything that JSON can hold.
@@ -45,7 +47,7 @@ def state(path: str | Path, *, model: torch.nn.Module, optimizer: Any = None, sc
 def restore(checkpoint: str | Path | Checkpoint, *, model: torch.nn.Module | None = None,
             optimizer: Any = None, scheduler: Any = None,
             averaged: torch.nn.Module | None = None) -> Checkpoint:
-    """Load a checkpoint's state into the given objects, and restore torch's random state.
+    """Load a checkpoint's state into the given objects, and restore the random states that it has.
 
     Raises: CheckpointError if the file cannot be read, lacks a requested state, or does not fit.
     """
@@ -56,13 +58,16 @@ def restore(checkpoint: str | Path | Checkpoint, *, model: torch.nn.Module | Non
     put(tensors, model=model, optimizer=optimizer, scheduler=scheduler, averaged=averaged)
     if "torch" in checkpoint.random:
         torch.set_rng_state(torch.tensor(checkpoint.random["torch"]))
+    if "minigrad" in checkpoint.random:
+        default_generator.set_state(checkpoint.random["minigrad"])
     if "cuda" in checkpoint.random and torch.cuda.is_available():
         torch.cuda.set_rng_state(torch.tensor(checkpoint.random["cuda"]))
     return checkpoint
 
 
 def _random_state() -> dict[str, torch.Tensor]:
-    states = {"torch": torch.get_rng_state()}
+    states = {"torch": torch.get_rng_state(),
+              "minigrad": torch.from_numpy(default_generator.get_state())}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state()
     return states

@@ -1,7 +1,7 @@
 """Training and prediction. minigrad/train.py is its twin: read them together.
 
-This file adds the choice of a device, mixed precision, compilation, and training in several
-processes, which workers.py describes.
+This file adds the choice of a device, mixed precision, compilation, training in several processes,
+which workers.py describes, and minigrad's masks of dropout (dropout.py).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
 
 from minigrad.data.micro import insist_on_mean
+from torch_impl.dropout import same_masks
 from torch_impl.workers import Workers, size
 
 
@@ -61,7 +62,8 @@ def fit(model: nn.Module, loader: Any, loss_fn: Callable[[Any, Any], Tensor],
             for part, share in workers.parts(batch, accumulate, weigh):
                 x, target = (to_device(array, device, order) for array in part)
                 # bfloat16 has float32's range: the loss needs no scaling against underflow
-                with torch.autocast(device.type, torch.bfloat16, enabled=amp), workers.together():
+                with (torch.autocast(device.type, torch.bfloat16, enabled=amp), workers.together(),
+                      same_masks(model, workers)):
                     outputs = net(x)
                     loss = loss_fn(outputs, target) * share
                 loss.backward()

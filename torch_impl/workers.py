@@ -5,7 +5,8 @@
 Every process holds the whole network. The gradients of all shares are added up, so all processes
 take the same step, and it is the step that one process would take with the whole batch: in float64
 the weights agree to 12 digits. This includes batch norm, whose means and variances are those of the
-whole batch. Only random numbers that a network draws itself, those of dropout, are different.
+whole batch, and dropout, whose masks are those of the whole batch. Only other random numbers that a
+network draws itself are different.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import atexit
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -102,6 +103,7 @@ class Workers:
         self.seed = torch.initial_seed()
         self.examples = 1.0     # in all processes, for each one here
         self.idle = False       # whether this process has no example of its own
+        self.own: Sequence[int] = ()    # the numbers of its examples in the batch
         self.net: Any = None
         if self.size > 1:
             if device.type == "cuda":
@@ -119,9 +121,8 @@ class Workers:
         return net
 
     def epoch(self, loader: Any, epoch: int) -> Iterator[tuple[np.ndarray, ...]]:
-        """The batches of an epoch. Each process draws random numbers of its own, such as those of
-        dropout, which depend on the seed, the epoch and the process; the first goes on as if it
-        were alone."""
+        """The batches of an epoch. Each process draws random numbers of its own, which depend on
+        the seed, the epoch and the process; the first goes on as if it were alone."""
         if self.rank:
             torch.manual_seed(hash((self.seed, epoch, self.rank)) % 2**63)
         yield from loader
@@ -140,12 +141,21 @@ class Workers:
             # every process must take part in the averaging: one without examples of its own
             # computes the loss of the first example, with weight 0
             self.idle = len(mine[0]) == 0
+            self.own = [0] if self.idle else range(self.rank, n, self.size)
             if self.idle:
                 mine = [array[:1] for array in part]
             self.examples = n / len(mine[0])
             whole = weigh(part[-1])
             weight = 0.0 if self.idle or not whole else weigh(mine[-1]) / whole
             yield mine, share * weight * self.size
+
+    def rows(self, count: int) -> list[int]:
+        """The numbers, in the whole batch, of the `count` rows of something computed here, such as
+        one for each example, or one for each of its words."""
+        each, rest = divmod(count, len(self.own))
+        if rest:        # its first dim is not that of the examples
+            return list(range(count))
+        return [n * each + k for n in self.own for k in range(each)]
 
     def together(self) -> contextlib.AbstractContextManager[object]:
         """A context in which batch norm uses the statistics of all processes."""

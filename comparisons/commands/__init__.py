@@ -65,6 +65,15 @@ def add_threads(parser: argparse.ArgumentParser, count: str | None = None) -> No
                         f"library's own choice){several}")
 
 
+def insist_on_threads(parser: argparse.ArgumentParser, counts: Sequence[int]) -> None:
+    """Refuse more threads than Numba has: PyTorch would use them, and minigrad would not."""
+    from minigrad.kernels import load_numba
+    most = load_numba().config.NUMBA_NUM_THREADS
+    for n in counts:
+        if n > most:
+            parser.error(f"--threads {n}: Numba has at most {most} on this machine")
+
+
 def add_sure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sure", type=word(share), metavar="SHARE",
                         help="answer \"unsure\" wherever the confidence is too low for this share "

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from comparisons.commands import add_seed, add_tasks, add_threads, chosen
+from comparisons.commands import add_seed, add_tasks, add_threads, chosen, insist_on_threads
 from comparisons.tasks.names import NAMES
 
 COMPILES = ("models", "zoo")            # these also time torch.compile
@@ -54,11 +54,7 @@ def main(arguments: argparse.Namespace) -> int:
         if other := next((word for word in arguments.tasks if word not in (*NAMES, "all")), None):
             refuse(f"{other}: this task has no network in JAX")
     from comparisons.speed import measurement
-    from minigrad.kernels import load_numba
-    most = load_numba().config.NUMBA_NUM_THREADS
-    for n in arguments.threads or ():
-        if n > most:                    # PyTorch would use more than minigrad
-            refuse(f"--threads {n}: Numba has at most {most} on this machine")
+    insist_on_threads(arguments.parser, arguments.threads or ())
     subjects = chosen(arguments.tasks)
     if arguments.walk:
         subjects = [name for name in WALKS if arguments.walk in (name, "all")]

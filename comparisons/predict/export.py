@@ -21,7 +21,14 @@ from comparisons import implementations
 from comparisons.datasets.base import Array
 from comparisons.errors import Fault
 from comparisons.files import check_writable, write_bytes
-from comparisons.predict.trained import config_of, finite, input_dtype, network_of, task_of
+from comparisons.predict.trained import (
+    config_of,
+    finite,
+    input_dtype,
+    network_of,
+    task_of,
+    with_options_of,
+)
 from comparisons.tasks.task import Task
 from minigrad import checkpoint
 
@@ -70,6 +77,7 @@ def load(path: Path, task: Task[Any] | None) -> Network:
     kept = checkpoint.load(path)
     task = task_of(kept, task)
     config = config_of(kept)
+    task = with_options_of(kept, task, config)
     model = network_of(kept, task, config)[1]
     return Network(task, model.eval(), kept.weights, tuple(config["shape"]),
                    input_dtype(task, config), described(task, config, path))
@@ -133,7 +141,7 @@ def write_graph(path: Path, network: Network, file: Path) -> int:
           f"{done.inputs[0]} {sizes[0]} → {done.outputs[0]} {sizes[1]}, {x.dtype}")
     if not done.dynamic_batch:
         print(f"the batch size is fixed: {done.why_fixed}")
-    if type(network.task).outputs is not Task.outputs:
+    if type(network.task).outputs is not Task.outputs or len(network.task.views(x)) > 1:
         print(f"the file holds the network; what {network.task.name} is judged by is computed from "
               "several of its outputs (`outputs` of the task)")
     for warning in told:

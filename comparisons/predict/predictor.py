@@ -25,7 +25,14 @@ from comparisons.files import check_writable, make_folder, write_bytes, write_js
 from comparisons.implementations import Implementation
 from comparisons.predict import annotate, films
 from comparisons.predict.prediction import Prediction, text_of
-from comparisons.predict.trained import calibration_of, config_of, network_of, task_of, usable
+from comparisons.predict.trained import (
+    calibration_of,
+    config_of,
+    network_of,
+    task_of,
+    usable,
+    with_options_of,
+)
 from comparisons.tasks.calibration import SURE, Calibration
 from comparisons.tasks.registry import TASKS
 from comparisons.tasks.task import Task
@@ -81,6 +88,7 @@ class Predictor:
         if len(shape) != 3 or shape[0] not in (1, 3):
             raise Fault(f"{path}: its network takes inputs of shape {tuple(shape)}, but pictures "
                         "are read as (1, height, width) in grey or (3, height, width) in colour")
+        task = with_options_of(kept, task, config)
         implementation, model = network_of(kept, task, config)
         return cls(path, task, subject, dataset, classes, shape[0], (shape[1], shape[2]),
                    implementation, model, calibration_of(kept, config, sure),

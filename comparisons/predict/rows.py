@@ -14,7 +14,14 @@ from comparisons.datasets.tables import Encoding, read_rows
 from comparisons.errors import DataError, Fault
 from comparisons.files import check_writable, write_json
 from comparisons.predict.prediction import answer_of, text_of
-from comparisons.predict.trained import calibration_of, config_of, network_of, task_of, usable
+from comparisons.predict.trained import (
+    calibration_of,
+    config_of,
+    network_of,
+    task_of,
+    usable,
+    with_options_of,
+)
 from comparisons.tasks.calibration import SURE, Calibration
 from comparisons.tasks.task import Task
 from minigrad.checkpoint import Checkpoint
@@ -42,6 +49,7 @@ def main(kept: Checkpoint, tables: Sequence[Path], *, json: Path | None = None,
     if config["shape"] != [encoding.width]:
         raise Fault(f"{path}: its network takes inputs of shape {tuple(config['shape'])}, but its "
                     f"columns have {encoding.width} values")
+    task = with_options_of(kept, task, config)
     implementation, model = network_of(kept, task, config)
     calibration = calibration_of(kept, config, sure)
     sure = SURE if sure is None else sure

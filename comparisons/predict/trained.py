@@ -61,6 +61,17 @@ def task_of(kept: Checkpoint, task: Task[Any] | None) -> Task[Any]:
     return task or TASKS[name]
 
 
+def with_options_of(kept: Checkpoint, task: Task[Any], config: dict[str, Any]) -> Task[Any]:
+    """The task with the settings that a checkpoint was trained with. Raises: Fault if it has none
+    such."""
+    try:
+        return task.with_options(task.options.restored(config["options"]))
+    except Fault:
+        raise
+    except Exception as error:          # as in `network_of`
+        raise Fault(f"{kept.path}: its options cannot be used: {told(error)}") from error
+
+
 def config_of(kept: Checkpoint) -> dict[str, Any]:
     """The configuration of a checkpoint. Raises: Fault naming what is missing or wrong in it."""
     config: dict[str, Any] = kept.config or {}

@@ -22,7 +22,7 @@ from comparisons.speed.clock import in_turn, repeated
 from comparisons.speed.models import ADAM_LR, Case, compared, difference, ratio_to, time_of
 from comparisons.speed.networks import ZOO, Network
 from comparisons.speed.zoo import Contestant
-from comparisons.tasks.dexpression import BALANCE, SMOOTHING
+from comparisons.tasks.face_recipe import FACES
 from comparisons.training import environment
 
 SECONDS = 4.0                           # to spend on each model
@@ -108,8 +108,8 @@ def of_case(case: Case, seed: int) -> Sides:
     else:
         network = jax_models.DEXPRESSION[case.variant]
         count = np.bincount(data.y, minlength=len(data.classes))
-        loss = partial(jax_models.weighted_cross_entropy, smoothing=SMOOTHING,
-                       weight=np.maximum(count, 1).astype(np.float32)**-BALANCE)
+        loss = partial(jax_models.weighted_cross_entropy, smoothing=FACES.smoothing,
+                       weight=np.maximum(count, 1).astype(np.float32)**-FACES.balance)
     model = models.build(case, data, "minigrad", seed).model
     theirs = JaxSide(network, loss, optax.adam(ADAM_LR), model, data.x, data.y, seed)
     ours = {side: models.stepper(case, data, side, seed) for side in OURS}

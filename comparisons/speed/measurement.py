@@ -48,7 +48,7 @@ def main(what: str, tasks: Sequence[str], seed: int, threads: Sequence[int] = ()
         implementations.get(name)       # loaded, so that its threads can be set and shown
     report: dict[str, Any] = {"schema": SCHEMA, "measured": what, "seed": seed,
                               "environment": described(what), "rows": []}
-    print(told(report["environment"]))
+    print(environment.told(report["environment"]))
     for n in threads or (None,):
         implementations.set_threads(n)
         print("threads: " + ", ".join(f"{name} {count}"
@@ -113,13 +113,3 @@ def described(what: str) -> dict[str, Any]:
     if what == "jax":
         machine["versions"] |= {name: environment.version(name) for name in ("jax", "optax")}
     return machine
-
-
-def told(machine: dict[str, Any]) -> str:
-    """The environment in words."""
-    versions = ", ".join(f"{name} {machine['versions'][name]}"
-                         for name in ("numpy", "numba", "torch", "jax")
-                         if name in machine["versions"])
-    variables = "".join(f"\n{name}={value}" for name, value in machine["variables"].items())
-    return (f"{machine['cpu']}, {machine['cores']} cores; NumPy's BLAS {machine['blas']}\n"
-            f"Python {machine['python']}, {versions}{variables}")

@@ -28,7 +28,7 @@ from comparisons.speed.clock import in_turn, quartiles, repeated, spread
 from comparisons.tasks.registry import find
 from comparisons.tasks.task import Split
 from comparisons.training import environment
-from comparisons.training.training import Training, prepare
+from comparisons.training.training import Training, prepare, switch_off_dropout
 
 WARM_UP, SECONDS = 3, 5.0               # steps that are not timed; seconds to spend on each model
 LOSS_BOUND = 0.05                       # as a share of how far the loss moves in the warm-up
@@ -101,6 +101,7 @@ def build(case: Case, data: Data, impl_name: str, seed: int) -> Training:
     batch = Split(data.x, data.y, data.x[:0], data.y[:0], rows, rows[:0])
     training = prepare(task, implementation, data, batch, task.options(**chosen), seed)
     model = training.model.float()
+    switch_off_dropout(model)           # the losses of all sides are compared
     return replace(training, model=model, scheduler=None, averaged=None,
                    optimizer=implementation.optim.Adam(model.parameters(), lr=ADAM_LR))
 

@@ -8,9 +8,10 @@ images share their person or their clip with training is measured and printed.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -25,8 +26,10 @@ from comparisons.implementations import Implementation
 from comparisons.tasks import calibration
 from comparisons.tasks.calibration import set_apart
 from comparisons.tasks.classification import ACCURACY, COMMONEST
+from comparisons.tasks.face_recipe import FACES, FaceRecipe
 from comparisons.tasks.images import ImageTask
-from comparisons.tasks.options import CalibratedOptions, at_least, choice, flag
+from comparisons.tasks.ingredients import RecipeOptions
+from comparisons.tasks.options import at_least, choice, flag
 from comparisons.tasks.protocols import PROTOCOLS, groups_of, kinds, overlaps, rows_of_splits
 from comparisons.tasks.statistics import group_intervals
 from comparisons.tasks.task import (
@@ -34,23 +37,25 @@ from comparisons.tasks.task import (
     Headline,
     Loss,
     Metrics,
+    Recipe,
     Split,
     Trained,
     Transform,
 )
 from minigrad import checkpoint
-from minigrad.data import transforms
 
 EPOCHS = 16             # two minutes for both implementations; docs/dexpression.md uses 24
 BATCH_SIZE = 32
 LR = 2e-3               # the peak of the cycle
 SIZE, GPU_SIZE = 48, 224     # px: CK+48's, and the paper's
-SMOOTHING = 0.1         # label smoothing: an expression is rarely pure
-AVERAGING = 0.99        # decay of the weights' moving average, which spans about three epochs
-BALANCE = 0.5           # the weight of an image in the loss is (size of its class)^-BALANCE
-ROTATE, SCALE, SHIFT = 12, 0.12, 0.08   # degrees; fractions of the image, in size and in position
-LIGHT, NOISE = 0.2, 0.015               # change of brightness and contrast; standard deviation
-COVERED = (0.02, 0.16)  # fraction of the image that is covered, in every second image
+
+FOLDS = ("By default there is one training, on four fifths of the data. With --folds K and "
+         "--repeats R there are K × R trainings, and the figures cover all their test images.")
+INTERVALS = (
+    "The intervals hold the middle 95% of a bootstrap over persons: 2,000 resamples, with a fixed "
+    "seed, of whole persons, because images of one person tend to be right or wrong together. If "
+    "the data do not say who is shown, the interval is Wilson’s (1927), which treats images as "
+    "independent.")
 
 
 def which_frames(word: str) -> str:
@@ -60,7 +65,7 @@ def which_frames(word: str) -> str:
 
 
 @dataclass(frozen=True)
-class DexpressionOptions(CalibratedOptions):
+class DexpressionOptions(RecipeOptions):
     protocol: str = choice(
         "person", PROTOCOLS,
         "how to split: random images, whole clips (recordings), whole persons, or as given with "
@@ -94,31 +99,26 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
     batch_size = BATCH_SIZE
     lr = LR
     quick_items = 64
-    averaging = AVERAGING
+    ingredients: FaceRecipe = FACES
     headlines = (ACCURACY,
                  Headline("balanced accuracy", "balanced_accuracy", "linear classifier",
                           "linear_balanced_accuracy", explanation="The mean of the classes’ "
                           "recalls, so that a rare class counts as much as a common one. The "
                           "recall of a class is the share of its test items that are classified "
                           "correctly. The reference is that of the same linear classifier."))
-    notes = (
-        "By default there is one training, on four fifths of the data. With --folds K and "
-        "--repeats R there are K × R trainings, and the figures cover all their test images.",
-        "The loss is the cross-entropy with smoothed labels, in which images of rare classes have "
-        "more weight; it is not zero even for perfect predictions.",
-        "The learning rate rises to the value given below and falls to zero again (one cycle).",
-        "Training images are mirrored, rotated, scaled, shifted, relit, made noisy and partly "
-        "covered at random, differently in each epoch, but equally for both "
-        "implementations.",
-        "The network that is evaluated has the moving average of the trained weights. Its output "
-        "is the mean of its logits for an image and for the mirror image. The curve of the test "
-        "accuracy leaves out the mirror image.",
-        "The intervals hold the middle 95% of a bootstrap over persons: 2,000 resamples, with a "
-        "fixed seed, of whole persons, because images of one person tend to be right or wrong "
-        "together. If the data do not say who is shown, the interval is Wilson’s (1927), which "
-        "treats images as independent.",
-        COMMONEST,
-    )
+    def __init__(self) -> None:
+        self.follow(self.options())
+
+    def follow(self, options: DexpressionOptions) -> None:
+        """Train according to the recipe, without what the options leave out."""
+        self.ingredients = recipe = FACES.without(options.without)
+        self.weight_decay, self.averaging = recipe.weight_decay, recipe.averaging
+        self.notes = (FOLDS, *recipe.told(), INTERVALS, COMMONEST)
+
+    def with_options(self, options: DexpressionOptions) -> Self:
+        task = copy.copy(self)
+        task.follow(options)
+        return task
 
     def settled(self, options: DexpressionOptions, on_gpu: Callable[[], bool]
                 ) -> DexpressionOptions:
@@ -181,13 +181,13 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
         return lines
 
     def transform(self) -> Transform | None:
-        return transforms.Compose([
-            transforms.RandomHorizontalFlip(),
-            transforms.RandomAffine(ROTATE, (SHIFT, SHIFT), (1 - SCALE, 1 + SCALE),
-                                    padding_mode="border"),
-            transforms.ColorJitter(LIGHT, LIGHT),
-            transforms.GaussianNoise(sigma=NOISE),
-            transforms.RandomErasing(0.5, COVERED, value="mean")])
+        return self.ingredients.transform()
+
+    def scheduler(self, implementation: Implementation, optimizer: Any, recipe: Recipe, steps: int
+                  ) -> Any:
+        if not self.ingredients.cycle:
+            return None
+        return super().scheduler(implementation, optimizer, recipe, steps)
 
     def model(self, implementation: Implementation, data: Data, options: DexpressionOptions
               ) -> Any:
@@ -199,22 +199,26 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
 
     def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
         """Cross-entropy with smoothed labels, in which rare classes weigh more."""
-        weight = implementation.tensor(class_weights(data, y))
+        weight = implementation.tensor(self.class_weights(data, y))
 
         def loss(logits: Any, target: Any) -> Any:
             return implementation.functional.cross_entropy(
-                logits, target, weight.to(logits.dtype), label_smoothing=SMOOTHING)
+                logits, target, weight.to(logits.dtype), label_smoothing=self.ingredients.smoothing)
         return loss
 
+    def class_weights(self, data: Data, y: Array) -> Array:
+        """The weight of an image of each class in the loss: (classes,)."""
+        count = np.bincount(y, minlength=len(data.classes))
+        weights: Array = np.maximum(count, 1).astype(np.float32)**-self.ingredients.balance
+        return weights
+
     def weigh(self, data: Data, y: Array) -> Callable[[Array], float]:
-        weight = class_weights(data, y)
+        weight = self.class_weights(data, y)
         return lambda target: float(weight[target].sum(dtype=np.float64))
 
-    def outputs(self, implementation: Implementation, model: Any, x: Array) -> Array:
-        """The mean logits of each image and its mirror image, which shows the same expression."""
-        sides = x, np.ascontiguousarray(x[..., ::-1])
-        mean: Array = np.mean([implementation.predict(model, side) for side in sides], 0)
-        return mean
+    def views(self, x: Array) -> list[Array]:
+        """The images and their mirror images, which show the same expressions."""
+        return [x, np.ascontiguousarray(x[..., ::-1])] if self.ingredients.mirror else [x]
 
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
         metrics, details = super().judge(data, trained)
@@ -223,6 +227,9 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
              "accuracy": float(np.mean(t.outputs.argmax(1) == t.split.y_test)),
              **{f"{kind}_overlap": share for kind, share in overlaps(data, t.split).items()}}
             for t in trained]
+        if data.subjects is not None:       # by which others can form the same splits
+            for score, t in zip(scores, trained, strict=True):
+                score["persons"] = sorted({str(s) for s in data.subjects[t.split.test_rows]})
         for kind in kinds(data):
             metrics[f"{kind}_overlap"] = float(np.average(
                 [score[f"{kind}_overlap"] for score in scores],
@@ -247,13 +254,6 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
             lines.append(f"the splits' mean {np.mean(found):.2%}, standard deviation "
                          f"{np.std(found, ddof=1):.2%}")
         return lines + class_table(details)
-
-
-def class_weights(data: Data, y: Array) -> Array:
-    """The weight of an image of each class in the loss: (classes,)."""
-    count = np.bincount(y, minlength=len(data.classes))
-    weights: Array = np.maximum(count, 1).astype(np.float32)**-BALANCE
-    return weights
 
 
 def class_table(details: Details) -> list[str]:

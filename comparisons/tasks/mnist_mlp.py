@@ -6,71 +6,43 @@ has pixels, and the last one as many outputs as there are classes.
 
 from __future__ import annotations
 
-import contextlib
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from comparisons.datasets.base import Data
-from comparisons.datasets.crops import Subject
-from comparisons.datasets.digits import digits, whole_digit
-from comparisons.datasets.idx import KNOWN
-from comparisons.datasets.mnist import download_mnist, load_mnist, load_subset
-from comparisons.errors import DataError
 from comparisons.implementations import Implementation
-from comparisons.tasks.images import ImageTask
-from comparisons.tasks.options import CalibratedOptions
-
-EPOCHS = 10             # one cycle of the learning rate
-BATCH_SIZE = 100
-LR = 2e-3               # the peak of the cycle
-HIDDEN = 500
-DIGITS = ("mnist", "mnist-subset")
-TITLES = {"mnist-subset": "MNIST", **{known.name: known.title for known in KNOWN}}
-IMAGE = Subject("image", whole_digit, whole_digit)
-"""What `predict` expects if the network was not trained on digits: one item, in the middle."""
+from comparisons.tasks.digit_recipes import MLP
+from comparisons.tasks.digits import DigitTask
+from comparisons.tasks.ingredients import RecipeOptions
+from comparisons.tasks.options import choice
 
 
-class MnistMlpTask(ImageTask[CalibratedOptions]):
+@dataclass(frozen=True)
+class MlpOptions(RecipeOptions):
+    variant: str = choice("plain", tuple(MLP), "784-500-10 on the images as they are, the same on "
+                          "distorted images, or a wide and deep perceptron on distorted images "
+                          "(default: plain)")
+
+
+class MnistMlpTask(DigitTask[MlpOptions]):
     name = "mnist-mlp"
     title = "MNIST, perceptron 784-500-10"
-    options = CalibratedOptions
-    reads = "digits or other images in IDX files, the format of MNIST"
-    shares_data = "digits"
-    subject = Subject("digit", digits, whole_digit)
-    epochs = EPOCHS
-    batch_size = BATCH_SIZE
-    lr = LR
-    notes = ("The loss is the cross-entropy: the mean of −ln p, where p is the probability that "
-             "the network gives to the true class.",
-             "The learning rate rises to the value given below and falls to zero again (one "
-             "cycle).",
-             *ImageTask.notes)
+    options = MlpOptions
+    recipes = MLP
 
-    def load(self, options: CalibratedOptions) -> Data:
-        """The user's IDX files, or else a download of MNIST, or else, without internet, the
-        embedded digits."""
-        if options.embedded:
-            return load_subset()
-        data = load_mnist(options.data)
-        if data.name == "mnist-subset" and not options.quick:
-            with contextlib.suppress(DataError):
-                data = load_mnist(download_mnist())
-        return data
-
-    def title_for(self, data: Data) -> str:
-        return f"{TITLES.get(data.name, data.name)}, {self.network(data)}"
+    @property
+    def variants(self) -> tuple[MlpOptions, ...]:
+        """The recipes that differ in their networks, not only in their training."""
+        return MlpOptions(), MlpOptions(variant="deep")
 
     def network(self, data: Data) -> str:
-        """The network for these data, in words."""
-        return f"perceptron {'-'.join(map(str, sizes(data)))}"
+        return f"perceptron {'-'.join(map(str, self.sizes(data)))}"
 
-    def subject_for(self, dataset: str) -> Subject:
-        return self.subject if dataset in DIGITS else IMAGE
+    def model(self, implementation: Implementation, data: Data, options: MlpOptions) -> Any:
+        task = self.with_options(options)
+        return implementation.models.MLP(task.sizes(data), task.ingredients.dropout or (0.0, 0.0))
 
-    def model(self, implementation: Implementation, data: Data, options: CalibratedOptions) -> Any:
-        return implementation.models.MLP(sizes(data))
-
-
-def sizes(data: Data) -> tuple[int, ...]:
-    """The number of inputs, of hidden units and of outputs."""
-    return math.prod(data.x.shape[1:]), HIDDEN, len(data.classes)
+    def sizes(self, data: Data) -> tuple[int, ...]:
+        """The number of inputs, of units in each hidden layer, and of outputs."""
+        return (math.prod(data.x.shape[1:]), *self.ingredients.hidden, len(data.classes))

@@ -118,6 +118,14 @@ class Task(ABC, Generic[OptionsT]):
         """
         return options
 
+    def with_options(self, options: OptionsT) -> Task[OptionsT]:
+        """The task with the settings that the options choose; usually the task itself.
+
+        All that trains or evaluates asks for it first, so it may differ in everything but its name,
+        its data and its options.
+        """
+        return self
+
     @property
     def any_device(self) -> bool:
         """Whether PyTorch may use a GPU. In float64, which not every GPU supports, it does not;
@@ -201,9 +209,15 @@ class Task(ABC, Generic[OptionsT]):
         """
         return len
 
+    def views(self, x: Array) -> list[Array]:
+        """Items that show the same as x, such as mirror images; `outputs` is the mean over them."""
+        return [x]
+
     def outputs(self, implementation: Implementation, model: Any, x: Array) -> Array:
         """The outputs of a trained model for x; for classification, logits."""
-        return implementation.predict(model, x)
+        found = [implementation.predict(model, view) for view in self.views(x)]
+        mean: Array = np.mean(found, 0) if len(found) > 1 else found[0]
+        return mean
 
     def watch(self, implementation: Implementation, model: Any, split: Split) -> Metrics:
         """Further quantities to record after each epoch, for learning curves."""

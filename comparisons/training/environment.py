@@ -36,6 +36,16 @@ def describe() -> dict[str, Any]:
     }
 
 
+def told(machine: dict[str, Any]) -> str:
+    """The environment in words."""
+    versions = ", ".join(f"{name} {machine['versions'][name]}"
+                         for name in ("numpy", "numba", "torch", "jax")
+                         if name in machine["versions"])
+    variables = "".join(f"\n{name}={value}" for name, value in machine["variables"].items())
+    return (f"{machine['cpu']}, {machine['cores']} cores; NumPy's BLAS {machine['blas']}\n"
+            f"Python {machine['python']}, {versions}{variables}")
+
+
 def version(package: str) -> str:
     """The installed version of a package. If minigrad is not installed, the checkout's version."""
     with contextlib.suppress(metadata.PackageNotFoundError):

@@ -58,6 +58,7 @@ def run_loaded(jobs: Sequence[Job], impls: Sequence[str], results: Results,
     done = []
     for task, options in jobs:
         data = loaded[source_of(task, options)]
+        task = task.with_options(options)
         say(f"{task.title_for(data)}: {data.source}")
         for line in data.left_out:
             say(f"  left out: {line}")
@@ -103,7 +104,8 @@ def run_once(task: Task[Any], options: Options, data: Data, splits: Sequence[Spl
 
 def source_of(task: Task[Any], options: Options) -> tuple[Any, ...]:
     """What determines the data of a job. It is equal for the two MNIST tasks."""
-    return task.shares_data or task.name, type(task).load, repr(options)
+    common = tuple(getattr(options, f.name) for f in fields(Options))
+    return task.shares_data or (task.name, repr(options)), type(task).load, common
 
 
 def load(jobs: Sequence[Job], say: Say = print) -> dict[Any, Data]:
@@ -150,8 +152,9 @@ def train_along(tasks: Sequence[Task[Any]]) -> None:
                 loaded[source] = task.load(options)
             except NotThereError:       # as `load` does; if the leader has other data, it is told
                 loaded[source] = task.load(replace(options, data=None))
-        run = Run(task, implementation_for(task, "torch", options), loaded[source],
-                  task.splits(loaded[source], options), options, order.folder, order.resume)
+        run = Run(task.with_options(options), implementation_for(task, "torch", options),
+                  loaded[source], task.splits(loaded[source], options), options, order.folder,
+                  order.resume)
         with np.errstate(over="ignore", invalid="ignore"):
             run.follow()
     processes.follow(train)

@@ -59,6 +59,7 @@ class Training:
 def prepare(task: Task[OptionsT], implementation: Implementation, data: Data, split: Split,
             options: OptionsT, seed: int) -> Training:
     """A training of a task on one split. Equal seeds give equal weights in both implementations."""
+    task = task.with_options(options)
     recipe = task.recipe(options, len(split.x))
     model = implementation.new_model(lambda impl: returned(
         task, "model", task.model(impl, data, options), "a Module", ("parameters", "state_dict")),
@@ -102,9 +103,23 @@ def first_step(task: Task[OptionsT], implementation: Implementation, data: Data,
     of an epoch is smaller, there is a step of that size, too: torch.compile treats it as another
     program.
     """
-    size = task.recipe(options, len(split.x)).batch_size
+    size = task.with_options(options).recipe(options, len(split.x)).batch_size
     first = size + len(split.x) % size
     batches = replace(split, x=split.x[:first], y=split.y[:first])
     training = prepare(task, implementation, data, batches, replace(options, epochs=1), seed)
     training.fit()
     training.outputs(split.x_test[:size])
+
+
+def switch_off_dropout(model: Any) -> None:
+    """Put a model's dropout into evaluation mode, so that nothing depends on random numbers.
+
+    Only in `fit` do both implementations drop the same values.
+    """
+    for module in model.modules():
+        if is_dropout(module):
+            module.eval()
+
+
+def is_dropout(module: Any) -> bool:
+    return "Dropout" in type(module).__name__

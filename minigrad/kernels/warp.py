@@ -1,4 +1,4 @@
-"""Images seen through an affine map."""
+"""Images seen through an affine map, or with each pixel moved by itself."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 from minigrad.kernels import Array, Float3, Float4, kernel, prange
 
 
-def warp_affine_numpy(x: Float4, matrices: Float3, border: int, y: Float4) -> None:
-    """y[n, c, p] = x[n, c, M[n]·(p, 1)], with bilinear interpolation between pixels.
+def warp_numpy(x: Float4, matrices: Float3, moves: Float4, border: int, y: Float4) -> None:
+    """y[n, c, p] = x[n, c, M[n]·(p, 1) + moves[n, :, p]], with bilinear values between pixels.
 
     p and its image are places (horizontal, vertical), in pixels from the centre.
+    moves: (N, 2, H, W), in pixels, or (0, 2, H, W) if there are none.
     border: 1 if x has a border of zeros one pixel wide, else 0. A place outside of x reads the
     nearest value: the border's zero, or without a border the outermost pixel.
     """
@@ -20,7 +21,8 @@ def warp_affine_numpy(x: Float4, matrices: Float3, border: int, y: Float4) -> No
     px = np.arange(width) - (width - 1) / 2
     py = (np.arange(height) - (height - 1) / 2)[:, None]
     m = matrices[:, :, :, None, None].astype(np.float64)
-    sx, sy = (np.clip(m[:, k, 0] * px + m[:, k, 1] * py + m[:, k, 2] + (side - 1) / 2,
+    move = moves if len(moves) else np.zeros((n, 2, height, width), x.dtype)
+    sx, sy = (np.clip(m[:, k, 0] * px + m[:, k, 1] * py + m[:, k, 2] + (side - 1) / 2 + move[:, k],
                       -border, side - 1 + border)
               for k, side in enumerate((width, height)))                    # each (N, H, W)
     x0, y0 = np.floor(sx).astype(np.int64), np.floor(sy).astype(np.int64)
@@ -38,8 +40,8 @@ def warp_affine_numpy(x: Float4, matrices: Float3, border: int, y: Float4) -> No
     y[:] = top * (1 - fy) + (at(1, 0) * (1 - fx) + at(1, 1) * fx) * fy
 
 
-@kernel(warp_affine_numpy, writes=("y",))
-def warp_affine(x: Float4, matrices: Float3, border: int, y: Float4) -> None:
+@kernel(warp_numpy, writes=("y",))
+def warp(x: Float4, matrices: Float3, moves: Float4, border: int, y: Float4) -> None:
     # Row by row: first the place that each pixel comes from, then its values in all channels. They
     # are read from a copy of the image that has a border of zeros, so no read needs a bounds check.
     _, channels, height, width = x.shape
@@ -61,6 +63,8 @@ def warp_affine(x: Float4, matrices: Float3, border: int, y: Float4) -> None:
                 px = j - (width - 1) / 2
                 sx = m[0, 0] * px + m[0, 1] * py + m[0, 2] + (width - 1) / 2
                 sy = m[1, 0] * px + m[1, 1] * py + m[1, 2] + (height - 1) / 2
+                if len(moves):
+                    sx, sy = sx + moves[n, 0, i, j], sy + moves[n, 1, i, j]
                 sx, sy = min(max(sx, -border), right), min(max(sy, -border), bottom)
                 w, h = math.floor(sx), math.floor(sy)
                 fx[j], fy[j] = number(sx - w), number(sy - h)

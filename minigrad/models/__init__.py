@@ -1,6 +1,6 @@
 """The five systems' networks."""
 
-from minigrad.models.cnn import CNN as CNN
+from minigrad.models.cnn import CNN as CNN, StrongCNN as StrongCNN
 from minigrad.models.dexpression import DeXpression as DeXpression
 from minigrad.models.linear import (
     LinearRegression as LinearRegression,

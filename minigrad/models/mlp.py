@@ -8,15 +8,23 @@ from minigrad import Tensor, nn
 class MLP(nn.Module):
     """Linear layers with ReLU between them.
 
+    dropout: the share of the values that is set to zero in training, of the inputs and of the
+    outputs of each hidden layer.
     Shapes: x (N, *), sizes[0] values an example → (N, sizes[-1]).
     """
 
-    def __init__(self, sizes: tuple[int, ...] = (784, 500, 10)) -> None:
+    def __init__(self, sizes: tuple[int, ...] = (784, 500, 10),
+                 dropout: tuple[float, float] = (0.0, 0.0)) -> None:
         super().__init__()
+        of_inputs, of_hidden = (nn.Dropout(p) if p else None for p in dropout)
         layers: list[nn.Module] = []
         for n_in, n_out in pairwise(sizes):
-            layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+            # ReLU and dropout are one module, so that the linear layers keep their names
+            layers += [nn.Linear(n_in, n_out),
+                       nn.Sequential(nn.ReLU(), of_hidden) if of_hidden else nn.ReLU()]
+        self.dropout = of_inputs
         self.layers = nn.Sequential(*layers[:-1])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x.flatten(1))
+        x = x.flatten(1)
+        return self.layers(x if self.dropout is None else self.dropout(x))

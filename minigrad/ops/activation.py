@@ -20,6 +20,7 @@ from minigrad.kernels import (
     elementwise,
     empty_in_order,
     flat,
+    memory_order,
     softmax as rows,
 )
 from minigrad.kernels.elementwise import apply
@@ -291,13 +292,17 @@ def _log_softmax_grad(g: Tensor, y: Tensor, *, axis: int) -> Recorded:
 # ---- dropout -------------------------------------------------------------------------------------
 
 @op
-def dropped(x: Tensor, *, p: float, words: Any, order: tuple[int, ...]) -> Recorded:
+def dropped(x: Tensor, *, p: float, words: Any) -> Recorded:
     """y = x / (1 - p) or, with probability p, 0; linear in x, and so its own gradient
 
-    words: two random numbers. A hash of them and of a value's place says whether it is kept; places
-    are counted with the dims in this order, best that of x in memory.
+    words: two random numbers. A hash of them and of a value's index says whether it is kept, in
+    whatever order the values lie in memory.
     """
     require_float("dropout", x)
+    usual = tuple(range(x.ndim))
+    batch_last = (*usual[1:], *usual[:1])       # the order of images in memory
+    order = batch_last if x.ndim > 1 and memory_order(x.data) == batch_last else usual
     y = empty_in_order(x.shape, x.dtype, order)
-    dropout.dropout(flat(x.data, order), np.asarray(words, np.int64), p, flat(y, order))
-    return y, lambda g: dropped(g, p=p, words=words, order=order)
+    dropout.dropout(flat(x.data, order), np.asarray(words, np.int64), p,
+                    1 if order == usual else x.shape[0], flat(y, order))
+    return y, lambda g: dropped(g, p=p, words=words)

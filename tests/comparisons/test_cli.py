@@ -44,7 +44,7 @@ def test_a_command_is_a_file(greeting, capsys):
 
 def test_the_promised_commands_are_there():
     assert {"run", "parity", "speed", "report", "predict", "demo", "data", "leakage", "faces",
-            "gates"} <= set(cli.command_names())
+            "gates", "speedrun"} <= set(cli.command_names())
 
 
 @pytest.mark.parametrize("command", cli.command_names())

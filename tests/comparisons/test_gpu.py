@@ -61,7 +61,7 @@ def patched(monkeypatch):
 
 def test_on_a_patched_device(patched, capsys, monkeypatch):
     monkeypatch.setattr(gpu, "SECONDS", 0.01)
-    assert main(["gpu", "MNIST-mlp"]) == 0
+    assert main(["gpu", "MLP, plain"]) == 0
     first, *lines, last = filter(None, capsys.readouterr().out.splitlines())
     assert first.startswith("Test GPU; PyTorch")
     assert [line.split()[0] for line in lines] == [
@@ -80,7 +80,7 @@ def test_a_device_that_computes_otherwise_is_noticed(spoil, named, patched, caps
     monkeypatch.setattr(torch.nn.ReLU, "forward", lambda self, x: spoil(relu(self, x)))
     monkeypatch.setattr(gpu, "learned", lambda *given: (1.0, 0.0))
     monkeypatch.setattr(gpu, "step_seconds", lambda *given: 1.0)
-    assert main(["gpu", "mnist-mlp"]) == 1
+    assert main(["gpu", "mnist-mlp, plain"]) == 1
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.split()[:1] == [named]]
     assert "OUT OF BOUNDS: outputs" in line
 
@@ -129,7 +129,7 @@ def test_a_bare_machine_can_run_it():
     variable that names minigrad's kernels is not needed; what is wrong is one line there, too."""
     code = (f"import sys; sys.modules.update(dict.fromkeys({OTHERS!r})); sys.argv[0] = 'gpu'\n"
             "from comparisons.cli import main\n"
-            "status = main(['gpu', 'mnist-mlp', '--rehearse'])\n"
+            "status = main(['gpu', 'mnist-mlp, plain', '--rehearse'])\n"
             "import torch\n"
             "from torch_impl import train\n"
             "train.pick_device = lambda: torch.device('cpu')\n"

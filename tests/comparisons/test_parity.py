@@ -181,9 +181,10 @@ def test_it_agrees_for_every_network_and_makes_a_page(tmp_path, capsys, monkeypa
                   "(Linear)", "all within bounds"):
         assert words in table
     page = (tmp_path / "parity.html").read_text()
-    for name in ("diabetes", "mnist-mlp", "dexpression-compact", "dexpression-paper"):
+    for name in ("diabetes", "mnist-mlp-plain", "mnist-mlp-deep", "dexpression-compact",
+                 "dexpression-paper"):
         assert f'<section id="{name}">' in page
-    assert page.count("within their bounds") == 4
+    assert page.count("within their bounds") == 5
     assert not re.search(r'(src|href)="(?!#)', page)
     assert "url(" not in page
 
@@ -261,7 +262,8 @@ def test_what_it_cannot_use_is_refused(tmp_path, capsys):
             (["mnist-mlp", "--steps", "0"], 2, "must be at least 1"),
             (["mnist-mlp", "--data", str(tmp_path / "none")], 1, "no such file or folder"),
             (["mnist-mlp", "--checkpoint", str(tmp_path / "none")], 1, "none"),
-            (["mnist-mlp", "--break", "conv"], 1, "mnist-mlp has layers.0, layers.1, layers.2")):
+            (["mnist-mlp", "--break", "conv"], 1,
+             "mnist-mlp, plain has dropout, layers.0, layers.1.0, layers.1.1, layers.2;")):
         assert main(["parity", *words, "--out", str(tmp_path)]) == status
         assert told in one_line(capsys)
     assert not list(tmp_path.glob("*.html"))

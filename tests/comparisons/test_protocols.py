@@ -14,8 +14,9 @@ from comparisons.datasets.base import Data
 from comparisons.datasets.drawn.data import generated
 from comparisons.datasets.drawn.writer import write_faces
 from comparisons.errors import Fault
-from comparisons.tasks import dexpression, protocols
+from comparisons.tasks import protocols
 from comparisons.tasks.dexpression import DexpressionOptions as Options, DexpressionTask
+from comparisons.tasks.face_recipe import FACES
 from comparisons.tasks.statistics import (
     balanced_accuracy,
     confusion_matrix,
@@ -59,7 +60,7 @@ def test_rare_classes_weigh_more(side, faces):
     found = TASK.loss(side, faces, y)(side.tensor(logits), side.tensor(target))
     weight = torch.tensor([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1, 1], dtype=torch.float64)
     expected = torch.nn.functional.cross_entropy(
-        torch.tensor(logits), torch.tensor(target), weight, label_smoothing=dexpression.SMOOTHING)
+        torch.tensor(logits), torch.tensor(target), weight, label_smoothing=FACES.smoothing)
     assert found.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
@@ -255,6 +256,9 @@ def test_a_verdict_over_folds_is_pooled(faces):
     for t, score in zip(trained, details["splits"], strict=True):
         assert score["accuracy"] == np.mean(t.outputs.argmax(1) == t.split.y_test)
         assert score["person_overlap"] == score["clip_overlap"] == 0
+        assert set(score["persons"]) == set(faces.subjects[t.split.test_rows])
+    first_repeat = [person for score in details["splits"][:3] for person in score["persons"]]
+    assert sorted(first_repeat) == sorted(set(faces.subjects))      # each tested once
     lines = TASK.remarks(metrics, details)
     assert len(lines) == 2 + 6 + 1 + 1 + 7
     assert "(bootstrap over persons)" in lines[0]

@@ -28,8 +28,9 @@ def write(folder: Path, task: str, impl: str, **other: Any) -> tuple[Path, Any]:
     model = getattr(side, name)(*arguments)
     path = folder / f"{task}-{impl}" / "last.safetensors"
     dataset = "faces-generated" if task == "dexpression" else "mnist"
+    options = {"size": 48, "variant": "compact"} if task == "dexpression" else {}
     config = {"task": task, "dataset": dataset, "shape": [1, *size], "classes": classes,
-              "options": {"size": 48, "variant": "compact"}} | other
+              "options": options} | other
     {"minigrad": checkpoint, "torch": torch_checkpoint}[impl].save(path, model=model, config=config)
     return path, model
 

@@ -1,4 +1,4 @@
-"""A convolutional network for handwritten digits."""
+"""Convolutional networks for handwritten digits."""
 
 from torch import Tensor, nn
 
@@ -25,3 +25,32 @@ class CNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x))
+
+
+class StrongCNN(nn.Module):
+    """Five 3×3 convolutions with batch norm and ReLU, three poolings, and one linear layer.
+
+    size: the height and width of the images, on which the linear layer depends.
+    Shapes: x (N, 1, *size) → (N, classes).
+    Raises: ValueError for images that are too small to be halved three times.
+    """
+
+    def __init__(self, classes: int = 10, size: tuple[int, int] = (28, 28)) -> None:
+        super().__init__()
+        height, width = (pixels // 8 for pixels in size)
+        if not height or not width:
+            raise ValueError("StrongCNN: images must be at least 8 pixels high and wide; "
+                             f"got {size}")
+        self.features = nn.Sequential(                                      # at 28 × 28:
+            *block(1, 32), nn.MaxPool2d(2),                                     # 32 × 14 × 14
+            *block(32, 64), *block(64, 64), nn.MaxPool2d(2),                    # 64 × 7 × 7
+            *block(64, 128), *block(128, 128), nn.MaxPool2d(2))                 # 128 × 3 × 3
+        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(128 * height * width, classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.features(x))
+
+
+def block(channels: int, out: int) -> list[nn.Module]:
+    """A 3×3 convolution, batch norm and ReLU."""
+    return [nn.Conv2d(channels, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]

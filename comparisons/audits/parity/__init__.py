@@ -8,7 +8,7 @@ The judge is the same layer in float64: its values are the truth, from which min
 differ by rounding only; PyTorch's float32 is measured beside it. In float64, both networks run from
 end to end, and only the order of summation may differ.
 
-Dropout is switched off, since the two draw different masks.
+Dropout is switched off: both sides would drop the same values, which shows nothing.
 
 `recording` runs a network and records it, `measure` compares, `drift` trains both for some steps,
 and `page` draws all this.

@@ -11,7 +11,7 @@ from comparisons.audits.parity import page
 from comparisons.audits.parity.drift import drift
 from comparisons.audits.parity.findings import BOUNDS, Found
 from comparisons.audits.parity.measure import measured
-from comparisons.audits.parity.recording import BATCH, Subject, is_dropout
+from comparisons.audits.parity.recording import BATCH, Subject
 from comparisons.datasets.base import Data
 from comparisons.errors import Fault
 from comparisons.tasks.task import Task
@@ -84,7 +84,7 @@ def main(tasks: Sequence[Task[Any]], seed: int, data: Path | None = None, start:
     found = []
     for subject in compared:
         found.append(Found(subject, measured(subject), drift(subject, steps),
-                           any(is_dropout(module) for _, module in subject.modules())))
+                           subject.drops))
         print(f"{text(found[-1])}\n", flush=True)
         if path is not None:
             page.write(found, path)     # after each network, so that an interruption keeps it

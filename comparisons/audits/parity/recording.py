@@ -16,7 +16,7 @@ from comparisons.datasets.base import Array, Data
 from comparisons.implementations import Implementation
 from comparisons.tasks.options import Options
 from comparisons.tasks.task import Split, Task
-from comparisons.training.training import Training, prepare
+from comparisons.training.training import Training, is_dropout, prepare, switch_off_dropout
 from minigrad.checkpoint import Checkpoint
 from minigrad.func.tree import mapped, named_leaves
 
@@ -56,9 +56,7 @@ class Subject:
             kept = impl.checkpoint.load(self.start)
             impl.checkpoint.restore(Checkpoint(kept.path, kept.weights), model=model)
         _ = model.double() if dtype is np.float64 else model.float()
-        for _, module in leaves(model):
-            if is_dropout(module):
-                module.eval()
+        switch_off_dropout(model)
         if self.broken and impl.name == "minigrad":
             plant(dict(leaves(model))[self.broken])
         return training
@@ -67,6 +65,11 @@ class Subject:
         """Whether the layer takes part in the forward pass."""
         found = record(self, implementations.get("minigrad"), np.float32)
         return any(kind == FORWARD and name.startswith(f"{layer} (") for kind, name in found)
+
+    @property
+    def drops(self) -> bool:
+        """Whether the network has dropout, which is switched off."""
+        return any(is_dropout(module) for _, module in self.modules())
 
     def modules(self) -> list[tuple[str, Any]]:
         """minigrad's layers, as `leaves` finds them."""
@@ -77,10 +80,6 @@ def leaves(model: Any) -> Iterator[tuple[str, Any]]:
     """The layers: the modules that do not consist of others, by their paths."""
     return ((path or "network", module) for path, module in model.named_modules()
             if not list(module.children()))
-
-
-def is_dropout(module: Any) -> bool:
-    return "Dropout" in type(module).__name__
 
 
 def plant(module: Any) -> None:
