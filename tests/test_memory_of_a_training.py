@@ -168,18 +168,102 @@ def test_sizes_that_vary_keep_what_is_recycled_bounded() -> None:
     assert grown <= bound + bound // 3 + LIMIT
 
 
-def test_pictures_need_little_more_memory_than_what_is_trained_on(tmp_path: Path) -> None:
-    """1,500 pictures as they are would take 135 MB, as float32 of 96×96 pixels they take 55 MB."""
+def varied_training(steps: int, seed: int = 0) -> tuple[int, int, int]:
+    """The bytes that a training on batches and images of random sizes adds to the process, the
+    most that lies unused, and its bound."""
+    import numpy as np
+
+    import minigrad as mg
+    import minigrad.functional as F
+    from minigrad import nn, optim
+    from minigrad.kernels import memory
+
+    mg.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
+                        nn.Conv2d(8, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+    optimizer = optim.Adam(net.parameters())
+    before = most = 0
+    for _ in range(steps):
+        n, *size = map(int, rng.integers((1, 16, 16), (17, 81, 81)))
+        optimizer.zero_grad()
+        y = mg.tensor(rng.integers(0, 3, n))
+        F.cross_entropy(net(mg.randn(n, 3, *size)), y).backward()
+        optimizer.step()
+        memory.bytes_in_use()
+        most = max(most, memory._bytes["unused"])
+        before = before or private_bytes()      # with the kernels, after the first step
+    return (private_bytes() - before, most,
+            max(memory.SPARE, memory.UNUSED * memory._bytes["most in use"]))
+
+
+def test_a_training_on_varied_sizes_stays_bounded() -> None:
+    grown, most, bound = in_a_process("print(*varied_training(300))")
+    assert 0 < most <= bound
+    assert grown <= bound + bound // 3 + LIMIT
+
+
+OF_PICTURES = """
+from comparisons.datasets.picture_folders import load_pictures
+from comparisons.tasks.images import ImageTask
+from comparisons.tasks.options import Options
+
+class Pictures(ImageTask[Options]):
+    name = title = "pictures"
+    options, reads, epochs, batch_size, lr = Options, "pictures", 1, 32, 1e-2
+
+    def load(self, options):
+        return load_pictures(options.data, (160, 160), dtype="uint8")
+
+    def model(self, implementation, data, options):
+        nn = implementation.nn
+        return nn.Sequential(nn.AvgPool2d(16), nn.Flatten(), nn.Linear(100, len(data.classes)))
+"""
+
+
+def fill(folder: Path, count: int, side: int) -> None:
+    """Two classes with so many grey pictures each, which are links to one file."""
     from PIL import Image
 
     for name, level in (("dark", 40), ("light", 200)):
-        (tmp_path / name).mkdir()
-        Image.new("L", (300, 300), level).save(tmp_path / name / "0.png")
-        for i in range(1, 750):
-            os.link(tmp_path / name / "0.png", tmp_path / name / f"{i}.png")
+        (folder / name).mkdir(parents=True)
+        Image.new("L", (side, side), level).save(folder / name / "0.png")
+        for i in range(1, count):
+            os.link(folder / name / "0.png", folder / name / f"{i}.png")
+
+
+def test_pictures_need_little_more_memory_than_what_is_trained_on(tmp_path: Path) -> None:
+    """1,500 pictures as they are would take 135 MB, as float32 of 96×96 pixels they take 55 MB."""
+    fill(tmp_path, 750, 300)
     peak, size = in_a_process(
         "from comparisons.datasets.picture_folders import load_pictures\n"
         f"before = peak_bytes()\ndata = load_pictures(Path({str(tmp_path)!r}), (96, 96))\n"
         "print(peak_bytes() - before, data.x.nbytes + data.x_test.nbytes)")
     assert size == 1500 * 96 * 96 * 4
     assert peak < 1.6 * size, peak
+
+
+def test_a_run_on_pictures_keeps_a_byte_for_each_value(tmp_path: Path) -> None:
+    """Reading, the references, training, evaluation and the report, after a run on few pictures."""
+    fill(tmp_path / "few", 20, 20)
+    fill(tmp_path / "many", 1000, 20)
+    (tmp_path / "task.py").write_text(OF_PICTURES)
+    peak, = in_a_process(f"""
+import contextlib
+from comparisons.cli import main
+from comparisons.tasks import classification
+from comparisons.training import environment
+classification.LINEAR_VALUES = 10**6
+environment.reset_peak_rss = lambda: None       # here, reading counts as well
+folder = Path({str(tmp_path)!r})
+
+def run(data):
+    with contextlib.redirect_stdout(None):
+        assert main(["run", str(folder / "task.py"), "--impl", "minigrad", "--data",
+                     str(folder / data), "--out", str(folder / "out")]) == 0
+    return peak_bytes()
+
+before = run("few")
+print(run("many") - before)""")
+    levels = 2000 * 160 * 160           # as float32, the pictures alone are four times as large
+    assert 0.8 * levels < peak < 3 * levels, peak / levels

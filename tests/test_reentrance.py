@@ -289,3 +289,14 @@ def test_a_hook_that_raises_or_calls_backward_leaves_the_engine_whole(again: boo
     x.grad = None
     (3 * x).sum().backward()
     np.testing.assert_array_equal(x.grad.data, 3)       # type: ignore[union-attr]
+
+
+def test_the_number_of_threads_is_known_without_numbas_lock(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C as Numba takes it would leave it taken."""
+    from minigrad.kernels import load_numba, thread_count
+    numba = load_numba()
+    known = numba.get_num_threads()
+    monkeypatch.setattr(numba.np.ufunc.parallel, "_backend_init_process_lock", None)
+    monkeypatch.setattr(numba.np.ufunc.parallel, "_set_init_process_lock", lambda: 1 / 0)
+    assert thread_count() == known

@@ -30,7 +30,9 @@ class Data:
     where, and how many items there are.
     x, y: the training set; x_test, y_test: the test set. If there is no test set, both are None,
     and the task splits x and y.
-    Images are float32 in [0, 1] of shape (N, 1, H, W), class labels int64.
+    Images are float32 in [0, 1] of shape (N, C, H, W), class labels int64. To save memory, images
+    may be uint8: these levels are scaled to [0, 1] a batch at a time, before the task's transform
+    and before the network; see `levels.py`.
     subjects, clips: for each row of x, the person that it shows and its recording (clip).
     test_rows: the rows of x that the dataset's own split tests on, if it has such a split.
     left_out: one line for each item that could not be used, naming its file.
@@ -120,4 +122,9 @@ def own_name(place: Path, known: Collection[str], word: str = "") -> str:
 
 def images(pixels: Array) -> Array:
     """uint8 (N, H, W) → float32 in [0, 1], (N, 1, H, W)."""
-    return pixels[:, None].astype(np.float32) / np.float32(255)
+    return unit(pixels[:, None])
+
+
+def unit(levels: Array) -> Array:
+    """uint8 levels as float32 in [0, 1]."""
+    return np.divide(levels, np.float32(255), dtype=np.float32)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from comparisons.datasets.base import Array
+from comparisons.datasets.base import Array, unit
 
 Box = tuple[int, int, int, int]         # left, top, width and height in a picture's pixels
 Size = tuple[int, int]                  # height and width
@@ -67,8 +67,3 @@ def levels(picture: Image.Image, box: Box, size: Size, channels: int) -> Array:
     part = picture.crop((x, y, x + w, y + h)).convert("L" if channels == 1 else "RGB")
     values = np.asarray(part.resize(size[::-1], Image.Resampling.BILINEAR), np.uint8)
     return np.moveaxis(values.reshape(*size, channels), -1, 0)
-
-
-def unit(values: Array) -> Array:
-    """uint8 levels as float32 in [0, 1]."""
-    return np.divide(values, np.float32(255), dtype=np.float32)

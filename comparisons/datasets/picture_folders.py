@@ -8,20 +8,23 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 from tqdm import tqdm
 
-from comparisons.datasets.base import Array, Data, own_name, visible
-from comparisons.datasets.crops import Size, levels, unit, whole
+from comparisons.datasets.base import Array, Data, own_name, unit, visible
+from comparisons.datasets.crops import Size, levels, whole
 from comparisons.datasets.pictures import read_picture
 from comparisons.datasets.splits import stratified_folds
 from comparisons.errors import DataError
 
 TRAINS = ("train", "training")
 TESTS = ("test", "testing", "validation", "val", "valid")       # the first one found is used
+ROWS = 1024             # how many pictures are moved at a time
 HOLD_OUT = 5            # without a folder for the test, one fifth of the pictures is the test set
 
 
-def load_pictures(folder: Path, size: Size, channels: int = 1, *, seed: int = 0) -> Data:
+def load_pictures(folder: Path, size: Size, channels: int = 1, *, seed: int = 0,
+                  dtype: DTypeLike = np.float32) -> Data:
     """The pictures in folders named after their classes, scaled to `size`.
 
         folder/cat/*.png                or  folder/train/cat/*.png  and  folder/test/cat/*.png
@@ -31,14 +34,18 @@ def load_pictures(folder: Path, size: Size, channels: int = 1, *, seed: int = 0)
     depends on the seed. A file that cannot be used is left out, with the reason. channels: 1 for
     grey, 3 for colour.
 
-    Of each picture, only the scaled one is kept: a byte for each value while reading, then four.
-    So memory depends on the number of pictures, but not on the size of their files.
+    Of each picture, only the scaled one is kept. So memory depends on the number of pictures, but
+    not on the size of their files.
+    dtype: uint8 keeps a byte for each value, which is scaled to [0, 1] when it is trained on;
+    float32 needs four times the memory, and its values can be computed with at once.
 
-    Shapes: x (N, channels, *size) float32 in [0, 1], y (N,) int64.
+    Shapes: x (N, channels, *size), float32 in [0, 1] or uint8; y (N,) int64.
     Raises: DataError naming the folder if it holds fewer than two classes with pictures.
     """
     if channels not in (1, 3):
         raise ValueError(f"load_pictures: channels must be 1 or 3; got {channels}")
+    if np.dtype(dtype) not in (np.float32, np.uint8):
+        raise ValueError(f"load_pictures: dtype must be float32 or uint8; got {dtype}")
     if not folder.is_dir():
         raise DataError(f"{folder}: " + ("not a folder; expected one with a folder of pictures for "
                                          "each class" if folder.exists() else "no such folder"))
@@ -75,7 +82,8 @@ def load_pictures(folder: Path, size: Size, channels: int = 1, *, seed: int = 0)
         if len(y) < HOLD_OUT:
             raise DataError(f"{folder}: {len(y)} pictures; expected at least {HOLD_OUT}")
         rows, held = next(stratified_folds(y, HOLD_OUT, seed=seed))
-        x, y, x_test, y_test = x[rows], y[rows], x[held], y[held]
+        x_test, y, y_test = x[held], y[rows], y[held]
+        x = moved_up(x, rows)
     told = ", ".join(f"{name} {counts[name] + list(labels_test).count(name):,}"
                      for name in classes)
     kind = "grey" if channels == 1 else "colour"
@@ -85,7 +93,9 @@ def load_pictures(folder: Path, size: Size, channels: int = 1, *, seed: int = 0)
         source += f"; {twice:,} test pictures are equal to training pictures"
     if left_out:
         source += f"; {len(left_out):,} files left out"
-    return Data(own_name(folder, ()), source, unit(x), y, unit(x_test), y_test, classes,
+    if np.dtype(dtype) == np.float32:
+        x, x_test = unit(x), unit(x_test)
+    return Data(own_name(folder, ()), source, x, y, x_test, y_test, classes,
                 left_out=tuple(left_out))
 
 
@@ -113,6 +123,14 @@ def pictures_of(folder: Path, size: Size, channels: int, left_out: list[str]
             labels.append(os.fsencode(place.name).decode("utf-8", "replace"))
     x = np.frombuffer(pixels, np.uint8).reshape(-1, channels, *size)
     return x, np.array(labels, object)
+
+
+def moved_up(x: Array, rows: Array) -> Array:
+    """x[rows], in the memory of x itself. rows: ascending."""
+    for i in range(0, len(rows), ROWS):
+        some = rows[i:i + ROWS]
+        x[i:i + len(some)] = x[some]        # a row never moves down, so none is lost
+    return x[:len(rows)]
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -83,7 +83,7 @@ class Implementation(Protocol):
         """
 
     def predict(self, model: Any, x: Array) -> Array:
-        """The model's outputs for x, in evaluation mode."""
+        """The model's outputs for x, in evaluation mode. Images may be uint8 levels."""
 
     def grad(self, outputs: Any, inputs: Sequence[Any], grad_outputs: Any = None) -> Sequence[Any]:
         """The gradients of outputs with respect to inputs; no `.grad` changes."""

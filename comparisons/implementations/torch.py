@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from comparisons.datasets.levels import parts
 from comparisons.implementations.minigrad import Minigrad
 from comparisons.implementations.protocol import Array, Implementation, OnEpoch
 from torch_impl import checkpoint, models, train, workers
@@ -56,7 +57,7 @@ class Torch:
                   device=self.device, amp=self.amp, compile=self.compile, **options)
 
     def predict(self, model: Any, x: Array) -> Array:
-        return train.predict(model, x)
+        return np.concatenate([train.predict(model, part) for part in parts(x)])
 
     def grad(self, outputs: Any, inputs: Sequence[Any], grad_outputs: Any = None) -> Sequence[Any]:
         return torch.autograd.grad(outputs, inputs, grad_outputs)

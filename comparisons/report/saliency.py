@@ -17,6 +17,7 @@ from scipy.stats import rankdata
 
 from comparisons import implementations
 from comparisons.datasets.base import Array, Data
+from comparisons.datasets.levels import inputs
 from comparisons.datasets.pictures import png
 from comparisons.tasks.options import Options
 from comparisons.tasks.statistics import softmax
@@ -135,7 +136,7 @@ def pictures(task: Task[Any], data: Data, trained: Sequence[Trained], options: O
     for k, rows in chosen(trained, len(data.classes)):
         split, model = trained[k].split, network(0, trained[k].weights)
         probability = softmax(trained[k].outputs[rows])
-        x, guesses = split.x_test[rows], probability.argmax(1)
+        x, guesses = inputs(split.x_test[rows]), probability.argmax(1)
         cams, drops = grad_cam(model, last_map(model), x, guesses), occlusion(model, x, guesses)
         found["examples"] += [
             {"target": int(split.y_test[row]), "guess": int(guesses[i]), "png": png(x[i]),
@@ -145,7 +146,7 @@ def pictures(task: Task[Any], data: Data, trained: Sequence[Trained], options: O
     first, model = trained[0].split, network(0, trained[0].weights)
     # seeds that no training used: a network resembles the one from which it started
     random = [network(options.seed + len(trained) + i) for i in range(RANDOM)]
-    x, y = first.x_test[:CHECKED], first.y_test[:CHECKED]
+    x, y = inputs(first.x_test[:CHECKED]), first.y_test[:CHECKED]
     few = slice(len(data.classes))
     found["sanity"] = {
         "grad_cam": sanity(lambda m: grad_cam(m, last_map(m), x, y), model, random),
@@ -181,5 +182,5 @@ def contact_sheet(data: Data) -> list[dict[str, Any]]:
             rows = rows[np.unique(data.subjects[rows], return_index=True)[1]]
         picked = rows[np.linspace(0, len(rows) - 1, min(SHEET, len(rows))).astype(int)]
         sheet.append({"class": name, "count": int((y == c).sum()),
-                      "png": [png(data.x[i]) for i in picked]})
+                      "png": [png(x) for x in inputs(data.x[picked])]})
     return sheet

@@ -23,6 +23,7 @@ import numpy as np
 import minigrad
 from comparisons import implementations
 from comparisons.datasets.base import Array, Data
+from comparisons.datasets.levels import inputs
 from comparisons.speed.clock import in_turn, quartiles, repeated, spread
 from comparisons.tasks.registry import find
 from comparisons.tasks.task import Split
@@ -71,7 +72,7 @@ LOADED = Case("mnist-cnn", 1)           # its steps load everything that a proce
 def batch_of(case: Case, seed: int) -> Data:
     """The first rows of the case's training set, as data of their own."""
     data, split = training_set(case, seed)
-    x, y = split.x[:case.batch].astype(np.float32), split.y[:case.batch]
+    x, y = inputs(split.x[:case.batch]).astype(np.float32), split.y[:case.batch]
     if case.size not in (None, FACES):
         from minigrad.functional import interpolate
         x = interpolate(x, size=(case.size, case.size), mode="bilinear").numpy()

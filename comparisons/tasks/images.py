@@ -8,6 +8,7 @@ from itertools import zip_longest
 import numpy as np
 
 from comparisons.datasets.base import Array, Data
+from comparisons.datasets.levels import inputs
 from comparisons.datasets.pictures import png
 from comparisons.tasks.classification import ClassificationTask, readings
 from comparisons.tasks.one_cycle import OneCycleTask
@@ -26,7 +27,7 @@ class ImageTask(OneCycleTask[OptionsT], ClassificationTask[OptionsT]):
         groups = rows if data.clips is None else data.clips[rows]
         shown = samples(truth, probability.argmax(1), probability.max(1), groups)
         return metrics, details | {
-            "samples": [{"at": i, "png": png(images[i])} for i in shown]}
+            "samples": [{"at": i, "png": png(*inputs(images[[i]]))} for i in shown]}
 
 
 def samples(truth: Array, guesses: Array, confidence: Array, groups: Array) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ import numpy as np
 
 from comparisons import implementations
 from comparisons.datasets.base import Data
+from comparisons.datasets.levels import digest, inputs
 from comparisons.errors import Fault, NotThereError
 from comparisons.files import make_folder
 from comparisons.implementations import Implementation
@@ -342,10 +342,13 @@ class Run:
         """The description of a training in its checkpoint: enough to use or resume it."""
         return {"task": self.task.name, "dataset": self.data.name, "n_train": len(split.x),
                 "shape": list(split.x.shape[1:]), "classes": list(self.data.classes),
-                "training": k, **asdict(self.recipe(split)), "data": digest(split),
+                "training": k, **asdict(self.recipe(split)),
+                # with other images or other folds, it is another training
+                "data": digest((split.x, split.y, split.train_rows, split.test_rows)),
                 "options": self.options.kept(), "amp": self.impl.settings.get("amp", False),
                 **({} if self.data.encoding is None else {"encoding": self.data.encoding}),
-                **({} if split.x.dtype.kind == "f" else {"input_dtype": str(split.x.dtype)}),
+                **({} if (dtype := inputs(split.x[:0]).dtype).kind == "f"
+                   else {"input_dtype": str(dtype)}),
                 **({} if split.y.ndim < 2 or split.y.shape[1] == 1
                    else {"target_shape": list(split.y.shape[1:])})}
 
@@ -374,14 +377,6 @@ class Run:
             self.impl.checkpoint.restore(kept, **training.states)
             return int(kept.epoch)
         return 0
-
-
-def digest(split: Split) -> str:
-    """A hash of a split's contents: with other images or other folds, it is another training."""
-    sha = hashlib.sha256()
-    for array in (split.x, split.y, split.train_rows, split.test_rows):
-        sha.update(np.ascontiguousarray(array).data)
-    return sha.hexdigest()[:16]
 
 
 def difference(known: dict[str, Any], asked: dict[str, Any], defaults: dict[str, Any]) -> str:

@@ -6,7 +6,6 @@ further seeds have folders `seed-<N>` in it, and are entries of its list `seeds`
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from comparisons import implementations
 from comparisons.datasets.base import Data
+from comparisons.datasets.levels import digest
 from comparisons.errors import NotThereError
 from comparisons.files import write_json
 from comparisons.tasks.options import Options
@@ -81,15 +81,12 @@ def loaded(task: Task[Any], options: Options) -> Data:
 def entry(record: dict[str, Any], splits: Sequence[Split], folder: Path, results: Results
           ) -> dict[str, Any]:
     """What results.json says about a run with one of the seeds."""
-    sha = hashlib.sha256()
-    for split in splits:
-        for array in (split.x_test, split.y_test, split.test_rows):
-            sha.update(np.ascontiguousarray(array).data)
     return {"seed": record["seed"], "metrics": record["metrics"],
             "train_seconds": record["train_seconds"], "date": record["date"],
             "checkpoint": (folder / Path(record["checkpoint"]).name).relative_to(
                 results.folder).as_posix(),
-            "test_items": sha.hexdigest()[:16]}
+            "test_items": digest(array for split in splits for array in
+                                 (split.x_test, split.y_test, split.test_rows))}
 
 
 def groups(data: Data, splits: Sequence[Split]) -> Details:

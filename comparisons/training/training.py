@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from comparisons.datasets.base import Array, Data
+from comparisons.datasets.levels import are_levels, inputs
 from comparisons.implementations import Implementation
 from comparisons.implementations.protocol import OnEpoch
-from comparisons.tasks.task import Loss, OptionsT, Recipe, Split, Task
+from comparisons.tasks.task import Loss, OptionsT, Recipe, Split, Task, Transform
 from comparisons.training.checks import returned
 from minigrad.checkpoint import Checkpoint
-from minigrad.data import ArrayDataset, DataLoader
+from minigrad.data import ArrayDataset, DataLoader, transforms
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def prepare(task: Task[OptionsT], implementation: Implementation, data: Data, sp
         kept = implementation.checkpoint.load(start)
         implementation.checkpoint.restore(Checkpoint(kept.path, kept.weights), model=model)
     loader = DataLoader(ArrayDataset(split.x, split.y), recipe.batch_size, task.shuffle,
-                        seed=seed, transform=task.transform())
+                        seed=seed, transform=transform_of(task, split.x))
     steps = recipe.epochs * len(loader)
     optimizer = returned(task, "optimizer", task.optimizer(
         implementation, model.parameters(), recipe), "an Optimizer", ("step", "zero_grad"))
@@ -83,6 +84,15 @@ def prepare(task: Task[OptionsT], implementation: Implementation, data: Data, sp
                     task.loss(implementation, data, split.y), optimizer,
                     task.scheduler(implementation, optimizer, recipe, steps), averaged,
                     task.weigh(data, split.y))
+
+
+def transform_of(task: Task[Any], x: Array) -> Transform | None:
+    """The task's transform; if the images x are kept as levels, it is given them scaled."""
+    own = task.transform()
+    if not are_levels(x):
+        return own
+    steps: list[Transform] = [lambda batch, rng: inputs(batch)]
+    return transforms.Compose(steps if own is None else [*steps, own])
 
 
 def first_step(task: Task[OptionsT], implementation: Implementation, data: Data, split: Split,

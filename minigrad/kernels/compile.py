@@ -251,8 +251,12 @@ def load_numba() -> Any:
 
 
 def thread_count() -> int:
-    """The number of threads that a parallel loop has."""
-    return 1 if TWINS_ONLY or _forked else int(load_numba().get_num_threads())
+    """The number of threads that a parallel loop has.
+
+    `numba.get_num_threads` takes a lock each time, to start threads that run already. If Ctrl-C
+    came as it does so, the lock would stay taken, and every other thread would wait for ever.
+    """
+    return 1 if TWINS_ONLY or _forked else int(load_numba().np.ufunc.parallel._get_num_threads())
 
 
 def _with_functions_compiled(numba: Any, names: dict[str, Any]) -> set[str]:

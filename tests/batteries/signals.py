@@ -58,6 +58,7 @@ def parts(share: float, seed: int) -> Iterator[Part]:
 
 def child(tries: dict[str, int], seed: int) -> None:
     """What the child process does: print for each part the faults that it finds, as JSON."""
+    faulthandler.enable()           # a crash shows where it happened
     faulthandler.dump_traceback_later(SECONDS, exit=True)
     for name, count in tries.items():
         print(json.dumps(globals()[name](count, random.Random(f"{name} {seed}"))), flush=True)

@@ -115,3 +115,15 @@ def test_colour(tmp_path: Path) -> None:
     assert seen == known
     with pytest.raises(ValueError, match="channels must be 1 or 3; got 2"):
         load_pictures(tmp_path, (6, 8), 2)
+
+
+def test_pictures_may_be_kept_as_bytes(tmp_path: Path) -> None:
+    for k, name in enumerate(("owl", "crow")):
+        fill(tmp_path / name, 5, k)
+    floats, levels = load_pictures(tmp_path, (6, 8)), load_pictures(tmp_path, (6, 8), dtype="uint8")
+    for one, other in ((floats.x, levels.x), (floats.x_test, levels.x_test)):
+        assert (one.dtype, other.dtype) == (np.float32, np.uint8)
+        assert np.array_equal(one, other / np.float32(255))
+    assert np.array_equal(floats.y, levels.y)
+    with pytest.raises(ValueError, match="dtype must be float32 or uint8; got int64"):
+        load_pictures(tmp_path, (6, 8), dtype="int64")

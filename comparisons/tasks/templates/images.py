@@ -38,7 +38,9 @@ class MyTask(ImageTask[CalibratedOptions]):
     lr = 1e-2                       # the peak of a cycle: it rises, and then falls to zero
 
     def load(self, options: CalibratedOptions) -> Data:
-        return load_pictures(options.data or PICTURES, SIZE, CHANNELS, seed=options.seed)
+        """The pictures, each value a byte: `transform` and the network get them in [0, 1]."""
+        return load_pictures(options.data or PICTURES, SIZE, CHANNELS, seed=options.seed,
+                             dtype="uint8")
 
     def transform(self) -> Transform | None:
         """The change of each training image, a different one in each epoch; None for none."""

@@ -1,0 +1,41 @@
+"""Images that are kept as uint8 levels, a quarter of the memory, until a network needs them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from comparisons.datasets.base import Array, unit
+
+ITEMS = 256             # how many items are scaled at a time: a batch of `predict`
+
+
+def inputs(x: Array) -> Array:
+    """What a network is given for some items: images that are kept as levels become float32 in
+    [0, 1], all else stays as it is.
+
+    Shapes: (N, C, H, W) if they are images, else any.
+    """
+    return unit(x) if are_levels(x) else x
+
+
+def are_levels(x: Array) -> bool:
+    """Whether these are images that are kept as levels."""
+    return x.dtype == np.uint8 and x.ndim == 4
+
+
+def parts(x: Array) -> Iterator[Array]:
+    """The `inputs` of ITEMS items at a time; one empty part if there are none."""
+    for i in range(0, max(len(x), 1), ITEMS):
+        yield inputs(x[i:i + ITEMS])
+
+
+def digest(arrays: Iterable[Array]) -> str:
+    """A hash of the contents of some arrays: the same, whether images are kept as levels or not."""
+    sha = hashlib.sha256()
+    for array in arrays:
+        for part in parts(array):
+            sha.update(np.ascontiguousarray(part).data)
+    return sha.hexdigest()[:16]
