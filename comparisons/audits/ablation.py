@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from comparisons.datasets.base import Array, Data
+from comparisons.datasets.levels import inputs
 from comparisons.datasets.pictures import png
 from comparisons.errors import Fault
 from comparisons.files import write_json, write_text
@@ -162,7 +163,7 @@ def pictures(data: Data, items: Sequence[dict[str, Any]]) -> list[tuple[str, str
     x = data.x if data.x_test is None else data.x_test
     if x.ndim != 4 or x.shape[1] not in (1, 3):
         return []
-    return [(png(x[item["row"]]), f"{item['class']}, read as {item['guess']}")
+    return [(png(*inputs(x[[item["row"]]])), f"{item['class']}, read as {item['guess']}")
             for item in items[:SHOWN]]
 
 
