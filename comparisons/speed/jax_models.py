@@ -19,6 +19,7 @@ import numpy as np
 from jax import lax
 
 from comparisons.datasets.base import Array
+from comparisons.tasks.digit_recipes import MLP
 
 Weights = dict[str, Any]
 Network = Callable[[Weights, Any, Any, Weights], Any]
@@ -184,9 +185,10 @@ def binary_cross_entropy(logits: Any, target: Any) -> Any:
     return jnp.mean(jax.nn.softplus(logits) - logits * target)
 
 
-def cross_entropy(logits: Any, target: Any) -> Any:
+def cross_entropy(logits: Any, target: Any, smoothing: float = 0.0) -> Any:
     logs = jax.nn.log_softmax(logits)
-    return -jnp.mean(jnp.take_along_axis(logs, target[:, None], 1))
+    own = jnp.mean(jnp.take_along_axis(logs, target[:, None], 1))
+    return -((1 - smoothing) * own + smoothing * logs.mean()) if smoothing else -own
 
 
 def weighted_cross_entropy(logits: Any, target: Any, *, weight: Array, smoothing: float) -> Any:
@@ -199,7 +201,8 @@ def weighted_cross_entropy(logits: Any, target: Any, *, weight: Array, smoothing
 
 SYSTEMS: dict[str, tuple[Network, Loss]] = {
     "regression": (regression, mean_square), "diabetes": (diabetes, binary_cross_entropy),
-    "mnist-mlp": (mnist_mlp, cross_entropy), "mnist-cnn": (mnist_cnn, cross_entropy)}
+    "mnist-mlp": (mnist_mlp, partial(cross_entropy, smoothing=MLP["plain"].smoothing)),
+    "mnist-cnn": (mnist_cnn, cross_entropy)}
 DEXPRESSION: dict[str, Network] = {"paper": dexpression, "compact": compact}
 PERCEPTRONS: dict[str, Network] = {
     "layer norm, GELU, dropout": normalised,
