@@ -56,7 +56,7 @@ def exponential(op, reference) -> OpCase:
 
 def dropped(x, *, p, words):
     """x times what PyTorch's side makes of ones."""
-    from torch_impl.dropout import factor       # the cases are read without it, too
+    from torch_impl.dropout import factor  # the cases are read without it, too
     return x * factor(x, tuple(x.shape), p, words)
 
 
