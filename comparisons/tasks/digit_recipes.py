@@ -1,7 +1,6 @@
 """How the networks for digits are trained: every setting of every recipe, in one place.
 
-They were chosen by the accuracy on the last 10,000 training digits. The test digits were then read
-once. docs/digits.md explains the choices, and what each of them contributes.
+docs/digits.md says how they were chosen, and what each ingredient contributes.
 """
 
 from __future__ import annotations
