@@ -74,6 +74,7 @@ class _set_grad_mode:
                 return function(*args, **kwargs)
             finally:
                 mode.enabled = before
+        # the same signature, by functools.wraps, which mypy does not follow
         return decorated        # type: ignore[return-value]
 
     def __enter__(self) -> None:

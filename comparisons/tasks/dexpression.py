@@ -37,7 +37,6 @@ from comparisons.tasks.task import (
     Headline,
     Loss,
     Metrics,
-    Recipe,
     Split,
     Trained,
     Transform,
@@ -113,6 +112,7 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
         """Train according to the recipe, without what the options leave out."""
         self.ingredients = recipe = FACES.without(options.without)
         self.weight_decay, self.averaging = recipe.weight_decay, recipe.averaging
+        self.cycle = recipe.cycle
         self.notes = (FOLDS, *recipe.told(), INTERVALS, COMMONEST)
 
     def with_options(self, options: DexpressionOptions) -> Self:
@@ -182,12 +182,6 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
 
     def transform(self) -> Transform | None:
         return self.ingredients.transform()
-
-    def scheduler(self, implementation: Implementation, optimizer: Any, recipe: Recipe, steps: int
-                  ) -> Any:
-        if not self.ingredients.cycle:
-            return None
-        return super().scheduler(implementation, optimizer, recipe, steps)
 
     def model(self, implementation: Implementation, data: Data, options: DexpressionOptions
               ) -> Any:

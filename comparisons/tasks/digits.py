@@ -7,7 +7,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from comparisons.implementations import Implementation
 from comparisons.tasks.digit_recipes import DigitRecipe
 from comparisons.tasks.images import ImageTask
 from comparisons.tasks.ingredients import RecipeOptions
-from comparisons.tasks.task import Loss, Recipe, Transform
+from comparisons.tasks.task import Loss, Transform
 
 DIGITS = ("mnist", "mnist-subset")
 TITLES = {"mnist-subset": "MNIST", **{known.name: known.title for known in KNOWN}}
@@ -53,6 +53,7 @@ class DigitTask(ImageTask[OptionsT]):
         self.ingredients = recipe = self.recipes[self.variant].without(options.without)
         self.epochs, self.batch_size, self.lr = recipe.epochs, recipe.batch_size, recipe.lr
         self.weight_decay, self.averaging = recipe.weight_decay, recipe.averaging
+        self.cycle = recipe.cycle
         self.notes = (*notes(recipe), *ImageTask.notes)
 
     def with_options(self, options: OptionsT) -> Self:
@@ -83,12 +84,6 @@ class DigitTask(ImageTask[OptionsT]):
 
     def transform(self) -> Transform | None:
         return self.ingredients.transform()
-
-    def scheduler(self, implementation: Implementation, optimizer: Any, recipe: Recipe, steps: int
-                  ) -> Any:
-        if not self.ingredients.cycle:
-            return None
-        return super().scheduler(implementation, optimizer, recipe, steps)
 
     def loss(self, implementation: Implementation, data: Data, y: Array) -> Loss:
         return partial(implementation.functional.cross_entropy,

@@ -15,11 +15,14 @@ class OneCycleTask(Task[OptionsT]):
     """
 
     weight_decay = 0.01
+    cycle = True            # else the rate is constant
 
     def optimizer(self, implementation: Implementation, parameters: Any, recipe: Recipe) -> Any:
         return implementation.optim.AdamW(parameters, lr=recipe.lr, weight_decay=self.weight_decay)
 
     def scheduler(self, implementation: Implementation, optimizer: Any, recipe: Recipe, steps: int
                   ) -> Any:
+        if not self.cycle:
+            return None
         return implementation.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.lr,
                                                             total_steps=steps)

@@ -7,7 +7,7 @@ A constant that differs would be wrong for other inputs, and is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -230,8 +230,9 @@ class _Together:
 def _spread(arrays: Sequence[Array], shape: Shape, where: str) -> Spread:
     """A constant along the dims whose size depends on N."""
     varying = [i for i, n in enumerate(shape) if isinstance(n, Size)]
-    narrow: Callable[[Array], Array] = lambda a: a[tuple(       # noqa: E731
-        slice(0, 1) if i in varying else slice(None) for i in range(a.ndim))]
+
+    def narrow(a: Array) -> Array:
+        return a[tuple(slice(0, 1) if i in varying else slice(None) for i in range(a.ndim))]
     first = narrow(arrays[0])
     for array in arrays:
         if narrow(array).tobytes() != first.tobytes() \
