@@ -48,6 +48,7 @@ class DigitRecipe(Ingredients):
     weight_decay: float = 0.0
     smoothing: float = 0.0              # of labels
     dropout: Dropout | None = None
+    norm: bool = False                  # batch norm in each hidden layer of a perceptron
     averaging: float | None = None      # decay of the moving average of the weights, per step
     affine: Affine | None = None
     elastic: Elastic | None = None

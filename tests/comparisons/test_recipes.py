@@ -44,10 +44,12 @@ def built(task, options, data):
         "rates": training.scheduler is not None, "loss": float(loss.item()),
         "decay": training.optimizer.param_groups[0]["weight_decay"],
         "dropout": [m.p for m in model.modules() if type(m).__name__ == "Dropout"],
+        "norms": sum("BatchNorm" in type(m).__name__ for m in model.modules()),
         "notes": training.task.notes}
 
 
 SHOWS = {"cycle": "rates", "weight_decay": "decay", "smoothing": "loss", "dropout": "dropout",
+         "norm": "norms",
          "averaging": "averaged", "affine": "batch", "elastic": "batch", "views": "views",
          "flip": "batch", "light": "batch", "noise": "batch", "cutout": "batch",
          "balance": "loss", "mirror": "views"}
@@ -71,7 +73,7 @@ def test_an_ingredient_that_is_left_out_is_not_there(task, options, name, known)
     assert not np.array_equal(whole[SHOWS[name]], less[SHOWS[name]])
     if name not in ("weight_decay",):
         assert whole["notes"] != less["notes"]      # the report does not claim it any more
-    for other in {"rates", "decay", "averaged", "dropout", "views"} - {SHOWS[name]}:
+    for other in {"rates", "decay", "averaged", "dropout", "norms", "views"} - {SHOWS[name]}:
         assert whole[other] == less[other]
 
 
