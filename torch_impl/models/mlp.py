@@ -18,13 +18,14 @@ class MLP(nn.Module):
         super().__init__()
         of_inputs, of_hidden = (nn.Dropout(p) if p else None for p in dropout)
         layers: list[nn.Module] = []
-        for n_in, n_out in pairwise(sizes):
+        for n_in, n_out in pairwise(sizes[:-1]):
+            layers.append(nn.Linear(n_in, n_out, bias=not norm))    # batch norm has a bias itself
             # what follows a linear layer is one module, so that the linear layers keep their names
             after: list[nn.Module] = [nn.BatchNorm1d(n_out)] if norm else []
             after += [nn.ReLU(), of_hidden] if of_hidden else [nn.ReLU()]
-            layers += [nn.Linear(n_in, n_out), nn.Sequential(*after) if after[1:] else after[0]]
+            layers.append(nn.Sequential(*after) if after[1:] else after[0])
         self.dropout = of_inputs
-        self.layers = nn.Sequential(*layers[:-1])
+        self.layers = nn.Sequential(*layers, nn.Linear(*sizes[-2:]))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.flatten(1)
