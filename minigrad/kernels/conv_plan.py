@@ -156,7 +156,7 @@ def input_grad_plan(geometry: Geometry, channels: int, outs: int, images: int, i
     copy = copied * plane * images
     return Plan(np.array([*geometry.sizes, *(pads if copied else NO_PADS), *steps, 1]),
                 np.array(taps, np.int64).reshape(-1, 2).T.copy(), lines,
-                geometry.groups * (outs * copy + channels * room))
+                geometry.groups * (outs * copy + channels * (room + len(taps))))
 
 
 def _taps_of(first: int, kernel: int, stride: int, dilation: int, padding: int

@@ -1,4 +1,4 @@
-"""The two innermost loops of a convolution, in vector registers.
+"""Two of the innermost loops of a convolution, in vector registers; tile.py has the others.
 
 A core multiplies and adds two vectors of 16 float32 values in each cycle. But it loads at most two,
 and stores one. So a loop is limited by memory, even by the first-level cache, unless each value is
@@ -6,13 +6,13 @@ used several times while it is in a register. Compilers do not arrange this by t
 two loops are put together from vector instructions, in the language of LLVM, the compiler behind
 Numba:
 
-    sums       a *tile* of outputs: some channels × some vectors of positions. For each tap of the
-               window, it loads the vectors and a weight for each channel, and adds all products.
-    products   a tile of the gradient of weights: some channels × some taps. For each vector of
+    sums       some vectors of an output of which x has no other. For each tap of the window, it
+               loads the vectors and one weight, and adds the products.
+    products   a *tile* of the gradient of weights: some channels × some taps. For each vector of
                positions, it loads the channels of g and what the taps see, and adds all products.
 
-The sums stay in registers throughout. Eight channels × three vectors, for example, are 24 sums; a
-tap loads 3 vectors and 8 weights, and does 24 multiplications. AVX-512 has 32 registers of 16
+The sums stay in registers throughout. Four channels × six taps, for example, are 24 sums; a vector
+of positions loads 4 + 6 vectors, and does 24 multiplications. AVX-512 has 32 registers of 16
 values. Where they are shorter or fewer, the tile is computed in parts that fit.
 
 The last vector of a line may have fewer values than lanes. The lanes beyond are neither read nor
@@ -32,24 +32,21 @@ Array = NDArray[Any]
 Lines = tuple[int, int, int, int, int, int, int]
 
 VECTOR_BYTES = 64
+ALONE = 12                  # vectors of `sums`
 
 
-def _sums(outs: int, vectors: int) -> Callable[..., None]:
-    def sums(w: Array, b: Array, apart: int, x: Array, weights: Array, taps: Array, starts: Array,
-             y: Array, pitch: int, count: int) -> None:
-        """y[o, v] = b[o] + Σ_k w[weights[k] + o·apart] · x[taps[k] + v], for a tile of vectors v.
+def sums(w: Array, b: Array, x: Array, taps: Array, starts: Array, y: Array, adds: bool) -> None:
+    """y[v] = b[0] + Σ_k w[k] · x[taps[k] + v], or y += Σ if it `adds`, for ALONE vectors v.
 
-        b may be empty. starts (3, vectors): where each vector starts in x, and in y, and how many
-        values it has. pitch: how far apart channels lie in y. count: how many of the `outs`
-        channels there are.
-        """
-        for at, to, lanes in starts.T:
-            seen = x[at + taps[:, None] + np.arange(lanes)]
-            for o in range(count):
-                bias = b[o] if len(b) else 0
-                y[to + o * pitch:to + o * pitch + lanes] = bias + w[weights + o * apart] @ seen
+    b may be empty. starts (3, ALONE): where each vector starts in x, and in y, and how many values
+    it has.
+    """
+    for at, to, lanes in starts.T:
+        seen = x[at + taps[:, None] + np.arange(lanes)]
+        y[to:to + lanes] = (y[to:to + lanes] if adds else b[0] if len(b) else 0) + w @ seen
 
-    return _remember(sums, outs, vectors)
+
+EMITTED: dict[Callable[..., None], tuple[int, int]] = {}     # with the sizes of their tiles
 
 
 def _products(outs: int, taps_at_once: int) -> Callable[..., None]:
@@ -70,18 +67,10 @@ def _products(outs: int, taps_at_once: int) -> Callable[..., None]:
             to = o * dw_pitch
             dw[to:to + len(taps)] += x[taps[:, None] + in_x] @ g[o * g_pitch + in_g]
 
-    return _remember(products, outs, taps_at_once)
+    EMITTED[products] = outs, taps_at_once
+    return products
 
 
-EMITTED: dict[Callable[..., None], tuple[int, int]] = {}     # with the sizes of their tiles
-
-
-def _remember(function: Callable[..., None], outs: int, others: int) -> Callable[..., None]:
-    EMITTED[function] = outs, others
-    return function
-
-
-sums_8, sums_4, sums_1 = _sums(8, 3), _sums(4, 6), _sums(1, 12)
 products_4, products_1 = _products(4, 6), _products(1, 12)
 
 
@@ -91,19 +80,17 @@ def teach_vectors(numba: Any) -> None:
     """Tell Numba what a call of these functions compiles to."""
     types, intrinsic, overload = numba.types, numba.extending.intrinsic, numba.extending.overload
 
-    def teach_sums(function: Any) -> None:
-        def typed(_: Any, w: Any, b: Any, apart: Any, x: Any, weights: Any, taps: Any, starts: Any,
-                 y: Any, pitch: Any, count: Any) -> Any:
-            return (types.void(w, b, apart, x, weights, taps, starts, y, pitch, count),
-                    Emitter(*EMITTED[function]).sums)
+    def sums_typed(_: Any, w: Any, b: Any, x: Any, taps: Any, starts: Any, y: Any, adds: Any
+                   ) -> Any:
+        return types.void(w, b, x, taps, starts, y, adds), Emitter(1, ALONE).sums
 
-        def compiled(w: Any, b: Any, apart: Any, x: Any, weights: Any, taps: Any, starts: Any,
-                     y: Any, pitch: Any, count: Any) -> Any:
-            return lambda w, b, apart, x, weights, taps, starts, y, pitch, count: emit(
-                w, b, apart, x, weights, taps, starts, y, pitch, count)
+    emit_sums = intrinsic(sums_typed)
 
-        emit = intrinsic(typed)
-        overload(function, strict=False)(compiled)
+    def compiled_sums(w: Any, b: Any, x: Any, taps: Any, starts: Any, y: Any, adds: Any
+                      ) -> Callable[..., None]:
+        return lambda w, b, x, taps, starts, y, adds: emit_sums(w, b, x, taps, starts, y, adds)
+
+    overload(sums, strict=False)(compiled_sums)
 
     def teach_products(function: Any) -> None:
         def typed(_: Any, g: Any, x: Any, taps: Any, lines: Any, dw: Any, g_pitch: Any,
@@ -119,8 +106,6 @@ def teach_vectors(numba: Any) -> None:
         emit = intrinsic(typed)
         overload(function, strict=False)(compiled)
 
-    for function in (sums_8, sums_4, sums_1):
-        teach_sums(function)
     for function in (products_4, products_1):
         teach_products(function)
 
@@ -136,36 +121,27 @@ class Emitter:
     # ---- the two loops
 
     def sums(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        w, b, apart, x, weights, taps, starts, y, pitch, count = self.begin(context, builder,
-                                                                            signature, args)
-        bound = [[self.load(starts, self.number(row * self.others + v))
-                  for v in range(self.others)] for row in range(3)]
-        last_out = builder.sub(count, self.number(1))
-        for outs, vectors in self.parts(self.outs, self.others * self.pieces):
-            whole = [(v // self.pieces, v % self.pieces * self.lanes) for v in vectors]
-            at, to = ([builder.add(bound[row][v], self.number(first)) for v, first in whole]
-                      for row in range(2))
-            masks = [self.mask(builder.sub(bound[2][v], self.number(first))) for v, first in whole]
-            # what is beyond the last channel is computed from the last, and not stored
-            known = [self.smaller(self.number(o), last_out) for o in outs]
-            totals = [[self.variable(self.zero) for _ in vectors] for _ in outs]
-            with builder.if_then(builder.icmp_signed(">", self.length(b), self.number(0))):
-                for o, total in zip(known, totals, strict=True):
+        w, b, x, taps, starts, y, adds = self.begin(context, builder, signature, args)
+        added = self.tools.as_bool_bit(builder, adds)
+        biased = builder.icmp_signed(">", self.length(b), self.number(0))
+        for _, vectors in self.parts(1, self.others * self.pieces):
+            places, masks = self.lines(starts, 0, vectors)
+            targets, _ = self.lines(starts, 1, vectors)
+            total = [self.variable(self.zero) for _ in vectors]
+            with builder.if_else(added) as (adding, beginning):
+                with adding:
+                    for target, mask, value in zip(targets, masks, total, strict=True):
+                        builder.store(self.load_vector(y, target, mask), value)
+                with beginning, builder.if_then(biased):
                     for value in total:
-                        builder.store(self.spread(self.load(b, o)), value)
-            columns = [builder.gep(w, [builder.mul(apart, o)]) for o in known]
+                        builder.store(self.spread(self.load(b, self.number(0))), value)
             with self.tools.for_range(builder, self.length(taps)) as loop:
-                tap, weight = self.load(taps, loop.index), self.load(weights, loop.index)
-                seen = [self.load_vector(x, builder.add(tap, start), mask)
-                        for start, mask in zip(at, masks, strict=True)]
-                for column, total in zip(columns, totals, strict=True):
-                    factor = self.spread(self.load(column, weight))
-                    self.add_products([factor] * len(seen), seen, total)
-            for o, total in zip(outs, totals, strict=True):
-                with builder.if_then(builder.icmp_signed("<", self.number(o), count)):
-                    for start, mask, value in zip(to, masks, total, strict=True):
-                        place = builder.add(start, builder.mul(pitch, self.number(o)))
-                        self.store_vector(builder.load(value), y, place, mask)
+                tap, factor = self.load(taps, loop.index), self.spread(self.load(w, loop.index))
+                seen = [self.load_vector(x, builder.add(tap, place), mask)
+                        for place, mask in zip(places, masks, strict=True)]
+                self.add_products([factor] * len(seen), seen, total)
+            for target, mask, value in zip(targets, masks, total, strict=True):
+                self.store_vector(builder.load(value), y, target, mask)
         return context.get_dummy_value()
 
     def products(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -236,6 +212,16 @@ class Emitter:
             for v in range(0, others, wide):
                 yield range(o, min(o + high, outs)), range(v, min(v + wide, others))
 
+    def lines(self, starts: Any, which: int, vectors: range) -> tuple[list[Any], list[Any]]:
+        """Where vectors start, in x or in y, and which of their lanes are used."""
+        places, masks = [], []
+        for v, first in ((v // self.pieces, v % self.pieces * self.lanes) for v in vectors):
+            at, count = (self.load(starts, self.number(row * self.others + v))
+                         for row in (which, 2))
+            places.append(self.builder.add(at, self.number(first)))
+            masks.append(self.mask(self.builder.sub(count, self.number(first))))
+        return places, masks
+
     def length(self, array: Any) -> Any:
         return self.lengths[array]
 
@@ -276,6 +262,14 @@ class Emitter:
         place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
         self.call(f"llvm.masked.store.{self.name}.p0{self.name}", self.ir.VoidType(),
                   value, place, self.align, mask)
+
+    def load_whole(self, array: Any, at: Any) -> Any:
+        place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
+        return self.builder.load(place, align=self.align.constant)
+
+    def store_whole(self, value: Any, array: Any, at: Any) -> None:
+        place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
+        self.builder.store(value, place, align=self.align.constant)
 
     def add_products(self, a: list[Any], b: list[Any], totals: list[Any]) -> None:
         """total += a·b, rounded once."""

@@ -238,11 +238,3 @@ class TransformEmitter(Emitter):
             ways.append([(builder.mul(k, step), builder.icmp_unsigned("<", k, size)) for k in each])
         return [[builder.select(builder.and_(high, wide), builder.gep(start, [builder.add(
             down, across)]), elsewhere) for across, wide in ways[1]] for down, high in ways[0]]
-
-    def load_whole(self, array: Any, at: Any) -> Any:
-        place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
-        return self.builder.load(place, align=self.align.constant)
-
-    def store_whole(self, value: Any, array: Any, at: Any) -> None:
-        place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
-        self.builder.store(value, place, align=self.align.constant)
