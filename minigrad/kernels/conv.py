@@ -27,6 +27,7 @@ from minigrad.kernels import (
     Array,
     Double3,
     Float1,
+    Float2,
     Float3,
     Float4,
     Int1,
@@ -285,7 +286,8 @@ def conv_numpy(x: Float4, w: Float4, b: Float1, numbers: Int1, taps: Int2, phase
 def conv(x: Float4, w: Float4, b: Float1, numbers: Int1, taps: Int2, phases: Int2, panels: Float4,
          scratch: Float1, y: Float4) -> None:
     # its work is counted in threads, as there are panels: one that is to run alone is the caller's
-    groups, pads, steps, outs, k = numbers[6], numbers[7:12], numbers[12:], y.shape[0], taps.shape[1]
+    groups, pads, steps = numbers[6], numbers[7:12], numbers[12:]
+    outs, k = y.shape[0], taps.shape[1]
     room, lines, matrix = parts_of(scratch, x.shape, outs, k, pads, steps)
     if room.shape[0] > 0:
         for c in prange(room.shape[0]):

@@ -87,12 +87,14 @@ class Plan(NamedTuple):
     of values in a segment; in the output, where the first row starts, and how far apart rows lie;
     the first row and column of the output.
     scratch: how many values of scratch memory the loops need.
+    longest: the number of taps of the phase that has most.
     """
 
     numbers: Array
     taps: Array
     phases: Array
     scratch: int
+    longest: int
 
 
 @lru_cache(maxsize=1024)
@@ -122,7 +124,7 @@ def output_plan(geometry: Geometry, channels: int, outs: int, images: int, items
     steps = (row, segment, channels * plane * images, images, outs * k, k, 1, 1, room)
     copy = copied * plane * images
     return Plan(np.array([*geometry.sizes, *(pads if copied else NO_PADS), *steps, 0]), taps,
-                phases, geometry.groups * (channels * copy + outs * room))
+                phases, geometry.groups * (channels * copy + outs * room), k)
 
 
 @lru_cache(maxsize=1024)
@@ -156,7 +158,8 @@ def input_grad_plan(geometry: Geometry, channels: int, outs: int, images: int, i
     copy = copied * plane * images
     return Plan(np.array([*geometry.sizes, *(pads if copied else NO_PADS), *steps, 1]),
                 np.array(taps, np.int64).reshape(-1, 2).T.copy(), lines,
-                geometry.groups * (outs * copy + channels * (room + len(taps))))
+                geometry.groups * (outs * copy + channels * (room + len(taps))),
+                int((lines[:, 1] - lines[:, 0]).max()))
 
 
 def _taps_of(first: int, kernel: int, stride: int, dilation: int, padding: int

@@ -153,9 +153,10 @@ def _panels(plan: Plan, y: Array, w: Array) -> Array:
 
     Where they are small, there are several: a channel of x or y is in longer pieces then.
     """
-    most = max(1, int((plan.phases[:, 1] - plan.phases[:, 0]).max()))
-    in_turn = min(max(1, PANELS_BYTES // (most * PANEL_BYTES)), MOST_PANELS)
-    panels: Array = empty((_threads_for(y, w), in_turn, most, PANEL_BYTES // y.itemsize), y.dtype)
+    threads, width = _threads_for(y, w), PANEL_BYTES // y.itemsize
+    rows, tiles = max(1, plan.longest), -(-y.size // (len(y) * width * threads))
+    in_turn = max(1, min(PANELS_BYTES // (rows * PANEL_BYTES), MOST_PANELS, tiles))
+    panels: Array = empty((threads, in_turn, rows, width), y.dtype)
     return panels
 
 

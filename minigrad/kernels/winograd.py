@@ -229,7 +229,7 @@ def winograd(x: Float4, w: Float4, b: Float1, padding: Pair, u: Float2, scratch:
     """u (36, gap of O channels); scratch for VECTORS vectors at a time."""
     (channels, _, _, images), (outs, height, width, _) = x.shape, y.shape
     across, lanes = (width + 3) // 4, 64 // x.itemsize
-    pitch, u_gap = (channels + lanes - 1) // lanes * lanes, u.shape[1]
+    pitch = (channels + lanes - 1) // lanes * lanes
     vectors = (height + 3) // 4 * across * ((images + lanes - 1) // lanes)
     threads, run = scratch.shape[0], VECTORS * lanes
     v_gap, m_gap = gap_of(channels * VECTORS, lanes), gap_of(outs * VECTORS, lanes)
