@@ -89,6 +89,11 @@ def winograd_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     return x, g, padding, count, scratch, partials, junk(w.shape, dtype)
 
 
+def turn(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    rows, columns = draw(st.sampled_from([1, 3, 300])), draw(st.sampled_from([1, 5, 64, 130]))
+    return real(rng, (rows, columns), dtype), junk((columns, rows), dtype)
+
+
 def matmul(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     outer, inner = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     m, k, n = (draw(st.sampled_from(sizes)) for sizes in (

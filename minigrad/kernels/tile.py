@@ -192,7 +192,7 @@ class TileEmitter(Emitter):
         with self.tools.for_range(builder, self.length(taps)) as loop:
             tap, to = self.load(taps, loop.index), builder.mul(loop.index, width)
             for v, place, mask in zip(vectors, places, masks, strict=True):
-                self.store_whole(self.load_vector(x, builder.add(tap, place), mask), panel,
+                self.store_vector(self.load_vector(x, builder.add(tap, place), mask), panel,
                                  builder.add(to, self.number(v * self.lanes)))
         return context.get_dummy_value()
 
@@ -255,7 +255,7 @@ class TileEmitter(Emitter):
             self.fetch(target, place)
         with self.tools.for_range(builder, k) as loop:
             to_a, to_b = builder.mul(loop.index, right), builder.mul(loop.index, width)
-            seen = [self.load_whole(panel, builder.add(to_b, start)) for start in starts]
+            seen = [self.load_vector(panel, builder.add(to_b, start)) for start in starts]
             for source, total in zip(sources, sums, strict=True):
                 factor = self.spread(self.load(source, to_a))
                 self.add_products([factor] * len(seen), seen, total)

@@ -124,9 +124,25 @@ class Emitter:
         w, b, x, taps, starts, y, adds = self.begin(context, builder, signature, args)
         added = self.tools.as_bool_bit(builder, adds)
         biased = builder.icmp_signed(">", self.length(b), self.number(0))
+        full = self.number(self.pieces * self.lanes)
+        whole = self.ir.Constant(self.ir.IntType(1), 1)
+        for v in range(self.others):
+            count = self.load(starts, self.number(2 * self.others + v))
+            whole = builder.and_(whole, builder.icmp_signed("==", count, full))
+        # there are fewer registers for masks than vectors
+        with builder.if_else(whole) as (unmasked, masked):
+            for branch, masks in ((unmasked, False), (masked, True)):
+                with branch:
+                    self.sums_of_lines(w, x, taps, starts, y, masks, added, biased, b)
+        return context.get_dummy_value()
+
+    def sums_of_lines(self, w: Any, x: Any, taps: Any, starts: Any, y: Any, masked: bool,
+                      added: Any, biased: Any, b: Any) -> None:
+        builder = self.builder
         for _, vectors in self.parts(1, self.others * self.pieces):
             places, masks = self.lines(starts, 0, vectors)
             targets, _ = self.lines(starts, 1, vectors)
+            masks = masks if masked else [None] * len(masks)
             total = [self.variable(self.zero) for _ in vectors]
             with builder.if_else(added) as (adding, beginning):
                 with adding:
@@ -142,7 +158,6 @@ class Emitter:
                 self.add_products([factor] * len(seen), seen, total)
             for target, mask, value in zip(targets, masks, total, strict=True):
                 self.store_vector(builder.load(value), y, target, mask)
-        return context.get_dummy_value()
 
     def products(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
         g, x, taps, lines, dw, g_pitch, dw_pitch, count = self.begin(context, builder, signature,
@@ -253,23 +268,21 @@ class Emitter:
         lanes = self.ir.Constant(self.ir.VectorType(short, self.lanes), list(range(self.lanes)))
         return self.builder.icmp_signed("<", lanes, self.spread(self.builder.trunc(count, short)))
 
-    def load_vector(self, array: Any, at: Any, mask: Any) -> Any:
+    def load_vector(self, array: Any, at: Any, mask: Any = None) -> Any:
+        """A vector of memory; with a mask, 0 in the lanes that are not used, which are not read."""
         place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
+        if mask is None:
+            return self.builder.load(place, align=self.align.constant)
         return self.call(f"llvm.masked.load.{self.name}.p0{self.name}", self.vector,
                          place, self.align, mask, self.zero)
 
-    def store_vector(self, value: Any, array: Any, at: Any, mask: Any) -> None:
+    def store_vector(self, value: Any, array: Any, at: Any, mask: Any = None) -> None:
         place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
-        self.call(f"llvm.masked.store.{self.name}.p0{self.name}", self.ir.VoidType(),
-                  value, place, self.align, mask)
-
-    def load_whole(self, array: Any, at: Any) -> Any:
-        place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
-        return self.builder.load(place, align=self.align.constant)
-
-    def store_whole(self, value: Any, array: Any, at: Any) -> None:
-        place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
-        self.builder.store(value, place, align=self.align.constant)
+        if mask is None:
+            self.builder.store(value, place, align=self.align.constant)
+        else:
+            self.call(f"llvm.masked.store.{self.name}.p0{self.name}", self.ir.VoidType(),
+                      value, place, self.align, mask)
 
     def add_products(self, a: list[Any], b: list[Any], totals: list[Any]) -> None:
         """total += a·b, rounded once."""

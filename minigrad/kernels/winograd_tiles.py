@@ -207,7 +207,7 @@ class TransformEmitter(Emitter):
             for i, row in enumerate(both_ways(self.formula, square)):
                 for j, value in enumerate(row):
                     target = builder.add(to, builder.mul(gap, self.number(6 * i + j)))
-                    self.store_whole(value.value, v, builder.add(target, start))
+                    self.store_vector(value.value, v, builder.add(target, start))
         return context.get_dummy_value()
 
     def to_plane(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -218,7 +218,7 @@ class TransformEmitter(Emitter):
         for first in range(0, self.pieces * self.lanes, self.lanes):
             start, mask = self.number(first), self.mask(builder.sub(images, builder.add(
                 n, self.number(first))))
-            square = [[Vector(self, self.load_whole(m, builder.add(builder.add(at, start),
+            square = [[Vector(self, self.load_vector(m, builder.add(builder.add(at, start),
                                                                    builder.mul(gap, self.number(
                                                                        6 * i + j)))))
                        for j in range(6)] for i in range(6)]
