@@ -288,7 +288,7 @@ def arithmetic(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
-    conv, conv_weight_grad, winograd, winograd_weight_grad, matmul, few_rows, dots,
+    conv, conv_weight_grad, winograd, winograd_weight_grad, turn, matmul, few_rows, dots,
     max_pool, max_pool_grad, gather, avg_pool, avg_pool_grad, channel_sums, batch_norm,
     batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp, relu_grad, arithmetic)}
 ARGUMENTS |= dict.fromkeys(("erf", "exp", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu"), of_one)
