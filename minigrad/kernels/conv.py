@@ -41,12 +41,13 @@ from minigrad.kernels.conv_plan import TRANSPOSED, Sizes
 from minigrad.kernels.matmul import add_products
 from minigrad.kernels.sums import EXACT
 from minigrad.kernels.tile import ROWS, VECTORS, gather, tile_at
-from minigrad.kernels.vectors import ALONE, products_1, products_4, sums
+from minigrad.kernels.vectors import products_1, products_4, sums
 
 CHUNK = 2048                # positions whose products are added up in registers
 SUMMANDS = 512              # taps whose products are
 LONG = 16                   # such sums that are added up in x's dtype, and then in float64;
 MANY = 64                   # of positions, so many
+PART = 2**12                # values of a line that a thread adds up in turn
 
 
 def places(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Iterator[tuple[Pair, Array]]:
@@ -116,20 +117,23 @@ def pad_channel(x: Float3, pads: Int1, room: Float1) -> None:
             target = room[(h * split + s) * line:(h * split + s + 1) * line]
             columns = max(0, (in_width - s + split - 1) // split)   # of the input, in part s
             stop = min(width, left + columns) * images if inside else before
+            # parts of its own for each loop: an index that might be negative prevents vectors
+            zeros, inner, rest = target[:before], target[before:stop], target[stop:]
             for p in range(before):
-                target[p] = 0
-            for p in range(stop, line):
-                target[p] = 0
+                zeros[p] = 0
+            for p in range(line - stop):
+                rest[p] = 0
             if split == 1:
                 for p in range(stop - before):
-                    target[before + p] = source[p]
+                    inner[p] = source[p]
             elif images == 1:
                 for p in range(stop - before):
-                    target[before + p] = source[p * split + s]
+                    inner[p] = source[p * split + s]
             else:
                 for w in range((stop - before) // images):
+                    place, seen = inner[w * images:], source[(w * split + s) * images:]
                     for n in range(images):
-                        target[before + w * images + n] = source[(w * split + s) * images + n]
+                        place[n] = seen[n]
 
 
 @inline
@@ -179,51 +183,75 @@ def add_up(thread: int, threads: int, x: Float1, w: Float2, b: Float1, groups: i
            phases: Int2, steps: Int1, panels: Float3, y: Float1) -> None:
     """A thread's share of the tiles of y, whose channels are the rows of w; b may be empty."""
     outs, plane, lanes = w.shape[0] // groups, y.shape[0] // w.shape[0], 64 // x.itemsize
-    alone = outs == 1
-    vectors, in_turn = ALONE if alone else VECTORS, 1 if alone else panels.shape[0]
-    blocks, at = (outs + ROWS - 1) // ROWS, np.empty(3, np.int64)
-    starts = np.empty((in_turn, 3, vectors), np.int64)
+    blocks, in_turn = (outs + ROWS - 1) // ROWS, panels.shape[0]
+    at, starts = np.empty(3, np.int64), np.empty((in_turn, 3, VECTORS), np.int64)
     for p in range(phases.shape[0]):
         phase = phases[p]
         per_segment = (phase[4] + lanes - 1) // lanes
-        tiles = (phase[2] * phase[3] * per_segment + vectors - 1) // vectors
+        tiles = (phase[2] * phase[3] * per_segment + VECTORS - 1) // VECTORS
         seen, weights = taps[0, phase[0]:phase[1]], w[:, phase[0]:phase[1]]
         k = seen.shape[0]
-        totals = np.zeros((min(outs, ROWS), vectors, lanes) if k > LONG * SUMMANDS else (0, 0, 0))
+        totals = np.zeros((min(outs, ROWS), VECTORS, lanes) if k > LONG * SUMMANDS else (0, 0, 0))
         parts = (tiles + in_turn - 1) // in_turn
         units = groups * parts * blocks
         first, last = units * thread // threads, units * (thread + 1) // threads
         for unit in range(first, last):
             group, part, block = unit // (parts * blocks), unit // blocks % parts, unit % blocks
-            source, count = x[group * steps[2]:], min(in_turn, tiles - part * in_turn)
+            count = min(in_turn, tiles - part * in_turn)
             if unit == first or block == 0:
                 if unit == first or part == 0:
-                    vector = part * in_turn * vectors
+                    vector = part * in_turn * VECTORS
                     segment = vector // per_segment
                     at[0], at[1] = segment // phase[3], segment % phase[3]
                     at[2] = vector % per_segment * lanes
                 for i in range(count):
                     next_vectors(starts[i], at, phase, steps, lanes)
-                    if not alone:
-                        gather(source, seen, starts[i], panels[i])
+                    gather(x[group * steps[2]:], seen, starts[i], panels[i])
             o, stop = group * outs + block * ROWS, group * outs + min((block + 1) * ROWS, outs)
-            target, biases = y[o * plane:], b[o:stop]
+            target = y[o * plane:]
             for i in range(count):
+                biases = b[o:stop]
                 for first_tap in range(0, max(k, 1), SUMMANDS):
                     these = slice(first_tap, min(first_tap + SUMMANDS, k))
-                    adds = first_tap > 0 and totals.size == 0
-                    if alone:
-                        sums(weights[o, these], biases, source, seen[these], starts[i], target,
-                             adds)
-                    else:
-                        tile_at(weights[o:stop, these], panels[i, these], biases, starts[i],
-                                target, plane, adds)
+                    tile_at(weights[o:stop, these], panels[i, these], biases, starts[i], target,
+                            plane, first_tap > 0 and totals.size == 0)
                     if totals.size > 0:
                         add_tile(target, starts[i], plane, stop - o, totals)
                         biases = b[:0]
                 if totals.size > 0:
                     move_tile(totals, starts[i], plane, stop - o, target)
-                    biases = b[o:stop]
+
+
+@inline
+def add_up_alone(thread: int, threads: int, x: Float1, w: Float2, b: Float1, taps: Int2,
+                 phases: Int2, steps: Int1, y: Float1) -> None:
+    """The same where each group has one output channel: line by line."""
+    groups, plane = w.shape[0], y.shape[0] // w.shape[0]
+    for p in range(phases.shape[0]):
+        phase = phases[p]
+        rows, length, parts = phase[2], phase[4], (phase[4] + PART - 1) // PART
+        seen, weights = taps[0, phase[0]:phase[1]], w[:, phase[0]:phase[1]]
+        k, units = seen.shape[0], groups * rows * parts
+        totals = np.zeros(min(length, PART) if k > LONG * SUMMANDS else 0)
+        for unit in range(units * thread // threads, units * (thread + 1) // threads):
+            group, row, start = unit // (rows * parts), unit // parts % rows, unit % parts * PART
+            n = min(PART, length - start)
+            for segment in range(phase[3]):
+                source = x[group * steps[2] + row * steps[0] + segment * steps[1] + start:]
+                to = group * plane + phase[5] + row * phase[6] + segment * steps[3] + start
+                target, biases = y[to:to + n], b[group:group + 1]
+                for first_tap in range(0, max(k, 1), SUMMANDS):
+                    these = slice(first_tap, min(first_tap + SUMMANDS, k))
+                    sums(weights[group, these], biases, source, seen[these], target,
+                         first_tap > 0 and totals.size == 0)
+                    if totals.size > 0:
+                        for i in range(n):
+                            totals[i] += target[i]
+                        biases = b[:0]
+                if totals.size > 0:
+                    for i in range(n):
+                        target[i] = totals[i]
+                        totals[i] = 0
 
 
 @inline
@@ -243,8 +271,9 @@ def collect(lines: Float1, phases: Int2, steps: Int1, y: Float3) -> None:
                     target[first + q * across] = source[q]
             else:
                 for q in range((width - first + across - 1) // across):
+                    place, value = target[(first + q * across) * images:], source[q * images:]
                     for n in range(images):
-                        target[(first + q * across) * images + n] = source[q * images + n]
+                        place[n] = value[n]
 
 
 # ---- the kernels ---------------------------------------------------------------------------------
@@ -287,9 +316,10 @@ def conv(x: Float4, w: Float4, b: Float1, numbers: Int1, taps: Int2, phases: Int
          scratch: Float1, y: Float4) -> None:
     # its work is counted in threads, as there are panels: one that is to run alone is the caller's
     groups, pads, steps = numbers[6], numbers[7:12], numbers[12:]
-    outs, k = y.shape[0], taps.shape[1]
+    outs, k, threads = y.shape[0], taps.shape[1], panels.shape[0]
     room, lines, matrix = parts_of(scratch, x.shape, outs, k, pads, steps)
-    if room.shape[0] > 0:
+    depthwise = outs == groups == room.shape[0] >= threads > 0
+    if room.shape[0] > 0 and not depthwise:
         for c in prange(room.shape[0]):
             pad_channel(x[c], pads, room[c])
     if matrix.shape[0] > 0:
@@ -301,9 +331,18 @@ def conv(x: Float4, w: Float4, b: Float1, numbers: Int1, taps: Int2, phases: Int
     source = room.reshape(-1) if room.shape[0] > 0 else x.reshape(-1)
     weights = matrix if matrix.shape[0] > 0 else w.reshape(outs, k)
     target = lines.reshape(-1) if lines.shape[0] > 0 else y.reshape(-1)
-    for thread in prange(panels.shape[0]):
-        add_up(thread, panels.shape[0], source, weights, b, groups, taps, phases, steps,
-               panels[thread], target)
+    for thread in prange(threads):
+        if depthwise:       # a channel is in the core's cache when it is added up
+            plane, last = target.shape[0] // outs, outs * (thread + 1) // threads
+            for c in range(outs * thread // threads, last):
+                pad_channel(x[c], pads, room[thread])
+                add_up_alone(0, 1, room[thread], weights[c:c + 1], b[c:c + 1], taps, phases, steps,
+                             target[c * plane:(c + 1) * plane])
+        elif outs == groups:
+            add_up_alone(thread, threads, source, weights, b, taps, phases, steps, target)
+        else:
+            add_up(thread, threads, source, weights, b, groups, taps, phases, steps,
+                   panels[thread], target)
     if lines.shape[0] > 0:
         for o in prange(lines.shape[0]):
             collect(lines[o], phases, steps, y[o])

@@ -9,10 +9,10 @@ from numpy.typing import DTypeLike
 
 from minigrad.kernels.compile import FLOATS, SMALL, Array, Float2, kernel, prange
 from minigrad.kernels.memory import empty
+from minigrad.kernels.tile import transpose
 
 WORTHWHILE = 2**12          # values; NumPy turns fewer sooner
-BLOCK = 64                  # columns of a matrix that a thread turns in turn,
-HIGH = 256                  # with so many rows, whose cache lines stay in the core's first cache
+BLOCK = 64                  # columns of a matrix that a thread turns in turn
 
 
 def turn_numpy(x: Float2, y: Float2) -> None:
@@ -22,13 +22,13 @@ def turn_numpy(x: Float2, y: Float2) -> None:
 
 @kernel(turn_numpy, writes=("y",), small=SMALL)
 def turn(x: Float2, y: Float2) -> None:
-    rows, columns = x.shape
+    (rows, columns), lanes = x.shape, 64 // x.itemsize
     for block in prange((columns + BLOCK - 1) // BLOCK):
-        for top in range(0, rows, HIGH):
-            bottom = min(top + HIGH, rows)
-            for j in range(block * BLOCK, min(block * BLOCK + BLOCK, columns)):
-                for i in range(top, bottom):
-                    y[j, i] = x[i, j]
+        for left in range(block * BLOCK, min(block * BLOCK + BLOCK, columns), lanes):
+            right = min(left + lanes, columns)
+            for top in range(0, rows, lanes):
+                bottom = min(top + lanes, rows)
+                transpose(x[top:bottom, left:right], y[left:right, top:bottom])
 
 
 def batch_last(x: Array) -> Array:

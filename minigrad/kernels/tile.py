@@ -13,6 +13,10 @@ A convolution is such a product, too, and its b is what the taps of the window s
     gather     a panel of it: for each tap, three vectors of x.
     tile_at    eight rows of y, whose three vectors lie at any three places.
 
+And one for the order of dims in memory:
+
+    transpose  a square of values, as wide as a vector.
+
 Source: K. Goto and R. van de Geijn, Anatomy of high-performance matrix multiplication, 2008.
 """
 
@@ -82,6 +86,14 @@ def tile_at(a: Array, panel: Array, bias: Array, starts: Array, y: Array, pitch:
             values[:] = before + row[v * lanes:v * lanes + count]
 
 
+def transpose(x: Array, y: Array) -> None:
+    """y = xᵀ
+
+    Shapes: x (m, n), y (n, m), neither longer than a vector; the rows of both contiguous.
+    """
+    y[:] = x.T
+
+
 # ---- what they compile to ------------------------------------------------------------------------
 
 def teach_tile(numba: Any) -> None:
@@ -105,6 +117,10 @@ def teach_tile(numba: Any) -> None:
         return (types.void(a, panel, bias, starts, y, pitch, adds),
                 TileEmitter(ROWS, VECTORS).tile_at)
 
+    def transpose_typed(_: Any, x: Any, y: Any) -> Any:
+        return types.void(x, y), TileEmitter(ROWS, VECTORS).transpose
+
+    emit_transpose = intrinsic(transpose_typed)
     emit_pack, emit_tile = intrinsic(pack_typed), intrinsic(tile_typed)
     emit_gather, emit_tile_at = intrinsic(gather_typed), intrinsic(tile_at_typed)
 
@@ -122,6 +138,10 @@ def teach_tile(numba: Any) -> None:
         return lambda a, panel, bias, starts, y, pitch, adds: emit_tile_at(
             a, panel, bias, starts, y, pitch, adds)
 
+    def compiled_transpose(x: Any, y: Any) -> Callable[..., None]:
+        return lambda x, y: emit_transpose(x, y)
+
+    overload(transpose, strict=False)(compiled_transpose)
     overload(gather, strict=False)(compiled_gather)
     overload(tile_at, strict=False)(compiled_tile_at)
     overload(pack, strict=False)(compiled_pack)
@@ -158,6 +178,23 @@ class TileEmitter(Emitter):
                         for i, vector in enumerate(self.transposed(square)):
                             row = builder.mul(builder.add(at, self.number(i)), width)
                             self.store_vector(vector, panel, builder.add(row, start), every_lane)
+        return context.get_dummy_value()
+
+    def transpose(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, y = self.begin(context, builder, signature, args)
+        ((m, n), (x_down, _)), (_, (y_down, _)) = self.matrix(x), self.matrix(y)
+        for top in range(0, self.pieces * self.lanes, self.lanes):
+            for left in range(0, self.pieces * self.lanes, self.lanes):
+                wide, high = (self.mask(builder.sub(size, self.number(first)))
+                              for size, first in ((n, left), (m, top)))
+                square = [self.load_vector(x, builder.add(builder.mul(
+                    x_down, self.within(m, top + i)), self.number(left)), wide)
+                    for i in range(self.lanes)]
+                for i, vector in enumerate(self.transposed(square)):
+                    with builder.if_then(builder.icmp_signed("<", self.number(left + i), n)):
+                        place = builder.add(builder.mul(y_down, self.number(left + i)),
+                                            self.number(top))
+                        self.store_vector(vector, y, place, high)
         return context.get_dummy_value()
 
     def tile(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -242,6 +279,16 @@ class TileEmitter(Emitter):
     def within(self, m: Any, row: int) -> Any:
         """A row, or the last: what is beyond is computed from the last, and not stored."""
         return self.smaller(self.number(row), self.builder.sub(m, self.number(1)))
+
+    def lines(self, starts: Any, which: int, vectors: range) -> tuple[list[Any], list[Any]]:
+        """Where vectors start, in x or in y, and which of their lanes are used."""
+        places, masks = [], []
+        for v, first in ((v // self.pieces, v % self.pieces * self.lanes) for v in vectors):
+            at, count = (self.load(starts, self.number(row * self.others + v))
+                         for row in (which, 2))
+            places.append(self.builder.add(at, self.number(first)))
+            masks.append(self.mask(self.builder.sub(count, self.number(first))))
+        return places, masks
 
     def add_up(self, a: Any, panel: Any, rows: range, vectors: range, sums: list[list[Any]],
                targets: list[tuple[Any, Any]]) -> None:

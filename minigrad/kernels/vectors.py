@@ -6,8 +6,8 @@ used several times while it is in a register. Compilers do not arrange this by t
 two loops are put together from vector instructions, in the language of LLVM, the compiler behind
 Numba:
 
-    sums       some vectors of an output of which x has no other. For each tap of the window, it
-               loads the vectors and one weight, and adds the products.
+    sums       a line of an output where no other reads the same channels. For each tap of the
+               window, it loads some vectors and one weight, and adds the products.
     products   a *tile* of the gradient of weights: some channels × some taps. For each vector of
                positions, it loads the channels of g and what the taps see, and adds all products.
 
@@ -32,18 +32,15 @@ Array = NDArray[Any]
 Lines = tuple[int, int, int, int, int, int, int]
 
 VECTOR_BYTES = 64
-ALONE = 12                  # vectors of `sums`
 
 
-def sums(w: Array, b: Array, x: Array, taps: Array, starts: Array, y: Array, adds: bool) -> None:
-    """y[v] = b[0] + Σ_k w[k] · x[taps[k] + v], or y += Σ if it `adds`, for ALONE vectors v.
+def sums(w: Array, b: Array, x: Array, taps: Array, y: Array, adds: bool) -> None:
+    """y[v] = b[0] + Σ_k w[k] · x[taps[k] + v], or y[v] += Σ if it `adds`.
 
-    b may be empty. starts (3, ALONE): where each vector starts in x, and in y, and how many values
-    it has.
+    b may be empty.
     """
-    for at, to, lanes in starts.T:
-        seen = x[at + taps[:, None] + np.arange(lanes)]
-        y[to:to + lanes] = (y[to:to + lanes] if adds else b[0] if len(b) else 0) + w @ seen
+    seen = x[taps[:, None] + np.arange(len(y))]
+    y[:] = (y if adds else b[0] if len(b) else 0) + w @ seen
 
 
 EMITTED: dict[Callable[..., None], tuple[int, int]] = {}     # with the sizes of their tiles
@@ -80,15 +77,13 @@ def teach_vectors(numba: Any) -> None:
     """Tell Numba what a call of these functions compiles to."""
     types, intrinsic, overload = numba.types, numba.extending.intrinsic, numba.extending.overload
 
-    def sums_typed(_: Any, w: Any, b: Any, x: Any, taps: Any, starts: Any, y: Any, adds: Any
-                   ) -> Any:
-        return types.void(w, b, x, taps, starts, y, adds), Emitter(1, ALONE).sums
+    def sums_typed(_: Any, w: Any, b: Any, x: Any, taps: Any, y: Any, adds: Any) -> Any:
+        return types.void(w, b, x, taps, y, adds), Emitter(1, 1).sums
 
     emit_sums = intrinsic(sums_typed)
 
-    def compiled_sums(w: Any, b: Any, x: Any, taps: Any, starts: Any, y: Any, adds: Any
-                      ) -> Callable[..., None]:
-        return lambda w, b, x, taps, starts, y, adds: emit_sums(w, b, x, taps, starts, y, adds)
+    def compiled_sums(w: Any, b: Any, x: Any, taps: Any, y: Any, adds: Any) -> Callable[..., None]:
+        return lambda w, b, x, taps, y, adds: emit_sums(w, b, x, taps, y, adds)
 
     overload(sums, strict=False)(compiled_sums)
 
@@ -121,43 +116,35 @@ class Emitter:
     # ---- the two loops
 
     def sums(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        w, b, x, taps, starts, y, adds = self.begin(context, builder, signature, args)
+        w, b, x, taps, y, adds = self.begin(context, builder, signature, args)
         added = self.tools.as_bool_bit(builder, adds)
         biased = builder.icmp_signed(">", self.length(b), self.number(0))
-        full = self.number(self.pieces * self.lanes)
-        whole = self.ir.Constant(self.ir.IntType(1), 1)
-        for v in range(self.others):
-            count = self.load(starts, self.number(2 * self.others + v))
-            whole = builder.and_(whole, builder.icmp_signed("==", count, full))
-        # there are fewer registers for masks than vectors
-        with builder.if_else(whole) as (unmasked, masked):
-            for branch, masks in ((unmasked, False), (masked, True)):
-                with branch:
-                    self.sums_of_lines(w, x, taps, starts, y, masks, added, biased, b)
+        first, n = self.number(0), self.length(y)
+        for vectors in (self.registers * 3 // 8, 4, 1):     # as many as there are, then the rest
+            step = self.number(vectors * self.lanes)
+            last = builder.sub(n, step if vectors > 1 else self.number(1))
+            with self.tools.for_range_slice(builder, first, builder.add(last, self.number(1)),
+                                            step, self.long) as (at, _):
+                starts = [builder.add(at, self.number(v * self.lanes)) for v in range(vectors)]
+                mask = None if vectors > 1 else self.mask(builder.sub(n, at))
+                total = [self.variable(self.zero) for _ in starts]
+                with builder.if_else(added) as (adding, beginning):
+                    with adding:
+                        for start, value in zip(starts, total, strict=True):
+                            builder.store(self.load_vector(y, start, mask), value)
+                    with beginning, builder.if_then(biased):
+                        for value in total:
+                            builder.store(self.spread(self.load(b, self.number(0))), value)
+                with self.tools.for_range(builder, self.length(taps)) as loop:
+                    tap, factor = self.load(taps, loop.index), self.spread(self.load(w, loop.index))
+                    seen = [self.load_vector(x, builder.add(tap, start), mask) for start in starts]
+                    self.add_products([factor] * len(seen), seen, total)
+                for start, value in zip(starts, total, strict=True):
+                    self.store_vector(builder.load(value), y, start, mask)
+            if vectors > 1:
+                whole = builder.sdiv(builder.sub(n, first), step)
+                first = builder.add(first, builder.mul(whole, step))
         return context.get_dummy_value()
-
-    def sums_of_lines(self, w: Any, x: Any, taps: Any, starts: Any, y: Any, masked: bool,
-                      added: Any, biased: Any, b: Any) -> None:
-        builder = self.builder
-        for _, vectors in self.parts(1, self.others * self.pieces):
-            places, masks = self.lines(starts, 0, vectors)
-            targets, _ = self.lines(starts, 1, vectors)
-            masks = masks if masked else [None] * len(masks)
-            total = [self.variable(self.zero) for _ in vectors]
-            with builder.if_else(added) as (adding, beginning):
-                with adding:
-                    for target, mask, value in zip(targets, masks, total, strict=True):
-                        builder.store(self.load_vector(y, target, mask), value)
-                with beginning, builder.if_then(biased):
-                    for value in total:
-                        builder.store(self.spread(self.load(b, self.number(0))), value)
-            with self.tools.for_range(builder, self.length(taps)) as loop:
-                tap, factor = self.load(taps, loop.index), self.spread(self.load(w, loop.index))
-                seen = [self.load_vector(x, builder.add(tap, place), mask)
-                        for place, mask in zip(places, masks, strict=True)]
-                self.add_products([factor] * len(seen), seen, total)
-            for target, mask, value in zip(targets, masks, total, strict=True):
-                self.store_vector(builder.load(value), y, target, mask)
 
     def products(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
         g, x, taps, lines, dw, g_pitch, dw_pitch, count = self.begin(context, builder, signature,
@@ -226,16 +213,6 @@ class Emitter:
         for o in range(0, outs, high):
             for v in range(0, others, wide):
                 yield range(o, min(o + high, outs)), range(v, min(v + wide, others))
-
-    def lines(self, starts: Any, which: int, vectors: range) -> tuple[list[Any], list[Any]]:
-        """Where vectors start, in x or in y, and which of their lanes are used."""
-        places, masks = [], []
-        for v, first in ((v // self.pieces, v % self.pieces * self.lanes) for v in vectors):
-            at, count = (self.load(starts, self.number(row * self.others + v))
-                         for row in (which, 2))
-            places.append(self.builder.add(at, self.number(first)))
-            masks.append(self.mask(self.builder.sub(count, self.number(first))))
-        return places, masks
 
     def length(self, array: Any) -> Any:
         return self.lengths[array]
