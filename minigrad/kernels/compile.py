@@ -285,9 +285,8 @@ def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool,
                "error_model": "numpy"}          # a division by 0 is ∞ or NaN, and no exception
     if _forked:
         return numba.njit(**options)(loop)
-    if not parallel:                            # its machine code has a file of its own
-        loop = FunctionType(loop.__code__, loop.__globals__)
-        loop.__qualname__ += "_small"
+    if not parallel:
+        loop = _borrowing(numba, loop, options)
     try:
         run = numba.njit(cache=True, **options)(loop)
     except RuntimeError:                        # Numba found no folder that it may write to
@@ -310,6 +309,38 @@ def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool,
     _say_once(f"{reason}: kernels are compiled anew in each process; "
               "NUMBA_CACHE_DIR may name a folder of your own")
     return numba.njit(**options)(loop)
+
+
+def _borrowing(numba: Any, loop: Callable[..., None], options: dict[str, Any]) -> Any:
+    """A function that calls the loop with arrays that it does not own; its machine code has a file
+    of its own, for its name differs.
+
+    For Numba, each view of an array, such as a row, is one more owner of its memory, and counting
+    owners takes longer than adding up a short row. But the caller owns them all meanwhile. (Where
+    threads share a loop, Numba does not count.)
+    """
+    if numba.config.DISABLE_JIT:
+        return loop
+
+    def typed(_: Any, array: Any) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            borrowed = context.make_array(signature.return_type)(context, builder, args[0])
+            borrowed.meminfo = context.get_constant_null(numba.types.MemInfoPointer(
+                signature.return_type.dtype))
+            return borrowed._getvalue()
+        return array(array), emit
+
+    hints = get_type_hints(loop, include_extras=True)
+    names = list(inspect.signature(loop).parameters)
+    passed = [f"borrowed({name})" if hasattr(hints[name], "__metadata__") else name
+              for name in names]
+    name = f"{loop.__name__}_small"
+    source = f"def {name}({', '.join(names)}):\n    loop({', '.join(passed)})\n"
+    known = {"loop": numba.njit(forceinline=True, **options)(loop),
+             "borrowed": numba.extending.intrinsic(typed), "__name__": loop.__module__}
+    code = compile(source, loop.__code__.co_filename, "exec")
+    exec(code, known)
+    return known[name]
 
 
 def _forgive(cache: Any) -> None:
