@@ -39,14 +39,15 @@ class Also:
 def loads(text: str | bytes, *, standard: bool = True) -> Any:
     """The value that a text in JSON stands for.
 
-    standard: take only what the standard allows, and numbers that are 64-bit floats or integers;
-    else also what Python writes, such as NaN.
-    Raises: Mismatch unless it is such a text, or if its values are nested too deep.
+    standard: take only what the standard allows, and floats of 64 bits; else also what Python
+    writes, such as NaN.
+    Raises: Mismatch unless it is such a text, or if its values are nested too deep, or integers
+    have more than DIGITS digits.
     """
     strictly: dict[str, Any] = {} if not standard else {
-        "parse_constant": _no_constant, "parse_float": _float, "parse_int": _integer}
+        "parse_constant": _no_constant, "parse_float": _float}
     try:
-        return json.loads(text, **strictly)
+        return json.loads(text, parse_int=_integer, **strictly)
     except Mismatch:
         raise
     except (ValueError, RecursionError):
@@ -74,6 +75,36 @@ def check(value: Any, kind: Any, at: str = "") -> None:
         _members(value, kind, at)
     elif kind is not object:
         _insist_on(value, kind, at)
+
+
+def check_likeness(value: Any, like: Any, at: str = "") -> None:
+    """Check that a state that was loaded is of the same kind as the one before, `like`.
+
+    It has the same fields and items, numbers where there were numbers, and the same texts, which
+    are choices and names. What was None may become anything but a list or an object, and the
+    reverse; NaN is no number. Of what JSON does not hold, nothing is checked.
+    Raises: Mismatch naming the first place where it is not.
+    """
+    if isinstance(like, dict):
+        _insist_on(value, dict, at)
+        for key, one in like.items():
+            place = f"{at}.{key}" if at else str(key)
+            if key not in value:
+                raise Mismatch(f"{place}: is missing")
+            check_likeness(value[key], one, place)
+    elif isinstance(like, list | tuple):
+        if not isinstance(value, list | tuple) or len(value) != len(like):
+            _refuse(value, f"a list of {len(like)}", at)
+        for i, (item, one) in enumerate(zip(value, like, strict=True)):
+            check_likeness(item, one, f"{at}[{i}]")
+    elif isinstance(value, dict | list | tuple):
+        _refuse(value, "a single value", at)
+    elif isinstance(like, str) and value != like:
+        _refuse(value, json.dumps(like), at)
+    elif value is not None and isinstance(like, bool | int | float):
+        _insist_on(value, bool if isinstance(like, bool) else float, at)
+        if value != value and like == like:
+            _refuse(value, "a number", at)
 
 
 def _members(value: dict[str, Any], kinds: dict[Any, Any], at: str) -> None:
@@ -116,7 +147,8 @@ def _insist_on(value: Any, kind: Any, at: str) -> None:
 
 
 def _refuse(value: Any, expected: str, at: str) -> NoReturn:
-    got = (NAMES[type(value)] if isinstance(value, list | dict) else
+    got = (NAMES[dict if isinstance(value, dict) else list]
+           if isinstance(value, list | tuple | dict) else
            json.dumps(value[:SHOWN] if isinstance(value, str) else value))
     raise Mismatch(f"{at or 'the whole'}: expected {expected}; got {got}")
 

@@ -180,7 +180,7 @@ def over_test_items(sides: dict[str, dict[str, Any]],
                 details = answers(run, seed)
             except Fault:               # missing or damaged; the figures themselves are known
                 return None
-            if len(details.get("guesses") or ()) != run["n_test"]:
+            if "classes" not in details or len(details.get("guesses") or ()) != run["n_test"]:
                 return None
             right[impl].append(np.equal(details["guesses"], details["targets"]).astype(float))
             groups = details.get("groups")

@@ -16,9 +16,10 @@ import numpy as np
 from comparisons import implementations
 from comparisons.datasets.base import Data
 from comparisons.datasets.levels import digest, inputs
-from comparisons.errors import Fault, NotThereError
+from comparisons.errors import Fault, NotThereError, is_ours, one_line, where_in_a_task
 from comparisons.files import make_folder
 from comparisons.implementations import Implementation
+from comparisons.tasks.kept import settings_of
 from comparisons.tasks.options import Options
 from comparisons.tasks.task import Details, Metrics, Recipe, Split, Task, Trained
 from comparisons.training import environment, processes, seeds
@@ -32,6 +33,7 @@ from comparisons.training.checks import (
 )
 from comparisons.training.progress import Progress, Watched
 from comparisons.training.results import Results
+from comparisons.training.resuming import difference, history_of
 from comparisons.training.training import Training, first_step, prepare
 from minigrad import atomic, checkpoint
 from minigrad.checkpoint import Checkpoint, CheckpointError
@@ -277,6 +279,9 @@ class Run:
             self.insist_on_finite(watched, when)
             entry = {"fold": k, "epoch": epoch, "loss": float(mean_loss), "seconds": seconds,
                      **watched}
+            if history and history[0].keys() != entry.keys():
+                raise Fault(f"{self.last}: its history records {', '.join(history[0])}, but this "
+                            f"run {', '.join(entry)}")
             history.append(entry)
             progress.epoch(split.title, entry)
             done = epoch + 1
@@ -294,6 +299,11 @@ class Run:
         except KeyboardInterrupt:
             self.save(unsaved, history)
             raise
+        except Exception as error:
+            if not start or is_ours(error) or where_in_a_task(error):
+                raise
+            raise Fault(f"{self.last}: the training that it holds cannot be continued: "
+                        f"{one_line(error)}") from error
         self.history += history
         return training
 
@@ -367,27 +377,12 @@ class Run:
                     raise
                 raise Fault(f"{error}; without it, --resume continues from {self.previous.name}"
                             ) from None
-            known = dict(kept.config or {})
-            history[:] = known.pop("history", [])
+            known = settings_of(kept)
             if known.get("training", k) != k:
-                history.clear()
                 continue                # another training of this run
             if differs := difference(known, config, self.options.defaults() | RECIPE):
                 raise Fault(f"{path}: cannot be resumed, because it was trained with {differs}")
+            history[:] = history_of(kept, k, training.recipe.epochs)
             self.impl.checkpoint.restore(kept, **training.states)
             return int(kept.epoch)
         return 0
-
-
-def difference(known: dict[str, Any], asked: dict[str, Any], defaults: dict[str, Any]) -> str:
-    """The first setting that differs between a checkpoint and a new run; empty if none does.
-
-    defaults: the defaults of the options, for those that the checkpoint does not contain.
-    """
-    known, asked = ({**c, **c.get("options", {})} for c in (known, asked))
-    for key, value in asked.items():
-        there = known.get(key)
-        there = defaults.get(key) if there is None else there
-        if key != "options" and there != value:
-            return f"{key} {there}, not {value}"
-    return ""
