@@ -39,6 +39,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 @contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder for the block to fill, as by `atomic.whole_folder`. Raises: Fault naming it."""
+    with _faults(path), atomic.whole_folder(path) as folder:
+        yield folder
+
+
+@contextmanager
 def _faults(path: Path) -> Iterator[None]:
     try:
         yield

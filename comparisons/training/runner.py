@@ -189,6 +189,7 @@ class Run:
     folder: Path
     resume: bool
     history: list[dict[str, Any]] = field(default_factory=list)
+    continued: Path | None = None           # the checkpoint that the current training began with
 
     def __call__(self) -> tuple[dict[str, Any], Details, list[Trained]]:
         """Train; return the record for results.json, the report's details, and the trainings."""
@@ -300,9 +301,9 @@ class Run:
             self.save(unsaved, history)
             raise
         except Exception as error:
-            if not start or is_ours(error) or where_in_a_task(error):
+            if self.continued is None or is_ours(error) or where_in_a_task(error):
                 raise
-            raise Fault(f"{self.last}: the training that it holds cannot be continued: "
+            raise Fault(f"{self.continued}: the training that it holds cannot be continued: "
                         f"{one_line(error)}") from error
         self.history += history
         return training
@@ -312,8 +313,10 @@ class Run:
         for name, value in figures.items():
             if not math.isfinite(value):
                 lr = self.recipe(self.splits[0]).lr
-                raise Fault(f"{self.task.name} ({self.impl.title}): the {name.replace('_', ' ')} "
-                            f"became {value} {when}; try a smaller --lr than {lr:g}")
+                after = f", continued from {self.continued}" if self.continued else ""
+                raise Fault(f"{self.task.name} ({self.impl.title}){after}: the "
+                            f"{name.replace('_', ' ')} became {value} {when}; try a smaller --lr "
+                            f"than {lr:g}")
 
     # ---- checkpoints -----------------------------------------------------------------------------
 
@@ -365,6 +368,7 @@ class Run:
     def restored(self, k: int, training: Training, config: dict[str, Any],
                  history: list[dict[str, Any]]) -> int:
         """The number of finished epochs; with --resume, the state after them is restored."""
+        self.continued = None
         if not self.resume:
             return 0
         for path in (self.finished(k), self.last, self.previous):
@@ -384,5 +388,6 @@ class Run:
                 raise Fault(f"{path}: cannot be resumed, because it was trained with {differs}")
             history[:] = history_of(kept, k, training.recipe.epochs)
             self.impl.checkpoint.restore(kept, **training.states)
+            self.continued = path
             return int(kept.epoch)
         return 0

@@ -41,7 +41,8 @@ VALUES = (
     None, True, False, 0, 1, -1, -2**63, 2**31, 2**63, 2**64, 10**30, 10**400, 0.5, -0.5, 1e-320,
     1e308, float("nan"), float("inf"), -float("inf"), "", "x", "x" * 10_000, "<b>&", "\0", "\ud800",
     "../..", "9" * 5000, [], {}, [[]], [{}], {"": []}, ["x"], [1], [[1.0]], {"a": 1}, DEEP)
-UNMEANT = re.compile(r"Traceback|\b\w*(?:Error|Exception|Warning|Interrupt)\b:")
+UNMEANT = re.compile(    # a state may be wrong in ways that only the training itself finds
+    r"Traceback|(?<!cannot be continued: )\b[A-Z]\w*(?:Error|Exception|Warning|Interrupt)\b:")
 Place = tuple[Any, ...]
 Command = tuple[list[str], str]         # what is run, and the file that a refusal names
 
