@@ -14,9 +14,11 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 DIGITS = 20             # of an integer; 64 bits have no more
+MOST_DIGITS = 308       # all such integers are below the largest float
 SHOWN = 40              # characters of a text that a message shows
 NAMES: dict[Any, str] = {
     str: "a text", int: "a whole number", float: "a number", bool: "true or false",
@@ -39,15 +41,15 @@ class Also:
 def loads(text: str | bytes, *, standard: bool = True) -> Any:
     """The value that a text in JSON stands for.
 
-    standard: take only what the standard allows, and floats of 64 bits; else also what Python
-    writes, such as NaN.
-    Raises: Mismatch unless it is such a text, or if its values are nested too deep, or integers
-    have more than DIGITS digits.
+    standard: take only what the standard allows, and numbers that are 64-bit floats or integers;
+    else also what Python writes, such as NaN, and all integers that a float can hold.
+    Raises: Mismatch unless it is such a text, or if its values are nested too deep.
     """
-    strictly: dict[str, Any] = {} if not standard else {
-        "parse_constant": _no_constant, "parse_float": _float}
+    strictly: dict[str, Any] = {
+        "parse_constant": _no_constant, "parse_float": _float, "parse_int": _integer
+    } if standard else {"parse_int": partial(_integer, most=MOST_DIGITS)}
     try:
-        return json.loads(text, parse_int=_integer, **strictly)
+        return json.loads(text, **strictly)
     except Mismatch:
         raise
     except (ValueError, RecursionError):
@@ -163,7 +165,7 @@ def _float(text: str) -> float:
     return value
 
 
-def _integer(text: str) -> int:
-    if len(text) > DIGITS:
+def _integer(text: str, most: int = DIGITS) -> int:
+    if len(text) > most:
         raise Mismatch("has a number that is too large")
     return int(text)

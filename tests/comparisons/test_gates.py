@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from comparisons.audits import gates
+from comparisons.datasets.base import unit
 from comparisons.datasets.drawn.data import generated
 from comparisons.datasets.drawn.generator import nuisances
 
@@ -39,7 +40,7 @@ def test_a_network_that_knows_too_much_fails(linear_gates):
 
 
 def test_light_that_tells_the_label_is_noticed(faces, monkeypatch):
-    lit = replace(faces, x=faces.x + 0.2 * faces.y[:, None, None, None].astype(np.float32))
+    lit = replace(faces, x=unit(faces.x) + 0.2 * faces.y[:, None, None, None].astype(np.float32))
     told = next(gate for gate in gates.gates(lit, lambda split: split.y_test)
                 if gate.title == "pixels, linear")
     assert told.accuracy > 0.65
