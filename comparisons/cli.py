@@ -107,6 +107,9 @@ def outcome(argv: Sequence[str], output: Output | None = None) -> int:
         if output is not None:
             output.stops = arguments.command not in WRITING and not any(
                 getattr(arguments, flag, None) for flag in ("out", "json"))
+        if place := getattr(arguments, "out", None):
+            from comparisons.files import let_temporary_files_be_near
+            let_temporary_files_be_near(place)
         status: int = arguments.main(arguments)
         return status
     except SystemExit as stop:

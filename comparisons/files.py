@@ -53,6 +53,16 @@ def _faults(path: Path) -> Iterator[None]:
         raise Fault(f"{path}: {error.strerror}") from None
 
 
+def let_temporary_files_be_near(folder: Path) -> None:
+    """Let temporary files, such as Matplotlib's, lie where a command writes if they can lie nowhere
+    else: not in $TMPDIR, nor in the system's folder for them."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        there = (path for path in (folder, *folder.absolute().parents) if path.is_dir())
+        tempfile.tempdir = str(next(there))
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder, and check that files can be written into it.
 

@@ -109,7 +109,7 @@ def of_task(runs: Sequence[dict[str, Any]], answers: Answers) -> list[dict[str, 
     several = [run for run in runs if run.get("seeds")]
     if not several:
         return []
-    latest = max(several, key=lambda run: str(run["date"]))
+    latest = several[-1]                # a clock may have been set back since the others
     sides = {run["impl"]: run for run in sorted(several, key=lambda run: NAMES.index(run["impl"]))
              if alike(run, latest)}
     some = next(iter(sides.values()))

@@ -76,8 +76,6 @@ def check_results(content: dict[str, Any]) -> None:
     check(content, RESULTS)
     for i, run in enumerate(content["runs"]):
         at = f"runs[{i}].seeds"
-        if run.get("seeds"):
-            check(run, {"date": str}, f"runs[{i}]")
         needed = {h["metric"]: float for h in run.get("headlines", ())}
         check(run.get("seeds", []), [{"metrics": needed}], at)
         if len({entry["seed"] for entry in run.get("seeds", ())}) < len(run.get("seeds", ())):

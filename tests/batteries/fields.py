@@ -34,7 +34,7 @@ from comparisons.cli import main
 from minigrad import checkpoint
 from minigrad.checkpoint import CheckpointError
 
-SAMPLE = 0.02
+SAMPLE = 0.01
 WHOLE = 1000
 DEEP = "@deep@"         # stands for a value that is nested deeper than Python's stack
 VALUES = (
