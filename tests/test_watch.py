@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import tracemalloc
 import weakref
 from base64 import b64decode
@@ -98,8 +99,10 @@ def test_many_records_are_thinned():
 
 
 def test_once_its_history_is_full_a_watched_training_grows_no_more(tmp_path, monkeypatch):
-    monkeypatch.setattr("minigrad.inspect.watch.history.POINTS", 40)
-    monkeypatch.setattr("minigrad.inspect.watch.training.RECORDS", 10)       # at least 30 are kept
+    history, training = (sys.modules[f"minigrad.inspect.watch.{name}"]
+                         for name in ("history", "training"))
+    monkeypatch.setattr(history, "POINTS", 40)
+    monkeypatch.setattr(training, "RECORDS", 10)            # at least 30 are kept
     net = network()
     optimizer = optim.SGD(net.parameters(), 0.01)
     sizes, held = [], []

@@ -145,7 +145,8 @@ class Kernel:
                 for dtype in FLOATS:
                     run.compile(self.signature(dtype))
                 run.disable_compile()
-        return run
+        made: Callable[..., None] = run
+        return made
 
     def warmup(self, dtype: DTypeLike) -> None:
         """Compile for one float dtype, or load what was compiled before, without running."""

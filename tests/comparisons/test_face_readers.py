@@ -375,7 +375,7 @@ def test_every_written_file_has_its_checksum(tmp_path, layout):
 
 def test_faces_are_written_into_folders_only(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=f"{tmp_path / 'file'}: File exists"):
+    with pytest.raises(DataError, match=f"{tmp_path / 'file'}: not a folder"):
         write_faces(tmp_path / "file", size=SIDE)
 
 

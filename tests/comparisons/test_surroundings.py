@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -40,7 +41,9 @@ def test_two_runs_with_folds_at_once_are_not_mixed(tmp_path: Path, capsys: Any) 
     with first:
         while first.poll() is None and not (tmp_path / ".dexpression-minigrad.lock").exists():
             time.sleep(0.05)
+        first.send_signal(signal.SIGSTOP)       # it must not end before the other asks
         assert main(argv) == 1
+        first.send_signal(signal.SIGCONT)
         assert f"process {first.pid} on " in one_line(capsys)
         out = first.communicate()[0]
     assert first.returncode == 0, out
@@ -121,7 +124,13 @@ def test_a_read_only_mount_is_one_line_and_can_be_read(tmp_path: Path, monkeypat
 
     def no_file(*args: Any, **kwargs: Any) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), kwargs["dir"])
+
+    def no_folder(path: Any, *args: Any, **kwargs: Any) -> None:
+        if os.path.exists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
     monkeypatch.setattr(os, "open", read_only)
+    monkeypatch.setattr(os, "mkdir", no_folder)
     monkeypatch.setattr(files.tempfile, "TemporaryFile", no_file)
     for argv in ([*RUN, str(tmp_path)], [*RUN, str(tmp_path), "--resume"],
                  ["report", str(tmp_path)], ["faces", "--size", "16", "--out", str(tmp_path / "f")],

@@ -101,7 +101,7 @@ def test_a_folder_that_is_there_stays_or_is_empty(tmp_path: Path, monkeypatch: A
     Path("full/mine").write_text("mine")
     Path("link").symlink_to("empty")
     Path("inside").mkdir()
-    for out, told in (("full", "not empty"), (".", "not empty"), ("full/mine", "Not a directory")):
+    for out, told in (("full", "not empty"), (".", "not empty"), ("full/mine", "not a folder")):
         assert main(["faces", "--out", out, "--size", "16"]) == 1
         assert one_line(capsys).startswith(f"comparisons: {out}: {told}")
     monkeypatch.chdir("inside")

@@ -29,6 +29,8 @@ def write_faces(out: Path, layout: str = "ck48", size: int = 48, seed: int = 0) 
     Raises: Fault if `out` exists and is not an empty folder, or if it cannot be written; then
     nothing has been.
     """
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: not a folder")
     if out.is_dir() and any(out.iterdir()):
         raise DataError(f"{out}: not empty; faces are written into an empty or a new folder")
     if out.is_dir() and out.samefile("."):
