@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from minigrad.kernels import tape
 from minigrad.kernels.blas import teach_gemm, with_one_blas_thread
+from minigrad.kernels.interrupts import uninterrupted
 from minigrad.kernels.tile import teach_tile
 from minigrad.kernels.vectors import teach_vectors
 from minigrad.kernels.winograd_tiles import teach_winograd
@@ -128,16 +129,24 @@ class Kernel:
         is made, or loaded, on the first call."""
         with _lock:
             if parallel not in self._runs:
-                numba = load_numba()
-                files = _with_functions_compiled(numba, self.loop.__globals__)
-                run = _jit(numba, self.loop, files, parallel, self.fastmath)
-                if any(self.strided) and hasattr(run, "compile"):
-                    # else Numba would compile anew for arrays that happen to be contiguous
-                    for dtype in FLOATS:
-                        run.compile(self.signature(dtype))
-                    run.disable_compile()
-                self._runs[parallel] = run
+                self._runs[parallel] = uninterrupted(self._made)(parallel)
             return self._runs[parallel]
+
+    def _made(self, parallel: bool) -> Callable[..., None]:
+        """The loop for `compiled`. Numba takes a lock each time, which must not stay taken."""
+        numba = load_numba()
+        files = _with_functions_compiled(numba, self.loop.__globals__)
+        run = _jit(numba, self.loop, files, parallel, self.fastmath)
+        if hasattr(run, "compile"):
+            run.compile = uninterrupted(run.compile)
+            run._compile_for_args = uninterrupted(run._compile_for_args)
+            if any(self.strided):
+                # else Numba would compile anew for arrays that happen to be contiguous
+                for dtype in FLOATS:
+                    run.compile(self.signature(dtype))
+                run.disable_compile()
+        made: Callable[..., None] = run
+        return made
 
     def warmup(self, dtype: DTypeLike) -> None:
         """Compile for one float dtype, or load what was compiled before, without running."""
@@ -239,7 +248,7 @@ def load_numba() -> Any:
     ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
     if ours:
         os.environ["GOMP_SPINCOUNT"] = "1000"
-    numba.get_num_threads()             # starts the threads, which read the variable now
+    uninterrupted(numba.get_num_threads)()      # starts the threads, which read the variable now
     if ours:
         del os.environ["GOMP_SPINCOUNT"]
     teach_gemm(numba)
