@@ -19,8 +19,6 @@ the same order, whichever thread computes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import numpy as np
 
 from minigrad.kernels import (
@@ -37,7 +35,7 @@ from minigrad.kernels import (
     kernel,
     prange,
 )
-from minigrad.kernels.conv_plan import TRANSPOSED, Sizes
+from minigrad.kernels.conv_plan import TRANSPOSED, fold_places, padded, places
 from minigrad.kernels.matmul import add_products
 from minigrad.kernels.sums import EXACT
 from minigrad.kernels.tile import ROWS, VECTORS, gather, tile_at
@@ -48,43 +46,6 @@ SUMMANDS = 512              # taps whose products are
 LONG = 16                   # such sums that are added up in x's dtype, and then in float64;
 MANY = 64                   # of positions, so many
 PART = 2**12                # values of a line that a thread adds up in turn
-
-
-def places(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Iterator[tuple[Pair, Array]]:
-    """For each place (i, j) of the window, what it sees of x: a view (C, OH, OW, N).
-
-    x is padded, so that every window lies within it.
-    """
-    (oh, ow), (sh, sw, dh, dw, *_) = out_size, sizes
-    for i in range(kernel[0]):
-        for j in range(kernel[1]):
-            yield (i, j), x[:, i * dh:i * dh + (oh - 1) * sh + 1:sh,
-                            j * dw:j * dw + (ow - 1) * sw + 1:sw]
-
-
-def padded(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Array:
-    """x (C, H, W, N) with the zeros that windows reach, without the places that none reaches."""
-    inside, around = [slice(None)], [(0, 0)]
-    for n, k, o, s, d, p in zip(x.shape[1:3], kernel, out_size, sizes[:2], sizes[2:4], sizes[4:6],
-                                strict=True):
-        stop = (o - 1) * s + (k - 1) * d + 1 - p            # where the last window ends
-        first, last = min(max(-p, 0), n), min(max(stop, 0), n)
-        inside.append(slice(first, max(first, last)))
-        around.append((max(p, 0), max(stop - n, 0)))
-    return np.pad(x[tuple(inside)], [*around, (0, 0)])
-
-
-def fold_places(values: Callable[[int, int], Array], kernel: Pair, sizes: Sizes, out_size: Pair,
-                x: Array) -> None:
-    """x = Σ over (i, j) of values(i, j) (C, OH, OW, N), each added where `places` finds (i, j)."""
-    (height, width), (top, left) = x.shape[1:3], sizes[4:6]
-    reach = [(o - 1) * s + (k - 1) * d + 1
-             for o, s, k, d in zip(out_size, sizes[:2], kernel, sizes[2:4], strict=True)]
-    canvas = np.zeros((len(x), max(top + height, reach[0]), max(left + width, reach[1]),
-                       x.shape[3]), x.dtype if kernel[0] * kernel[1] <= EXACT else np.float64)
-    for (i, j), seen in places(canvas, kernel, sizes, out_size):
-        seen += values(i, j)
-    x[:] = canvas[:, top:top + height, left:left + width]
 
 
 # ---- the parts of the loops ----------------------------------------------------------------------

@@ -11,14 +11,17 @@ from math import prod
 import numpy as np
 
 from minigrad.kernels import Array, Pair as Pair, batch_first, batch_last, empty, norm, thread_count
-from minigrad.kernels.conv import conv, conv_weight_grad, fold_places, padded, places
+from minigrad.kernels.conv import conv, conv_weight_grad
 from minigrad.kernels.conv_plan import (
     LANES,
     Geometry as Geometry,
     Plan,
     Sizes,
+    fold_places,
     input_grad_plan,
     output_plan,
+    padded,
+    places,
 )
 from minigrad.kernels.tile import PANEL_BYTES, VECTORS
 from minigrad.kernels.winograd import gap_between, scratch_size, winograd, winograd_weight_grad
