@@ -216,8 +216,7 @@ class TileEmitter(Emitter):
                     before = builder.select(added, target, bias)
                     for start, mask, value in zip(starts, masks, total, strict=True):
                         with builder.if_then(builder.or_(added, biased)):
-                            other = self.load_vector(before, start, mask)
-                            builder.store(builder.fadd(other, builder.load(value)), value)
+                            self.add_to(value, self.load_vector(before, start, mask))
                         self.store_vector(builder.load(value), target, start, mask)
         return context.get_dummy_value()
 
@@ -246,20 +245,16 @@ class TileEmitter(Emitter):
             places, masks = self.lines(starts, 1, vectors)
             targets = [builder.gep(y, [builder.mul(pitch, self.within(m, row))]) for row in rows]
             sums = [[self.variable(self.zero) for _ in vectors] for _ in rows]
-            with builder.if_else(added) as (adding, beginning):
-                with adding:
-                    for target, total in zip(targets, sums, strict=True):
-                        for place, mask, value in zip(places, masks, total, strict=True):
-                            builder.store(self.load_vector(target, place, mask), value)
-                with beginning, builder.if_then(biased):
-                    for row, total in zip(rows, sums, strict=True):
-                        for value in total:
-                            builder.store(self.spread(self.load(bias, self.within(m, row))), value)
             self.add_up(a, panel, rows, vectors, sums, [(target, place) for target in targets
                                                         for place in places])
             for row, target, total in zip(rows, targets, sums, strict=True):
                 with builder.if_then(builder.icmp_signed("<", self.number(row), m)):
                     for place, mask, value in zip(places, masks, total, strict=True):
+                        with builder.if_else(added) as (adding, beginning):
+                            with adding:
+                                self.add_to(value, self.load_vector(target, place, mask))
+                            with beginning, builder.if_then(biased):
+                                self.add_to(value, self.spread(self.load(bias, self.number(row))))
                         self.store_vector(builder.load(value), target, place, mask)
         return context.get_dummy_value()
 

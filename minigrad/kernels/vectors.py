@@ -128,18 +128,16 @@ class Emitter:
                 starts = [builder.add(at, self.number(v * self.lanes)) for v in range(vectors)]
                 mask = None if vectors > 1 else self.mask(builder.sub(n, at))
                 total = [self.variable(self.zero) for _ in starts]
-                with builder.if_else(added) as (adding, beginning):
-                    with adding:
-                        for start, value in zip(starts, total, strict=True):
-                            builder.store(self.load_vector(y, start, mask), value)
-                    with beginning, builder.if_then(biased):
-                        for value in total:
-                            builder.store(self.spread(self.load(b, self.number(0))), value)
                 with self.tools.for_range(builder, self.length(taps)) as loop:
                     tap, factor = self.load(taps, loop.index), self.spread(self.load(w, loop.index))
                     seen = [self.load_vector(x, builder.add(tap, start), mask) for start in starts]
                     self.add_products([factor] * len(seen), seen, total)
                 for start, value in zip(starts, total, strict=True):
+                    with builder.if_else(added) as (adding, beginning):
+                        with adding:
+                            self.add_to(value, self.load_vector(y, start, mask))
+                        with beginning, builder.if_then(biased):
+                            self.add_to(value, self.spread(self.load(b, self.number(0))))
                     self.store_vector(builder.load(value), y, start, mask)
             if vectors > 1:
                 whole = builder.sdiv(builder.sub(n, first), step)
@@ -260,6 +258,9 @@ class Emitter:
         else:
             self.call(f"llvm.masked.store.{self.name}.p0{self.name}", self.ir.VoidType(),
                       value, place, self.align, mask)
+
+    def add_to(self, total: Any, value: Any) -> None:
+        self.builder.store(self.builder.fadd(value, self.builder.load(total)), total)
 
     def add_products(self, a: list[Any], b: list[Any], totals: list[Any]) -> None:
         """total += a·b, rounded once."""
