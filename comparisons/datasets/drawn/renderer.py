@@ -175,8 +175,9 @@ def _folds(c: Canvas) -> None:
     start_x, start_y = f.nose_w + 0.05, f.nose_y - 0.05 - 0.03 * au[9]
     along = np.clip((c.y - start_y) / np.maximum(corner_y + 0.06 - start_y, 0.1), 0, 1)
     path = start_x + (corner_x + 0.09 - start_x) * along**(0.8 - 0.25 * au[12])
-    depth = (0.03 + 0.16 * f.age + 0.34 * au[12] + 0.26 * au[10] + 0.34 * au[9] + 0.36 * au[11]
-             + 0.12 * au[14])
+    # a wrinkled nose deepens the fold beside it, and hardly its end beside the mouth
+    depth = (0.03 + 0.16 * f.age + 0.34 * au[12] + 0.26 * au[10] + 0.50 * au[9] * (1 - along)
+             + 0.36 * au[11] + 0.12 * au[14])
     ends = np.sqrt(np.clip(np.sin(np.pi * along), 0, None))
     c.darken(np.clip(depth, 0, 0.6) * ends * c.soft(c.mirror - path, 0.024))
     c.height += 0.05 * depth * ends * c.soft(c.mirror - path - 0.07, 0.06)
@@ -261,7 +262,7 @@ def _mouth(c: Canvas) -> None:
     s = c.x / wide
     arch = np.clip(1 - s * s, 0, None)
     drop = 0.04 * au[26] + 0.09 * au[27]
-    middle = (f.mouth_y + drop - 0.035 * au[17] - 0.05 * au[10] - 0.04 * au[9]
+    middle = (f.mouth_y + drop - 0.035 * au[17] - 0.05 * au[10] - 0.015 * au[9]
               + 0.015 * au[12])
     line = corner + (middle - corner) * arch
     bell = arch**(1.15 - 0.45 * np.clip(au[26] + au[27], 0, 1))    # a dropped jaw rounds it
@@ -272,7 +273,7 @@ def _mouth(c: Canvas) -> None:
     low_gap = (0.70 * parted + 0.045 * au[16] * show) * bell
     bow = 1 - 0.22 * np.exp(-np.square(s / 0.13))
     bow += 0.10 * np.exp(-np.square((np.abs(s) - 0.22) / 0.13))
-    top = line - top_gap - (f.lip_top * tight * bow + 0.03 * au[10] + 0.02 * au[9]) * bell
+    top = line - top_gap - (f.lip_top * tight * bow + 0.03 * au[10] + 0.01 * au[9]) * bell
     low = line + low_gap + f.lip_low * tight * (1 + 0.15 * au[17]) * bell
     beyond = (np.abs(s) - 1) * wide
     lips = c.fill(np.maximum(np.maximum(top - c.y, c.y - low), beyond))
