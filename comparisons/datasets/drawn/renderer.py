@@ -162,10 +162,10 @@ def _nose(c: Canvas) -> None:
     c.darken(0.38 * c.soft(side, 0.02) * (mirror > 0.96 * wing))
     for line in (-0.16, -0.10, -0.04):
         curve = c.y - (f.eye_y + 0.14 + line) + 0.06 * np.cos(12 * mirror) - 0.35 * mirror
-        c.darken(0.55 * wrinkle * c.soft(curve, 0.020) * np.exp(-np.square(mirror / 0.13)**2))
+        c.darken(0.75 * wrinkle * c.soft(curve, 0.020) * np.exp(-np.square(mirror / 0.13)**2))
     bunched = np.abs(mirror - 0.15 - 0.25 * np.clip(c.y - f.eye_y, 0, 1))    # from eye to wing
     along = np.exp(-np.square((c.y - f.eye_y - 0.18) / 0.09))
-    c.darken(0.32 * wrinkle * along * c.soft(bunched, 0.025))
+    c.darken(0.45 * wrinkle * along * c.soft(bunched, 0.025))
 
 
 def _folds(c: Canvas) -> None:
@@ -191,9 +191,9 @@ def _folds(c: Canvas) -> None:
     outer = c.mirror - f.eye_x - f.eye_w
     fan = np.cos(9 * np.arctan2(c.y - f.eye_y, outer + 0.02))
     near = np.exp(-np.square((outer - 0.09) / 0.06) - np.square((c.y - f.eye_y) / 0.09))
-    c.darken((0.06 * f.age + 0.45 * au[6]) * near * np.clip(fan, 0, 1))
+    c.darken((0.06 * f.age + 0.60 * au[6]) * near * np.clip(fan, 0, 1))
     bag = c.y - f.eye_y - 0.10 + 0.03 * au[6] + 0.25 * np.square(c.mirror - f.eye_x)
-    c.darken((0.10 + 0.12 * f.age + 0.34 * au[6] + 0.16 * au[7])
+    c.darken((0.10 + 0.12 * f.age + 0.42 * au[6] + 0.16 * au[7])
              * c.soft(bag, 0.025) * c.soft(c.mirror - f.eye_x, 0.15))
     dimple = np.square((c.mirror - corner_x - 0.05) / 0.035) + np.square((c.y - corner_y) / 0.07)
     c.darken(0.65 * au[14] * np.exp(-dimple))
@@ -207,7 +207,7 @@ def _eyes(c: Canvas) -> None:
     t = c.y - f.eye_y + f.eye_tilt * s
     almond = np.clip(1 - s * s, 0, None)
     opening = f.eye_h * (1 - f.blink)
-    upper = opening * np.clip(1 + 0.95 * au[5] - 0.40 * au[7] - 0.25 * au[6] - 0.22 * au[4]
+    upper = opening * np.clip(1 + 1.15 * au[5] - 0.40 * au[7] - 0.25 * au[6] - 0.22 * au[4]
                               - 0.25 * au[9] + 0.14 * au[1] * (s < 0) * -s, 0.12, 2)
     lower = 0.62 * opening * np.clip(1 + 0.15 * au[5] - 0.60 * au[7] - 0.60 * au[6]
                                      - 0.35 * au[9], 0.05, 1.15)
