@@ -135,7 +135,7 @@ def _grain(f: SimpleNamespace, x: Array, y: Array, fine: float) -> Array:
 def _skin(c: Canvas) -> None:
     f, au = c.f, c.au
     c.tone *= 1 + 0.05 * f.blotchy * _grain(f, c.x, c.y, 2.2)
-    smile = 0.6 * au[12] + 0.6 * au[6]
+    smile = 0.6 * au[12] + 0.9 * au[6]
     c.height += (0.10 + 0.08 * smile) * c.bump(f.eye_x + 0.10, 0.20 - 0.07 * smile, 0.20, 0.17)
     c.height += 0.07 * c.bump(f.eye_x, f.brow_y + 0.06, 0.26, 0.09)         # ridge of the brow
     c.height -= 0.11 * c.bump(f.eye_x - 0.02, f.eye_y, 0.17, 0.12)          # socket
@@ -182,7 +182,7 @@ def _folds(c: Canvas) -> None:
     c.darken(np.clip(depth, 0, 0.6) * ends * c.soft(c.mirror - path, 0.024))
     c.height += 0.05 * depth * ends * c.soft(c.mirror - path - 0.07, 0.06)
     frown = c.soft(c.mirror - 0.05 - 0.02 * (c.y - f.brow_y), 0.017)
-    c.darken((0.10 * f.age + 0.55 * au[4]) * frown * c.soft(c.y - f.brow_y - 0.03, 0.10))
+    c.darken((0.10 * f.age + 0.75 * au[4]) * frown * c.soft(c.y - f.brow_y - 0.03, 0.10))
     raised = np.clip(au[1] + 0.8 * au[2], 0, 1.5)
     for k, line in enumerate((0.16, 0.26, 0.36)):
         curve = c.y - (f.brow_y - line - 0.04 * raised) + 0.03 * np.cos(5 * c.x + f.grain + k)
@@ -191,9 +191,9 @@ def _folds(c: Canvas) -> None:
     outer = c.mirror - f.eye_x - f.eye_w
     fan = np.cos(9 * np.arctan2(c.y - f.eye_y, outer + 0.02))
     near = np.exp(-np.square((outer - 0.09) / 0.06) - np.square((c.y - f.eye_y) / 0.09))
-    c.darken((0.06 * f.age + 0.60 * au[6]) * near * np.clip(fan, 0, 1))
+    c.darken((0.06 * f.age + 0.75 * au[6]) * near * np.clip(fan, 0, 1))
     bag = c.y - f.eye_y - 0.10 + 0.03 * au[6] + 0.25 * np.square(c.mirror - f.eye_x)
-    c.darken((0.10 + 0.12 * f.age + 0.42 * au[6] + 0.16 * au[7])
+    c.darken((0.10 + 0.12 * f.age + 0.50 * au[6] + 0.16 * au[7])
              * c.soft(bag, 0.025) * c.soft(c.mirror - f.eye_x, 0.15))
     dimple = np.square((c.mirror - corner_x - 0.05) / 0.035) + np.square((c.y - corner_y) / 0.07)
     c.darken(0.65 * au[14] * np.exp(-dimple))
