@@ -9,6 +9,7 @@ explains this in detail.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,18 @@ def measure(data: Data, options: DexpressionOptions) -> list[tuple[str, dict[str
             rows.append((protocol, {key: float(np.average([p[key] for p in parts],
                                                           weights=weights)) for key in parts[0]}))
     return rows
+
+
+def persons(data: Data, options: DexpressionOptions) -> dict[str, Any]:
+    """Who is in the test set of each fold, as JSON.
+
+    Raises: Fault if the data do not say who is shown.
+    """
+    splits = DexpressionTask().splits(data, replace(options, protocol="person"))
+    subjects = data.subjects
+    assert subjects is not None         # else they could not be split by person
+    return {"dataset": data.name, "seed": options.seed, "images": [len(s.y_test) for s in splits],
+            "folds": [sorted({str(name) for name in subjects[s.test_rows]}) for s in splits]}
 
 
 def leaks(data: Data, split: Split) -> dict[str, float]:

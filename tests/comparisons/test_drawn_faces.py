@@ -1,6 +1,9 @@
 """The generated faces: in CK+'s numbers, by CK+'s criteria, and the same for the same seed."""
 
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -67,3 +70,30 @@ def test_faces_refuse_what_they_cannot_do(tmp_path):
         generate(8)
     with pytest.raises(DataError, match=re.escape(str(tmp_path))):
         load_faces(tmp_path)
+
+
+ALL_AS_BYTES = """
+import sys, numpy as np
+from comparisons.datasets.drawn.generator import generate
+faces = generate(32)
+np.savez(sys.argv[1], pixels=faces.pixels, labels=faces.labels, subjects=faces.subjects,
+         clips=faces.clips)
+"""
+
+
+def test_other_processors_draw_the_same_but_for_a_grey_level_here_and_there(tmp_path):
+    """NumPy computes exponentials and sines by other instructions, with other rounding."""
+    core = np._core._multiarray_umath
+    there = [name for name in core.__cpu_dispatch__ if core.__cpu_features__[name]]
+    drawn = []
+    for disabled in ("", " ".join(there)):
+        path = tmp_path / f"{len(drawn)}.npz"
+        subprocess.run([sys.executable, "-c", ALL_AS_BYTES, path], check=True,
+                       env=os.environ | {"NPY_DISABLE_CPU_FEATURES": disabled})
+        drawn.append(np.load(path))
+    usual, plain = drawn
+    for name in ("labels", "subjects", "clips"):
+        np.testing.assert_array_equal(plain[name], usual[name])
+    apart = np.abs(plain["pixels"].astype(int) - usual["pixels"])
+    assert apart.max() <= 1
+    assert np.mean(apart > 0) < 1e-4
