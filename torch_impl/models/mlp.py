@@ -25,7 +25,7 @@ class MLP(nn.Module):
             after += [nn.ReLU(), of_hidden] if of_hidden else [nn.ReLU()]
             layers.append(nn.Sequential(*after) if after[1:] else after[0])
         self.dropout = of_inputs
-        self.layers = nn.Sequential(*layers, nn.Linear(*sizes[-2:]))
+        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.flatten(1)
