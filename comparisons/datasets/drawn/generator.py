@@ -50,7 +50,7 @@ RECIPES: dict[str, Recipe] = {
                  (0.15, {5: 1.0, 1: 0.4, 2: 0.4, 25: 0.9, 26: 0.7, 27: 0.4})],
 }
 LIPS_AND_JAW = (12, 15, 16, 17, 20, 23, 24, 25, 26, 27)
-LIPS_STRENGTH = (0.25, 0.9)
+LIPS_STRENGTH = (0.15, 0.9)
 """FACS scores a unit from a trace to its maximum, and CK+'s criteria ask only that it takes part,
 not how strongly: some people smile mostly with their eyes. So the mouth alone does not reveal
 the expression, and neither do the brows, which several expressions share."""
