@@ -9,10 +9,12 @@ explains this in detail.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from comparisons.datasets.base import Array, Data
+from comparisons.datasets.levels import inputs
 from comparisons.tasks.dexpression import DexpressionOptions, DexpressionTask
 from comparisons.tasks.protocols import PROTOCOLS, kinds, overlaps
 from comparisons.tasks.task import Split
@@ -40,6 +42,18 @@ def measure(data: Data, options: DexpressionOptions) -> list[tuple[str, dict[str
     return rows
 
 
+def persons(data: Data, options: DexpressionOptions) -> dict[str, Any]:
+    """Who is in the test set of each fold, as JSON.
+
+    Raises: Fault if the data do not say who is shown.
+    """
+    splits = DexpressionTask().splits(data, replace(options, protocol="person"))
+    subjects = data.subjects
+    assert subjects is not None         # else they could not be split by person
+    return {"dataset": data.name, "seed": options.seed, "images": [len(s.y_test) for s in splits],
+            "folds": [sorted({str(name) for name in subjects[s.test_rows]}) for s in splits]}
+
+
 def leaks(data: Data, split: Split) -> dict[str, float]:
     """The shares for the test images of one split; see `measure`."""
     train, test = split.train_rows, split.test_rows
@@ -58,7 +72,7 @@ def nearest(x: Array, x_test: Array) -> Array:
     one with similar light.
     Shapes: x (N, C, H, W), x_test (M, C, H, W) → (M,).
     """
-    flat, flat_test = (unit(images.reshape(len(images), -1)) for images in (x, x_test))
+    flat, flat_test = (unit(inputs(images).reshape(len(images), -1)) for images in (x, x_test))
     found: Array = (flat_test @ flat.T).argmax(1)       # |a - b|² = 2 - 2 a·b
     return found
 

@@ -16,12 +16,19 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument("--folds", type=word(at_least(2)), default=10, metavar="K",
                         help="number of folds of the cross-validation (default: 10)")
     add_seed(parser)
+    parser.add_argument("--persons", type=PATH, metavar="FILE",
+                        help="also write the persons of each fold of --protocol person to a JSON "
+                        "file, so that others can test on the same ones")
 
 
 def main(arguments: argparse.Namespace) -> int:
     from comparisons.audits import leakage
+    from comparisons.files import write_json
     from comparisons.tasks.dexpression import DexpressionOptions, DexpressionTask
     insist_on_data(arguments.data)
     options = DexpressionOptions(data=arguments.data, folds=arguments.folds, seed=arguments.seed)
-    print(leakage.text(DexpressionTask().load(options), options))
+    data = DexpressionTask().load(options)
+    if arguments.persons is not None:
+        write_json(arguments.persons, leakage.persons(data, options), indent=1)
+    print(leakage.text(data, options))
     return 0

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from comparisons.audits import leakage
 from comparisons.cli import main
 from comparisons.datasets.base import Data
+from comparisons.errors import Fault
 from comparisons.tasks.dexpression import DexpressionOptions as Options
 from comparisons.tasks.task import Split
+from comparisons.training.results import Results
 
 
 def album(persons: int = 12, clips: int = 3, frames: int = 3) -> Data:
@@ -86,3 +90,27 @@ def test_the_command_refuses_a_folder_without_faces(tmp_path, capsys):
 def test_the_command_refuses_folds_that_are_none(folds, capsys):
     assert main(["leakage", "--folds", folds]) == 2
     assert "--folds" in capsys.readouterr().err
+
+
+def test_the_persons_of_each_fold_are_those_that_run_tests_on(tmp_path, capsys):
+    path = tmp_path / "folds.json"
+    flags = ["--folds", "3", "--seed", "7"]
+    assert main(["leakage", *flags, "--persons", str(path)]) == 0
+    written = json.loads(path.read_text())
+    assert (written["dataset"], written["seed"]) == ("faces-generated", 7)
+    assert main(["run", "dexpression", "--impl", "minigrad", "--quick", "--size", "16", *flags,
+                 "--out", str(tmp_path / "run")]) == 0
+    results = Results(tmp_path / "run")
+    tested = results.details(results.runs[0])["splits"]
+    assert len(written["folds"]) == len(tested) == 3
+    for persons, split in zip(written["folds"], tested, strict=True):
+        assert set(split["persons"]) <= set(persons)    # --quick tests on some of them
+    assert sum(written["images"]) == 981
+    assert len(set().union(*written["folds"])) == sum(map(len, written["folds"])) == 118
+
+
+def test_folds_of_unknown_persons_cannot_be_written():
+    known = album()
+    with pytest.raises(Fault, match="table does not say which images belong to one person"):
+        leakage.persons(Data("table", "a table", known.x, known.y, classes=known.classes),
+                        Options(folds=4))

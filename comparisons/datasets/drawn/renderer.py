@@ -135,7 +135,7 @@ def _grain(f: SimpleNamespace, x: Array, y: Array, fine: float) -> Array:
 def _skin(c: Canvas) -> None:
     f, au = c.f, c.au
     c.tone *= 1 + 0.05 * f.blotchy * _grain(f, c.x, c.y, 2.2)
-    smile = 0.6 * au[12] + 0.6 * au[6]
+    smile = 0.6 * au[12] + 0.9 * au[6]
     c.height += (0.10 + 0.08 * smile) * c.bump(f.eye_x + 0.10, 0.20 - 0.07 * smile, 0.20, 0.17)
     c.height += 0.07 * c.bump(f.eye_x, f.brow_y + 0.06, 0.26, 0.09)         # ridge of the brow
     c.height -= 0.11 * c.bump(f.eye_x - 0.02, f.eye_y, 0.17, 0.12)          # socket
@@ -162,10 +162,10 @@ def _nose(c: Canvas) -> None:
     c.darken(0.38 * c.soft(side, 0.02) * (mirror > 0.96 * wing))
     for line in (-0.16, -0.10, -0.04):
         curve = c.y - (f.eye_y + 0.14 + line) + 0.06 * np.cos(12 * mirror) - 0.35 * mirror
-        c.darken(0.55 * wrinkle * c.soft(curve, 0.020) * np.exp(-np.square(mirror / 0.13)**2))
+        c.darken(0.75 * wrinkle * c.soft(curve, 0.020) * np.exp(-np.square(mirror / 0.13)**2))
     bunched = np.abs(mirror - 0.15 - 0.25 * np.clip(c.y - f.eye_y, 0, 1))    # from eye to wing
     along = np.exp(-np.square((c.y - f.eye_y - 0.18) / 0.09))
-    c.darken(0.32 * wrinkle * along * c.soft(bunched, 0.025))
+    c.darken(0.45 * wrinkle * along * c.soft(bunched, 0.025))
 
 
 def _folds(c: Canvas) -> None:
@@ -175,13 +175,14 @@ def _folds(c: Canvas) -> None:
     start_x, start_y = f.nose_w + 0.05, f.nose_y - 0.05 - 0.03 * au[9]
     along = np.clip((c.y - start_y) / np.maximum(corner_y + 0.06 - start_y, 0.1), 0, 1)
     path = start_x + (corner_x + 0.09 - start_x) * along**(0.8 - 0.25 * au[12])
-    depth = (0.03 + 0.16 * f.age + 0.34 * au[12] + 0.26 * au[10] + 0.34 * au[9] + 0.36 * au[11]
-             + 0.12 * au[14])
+    # a wrinkled nose deepens the fold beside it, and hardly its end beside the mouth
+    depth = (0.03 + 0.16 * f.age + 0.34 * au[12] + 0.26 * au[10] + 0.50 * au[9] * (1 - along)
+             + 0.36 * au[11] + 0.12 * au[14])
     ends = np.sqrt(np.clip(np.sin(np.pi * along), 0, None))
     c.darken(np.clip(depth, 0, 0.6) * ends * c.soft(c.mirror - path, 0.024))
     c.height += 0.05 * depth * ends * c.soft(c.mirror - path - 0.07, 0.06)
     frown = c.soft(c.mirror - 0.05 - 0.02 * (c.y - f.brow_y), 0.017)
-    c.darken((0.10 * f.age + 0.55 * au[4]) * frown * c.soft(c.y - f.brow_y - 0.03, 0.10))
+    c.darken((0.10 * f.age + 0.75 * au[4]) * frown * c.soft(c.y - f.brow_y - 0.03, 0.10))
     raised = np.clip(au[1] + 0.8 * au[2], 0, 1.5)
     for k, line in enumerate((0.16, 0.26, 0.36)):
         curve = c.y - (f.brow_y - line - 0.04 * raised) + 0.03 * np.cos(5 * c.x + f.grain + k)
@@ -190,9 +191,9 @@ def _folds(c: Canvas) -> None:
     outer = c.mirror - f.eye_x - f.eye_w
     fan = np.cos(9 * np.arctan2(c.y - f.eye_y, outer + 0.02))
     near = np.exp(-np.square((outer - 0.09) / 0.06) - np.square((c.y - f.eye_y) / 0.09))
-    c.darken((0.06 * f.age + 0.45 * au[6]) * near * np.clip(fan, 0, 1))
+    c.darken((0.06 * f.age + 0.75 * au[6]) * near * np.clip(fan, 0, 1))
     bag = c.y - f.eye_y - 0.10 + 0.03 * au[6] + 0.25 * np.square(c.mirror - f.eye_x)
-    c.darken((0.10 + 0.12 * f.age + 0.34 * au[6] + 0.16 * au[7])
+    c.darken((0.10 + 0.12 * f.age + 0.50 * au[6] + 0.16 * au[7])
              * c.soft(bag, 0.025) * c.soft(c.mirror - f.eye_x, 0.15))
     dimple = np.square((c.mirror - corner_x - 0.05) / 0.035) + np.square((c.y - corner_y) / 0.07)
     c.darken(0.65 * au[14] * np.exp(-dimple))
@@ -206,7 +207,7 @@ def _eyes(c: Canvas) -> None:
     t = c.y - f.eye_y + f.eye_tilt * s
     almond = np.clip(1 - s * s, 0, None)
     opening = f.eye_h * (1 - f.blink)
-    upper = opening * np.clip(1 + 0.95 * au[5] - 0.40 * au[7] - 0.25 * au[6] - 0.22 * au[4]
+    upper = opening * np.clip(1 + 1.15 * au[5] - 0.40 * au[7] - 0.25 * au[6] - 0.22 * au[4]
                               - 0.25 * au[9] + 0.14 * au[1] * (s < 0) * -s, 0.12, 2)
     lower = 0.62 * opening * np.clip(1 + 0.15 * au[5] - 0.60 * au[7] - 0.60 * au[6]
                                      - 0.35 * au[9], 0.05, 1.15)
@@ -261,7 +262,7 @@ def _mouth(c: Canvas) -> None:
     s = c.x / wide
     arch = np.clip(1 - s * s, 0, None)
     drop = 0.04 * au[26] + 0.09 * au[27]
-    middle = (f.mouth_y + drop - 0.035 * au[17] - 0.05 * au[10] - 0.04 * au[9]
+    middle = (f.mouth_y + drop - 0.035 * au[17] - 0.05 * au[10] - 0.015 * au[9]
               + 0.015 * au[12])
     line = corner + (middle - corner) * arch
     bell = arch**(1.15 - 0.45 * np.clip(au[26] + au[27], 0, 1))    # a dropped jaw rounds it
@@ -272,7 +273,7 @@ def _mouth(c: Canvas) -> None:
     low_gap = (0.70 * parted + 0.045 * au[16] * show) * bell
     bow = 1 - 0.22 * np.exp(-np.square(s / 0.13))
     bow += 0.10 * np.exp(-np.square((np.abs(s) - 0.22) / 0.13))
-    top = line - top_gap - (f.lip_top * tight * bow + 0.03 * au[10] + 0.02 * au[9]) * bell
+    top = line - top_gap - (f.lip_top * tight * bow + 0.03 * au[10] + 0.01 * au[9]) * bell
     low = line + low_gap + f.lip_low * tight * (1 + 0.15 * au[17]) * bell
     beyond = (np.abs(s) - 1) * wide
     lips = c.fill(np.maximum(np.maximum(top - c.y, c.y - low), beyond))
