@@ -13,14 +13,13 @@ import os
 import pkgutil
 import re
 import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from comparisons import commands
-from comparisons.errors import Fault, is_ours, one_line, told
+from comparisons.errors import Fault, is_ours, one_line, told, where_in_a_task
 from comparisons.training import processes
 
 if TYPE_CHECKING:
@@ -108,6 +107,9 @@ def outcome(argv: Sequence[str], output: Output | None = None) -> int:
         if output is not None:
             output.stops = arguments.command not in WRITING and not any(
                 getattr(arguments, flag, None) for flag in ("out", "json"))
+        if place := getattr(arguments, "out", None):
+            from comparisons.files import let_temporary_files_be_near
+            let_temporary_files_be_near(place)
         status: int = arguments.main(arguments)
         return status
     except SystemExit as stop:
@@ -134,12 +136,3 @@ def fault(line: str) -> int:
     """Report a fault; return the exit status."""
     processes.tell(f"comparisons: {line}")
     return 1
-
-
-def where_in_a_task(error: BaseException) -> str:
-    """The line of a user's own task file that an error came through, if it did."""
-    steps = traceback.extract_tb(error.__traceback__)
-    own = [step for step, (frame, _) in zip(steps, traceback.walk_tb(error.__traceback__),
-                                            strict=True)
-           if frame.f_globals.get("__name__", "").startswith("task_in_")]
-    return f"{own[-1].filename}, line {own[-1].lineno}: " if own else ""

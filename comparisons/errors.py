@@ -1,6 +1,7 @@
 """Errors that are reported to the user in one line, without a traceback."""
 
 import sys
+import traceback
 
 
 class Fault(Exception):
@@ -50,3 +51,12 @@ def message(error: BaseException) -> str:
     except Exception as another:
         return f"its message cannot be made ({type(another).__name__})"
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+
+
+def where_in_a_task(error: BaseException) -> str:
+    """The line of a user's own task file that an error came through, if it did."""
+    steps = traceback.extract_tb(error.__traceback__)
+    own = [step for step, (frame, _) in zip(steps, traceback.walk_tb(error.__traceback__),
+                                            strict=True)
+           if frame.f_globals.get("__name__", "").startswith("task_in_")]
+    return f"{own[-1].filename}, line {own[-1].lineno}: " if own else ""

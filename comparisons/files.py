@@ -39,11 +39,28 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 @contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder for the block to fill, as by `atomic.whole_folder`. Raises: Fault naming it."""
+    with _faults(path), atomic.whole_folder(path) as folder:
+        yield folder
+
+
+@contextmanager
 def _faults(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise Fault(f"{path}: {error.strerror}") from None
+
+
+def let_temporary_files_be_near(folder: Path) -> None:
+    """Let temporary files, such as Matplotlib's, lie where a command writes if they can lie nowhere
+    else: not in $TMPDIR, nor in the system's folder for them."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        there = (path for path in (folder, *folder.absolute().parents) if path.is_dir())
+        tempfile.tempdir = str(next(there))
 
 
 def make_folder(folder: Path) -> None:

@@ -19,7 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX, SUFFIX = ".minigrad-", ".tmp"       # of the names of temporary files
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP,
+            errno.EBADF)                    # NFS locks only what is open for writing: no folders
 
 
 class Busy(Exception):
@@ -89,14 +90,45 @@ def keep(path: Path, other: Path) -> None:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """A folder to be filled by the block, under a temporary name; then it is flushed to the disk
+    and renamed, so that at the path there is either nothing or all of it.
+
+    The path may hold an empty folder, which is replaced. If the block raises, nothing is left.
+    Raises: OSError naming the path, also for one that the block raises.
+    """
+    named, path = Path(path), Path(os.path.realpath(path))
+    with _naming(named):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path.parent)
+        temporary, descriptor = _temporary_folder(path.parent)
+        try:
+            yield temporary
+            for folder, _, names in os.walk(temporary):
+                for name in names:
+                    with open(Path(folder) / name, "rb+") as file:
+                        os.fsync(file.fileno())
+                _sync(Path(folder))
+            if path.is_dir():
+                path.rmdir()                    # an empty one
+            os.rename(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if descriptor is not None:
+                os.close(descriptor)
+        _sync(path.parent)
+
+
 def remove_abandoned(folder: Path) -> None:
-    """Remove the temporary files in a folder that no living process is writing."""
+    """Remove the temporary files and folders in a folder that no living process is writing."""
     for path in folder.glob(f"{PREFIX}*{SUFFIX}"):
         with suppress(OSError):                 # just renamed, or somebody else's
-            descriptor = os.open(path, os.O_RDWR)
+            whole = path.is_dir()
+            descriptor = os.open(path, os.O_RDONLY if whole else os.O_RDWR)
             try:
                 if _acquired(descriptor, wait=False):
-                    path.unlink()
+                    shutil.rmtree(path) if whole else path.unlink()
             finally:
                 os.close(descriptor)
 
@@ -148,6 +180,20 @@ def _temporary(folder: Path) -> tuple[Path, int]:
         if _acquired(descriptor, wait=True) is None or _is_at(path, descriptor):
             return path, descriptor
         os.close(descriptor)                    # taken for abandoned before it was locked
+
+
+def _temporary_folder(parent: Path) -> tuple[Path, int | None]:
+    """A new folder, which is locked where that is possible, and its descriptor if it has one."""
+    while True:
+        path = _unused(parent)
+        path.mkdir()
+        if sys.platform == "win32":             # opens no folders
+            return path, None
+        with suppress(FileNotFoundError):       # taken for abandoned before it was open
+            descriptor = os.open(path, os.O_RDONLY)
+            if _acquired(descriptor, wait=True) is None or _is_at(path, descriptor):
+                return path, descriptor
+            os.close(descriptor)                # or before it was locked
 
 
 def _unused(folder: Path) -> Path:

@@ -95,16 +95,17 @@ Inputs = tuple[Any, ...]
 Prepare = Callable[[str, Inputs], Inputs]
 
 
-def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Callable[..., Tensor]:
+def op(forward: Callable[..., Recorded], prepare: Prepare | None = None,
+       arrange: Callable[..., Any] = lambda args, given: (args, given)) -> Callable[..., Tensor]:
     """Make a differentiable op of a function that returns `(value, vjp of input 0, ...)`.
 
-    Positional arguments are differentiable: each arrives in `forward` as a Tensor, whatever the
-    caller gave (None where that is its default). Keyword-only arguments are static. A caller may
-    give an input by name (its own, or torch's `input` and `other` for the first two), leave out one
-    that defaults to None, and give static arguments by position after the inputs, as torch's
-    signatures do. A vjp is None where an input has no gradient. It may return a gradient of the
-    shape to which its input was broadcast: the engine sums it back. `prepare(name, inputs)` may
-    change the inputs before they are recorded: bring them to one dtype, say.
+    Positional arguments are differentiable: each arrives in `forward` as a Tensor, whatever was
+    given (None where that is its default). Keyword-only arguments are static. A caller may give an
+    input by name (its own, or torch's `input` and `other` for the first two), leave out one that
+    defaults to None, and give static arguments by position after the inputs. A vjp is None where an
+    input has no gradient. It may return a gradient of the shape to which its input was broadcast:
+    the engine sums it back. `prepare(name, inputs)` may change the inputs first: bring them to one
+    dtype, say; `arrange(args, given)`, what is given by position and what by name.
     """
     name = forward.__name__
     parameters = inspect.signature(forward).parameters.values()
@@ -112,12 +113,12 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None) -> Call
     n_inputs = -1 if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(input_parameters)
     optional = {i for i, p in enumerate(input_parameters) if p.default is None}
     static_names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    most = n_inputs + len(static_names)
 
     def bind(args: Inputs, given: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+        args, given = arrange(args, given)
         if len(args) < n_inputs or given:
             args = bind_inputs(args, given)
-        if len(args) > most:
+        if len(args) > (most := n_inputs + len(static_names)):
             raise TypeError(f"{name}: takes at most {most} arguments; got {len(args)}")
         static = dict(zip(static_names, args[n_inputs:]))       # noqa: B905  # strict costs time
         if given and (twice := static.keys() & given.keys()):

@@ -29,7 +29,7 @@ from safetensors.numpy import save as to_bytes
 from minigrad import atomic
 from minigrad.autograd import Array
 from minigrad.random import default_generator
-from minigrad.schema import Also, Mismatch, check, loads
+from minigrad.schema import Also, Mismatch, check, check_likeness, loads
 from minigrad.tensor import Tensor
 
 FORMAT = 1
@@ -90,7 +90,7 @@ def state(path: str | Path, *, model: Any, optimizer: Any = None, scheduler: Any
         Path(path), _arrays(model.state_dict()),
         None if optimizer is None else _arrays(optimizer.state_dict()),
         None if scheduler is None else scheduler.state_dict(),
-        epoch, step, config, {"minigrad": default_generator.get_state()},
+        epoch, step, config, Generators().state_dict(),
         None if averaged is None else _arrays(averaged.state_dict()))
 
 
@@ -102,10 +102,21 @@ def restore(checkpoint: str | Path | Checkpoint, *, model: Any = None, optimizer
     fit; then nothing has been changed.
     """
     checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
-    put(checkpoint, model=model, optimizer=optimizer, scheduler=scheduler, averaged=averaged)
-    if "minigrad" in checkpoint.random:
-        default_generator.set_state(checkpoint.random["minigrad"])
+    put(checkpoint, model=model, optimizer=optimizer, scheduler=scheduler, averaged=averaged,
+        random=Generators())
     return checkpoint
+
+
+class Generators:
+    """The state of all random numbers that a checkpoint keeps."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"minigrad": default_generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what there is."""
+        if "minigrad" in state:
+            default_generator.set_state(state["minigrad"])
 
 
 def put(checkpoint: Checkpoint, **targets: Any) -> None:
@@ -119,7 +130,12 @@ def put(checkpoint: Checkpoint, **targets: Any) -> None:
     for name, target in targets.items():
         try:
             target.load_state_dict(getattr(checkpoint, name))
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            if name == "optimizer":
+                check_likeness(target.state_dict()["param_groups"], before[name]["param_groups"],
+                               "param_groups")
+            elif name == "scheduler":
+                check_likeness(target.state_dict(), before[name])
+        except Exception as error:      # a state that nobody has checked may lead to any
             for changed, state in before.items():
                 targets[changed].load_state_dict(state)
             reason = " ".join(str(error).split())

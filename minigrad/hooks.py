@@ -1,5 +1,5 @@
-"""Hooks: functions that are called when something happens, until they are removed; and the one that
-notebooks call to show an object."""
+"""Hooks: functions that are called when something happens, until they are removed; and those that
+notebooks call to show an object, and `pickle` and `copy` to take one apart."""
 
 from __future__ import annotations
 
@@ -42,3 +42,10 @@ def in_notebooks(name: str) -> Callable[[Any], str]:
     def _repr_html_(self: Any) -> str:
         return str(getattr(importlib.import_module("minigrad.inspect.notebook"), name)(self))
     return _repr_html_
+
+
+def state_without_graph(tensor: Any) -> Any:
+    """What is pickled or copied of a Tensor: of a result, a leaf with its values, as in torch."""
+    kind: Any = object                  # its types lack what is new in Python 3.11
+    own, slots = kind.__getstate__(tensor)
+    return own, slots | {"node": None}

@@ -46,6 +46,10 @@ class Generator:
         return np.concatenate([np.asarray(words, np.uint32), [np.uint32(position)], spare])
 
     def set_state(self, state: Array) -> None:
+        """Go on after a state that `get_state` returned. Raises: ValueError for anything else."""
+        if state.dtype != np.uint32 or state.shape not in ((625,), (627,)) or state[624] > 624:
+            raise ValueError("set_state: expected what get_state returned, 627 values of uint32; "
+                             f"got {state.dtype} of shape {state.shape}")
         self._twister.set_state(("MT19937", state[:624], int(state[624]), 0, 0.0))
         self._spare = float(state[625:].view(np.float64)[0]) if len(state) == 627 else math.nan
 

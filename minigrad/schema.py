@@ -14,9 +14,11 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 DIGITS = 20             # of an integer; 64 bits have no more
+MOST_DIGITS = 308       # all such integers are below the largest float
 SHOWN = 40              # characters of a text that a message shows
 NAMES: dict[Any, str] = {
     str: "a text", int: "a whole number", float: "a number", bool: "true or false",
@@ -40,11 +42,12 @@ def loads(text: str | bytes, *, standard: bool = True) -> Any:
     """The value that a text in JSON stands for.
 
     standard: take only what the standard allows, and numbers that are 64-bit floats or integers;
-    else also what Python writes, such as NaN.
+    else also what Python writes, such as NaN, and all integers that a float can hold.
     Raises: Mismatch unless it is such a text, or if its values are nested too deep.
     """
-    strictly: dict[str, Any] = {} if not standard else {
-        "parse_constant": _no_constant, "parse_float": _float, "parse_int": _integer}
+    strictly: dict[str, Any] = {
+        "parse_constant": _no_constant, "parse_float": _float, "parse_int": _integer
+    } if standard else {"parse_int": partial(_integer, most=MOST_DIGITS)}
     try:
         return json.loads(text, **strictly)
     except Mismatch:
@@ -74,6 +77,36 @@ def check(value: Any, kind: Any, at: str = "") -> None:
         _members(value, kind, at)
     elif kind is not object:
         _insist_on(value, kind, at)
+
+
+def check_likeness(value: Any, like: Any, at: str = "") -> None:
+    """Check that a state that was loaded is of the same kind as the one before, `like`.
+
+    It has the same fields and items, numbers where there were numbers, and the same texts, which
+    are choices and names. What was None may become anything but a list or an object, and the
+    reverse; NaN is no number. Of what JSON does not hold, nothing is checked.
+    Raises: Mismatch naming the first place where it is not.
+    """
+    if isinstance(like, dict):
+        _insist_on(value, dict, at)
+        for key, one in like.items():
+            place = f"{at}.{key}" if at else str(key)
+            if key not in value:
+                raise Mismatch(f"{place}: is missing")
+            check_likeness(value[key], one, place)
+    elif isinstance(like, list | tuple):
+        if not isinstance(value, list | tuple) or len(value) != len(like):
+            _refuse(value, f"a list of {len(like)}", at)
+        for i, (item, one) in enumerate(zip(value, like, strict=True)):
+            check_likeness(item, one, f"{at}[{i}]")
+    elif isinstance(value, dict | list | tuple):
+        _refuse(value, "a single value", at)
+    elif isinstance(like, str) and value != like:
+        _refuse(value, json.dumps(like), at)
+    elif value is not None and isinstance(like, bool | int | float):
+        _insist_on(value, bool if isinstance(like, bool) else float, at)
+        if value != value and like == like:
+            _refuse(value, "a number", at)
 
 
 def _members(value: dict[str, Any], kinds: dict[Any, Any], at: str) -> None:
@@ -116,7 +149,8 @@ def _insist_on(value: Any, kind: Any, at: str) -> None:
 
 
 def _refuse(value: Any, expected: str, at: str) -> NoReturn:
-    got = (NAMES[type(value)] if isinstance(value, list | dict) else
+    got = (NAMES[dict if isinstance(value, dict) else list]
+           if isinstance(value, list | tuple | dict) else
            json.dumps(value[:SHOWN] if isinstance(value, str) else value))
     raise Mismatch(f"{at or 'the whole'}: expected {expected}; got {got}")
 
@@ -131,7 +165,7 @@ def _float(text: str) -> float:
     return value
 
 
-def _integer(text: str) -> int:
-    if len(text) > DIGITS:
+def _integer(text: str, most: int = DIGITS) -> int:
+    if len(text) > most:
         raise Mismatch("has a number that is too large")
     return int(text)

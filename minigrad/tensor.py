@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 
 from minigrad import autograd
 from minigrad.autograd import Array, Node
-from minigrad.hooks import RemovableHandle, in_notebooks
+from minigrad.hooks import RemovableHandle, in_notebooks, state_without_graph
 from minigrad.inplace import become, mark_changed
 from minigrad.kernels import tape
 from minigrad.modes import computed
@@ -261,13 +261,14 @@ class Tensor:
     def contiguous(self) -> Tensor:
         return self if self._data.flags.c_contiguous else el.clone(self)
 
+    __getstate__ = state_without_graph
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self.node is not None:
             raise RuntimeError("deepcopy: only leaf tensors can be copied; use detach().clone()")
-        copy = type(self).__new__(type(self))
+        copy = memo[id(self)] = type(self).__new__(type(self))
         Tensor.__init__(copy, self._data.copy())
         copy._requires_grad = self._requires_grad
-        memo[id(self)] = copy
         copy._grad = deepcopy(self._grad, memo) if type(self) is Tensor else None   # as in torch
         return copy
 

@@ -8,7 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from minigrad import kernels
-from minigrad.kernels.compile import COMPILING, said
+from minigrad.kernels.compile import COMPILING
+from minigrad.kernels.machine_code import said
 
 
 def compile_all() -> None:

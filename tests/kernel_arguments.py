@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from minigrad import kernels
 from minigrad.kernels.conv_plan import Geometry, input_grad_plan, output_plan
 from minigrad.kernels.tile import PANEL_BYTES, ROWS, VECTORS
-from minigrad.kernels.winograd import PANEL, gap_of, scratch_size
+from minigrad.kernels.winograd import gap_of, scratch_size
 
 EVERY = kernels.load_all()
 
@@ -51,8 +51,9 @@ def conv(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     x, y = (c["g"], c["x"]) if transposed else (c["x"], c["g"])
     plan = (input_grad_plan if transposed else output_plan)(c["geometry"], *c["sizes"])
     b = real(rng, draw(st.sampled_from([0, len(y)])), dtype)
-    scratch, at_once = junk(plan.scratch, dtype), draw(st.sampled_from([1, 4, 8]))
-    return x, c["w"], b, *plan[:3], at_once, threads(draw), scratch, junk(y.shape, dtype)
+    panels = junk((threads(draw), draw(st.integers(1, 3)), max(1, plan.longest),
+                   PANEL_BYTES // x.itemsize), dtype)
+    return x, c["w"], b, *plan[:3], panels, junk(plan.scratch, dtype), junk(y.shape, dtype)
 
 
 def conv_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
@@ -76,7 +77,7 @@ def tiled(rng: Any, draw: Any, dtype: str, count: int) -> tuple[Any, ...]:
 
 
 def winograd(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    x, w, g, padding, scratch, gap = tiled(rng, draw, dtype, PANEL)
+    x, w, g, padding, scratch, gap = tiled(rng, draw, dtype, VECTORS)
     return (x, w, real(rng, len(w), dtype), padding, junk((36, gap), dtype), scratch,
             junk(g.shape, dtype))
 
@@ -86,6 +87,11 @@ def winograd_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     x, w, g, padding, scratch, gap = tiled(rng, draw, dtype, count)
     partials = junk((draw(st.integers(1, 3)), 36, gap), dtype)
     return x, g, padding, count, scratch, partials, junk(w.shape, dtype)
+
+
+def turn(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    rows, columns = draw(st.sampled_from([1, 3, 300])), draw(st.sampled_from([1, 5, 64, 130]))
+    return real(rng, (rows, columns), dtype), junk((columns, rows), dtype)
 
 
 def matmul(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
@@ -282,7 +288,7 @@ def arithmetic(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {f.__name__: f for f in (
-    conv, conv_weight_grad, winograd, winograd_weight_grad, matmul, few_rows, dots,
+    conv, conv_weight_grad, winograd, winograd_weight_grad, turn, matmul, few_rows, dots,
     max_pool, max_pool_grad, gather, avg_pool, avg_pool_grad, channel_sums, batch_norm,
     batch_norm_grad, relu, lrn, lrn_grad, adam, sgd, warp, relu_grad, arithmetic)}
 ARGUMENTS |= dict.fromkeys(("erf", "exp", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu"), of_one)

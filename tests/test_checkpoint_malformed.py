@@ -1,5 +1,6 @@
 """Checkpoints that nobody wrote by mistake: every sum is right, but the content is not."""
 
+import copy
 import hashlib
 import json
 import os
@@ -189,3 +190,57 @@ def test_a_config_that_could_not_be_loaded_is_not_saved(saved):
     for config in ({"a": 10**40}, {"a": float("inf")}, ["list"], "text", {"é": "\udce9"}):
         checkpoint.save(path, model=nn.Linear(2, 1), config=config)
         assert checkpoint.load(path).config == config
+
+
+def sides():
+    """Both implementations: their layers, optimisers, checkpoints and schedulers."""
+    import torch
+
+    import torch_impl.checkpoint
+    from minigrad.optim import lr_scheduler
+    yield nn.Linear, optim.Adam, checkpoint, lr_scheduler.OneCycleLR
+    yield (torch.nn.Linear, torch.optim.Adam, torch_impl.checkpoint,
+           torch.optim.lr_scheduler.OneCycleLR)
+
+
+@pytest.mark.parametrize(("part", "keys", "wrong"), [
+    ("scheduler", ["total_steps"], "x"), ("scheduler", ["last_epoch"], []),
+    ("scheduler", ["_schedule_phases"], 3), ("scheduler", ["_schedule_phases", 1, "end_lr"], None),
+    ("scheduler", ["_schedule_phases", 0], "x"), ("scheduler", ["base_lrs"], [0.1, 0.1]),
+    ("scheduler", ["_anneal_func_type"], "cosine"), ("scheduler", ["base_lrs"], [float("nan")]),
+    ("optimizer", ["param_groups", 0, "eps"], "x"), ("optimizer", ["param_groups", 0, "lr"], []),
+    ("optimizer", ["param_groups", 0, "amsgrad"], "x"),
+    ("optimizer", ["param_groups", 0, "max_momentum"], "x")])
+def test_a_state_of_another_kind_is_refused_on_both_sides(tmp_path, part, keys, wrong):
+    for linear, adam, io, one_cycle in sides():
+        path = tmp_path / "x.safetensors"
+        model = linear(2, 1)
+        optimizer = adam(model.parameters(), lr=0.01)
+        scheduler = one_cycle(optimizer, 0.1, total_steps=9)
+        io.save(path, model=model, optimizer=optimizer, scheduler=scheduler)
+        kept = io.load(path)
+        place = getattr(kept, part)
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = wrong
+        before = copy.deepcopy((optimizer.state_dict()["param_groups"], scheduler.state_dict()))
+        with pytest.raises(CheckpointError, match=f"^{path}: does not fit this {part}") as caught:
+            io.restore(kept, model=model, optimizer=optimizer, scheduler=scheduler)
+        assert "\n" not in str(caught.value)
+        assert (optimizer.state_dict()["param_groups"], scheduler.state_dict()) == before
+        io.restore(path, model=model, optimizer=optimizer, scheduler=scheduler)
+
+
+@pytest.mark.parametrize("state", [np.zeros(627), np.zeros(3, np.uint32),
+                                   np.full(627, 2**31, np.uint32)])
+def test_a_state_of_random_numbers_that_is_none_is_refused(tmp_path, state):
+    for linear, _, io, _ in sides():
+        path = tmp_path / "x.safetensors"
+        model = linear(2, 1)
+        io.save(path, model=model)
+        mg.manual_seed(3)
+        with pytest.raises(CheckpointError, match="does not fit this random: set_state: expected"):
+            io.restore(replace(io.load(path), random={"minigrad": state}), model=model)
+        drawn = mg.rand(3).data
+        mg.manual_seed(3)
+        np.testing.assert_array_equal(mg.rand(3).data, drawn)

@@ -16,7 +16,7 @@ import pytest
 from kernel_arguments import EVERY
 from threadpoolctl import threadpool_limits
 
-from minigrad.kernels import SMALL, blas, compile as compiling, elementwise
+from minigrad.kernels import SMALL, blas, elementwise, machine_code
 
 
 @pytest.mark.parametrize(("size", "dtype", "run"), [
@@ -111,11 +111,11 @@ def test_where_the_path_of_minigrad_is_not_utf_8_kernels_run_and_say_so(
         if cache:
             "\udce9".encode()
         return lambda loop: loop
-    monkeypatch.setattr(compiling, "said", set())
+    monkeypatch.setattr(machine_code, "said", set())
 
     def loop() -> None:
         pass
-    run = compiling._jit(SimpleNamespace(njit=njit), loop, set(), parallel=True, fastmath=set())
+    run = machine_code.jit(SimpleNamespace(njit=njit), loop, set(), True, set(), forked=False)
     assert run is loop
     assert "is not UTF-8" in capsys.readouterr().err
 

@@ -91,8 +91,8 @@ def test_thread_count_changes_no_bit(name: str, data: st.DataObject, rng: Any, d
         one = copied(args)
         if "threads" in kernel.parameters:
             one[kernel.parameters.index("threads")] = count
-        elif "scratch" in kernel.parameters:        # which has a row for each thread
-            at = kernel.parameters.index("scratch")
+        elif {"panels", "scratch"} & set(kernel.parameters):        # with a row for each thread
+            at = kernel.parameters.index("panels" if "panels" in kernel.parameters else "scratch")
             one[at] = np.resize(one[at], (count, *one[at].shape[1:]))
         kernel(*one)
         bits.append([one[i].tobytes() for i in results(kernel, args)])

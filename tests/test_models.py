@@ -20,6 +20,7 @@ MODELS = {
     "regression": ("LinearRegression", (3, 2), (3,)),
     "logistic": ("LogisticRegression", (8,), (8,)),
     "mlp": ("MLP", ((16, 12, 5),), (4, 4)),
+    "mlp with norm": ("MLP", ((16, 12, 5), (0.0, 0.0), True), (4, 4)),
     "cnn": ("CNN", (10,), (1, 28, 28)),
     "dexpression": ("DeXpression", (7, 48), (1, 48, 48)),
     "compact": ("DeXpression", (7, 48, "compact"), (1, 48, 48)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -60,6 +61,40 @@ def test_a_deep_copy_of_deep_ones(deep: nn.Module) -> None:
         assert name == other
         np.testing.assert_array_equal(value.data, copied.data)
         assert not np.shares_memory(value.data, copied.data)
+
+
+def test_deep_ones_can_be_pickled(deep: nn.Module) -> None:
+    twin = pickle.loads(pickle.dumps(deep))
+    assert repr(twin) == repr(deep)
+    for value, other in zip(deep.parameters(), twin.parameters(), strict=True):
+        np.testing.assert_array_equal(value.data, other.data)
+    last = deep.get_submodule(".".join("0" * DEEP))
+    both = pickle.loads(pickle.dumps([deep, last]))
+    assert both[0].get_submodule(".".join("0" * DEEP)) is both[1]
+
+
+def test_a_pickle_keeps_what_is_shared_and_what_is_circular() -> None:
+    pair = Pair(nn.Linear(2, 2))
+    pair.left.owner = pair                      # type: ignore[assignment]
+    twin = pickle.loads(pickle.dumps(pair))
+    assert twin.left is twin.right is twin.kept[0] is not pair.left
+    assert twin.left.owner is twin
+    assert pickle.loads(pickle.dumps(Counted())).copies == 1
+    assert pickle.loads(pickle.dumps(Own())).note == [1]
+
+
+@pytest.mark.parametrize("length", [3, 20_000])
+def test_a_result_is_pickled_and_copied_without_its_graph(length: int) -> None:
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    y = x
+    for _ in range(length):
+        y = y * 1.0
+    for twin in (pickle.loads(pickle.dumps(y)), copy.copy(y)):
+        assert twin.is_leaf
+        assert twin.requires_grad
+        np.testing.assert_array_equal(twin.detach().data, [1, 2])
+    (y * y).sum().backward()
+    np.testing.assert_array_equal(x.grad.data, [2, 4])
 
 
 def test_calls_and_hooks_of_deep_ones(deep: nn.Module, frames: None) -> None:

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import copy
 import gc
+import math
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -300,3 +304,43 @@ def test_the_number_of_threads_is_known_without_numbas_lock(
     monkeypatch.setattr(numba.np.ufunc.parallel, "_backend_init_process_lock", None)
     monkeypatch.setattr(numba.np.ufunc.parallel, "_set_init_process_lock", lambda: 1 / 0)
     assert thread_count() == known
+
+
+COMPILED = """
+import signal, sys, threading
+import numpy as np
+import minigrad as mg
+from numba.core.compiler_lock import _CompilerLock
+acquire, left = _CompilerLock.acquire, [{at}]
+def interrupted(lock):
+    acquire(lock)
+    left[0] -= 1
+    if left[0] == 0:
+        signal.raise_signal(signal.SIGINT)      # between the lock and what would release it
+def answer():
+    print(float(mg.ones(4).exp().sum()), flush=True)
+import minigrad.kernels.compile as compiler
+compiler.load_numba()
+_CompilerLock.acquire = interrupted
+try:
+    answer()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+other = threading.Thread(target=answer, daemon=True)
+other.start()
+other.join(120)
+assert not other.is_alive()
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+answer()
+"""
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_ctrl_c_while_a_kernel_is_compiled_leaves_no_lock_taken(at: int, tmp_path: Path) -> None:
+    child = subprocess.run([sys.executable, "-c", COMPILED.format(at=at)], text=True, timeout=300,
+                           capture_output=True, check=False, cwd=Path(__file__).parents[1],
+                           env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)})
+    assert child.returncode == 0, child.stderr[-800:]
+    lines = child.stdout.splitlines()
+    assert lines[0] == "interrupted"
+    assert [float(line) for line in lines[1:]] == pytest.approx([4 * math.e] * 2)

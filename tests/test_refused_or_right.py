@@ -31,6 +31,24 @@ def leaf(*values: float) -> mg.Tensor:
     return mg.tensor(list(values), requires_grad=True)
 
 
+# ---- arguments -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", ["var", "std"])
+def test_only_by_position_is_a_bool_no_dim(name: str) -> None:
+    """As torch's overloads have it: var(x, False) is var(x, unbiased=False)."""
+    values = [[1.0, 2.0, 5.0], [0.0, 3.0, 1.0]]
+    ours, theirs = mg.tensor(values), torch.tensor(values)
+    for unbiased in (True, False):
+        for call in (lambda x, lib: getattr(lib, name)(x, unbiased),        # noqa: B023
+                     lambda x, lib: getattr(x, name)(unbiased),             # noqa: B023
+                     lambda x, lib: getattr(lib, name)(x, unbiased=unbiased)):      # noqa: B023
+            assert float(call(ours, mg)) == pytest.approx(float(call(theirs, torch)))
+        with pytest.raises(TypeError):
+            getattr(torch, name)(theirs, dim=unbiased)
+        with pytest.raises(TypeError, match=f"{name}: dim must be an int; got {unbiased}"):
+            getattr(mg, name)(ours, dim=unbiased)
+
+
 # ---- training ------------------------------------------------------------------------------------
 
 SCHEDULERS: dict[str, Any] = {

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import json
+import sys
+import tracemalloc
 import weakref
 from base64 import b64decode
 from typing import Any
@@ -93,6 +96,29 @@ def test_many_records_are_thinned():
         history.record({"step": i})
     assert history.thinned == 1
     assert [record["step"] for record in history.records] == list(range(0, 2 * RECORDS, 2))
+
+
+def test_once_its_history_is_full_a_watched_training_grows_no_more(tmp_path, monkeypatch):
+    history, training = (sys.modules[f"minigrad.inspect.watch.{name}"]
+                         for name in ("history", "training"))
+    monkeypatch.setattr(history, "POINTS", 40)
+    monkeypatch.setattr(training, "RECORDS", 10)            # at least 30 are kept
+    net = network()
+    optimizer = optim.SGD(net.parameters(), 0.01)
+    sizes, held = [], []
+    tracemalloc.start()
+    with silent(net, optimizer, tmp_path) as watching:
+        for _ in range(30):
+            train(net, optimizer, 50)
+            gc.collect()
+            sizes.append(len(json.dumps(watching.training.state())))
+            held.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert watching.training.history.thinned >= 3           # it was full more than once
+    assert max(sizes[10:]) < 1.3 * max(sizes[:10])
+    assert max(held[20:]) < max(held[5:15]) + 200_000
+    assert len(watching.training.history.records) < 60
+    assert (tmp_path / "t.html").stat().st_size < 2_000_000
 
 
 # ---- what is recorded ----------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
+import minigrad.checkpoint
 from minigrad.checkpoint import Checkpoint, CheckpointError, load, put, write
-from minigrad.random import default_generator
 
 __all__ = ["Checkpoint", "CheckpointError", "load", "restore", "save", "state", "write"]
 
@@ -40,7 +40,7 @@ def state(path: str | Path, *, model: torch.nn.Module, optimizer: Any = None, sc
         Path(path), _arrays(dict(model.state_dict())),
         None if optimizer is None else _arrays(optimizer.state_dict()),
         None if scheduler is None else scheduler.state_dict(),
-        epoch, step, config, _arrays(_random_state()),
+        epoch, step, config, Generators().state_dict(),
         None if averaged is None else _arrays(dict(averaged.state_dict())))
 
 
@@ -54,23 +54,27 @@ def restore(checkpoint: str | Path | Checkpoint, *, model: torch.nn.Module | Non
     checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
     tensors = Checkpoint(checkpoint.path, _tensors(checkpoint.model),
                          _tensors(checkpoint.optimizer), checkpoint.scheduler,
-                         averaged=_tensors(checkpoint.averaged))
-    put(tensors, model=model, optimizer=optimizer, scheduler=scheduler, averaged=averaged)
-    if "torch" in checkpoint.random:
-        torch.set_rng_state(torch.tensor(checkpoint.random["torch"]))
-    if "minigrad" in checkpoint.random:
-        default_generator.set_state(checkpoint.random["minigrad"])
-    if "cuda" in checkpoint.random and torch.cuda.is_available():
-        torch.cuda.set_rng_state(torch.tensor(checkpoint.random["cuda"]))
+                         random=checkpoint.random, averaged=_tensors(checkpoint.averaged))
+    put(tensors, model=model, optimizer=optimizer, scheduler=scheduler, averaged=averaged,
+        random=Generators())
     return checkpoint
 
 
-def _random_state() -> dict[str, torch.Tensor]:
-    states = {"torch": torch.get_rng_state(),
-              "minigrad": torch.from_numpy(default_generator.get_state())}
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
-    return states
+class Generators(minigrad.checkpoint.Generators):
+    """minigrad's random numbers, and torch's own, on the CPU and on the current GPU."""
+
+    def state_dict(self) -> dict[str, Any]:
+        states = super().state_dict() | {"torch": torch.get_rng_state().numpy()}
+        if torch.cuda.is_available():
+            states["cuda"] = torch.cuda.get_rng_state().numpy()
+        return states
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        if "torch" in state:
+            torch.set_rng_state(torch.tensor(state["torch"]))
+        if "cuda" in state and torch.cuda.is_available():
+            torch.cuda.set_rng_state(torch.tensor(state["cuda"]))
 
 
 def _arrays(state: Any) -> Any:

@@ -27,6 +27,7 @@ from comparisons import implementations
 from comparisons.datasets.base import Array, Data
 from comparisons.datasets.drawn.data import generated
 from comparisons.datasets.drawn.generator import nuisances
+from comparisons.datasets.levels import inputs
 from comparisons.datasets.splits import person_split
 from comparisons.tasks.classification import linear_guesses
 from comparisons.tasks.dexpression import DexpressionOptions, DexpressionTask
@@ -167,8 +168,8 @@ def only(split: Split, rows: slice) -> Split:
     kept = slice(round(rows.start * height), round(rows.stop * height))
 
     def covered(images: Array) -> Array:
-        shown = np.full_like(images, GREY)
-        shown[:, :, kept] = images[:, :, kept]
+        shown = np.full(images.shape, GREY, np.float32)
+        shown[:, :, kept] = inputs(images[:, :, kept])
         return shown
 
     return replace(split, x=covered(split.x), x_test=covered(split.x_test))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from comparisons.datasets.base import Array, Data
+from comparisons.datasets.levels import inputs
 from comparisons.tasks.dexpression import DexpressionOptions, DexpressionTask
 from comparisons.tasks.protocols import PROTOCOLS, kinds, overlaps
 from comparisons.tasks.task import Split
@@ -71,7 +72,7 @@ def nearest(x: Array, x_test: Array) -> Array:
     one with similar light.
     Shapes: x (N, C, H, W), x_test (M, C, H, W) → (M,).
     """
-    flat, flat_test = (unit(images.reshape(len(images), -1)) for images in (x, x_test))
+    flat, flat_test = (unit(inputs(images).reshape(len(images), -1)) for images in (x, x_test))
     found: Array = (flat_test @ flat.T).argmax(1)       # |a - b|² = 2 - 2 a·b
     return found
 

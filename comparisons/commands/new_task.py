@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,16 +40,20 @@ def main(arguments: argparse.Namespace) -> int:
     for path in (file, data):
         if path.exists() or path.is_symlink():
             raise Fault(f"{path}: is already there")
-    from comparisons.datasets.examples import write_shapes, write_table
-    from comparisons.files import write_text
+    from comparisons.datasets.examples import table, write_shapes
+    from comparisons.files import whole_folder, write_text
     from comparisons.tasks import templates
     code = Path(templates.__file__).with_name(f"{arguments.kind}.py").read_text("utf-8")
+    if images:
+        with whole_folder(data) as folder:
+            write_shapes(folder)
+    else:
+        write_text(data, table())
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        (write_shapes if images else write_table)(data)
-    except OSError as error:
-        raise Fault(f"{error.filename or data}: {error.strerror}") from None
-    write_text(file, named(code, name))
+        write_text(file, named(code, name))
+    except BaseException:               # so that the command can be given again
+        shutil.rmtree(data) if images else data.unlink()
+        raise
     print(f"{file}: the task; {data}: an example of its data, to be replaced by yours\n"
           f"python -m comparisons run {shlex.quote(str(file))}")
     return 0

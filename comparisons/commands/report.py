@@ -15,6 +15,8 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    from comparisons.files import let_temporary_files_be_near
+    let_temporary_files_be_near(arguments.folder)
     from comparisons.report import page
     from comparisons.training.results import Results
     from minigrad.streams import printable

@@ -30,9 +30,10 @@ class Data:
     where, and how many items there are.
     x, y: the training set; x_test, y_test: the test set. If there is no test set, both are None,
     and the task splits x and y.
-    Images are float32 in [0, 1] of shape (N, C, H, W), class labels int64. To save memory, images
-    may be uint8: these levels are scaled to [0, 1] a batch at a time, before the task's transform
-    and before the network; see `levels.py`.
+    Images have the shape (N, C, H, W), class labels are int64. Images are float32 in [0, 1] or, as
+    all that are read from files are, uint8, which takes a quarter of the memory: these levels are
+    scaled to [0, 1] a batch at a time, before the task's transform and before the network; see
+    `levels.py`.
     subjects, clips: for each row of x, the person that it shows and its recording (clip).
     test_rows: the rows of x that the dataset's own split tests on, if it has such a split.
     left_out: one line for each item that could not be used, naming its file.
@@ -118,11 +119,6 @@ def own_name(place: Path, known: Collection[str], word: str = "") -> str:
     stem = path.stem if place.is_file() else path.name
     name = os.fsencode(word or stem or "data").decode("utf-8", "replace").lower()
     return f"{name}-unverified" if name in known else name
-
-
-def images(pixels: Array) -> Array:
-    """uint8 (N, H, W) → float32 in [0, 1], (N, 1, H, W)."""
-    return unit(pixels[:, None])
 
 
 def unit(levels: Array) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from comparisons.datasets.base import Array, unit
+from comparisons.errors import DataError
 
 Box = tuple[int, int, int, int]         # left, top, width and height in a picture's pixels
 Size = tuple[int, int]                  # height and width
@@ -62,8 +63,22 @@ def levels(picture: Image.Image, box: Box, size: Size, channels: int) -> Array:
     """A box of the picture, scaled.
 
     Shapes: → (channels, *size) uint8; channels: 1 for grey or 3 for colour.
+    Raises: DataError as `insist_on_box` does.
     """
+    insist_on_box(box, picture)
     x, y, w, h = box
     part = picture.crop((x, y, x + w, y + h)).convert("L" if channels == 1 else "RGB")
     values = np.asarray(part.resize(size[::-1], Image.Resampling.BILINEAR), np.uint8)
     return np.moveaxis(values.reshape(*size, channels), -1, 0)
+
+
+def insist_on_box(box: Box, picture: Image.Image) -> None:
+    """Check a box, which a task's own code may have found.
+
+    Raises: DataError unless it is at least a pixel, and within the picture.
+    """
+    x, y, w, h = box
+    if not (x >= 0 and y >= 0 and w >= 1 and h >= 1         # which no NaN is
+            and x + w <= picture.width and y + h <= picture.height):
+        raise DataError(f"a box at {x}, {y} of {w}×{h} px was found, which is not within the "
+                        f"picture of {picture.width}×{picture.height} px")

@@ -14,10 +14,10 @@ COLOURS = ("red", "green", "blue")
 
 
 def write_shapes(folder: Path, seed: int = 0) -> None:
-    """Write pictures of light shapes on a dark ground, in a folder for each shape."""
+    """Write pictures of light shapes on a dark ground into a folder, in one for each shape."""
     rng = np.random.default_rng(seed)
     for name, corners in SHAPES.items():
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir()
         for i in range(EACH):
             ground, light = rng.integers(0, 80), rng.integers(150, 256)
             middle, radius = rng.uniform(0.4, 0.6, 2) * SIDE, rng.uniform(0.2, 0.36) * SIDE
@@ -32,8 +32,8 @@ def write_shapes(folder: Path, seed: int = 0) -> None:
             Image.fromarray(noisy).save(folder / name / f"{i:03}.png")
 
 
-def write_table(path: Path, seed: int = 0) -> None:
-    """Write a table of invented fruit: measurements, a colour, the kind, and the price.
+def table(seed: int = 0) -> str:
+    """A table of invented fruit: measurements, a colour, the kind, and the price.
 
     A few cells are empty.
     """
@@ -49,4 +49,4 @@ def write_table(path: Path, seed: int = 0) -> None:
         gaps = rng.uniform(size=3) < 0.03
         told = ["" if gap else cell for gap, cell in zip(gaps, cells, strict=True)]
         lines.append(",".join([*told, ("plum", "quince", "medlar")[kind], f"{price:.2f}"]))
-    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return "\n".join(lines) + "\n"

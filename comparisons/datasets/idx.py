@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from comparisons.datasets.base import Array, Data, images, own_name, visible
+from comparisons.datasets.base import Array, Data, own_name, visible
 from comparisons.errors import DataError
 
 FILE = re.compile(r"(?:(?P<set>.+?)[-_.])?(?P<part>train|t10k|test)[-_.](?P<kind>images|labels)"
@@ -91,7 +91,7 @@ def load_set(folder: Path, prefix: str, files: Files) -> Data:
     after `prefix`, the word before `train` in their names, or else after their folder. Their
     classes are the numbers from the lowest label to the highest.
 
-    Shapes: x (N, 1, H, W) float32 in [0, 1], y (N,) int64.
+    Shapes: x (N, 1, H, W) uint8, y (N,) int64.
     Raises: DataError naming the file that is missing, damaged, or does not fit the others.
     """
     arrays, sums = {}, []
@@ -124,8 +124,8 @@ def load_set(folder: Path, prefix: str, files: Files) -> Data:
     source = (f"{told} in {folder}: {n:,} training {noun} and {n_test:,} test {noun}"
               + (f" of {dims(size)} pixels, {len(classes)} classes" if noun == "images" else ""))
     x, y, x_test, y_test = (arrays[role] for role in ROLES)
-    return Data(name, source, images(x), y.astype(np.int64) - lowest,
-                images(x_test), y_test.astype(np.int64) - lowest, classes)
+    return Data(name, source, x[:, None], y.astype(np.int64) - lowest,
+                x_test[:, None], y_test.astype(np.int64) - lowest, classes)
 
 
 def prefixed(prefix: str, name: str) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 
 from comparisons.datasets.base import Array, unit
 
-ITEMS = 256             # how many items are scaled at a time: a batch of `predict`
+ITEMS = 256             # how many items are scaled at a time, a batch of `predict`: at most,
+VALUES = 2**22          # and with so many values, but one item at least
 
 
 def inputs(x: Array) -> Array:
@@ -27,9 +28,10 @@ def are_levels(x: Array) -> bool:
 
 
 def parts(x: Array) -> Iterator[Array]:
-    """The `inputs` of ITEMS items at a time; one empty part if there are none."""
-    for i in range(0, max(len(x), 1), ITEMS):
-        yield inputs(x[i:i + ITEMS])
+    """The `inputs` of some items at a time; one empty part if there are none."""
+    count = max(1, min(ITEMS, VALUES // max(1, x[:1].size)))
+    for i in range(0, max(len(x), 1), count):
+        yield inputs(x[i:i + count])
 
 
 def digest(arrays: Iterable[Array]) -> str:

@@ -15,7 +15,6 @@ from comparisons.datasets.base import (
     EMBEDDED,
     Data,
     cache_folder,
-    images,
     read_embedded,
     search_folders,
     visible,
@@ -35,7 +34,7 @@ def load_mnist(data: Path | None = None) -> Data:
 
     data: a folder, or one of the files. `load_set` says how a dataset is named, and what its
     classes are. The embedded subset has 10,000 + 2,000 digits.
-    Shapes: x (N, 1, H, W) float32 in [0, 1], y (N,) int64.
+    Shapes: x (N, 1, H, W) uint8, y (N,) int64.
     Raises: NotThereError if `data` holds no IDX files; DataError if a file is missing or damaged,
     or if there are several datasets.
     """
@@ -56,8 +55,8 @@ def load_subset(folder: Path = EMBEDDED) -> Data:
     x, y, x_test, y_test = (part[f"{half}_{kind}"] for half in ("train", "test")
                             for kind in ("images", "labels"))
     return Data("mnist-subset", f"the embedded subset ({SUBSET}): {len(x):,} training digits and "
-                f"{len(x_test):,} test digits", images(x), y.astype(np.int64),
-                images(x_test), y_test.astype(np.int64), CLASSES)
+                f"{len(x_test):,} test digits", x[:, None], y.astype(np.int64),
+                x_test[:, None], y_test.astype(np.int64), CLASSES)
 
 
 def download_mnist(target: Path | None = None, timeout: float = 5.0) -> Path:

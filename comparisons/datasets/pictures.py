@@ -140,13 +140,19 @@ def upright(image: Image.Image, points: Array) -> Image.Image:
     """The square around a face, rotated and cropped so that the eyes are placed as in CK+48.
 
     points: the 68 landmarks, (68, 2) in pixels.
-    Raises: ValueError if both eyes are at the same place.
+    Raises: ValueError if both eyes are at the same place, or one is not in the picture.
     """
     left, right = points[LEFT_EYE].mean(0), points[RIGHT_EYE].mean(0)
+    for eye in (left, right):
+        if not ((eye >= 0) & (eye <= image.size)).all():
+            raise ValueError(f"upright: an eye is at {eye[0]:.4g}, {eye[1]:.4g}, which is not in "
+                             f"the picture of {image.width}×{image.height} px")
     across, (x, y) = right - left, (left + right) / 2
     side = np.hypot(*across) / EYES_APART
     if side < 1:
         raise ValueError("upright: both eyes are at the same place")
+    if side ** 2 > PIXELS:
+        raise ValueError(f"upright: the face would have more than {PIXELS // 10**6} million pixels")
     turned = image.rotate(np.degrees(np.arctan2(across[1], across[0])), Image.Resampling.BICUBIC,
                           center=(x, y))
     corner = np.round([x - side / 2, y - EYES_DOWN * side]).astype(int)

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from comparisons.datasets.base import Array
-from comparisons.datasets.crops import Size, Subject, scaled
+from comparisons.datasets.crops import Size, Subject, insist_on_box, scaled
 from comparisons.datasets.pictures import read_picture
 from comparisons.errors import Fault, one_line
 from comparisons.files import check_writable, make_folder, write_bytes, write_json
@@ -123,6 +123,8 @@ class Predictor:
         """
         whole = whole or picture.size == self.size[::-1]
         found = (self.subject.whole if whole else self.subject.find)(picture, self.size)
+        for crop in found:
+            insist_on_box(crop.box, picture)
         if not found:
             return []
         p = self.probabilities(np.stack([

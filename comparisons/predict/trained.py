@@ -18,6 +18,7 @@ from comparisons.datasets.pictures import PIXELS
 from comparisons.errors import Fault, told
 from comparisons.implementations import Implementation
 from comparisons.tasks.calibration import COLDEST, HOTTEST, Calibration
+from comparisons.tasks.kept import options_of
 from comparisons.tasks.registry import TASKS
 from comparisons.tasks.task import Task
 from minigrad import checkpoint
@@ -64,8 +65,9 @@ def task_of(kept: Checkpoint, task: Task[Any] | None) -> Task[Any]:
 def with_options_of(kept: Checkpoint, task: Task[Any], config: dict[str, Any]) -> Task[Any]:
     """The task with the settings that a checkpoint was trained with. Raises: Fault if it has none
     such."""
+    options = options_of(kept, task.options)
     try:
-        return task.with_options(task.options.restored(config["options"]))
+        return task.with_options(options)
     except Fault:
         raise
     except Exception as error:          # as in `network_of`
@@ -112,8 +114,8 @@ def network_of(kept: Checkpoint, task: Task[Any], config: dict[str, Any]
     like = Data(config["dataset"], "",
                 np.empty((0, *config["shape"]), input_dtype(task, config)), y,
                 classes=config["classes"], encoding=config.get("encoding"))
+    options = options_of(kept, task.options)
     try:
-        options = task.options.restored(config["options"])
         model = implementation.new_model(lambda impl: task.model(impl, like, options), 0,
                                          task.dtype)
     except Fault:

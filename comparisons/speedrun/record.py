@@ -11,6 +11,7 @@ import numpy as np
 
 from comparisons import implementations
 from comparisons.datasets.base import Data
+from comparisons.datasets.levels import inputs
 from comparisons.datasets.mnist import load_mnist
 from comparisons.errors import Fault
 from comparisons.files import check_writable, write_json
@@ -80,7 +81,7 @@ def announce(data: Data, threads: int | None) -> None:
 
 
 def needed(data: Data) -> Data:
-    """The data, if they are those that the record is about.
+    """The data as float32, if they are those that the record is about.
 
     Raises: Fault if they are not, which says how to get MNIST.
     """
@@ -88,7 +89,8 @@ def needed(data: Data) -> Data:
         raise Fault(f"speedrun: the record is about MNIST's 60,000 + 10,000 digits; got "
                     f"{data.source}. Pass the folder of MNIST's four IDX files with --data DIR; "
                     "`python -m comparisons run mnist-mlp` downloads them if it can")
-    return data
+    assert data.x_test is not None      # IDX files have a test set
+    return replace(data, x=inputs(data.x), x_test=inputs(data.x_test))      # not under the clock
 
 
 def held_out(data: Data) -> Data:

@@ -29,6 +29,7 @@ from comparisons.tasks.classification import ACCURACY, COMMONEST
 from comparisons.tasks.face_recipe import FACES, FaceRecipe
 from comparisons.tasks.images import ImageTask
 from comparisons.tasks.ingredients import RecipeOptions
+from comparisons.tasks.kept import settings_of
 from comparisons.tasks.options import at_least, choice, flag
 from comparisons.tasks.protocols import PROTOCOLS, groups_of, kinds, overlaps, rows_of_splits
 from comparisons.tasks.statistics import group_intervals
@@ -265,8 +266,8 @@ def class_table(details: Details) -> list[str]:
 
 def trained_on(path: str) -> dict[str, Any]:
     """A checkpoint's record of its training, with the options beside the other entries."""
-    config = checkpoint.load(path).config or {}
-    return config | dict(config.get("options", {}))
+    config = settings_of(checkpoint.load(path))
+    return {**config, **config.get("options", {})}
 
 
 def insist_on_fit(path: str, data: Data, options: DexpressionOptions) -> None:

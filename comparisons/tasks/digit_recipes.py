@@ -48,6 +48,7 @@ class DigitRecipe(Ingredients):
     weight_decay: float = 0.0
     smoothing: float = 0.0              # of labels
     dropout: Dropout | None = None
+    norm: bool = False                  # batch norm in each hidden layer of a perceptron
     averaging: float | None = None      # decay of the moving average of the weights, per step
     affine: Affine | None = None
     elastic: Elastic | None = None
@@ -73,14 +74,14 @@ MLP = {
     "augmented": DigitRecipe(epochs=80, batch_size=100, lr=2e-3, hidden=(500,), cycle=True,
                              weight_decay=0.01, affine=Affine(7, 0.07, 0.05, 7),
                              elastic=Elastic(20, 4)),
-    "deep": DigitRecipe(epochs=100, batch_size=200, lr=1e-3, hidden=(1500, 1000, 500), cycle=True,
-                        weight_decay=0.01, averaging=0.999, affine=Affine(10, 0.1, 0.06, 8),
-                        elastic=Elastic(30, 4)),
+    "deep": DigitRecipe(epochs=100, batch_size=200, lr=2e-3, hidden=(1500, 1000, 500), cycle=True,
+                        weight_decay=0.01, smoothing=0.1, norm=True, averaging=0.999,
+                        affine=Affine(8, 0.08, 0.06, 8), elastic=Elastic(25, 4)),
 }
 CNN = {
     "simple": DigitRecipe(epochs=6, batch_size=100, lr=3e-3, cycle=True, weight_decay=0.01,
                           averaging=0.99, affine=Affine(8, 0.1, 0.07)),
     "strong": DigitRecipe(epochs=12, batch_size=100, lr=4e-3, cycle=True, weight_decay=0.01,
-                          smoothing=0.05, averaging=0.998, affine=Affine(8, 0.08, 0.06, 6),
-                          elastic=Elastic(16, 4), views=1),
+                          smoothing=0.1, averaging=0.995, affine=Affine(8, 0.08, 0.06, 6),
+                          elastic=Elastic(16, 4)),
 }

@@ -114,6 +114,8 @@ def notes(recipe: DigitRecipe) -> list[str]:
     if recipe.cycle:
         told.append("The learning rate rises to the value given below and falls to zero again (one "
                     "cycle).")
+    if recipe.norm:
+        told.append("Each hidden layer has batch norm before its ReLU.")
     if recipe.dropout is not None:
         told.append(f"In training, {recipe.dropout.pixels:.0%} of the pixels and "
                     f"{recipe.dropout.hidden:.0%} of the hidden values are set to zero at random "

@@ -41,7 +41,9 @@ class MnistMlpTask(DigitTask[MlpOptions]):
 
     def model(self, implementation: Implementation, data: Data, options: MlpOptions) -> Any:
         task = self.with_options(options)
-        return implementation.models.MLP(task.sizes(data), task.ingredients.dropout or (0.0, 0.0))
+        recipe = task.ingredients
+        return implementation.models.MLP(task.sizes(data), recipe.dropout or (0.0, 0.0),
+                                         recipe.norm)
 
     def sizes(self, data: Data) -> tuple[int, ...]:
         """The number of inputs, of units in each hidden layer, and of outputs."""

@@ -176,7 +176,10 @@ class Options:
 
     @classmethod
     def restored(cls, kept: dict[str, Any]) -> Self:
-        """Options with the values of the task's own fields that a checkpoint kept."""
+        """Options with the values of the task's own fields that a checkpoint kept.
+
+        Raises: ValueError for one that no flag has, or what a task's own parser raises.
+        """
         flags, values = cls.flags(), {}
         for f in fields(cls):
             if f.name not in cls.own_names() or f.name not in kept:
@@ -184,6 +187,9 @@ class Options:
             value, flag = kept[f.name], flags.get(f.name)
             if value == as_json(f.name, f.default):
                 value = f.default
+            elif flag is not None and (isinstance(value, dict) or (flag.choices and not isinstance(
+                    value, str)) or isinstance(value, bool) != (flag.parse is None)):
+                raise ValueError(f"{f.name}: {json.dumps(value)} is no value of this flag")
             elif isinstance(value, str) and flag is not None and flag.parse is not None:
                 value = flag.parse(value)
             elif isinstance(value, list):

@@ -6,6 +6,7 @@ may add any details under names of its own.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -31,14 +32,19 @@ RUN = {
     "train_seconds": float, "warm_up_seconds": float, "peak_rss_mb": float,
     "rss_before_mb?": float, "command?": str, "date?": str, "protocol?": str,
     "folds?": (int, None), "repeats?": (int, None),
-    "seeds?": [{"seed": int}]}
+    "seeds?": [{"seed": int, "metrics": {str: float}, "test_items": str}]}
 ENVIRONMENT = {
     "cpu": str, "cores": (int, None), "platform": str, "python": str, "blas": str,
     "gpu": (str, None), "threads": {str: (int, None)}, "versions": {str: str}, "peak_rss": str,
     "variables?": {str: str}}
-RESULTS = {"environment": ENVIRONMENT, "runs": [RUN], "differences?": [{"task": NAME}]}
+DIFFERENCE = {
+    "task": NAME, "label": str, "format": FORMAT, "seeds": [int],
+    **{f"{impl}?": [float] for impl in NAMES},
+    **{f"{key}?": float for key in ("difference", "low", "high", "items_low", "items_high")},
+    "verdict?": str}
+RESULTS = {"environment": ENVIRONMENT, "runs": [RUN], "differences?": [DIFFERENCE]}
 
-EPOCH = {"fold": int, "epoch": int, "loss": float, "seconds": float}
+EPOCH = {"fold": COUNT, "epoch": COUNT, "loss": float, "seconds": float}
 MAP = [[float]]
 RELIABILITY = {"confidence": [float], "accuracy": [float], "share": [float]}
 DETAILS = {
@@ -50,6 +56,7 @@ DETAILS = {
     "risk_coverage?": {"share": [float], "accuracy": [float],
                   "chosen?": Also([float], lambda point: len(point) == 2, "two numbers")},
     "classes?": [str], "targets?": [COUNT], "guesses?": [COUNT], "confidence?": [float],
+    "groups?": [COUNT],
     "per_class?": {"count": [COUNT], "recall": [float], "f1": [float]},
     "splits?": [{"accuracy": float, "count": COUNT}],
     "sheet?": [{"class": str, "count": COUNT, "png": [PICTURE]}],
@@ -57,10 +64,33 @@ DETAILS = {
     "examples?": [{"target": COUNT, "guess": COUNT, "confidence": float, "png": PICTURE,
                    "grad_cam": MAP, "occlusion": MAP}],
     "sanity?": {str: [float]}}
-OF_CLASSES = ("targets?", "guesses?", "confidence?")    # without classes, they are a task's own
+OF_CLASSES = ("targets?", "guesses?", "confidence?", "groups?")     # without, they are a task's own
 NEEDED = {"samples": ("classes", "targets", "guesses", "confidence"), "examples": ("classes",),
           "per_class": ("classes",)}
-HISTORY = {"history": Also([{str: float}], bool, "at least one epoch")}
+FINITE = Also(float, math.isfinite, "a finite number")
+HISTORY = {"history": Also([{str: FINITE}], bool, "at least one epoch")}
+
+
+def check_results(content: dict[str, Any]) -> None:
+    """Check what results.json holds. Raises: Mismatch naming what is wrong."""
+    check(content, RESULTS)
+    for i, run in enumerate(content["runs"]):
+        at = f"runs[{i}].seeds"
+        needed = {h["metric"]: float for h in run.get("headlines", ())}
+        check(run.get("seeds", []), [{"metrics": needed}], at)
+        if len({entry["seed"] for entry in run.get("seeds", ())}) < len(run.get("seeds", ())):
+            raise Mismatch(f"{at}: expected each seed once")
+    for i, entry in enumerate(content.get("differences", ())):
+        at = f"differences[{i}]"
+        sides = [impl for impl in NAMES if impl in entry]
+        of_equal_length(at, {key: entry[key] for key in ("seeds", *sides)})
+        if len(entry["seeds"]) < 2:
+            raise Mismatch(f"{at}.seeds: expected at least two")
+        if "difference" in entry:
+            check(entry, {"low": float, "high": float, "verdict": str,
+                          **{impl: [float] for impl in NAMES}}, at)
+        if "items_low" in entry:
+            check(entry, {"items_high": float}, at)
 
 
 def check_history(details: dict[str, Any]) -> None:
@@ -88,7 +118,7 @@ def check_details(details: dict[str, Any]) -> None:
     of_equal_length("risk_coverage", {
         key: values for key, values in details.get("risk_coverage", {}).items() if key != "chosen"})
     classes, targets = details.get("classes", []), details.get("targets", [])
-    for name in ("guesses", "confidence"):
+    for name in ("guesses", "confidence", "groups"):
         if of_classes and name in details and len(details[name]) != len(targets):
             raise Mismatch(f"{name}: {len(details[name]):,} values for {len(targets):,} targets")
     if of_classes:

@@ -42,7 +42,7 @@ class Results:
             if content["schema"] != SCHEMA:
                 raise Fault(f"{self.path}: has schema {content['schema']}; this program reads "
                             f"schema {SCHEMA}")
-            check(content, formats.RESULTS)
+            formats.check_results(content)
         except FileNotFoundError:
             return {"schema": SCHEMA, "environment": {}, "runs": []}
         except OSError as error:

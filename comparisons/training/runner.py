@@ -16,9 +16,10 @@ import numpy as np
 from comparisons import implementations
 from comparisons.datasets.base import Data
 from comparisons.datasets.levels import digest, inputs
-from comparisons.errors import Fault, NotThereError
+from comparisons.errors import Fault, NotThereError, is_ours, one_line, where_in_a_task
 from comparisons.files import make_folder
 from comparisons.implementations import Implementation
+from comparisons.tasks.kept import settings_of
 from comparisons.tasks.options import Options
 from comparisons.tasks.task import Details, Metrics, Recipe, Split, Task, Trained
 from comparisons.training import environment, processes, seeds
@@ -32,6 +33,7 @@ from comparisons.training.checks import (
 )
 from comparisons.training.progress import Progress, Watched
 from comparisons.training.results import Results
+from comparisons.training.resuming import difference, history_of
 from comparisons.training.training import Training, first_step, prepare
 from minigrad import atomic, checkpoint
 from minigrad.checkpoint import Checkpoint, CheckpointError
@@ -187,6 +189,7 @@ class Run:
     folder: Path
     resume: bool
     history: list[dict[str, Any]] = field(default_factory=list)
+    continued: Path | None = None           # the checkpoint that the current training began with
 
     def __call__(self) -> tuple[dict[str, Any], Details, list[Trained]]:
         """Train; return the record for results.json, the report's details, and the trainings."""
@@ -277,6 +280,9 @@ class Run:
             self.insist_on_finite(watched, when)
             entry = {"fold": k, "epoch": epoch, "loss": float(mean_loss), "seconds": seconds,
                      **watched}
+            if history and history[0].keys() != entry.keys():
+                raise Fault(f"{self.last}: its history records {', '.join(history[0])}, but this "
+                            f"run {', '.join(entry)}")
             history.append(entry)
             progress.epoch(split.title, entry)
             done = epoch + 1
@@ -294,6 +300,11 @@ class Run:
         except KeyboardInterrupt:
             self.save(unsaved, history)
             raise
+        except Exception as error:
+            if self.continued is None or is_ours(error) or where_in_a_task(error):
+                raise
+            raise Fault(f"{self.continued}: the training that it holds cannot be continued: "
+                        f"{one_line(error)}") from error
         self.history += history
         return training
 
@@ -302,8 +313,10 @@ class Run:
         for name, value in figures.items():
             if not math.isfinite(value):
                 lr = self.recipe(self.splits[0]).lr
-                raise Fault(f"{self.task.name} ({self.impl.title}): the {name.replace('_', ' ')} "
-                            f"became {value} {when}; try a smaller --lr than {lr:g}")
+                after = f", continued from {self.continued}" if self.continued else ""
+                raise Fault(f"{self.task.name} ({self.impl.title}){after}: the "
+                            f"{name.replace('_', ' ')} became {value} {when}; try a smaller --lr "
+                            f"than {lr:g}")
 
     # ---- checkpoints -----------------------------------------------------------------------------
 
@@ -355,6 +368,7 @@ class Run:
     def restored(self, k: int, training: Training, config: dict[str, Any],
                  history: list[dict[str, Any]]) -> int:
         """The number of finished epochs; with --resume, the state after them is restored."""
+        self.continued = None
         if not self.resume:
             return 0
         for path in (self.finished(k), self.last, self.previous):
@@ -367,27 +381,13 @@ class Run:
                     raise
                 raise Fault(f"{error}; without it, --resume continues from {self.previous.name}"
                             ) from None
-            known = dict(kept.config or {})
-            history[:] = known.pop("history", [])
+            known = settings_of(kept)
             if known.get("training", k) != k:
-                history.clear()
                 continue                # another training of this run
             if differs := difference(known, config, self.options.defaults() | RECIPE):
                 raise Fault(f"{path}: cannot be resumed, because it was trained with {differs}")
+            history[:] = history_of(kept, k, training.recipe.epochs)
             self.impl.checkpoint.restore(kept, **training.states)
+            self.continued = path
             return int(kept.epoch)
         return 0
-
-
-def difference(known: dict[str, Any], asked: dict[str, Any], defaults: dict[str, Any]) -> str:
-    """The first setting that differs between a checkpoint and a new run; empty if none does.
-
-    defaults: the defaults of the options, for those that the checkpoint does not contain.
-    """
-    known, asked = ({**c, **c.get("options", {})} for c in (known, asked))
-    for key, value in asked.items():
-        there = known.get(key)
-        there = defaults.get(key) if there is None else there
-        if key != "options" and there != value:
-            return f"{key} {there}, not {value}"
-    return ""

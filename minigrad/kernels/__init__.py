@@ -56,11 +56,11 @@ from minigrad.kernels.compile import (
     prange as prange,
     thread_count as thread_count,
 )
-from minigrad.kernels.memory import (
+from minigrad.kernels.memory import empty as empty
+from minigrad.kernels.order import (
     batch_first as batch_first,
     batch_last as batch_last,
     concatenate as concatenate,
-    empty as empty,
     empty_in_order as empty_in_order,
     flat as flat,
     memory_order as memory_order,

@@ -16,6 +16,7 @@ from minigrad.kernels.maths import (
     fast_log1p,
     fast_sigmoid,
     scaled_tail,
+    sigmoid_of,
     whole_exp,
 )
 
@@ -65,7 +66,7 @@ def gelu_grad(x: Float1, g: Float1, dx: Float1) -> None:
 
 def gelu_tanh_numpy(x: Float1, y: Float1) -> None:
     """y = x·σ(z) with z = √(8/π)·(x + 0.044715·x³)."""
-    y[:] = x / (1 + np.exp(-SLOPE * (x + CUBE * x * x * x)))
+    y[:] = x * sigmoid_of(SLOPE * (x + CUBE * x * x * x))
 
 
 @kernel(gelu_tanh_numpy, writes=("y",), small=SMALL)
@@ -79,7 +80,7 @@ def gelu_tanh(x: Float1, y: Float1) -> None:
 
 def gelu_tanh_grad_numpy(x: Float1, g: Float1, dx: Float1) -> None:
     """dx = g·σ(z)·(1 + x·(1 - σ(z))·z') with z' = √(8/π)·(1 + 3·0.044715·x²)."""
-    s = 1 / (1 + np.exp(-SLOPE * (x + CUBE * x * x * x)))
+    s = sigmoid_of(SLOPE * (x + CUBE * x * x * x))
     dx[:] = g * s * (1 + x * (1 - s) * (SLOPE * (1 + 3 * CUBE * x * x)))
 
 
@@ -97,7 +98,7 @@ def gelu_tanh_grad(x: Float1, g: Float1, dx: Float1) -> None:
 
 def silu_numpy(x: Float1, y: Float1) -> None:
     """y = x·σ(x)."""
-    y[:] = x / (1 + np.exp(-x))
+    y[:] = x * sigmoid_of(x)
 
 
 @kernel(silu_numpy, writes=("y",), small=SMALL)
@@ -108,7 +109,7 @@ def silu(x: Float1, y: Float1) -> None:
 
 def silu_grad_numpy(x: Float1, g: Float1, dx: Float1) -> None:
     """dx = g·σ(x)·(1 + x·(1 - σ(x)))."""
-    s = 1 / (1 + np.exp(-x))
+    s = sigmoid_of(x)
     dx[:] = g * s * (1 + x * (1 - s))
 
 
@@ -193,7 +194,7 @@ def softplus(x: Float1, beta: float, threshold: float, y: Float1) -> None:
 def softplus_grad_numpy(x: Float1, g: Float1, beta: float, threshold: float, dx: Float1) -> None:
     """dx = g·σ(β·x), or g where β·x > threshold."""
     z = x * x.dtype.type(beta)
-    dx[:] = np.where(z > threshold, g, g / (1 + np.exp(-z)))
+    dx[:] = np.where(z > threshold, g, g * sigmoid_of(z))
 
 
 @kernel(softplus_grad_numpy, writes=("dx",), small=SMALL)

@@ -1,14 +1,12 @@
-"""What makes a kernel of a loop: when the twin runs, and Numba with its threads and its cache."""
+"""What makes a kernel of a loop: when the twin runs, and Numba with its threads."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import os
-import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
@@ -19,10 +17,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from minigrad.kernels import tape
 from minigrad.kernels.blas import teach_gemm, with_one_blas_thread
+from minigrad.kernels.interrupts import uninterrupted
+from minigrad.kernels.machine_code import jit, said, say_once
 from minigrad.kernels.tile import teach_tile
 from minigrad.kernels.vectors import teach_vectors
 from minigrad.kernels.winograd_tiles import teach_winograd
-from minigrad.streams import announce
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
@@ -66,7 +65,6 @@ _lock = threading.RLock()
 # One loop runs at a time, and has all the threads. Its own thread may enter again: a signal's
 # handler, a finaliser or a weak reference's callback runs before or after the machine code.
 _running = threading.RLock()
-said: set[str] = set()           # lines that are not to be printed again
 _inlined: dict[Callable[..., Any], set[str]] = {}           # with their fastmath flags
 _forked = False
 
@@ -128,16 +126,24 @@ class Kernel:
         is made, or loaded, on the first call."""
         with _lock:
             if parallel not in self._runs:
-                numba = load_numba()
-                files = _with_functions_compiled(numba, self.loop.__globals__)
-                run = _jit(numba, self.loop, files, parallel, self.fastmath)
-                if any(self.strided) and hasattr(run, "compile"):
-                    # else Numba would compile anew for arrays that happen to be contiguous
-                    for dtype in FLOATS:
-                        run.compile(self.signature(dtype))
-                    run.disable_compile()
-                self._runs[parallel] = run
+                self._runs[parallel] = uninterrupted(self._made)(parallel)
             return self._runs[parallel]
+
+    def _made(self, parallel: bool) -> Callable[..., None]:
+        """The loop for `compiled`. Numba takes a lock each time, which must not stay taken."""
+        numba = load_numba()
+        files = _with_functions_compiled(numba, self.loop.__globals__)
+        run = jit(numba, self.loop, files, parallel, self.fastmath, _forked)
+        if hasattr(run, "compile"):
+            run.compile = uninterrupted(run.compile)
+            run._compile_for_args = uninterrupted(run._compile_for_args)
+            if any(self.strided):
+                # else Numba would compile anew for arrays that happen to be contiguous
+                for dtype in FLOATS:
+                    run.compile(self.signature(dtype))
+                run.disable_compile()
+        made: Callable[..., None] = run
+        return made
 
     def warmup(self, dtype: DTypeLike) -> None:
         """Compile for one float dtype, or load what was compiled before, without running."""
@@ -210,7 +216,7 @@ def load_all() -> dict[str, Kernel]:
     return registry
 
 
-# ---- Numba: its threads, and its cache on disk ---------------------------------------------------
+# ---- Numba and its threads -----------------------------------------------------------------------
 
 @functools.cache
 def load_numba() -> Any:
@@ -239,7 +245,7 @@ def load_numba() -> Any:
     ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
     if ours:
         os.environ["GOMP_SPINCOUNT"] = "1000"
-    numba.get_num_threads()             # starts the threads, which read the variable now
+    uninterrupted(numba.get_num_threads)()      # starts the threads, which read the variable now
     if ours:
         del os.environ["GOMP_SPINCOUNT"]
     teach_gemm(numba)
@@ -279,74 +285,6 @@ def _with_functions_compiled(numba: Any, names: dict[str, Any]) -> set[str]:
     return files
 
 
-def _jit(numba: Any, loop: Callable[..., None], files: set[str], parallel: bool,
-         fastmath: set[str]) -> Any:
-    options = {"parallel": parallel and not _forked, "nogil": True, "fastmath": fastmath,
-               "error_model": "numpy"}          # a division by 0 is ∞ or NaN, and no exception
-    if _forked:
-        return numba.njit(**options)(loop)
-    if not parallel:                            # its machine code has a file of its own
-        loop = FunctionType(loop.__code__, loop.__globals__)
-        loop.__qualname__ += "_small"
-    try:
-        run = numba.njit(cache=True, **options)(loop)
-    except RuntimeError:                        # Numba found no folder that it may write to
-        reason = "no folder for compiled kernels is writable"
-    except UnicodeError:
-        _say_once("the path of minigrad is not UTF-8, as Numba's cache needs it: kernels are "
-                  "compiled anew in each process")
-        return numba.njit(**options)(loop)
-    else:
-        cache = getattr(run, "_cache", None)
-        if cache is None:                       # with NUMBA_DISABLE_JIT
-            return run
-        if _only_ours(Path(cache.cache_path)):
-            # Numba compiles anew when the file of the loop has changed; here, when any of them has
-            cache._cache_file._source_stamp = [
-                (status.st_mtime, status.st_size) for status in map(os.stat, sorted(files))]
-            _forgive(cache)
-            return run
-        reason = f"others may write to the cache folder {cache.cache_path}"
-    _say_once(f"{reason}: kernels are compiled anew in each process; "
-              "NUMBA_CACHE_DIR may name a folder of your own")
-    return numba.njit(**options)(loop)
-
-
-def _forgive(cache: Any) -> None:
-    """Let Numba compile where its cache is damaged, and go on where it cannot be written, as on a
-    full disk."""
-    load, save = cache.load_overload, cache.save_overload
-
-    def load_or_compile(signature: Any, context: Any) -> Any:
-        try:
-            return load(signature, context)
-        except Exception as error:              # unpickling damage leads to errors of any type
-            _say_once(f"compiled kernels in {cache.cache_path} are damaged "
-                      f"({type(error).__name__}), and are compiled anew")
-            with suppress(OSError):
-                cache.flush()
-            return None
-
-    def save_if_possible(signature: Any, data: Any) -> None:
-        try:
-            save(signature, data)
-        except Exception as error:
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            _say_once(f"compiled kernels cannot be kept in {cache.cache_path}: {reason}")
-
-    cache.load_overload, cache.save_overload = load_or_compile, save_if_possible
-
-
-def _only_ours(folder: Path) -> bool:
-    """Whether nobody else can put machine code into `folder`, or another folder in its place."""
-    if not folder.is_dir() or os.name != "posix":
-        return True
-    status = folder.stat()
-    return (not status.st_mode & stat.S_IWOTH and status.st_uid in (0, os.getuid())
-            and all(not mode & stat.S_IWOTH or mode & stat.S_ISVTX
-                    for mode in (parent.stat().st_mode for parent in folder.resolve().parents)))
-
-
 def _announce_compilation() -> None:
     """Print a line when Numba first compiles a kernel; loading one from the cache prints nothing.
     """
@@ -354,17 +292,11 @@ def _announce_compilation() -> None:
 
     def on_start(_: Any, compilation: Any) -> None:
         if compilation.data["dispatcher"].py_func.__module__.startswith(f"{__package__}."):
-            _say_once("compiling kernels for a forked process; a spawned one would load them"
+            say_once("compiling kernels for a forked process; a spawned one would load them"
                       if _forked else COMPILING)
 
     methods = {"on_start": on_start, "on_end": lambda _, compilation: None}
     event.register("numba:compile", type("Announcer", (event.Listener,), methods)())
-
-
-def _say_once(line: str) -> None:
-    if line not in said:
-        said.add(line)
-        announce(f"minigrad: {line}")
 
 
 def _after_fork() -> None:

@@ -7,19 +7,17 @@ lines of memory, which conv_plan.py describes. So nothing needs to be unfolded (
 matrix product whose right matrix is x itself, read from a different start for each of its rows.
 
 A *tile* of y, some channels × some vectors of positions, stays in registers while all taps are
-added up (vectors.py). A thread computes one tile after another. All tiles at the same positions
-read the same x, so they are computed one after the other, while it is in cache.
+added up (tile.py). A thread computes one tile after another. All tiles at the same positions read
+the same values of x. These are gathered once, into a panel that stays in cache.
 
 All arrays lie batch last: x (C, H, W, N), y and g (O, OH, OW, N), so lines are long. `sizes` are
 (SH, SW, DH, DW, PH, PW, groups); `numbers`, `taps` and `phases` are those of a Plan, and `numbers`
-holds `sizes`, `pads` and `steps`. `at_once`: the channels, or channels and taps, of a tile.
-`scratch` has room for what `parts_of` names. Every value is the sum of the same terms in the same
-order, whichever thread computes it.
+holds `sizes`, `pads` and `steps`. `at_once`: the channels and taps of a tile of dw. `panels`: each
+thread's. `scratch` has room for what `parts_of` names. Every value is the sum of the same terms in
+the same order, whichever thread computes it.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -27,6 +25,7 @@ from minigrad.kernels import (
     Array,
     Double3,
     Float1,
+    Float2,
     Float3,
     Float4,
     Int1,
@@ -36,65 +35,34 @@ from minigrad.kernels import (
     kernel,
     prange,
 )
-from minigrad.kernels.conv_plan import TRANSPOSED, Sizes
+from minigrad.kernels.conv_plan import TRANSPOSED, fold_places, padded, places
 from minigrad.kernels.matmul import add_products
 from minigrad.kernels.sums import EXACT
-from minigrad.kernels.vectors import products_1, products_4, sums_1, sums_4, sums_8
+from minigrad.kernels.tile import ROWS, VECTORS, gather, tile_at
+from minigrad.kernels.vectors import products_1, products_4, sums
 
 CHUNK = 2048                # positions whose products are added up in registers
-LONG = 64                   # such sums that are added up in x's dtype, and then in float64
-SUMMANDS = 512              # taps that are added up in registers, and then in float64
-
-
-def places(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Iterator[tuple[Pair, Array]]:
-    """For each place (i, j) of the window, what it sees of x: a view (C, OH, OW, N).
-
-    x is padded, so that every window lies within it.
-    """
-    (oh, ow), (sh, sw, dh, dw, *_) = out_size, sizes
-    for i in range(kernel[0]):
-        for j in range(kernel[1]):
-            yield (i, j), x[:, i * dh:i * dh + (oh - 1) * sh + 1:sh,
-                            j * dw:j * dw + (ow - 1) * sw + 1:sw]
-
-
-def padded(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Array:
-    """x (C, H, W, N) with the zeros that windows reach, without the places that none reaches."""
-    inside, around = [slice(None)], [(0, 0)]
-    for n, k, o, s, d, p in zip(x.shape[1:3], kernel, out_size, sizes[:2], sizes[2:4], sizes[4:6],
-                                strict=True):
-        stop = (o - 1) * s + (k - 1) * d + 1 - p            # where the last window ends
-        first, last = min(max(-p, 0), n), min(max(stop, 0), n)
-        inside.append(slice(first, max(first, last)))
-        around.append((max(p, 0), max(stop - n, 0)))
-    return np.pad(x[tuple(inside)], [*around, (0, 0)])
-
-
-def fold_places(values: Callable[[int, int], Array], kernel: Pair, sizes: Sizes, out_size: Pair,
-                x: Array) -> None:
-    """x = Σ over (i, j) of values(i, j) (C, OH, OW, N), each added where `places` finds (i, j)."""
-    (height, width), (top, left) = x.shape[1:3], sizes[4:6]
-    reach = [(o - 1) * s + (k - 1) * d + 1
-             for o, s, k, d in zip(out_size, sizes[:2], kernel, sizes[2:4], strict=True)]
-    canvas = np.zeros((len(x), max(top + height, reach[0]), max(left + width, reach[1]),
-                       x.shape[3]), x.dtype if kernel[0] * kernel[1] <= EXACT else np.float64)
-    for (i, j), seen in places(canvas, kernel, sizes, out_size):
-        seen += values(i, j)
-    x[:] = canvas[:, top:top + height, left:left + width]
+SUMMANDS = 512              # taps whose products are
+LONG = 16                   # such sums that are added up in x's dtype, and then in float64;
+MANY = 64                   # of positions, so many
+PART = 2**12                # values of a line that a thread adds up in turn
 
 
 # ---- the parts of the loops ----------------------------------------------------------------------
 
 @inline
-def parts_of(scratch: Float1, shape: tuple[int, int, int, int], outs: int, pads: Int1, steps: Int1
-             ) -> tuple[Array, Array]:
-    """Room for the padded channels of an input of this shape, if there are any, and for the lines
-    of each output channel that are moved afterwards, if there are any."""
+def parts_of(scratch: Float1, shape: tuple[int, int, int, int], outs: int, k: int, pads: Int1,
+             steps: Int1) -> tuple[Array, Array, Array]:
+    """Room for the padded channels of an input of this shape, if there are any; for the lines of
+    each output channel that are moved afterwards, if there are any; and for the matrix of weights
+    (outs, k), if w does not hold it as it is."""
     channel = pads[2] * pads[3] * pads[4] * shape[3]
     padded, moved = shape[0] if channel > 0 else 0, outs if steps[8] > 0 else 0
     first = padded * channel
+    second, rows = first + moved * steps[8], outs if steps[9] else 0
     return (scratch[:first].reshape(padded, channel),
-            scratch[first:first + moved * steps[8]].reshape(moved, steps[8]))
+            scratch[first:second].reshape(moved, steps[8]),
+            scratch[second:second + rows * k].reshape(rows, k))
 
 
 @inline
@@ -110,20 +78,23 @@ def pad_channel(x: Float3, pads: Int1, room: Float1) -> None:
             target = room[(h * split + s) * line:(h * split + s + 1) * line]
             columns = max(0, (in_width - s + split - 1) // split)   # of the input, in part s
             stop = min(width, left + columns) * images if inside else before
+            # parts of its own for each loop: an index that might be negative prevents vectors
+            zeros, inner, rest = target[:before], target[before:stop], target[stop:]
             for p in range(before):
-                target[p] = 0
-            for p in range(stop, line):
-                target[p] = 0
+                zeros[p] = 0
+            for p in range(line - stop):
+                rest[p] = 0
             if split == 1:
                 for p in range(stop - before):
-                    target[before + p] = source[p]
+                    inner[p] = source[p]
             elif images == 1:
                 for p in range(stop - before):
-                    target[before + p] = source[p * split + s]
+                    inner[p] = source[p * split + s]
             else:
                 for w in range((stop - before) // images):
+                    place, seen = inner[w * images:], source[(w * split + s) * images:]
                     for n in range(images):
-                        target[before + w * images + n] = source[(w * split + s) * images + n]
+                        place[n] = seen[n]
 
 
 @inline
@@ -133,9 +104,10 @@ def next_vectors(starts: Int2, at: Int1, phase: Int1, steps: Int1, lanes: int) -
     rows, segments, length, to, to_row = phase[2], phase[3], phase[4], phase[5], phase[6]
     for v in range(starts.shape[1]):
         row, segment, value = at[0], at[1], at[2]
-        starts[0, v] = row * steps[0] + segment * steps[1] + value
-        starts[1, v] = to + row * to_row + segment * steps[3] + value
-        starts[2, v] = min(lanes, length - value) if row < rows else 0
+        used = row < rows
+        starts[0, v] = row * steps[0] + segment * steps[1] + value if used else 0
+        starts[1, v] = to + row * to_row + segment * steps[3] + value if used else 0
+        starts[2, v] = min(lanes, length - value) if used else 0
         at[2] += lanes
         if at[2] >= length:
             at[2] = 0
@@ -168,50 +140,79 @@ def move_tile(sums: Double3, starts: Int2, pitch: int, count: int, y: Float1) ->
 
 
 @inline
-def add_up(thread: int, threads: int, x: Float1, w: Float1, b: Float1, groups: int, outs: int,
-           at_once: int, taps: Int2, phases: Int2, steps: Int1, y: Float1) -> None:
-    """A thread's share of the tiles of y, which has groups·outs channels; b may be empty."""
-    blocks, plane = (outs + at_once - 1) // at_once, y.shape[0] // (groups * outs)
-    lanes, at, apart = 64 // x.itemsize, np.empty(3, np.int64), steps[5]
-    starts = np.empty((3, 24 // at_once if at_once > 1 else 12), np.int64)
-    vectors = starts.shape[1]
+def add_up(thread: int, threads: int, x: Float1, w: Float2, b: Float1, groups: int, taps: Int2,
+           phases: Int2, steps: Int1, panels: Float3, y: Float1) -> None:
+    """A thread's share of the tiles of y, whose channels are the rows of w; b may be empty."""
+    outs, plane, lanes = w.shape[0] // groups, y.shape[0] // w.shape[0], 64 // x.itemsize
+    blocks, in_turn = (outs + ROWS - 1) // ROWS, panels.shape[0]
+    at, starts = np.empty(3, np.int64), np.empty((in_turn, 3, VECTORS), np.int64)
     for p in range(phases.shape[0]):
         phase = phases[p]
         per_segment = (phase[4] + lanes - 1) // lanes
-        tiles = (phase[2] * phase[3] * per_segment + vectors - 1) // vectors
-        seen, weights = taps[0, phase[0]:phase[1]], taps[1, phase[0]:phase[1]]
-        is_long = seen.shape[0] > SUMMANDS
-        sums = np.zeros((at_once, vectors, lanes) if is_long else (0, 0, 0))
-        units = groups * tiles * blocks
+        tiles = (phase[2] * phase[3] * per_segment + VECTORS - 1) // VECTORS
+        seen, weights = taps[0, phase[0]:phase[1]], w[:, phase[0]:phase[1]]
+        k = seen.shape[0]
+        totals = np.zeros((min(outs, ROWS), VECTORS, lanes) if k > LONG * SUMMANDS else (0, 0, 0))
+        parts = (tiles + in_turn - 1) // in_turn
+        units = groups * parts * blocks
         first, last = units * thread // threads, units * (thread + 1) // threads
         for unit in range(first, last):
-            group, tile, block = unit // (tiles * blocks), unit // blocks % tiles, unit % blocks
+            group, part, block = unit // (parts * blocks), unit // blocks % parts, unit % blocks
+            count = min(in_turn, tiles - part * in_turn)
             if unit == first or block == 0:
-                if unit == first or tile == 0:
-                    segment = tile * vectors // per_segment
+                if unit == first or part == 0:
+                    vector = part * in_turn * VECTORS
+                    segment = vector // per_segment
                     at[0], at[1] = segment // phase[3], segment % phase[3]
-                    at[2] = tile * vectors % per_segment * lanes
-                next_vectors(starts, at, phase, steps, lanes)
-            o, source = block * at_once, x[group * steps[2]:]
-            matrix, target = w[group * steps[4] + o * apart:], y[(group * outs + o) * plane:]
-            biases, count = b[group * outs + o:], min(at_once, outs - o)
-            for first_tap in range(0, max(seen.shape[0], 1), SUMMANDS):
-                reads = seen[first_tap:first_tap + SUMMANDS]
-                factors = weights[first_tap:first_tap + SUMMANDS]
-                if at_once == 8:
-                    sums_8(matrix, biases, apart, source, factors, reads, starts, target, plane,
-                           count)
-                elif at_once == 4:
-                    sums_4(matrix, biases, apart, source, factors, reads, starts, target, plane,
-                           count)
-                else:
-                    sums_1(matrix, biases, apart, source, factors, reads, starts, target, plane,
-                           count)
-                if is_long:
-                    add_tile(target, starts, plane, count, sums)
-                    biases = b[:0]
-            if is_long:
-                move_tile(sums, starts, plane, count, target)
+                    at[2] = vector % per_segment * lanes
+                for i in range(count):
+                    next_vectors(starts[i], at, phase, steps, lanes)
+                    gather(x[group * steps[2]:], seen, starts[i], panels[i])
+            o, stop = group * outs + block * ROWS, group * outs + min((block + 1) * ROWS, outs)
+            target = y[o * plane:]
+            for i in range(count):
+                biases = b[o:stop]
+                for first_tap in range(0, max(k, 1), SUMMANDS):
+                    these = slice(first_tap, min(first_tap + SUMMANDS, k))
+                    tile_at(weights[o:stop, these], panels[i, these], biases, starts[i], target,
+                            plane, first_tap > 0 and totals.size == 0)
+                    if totals.size > 0:
+                        add_tile(target, starts[i], plane, stop - o, totals)
+                        biases = b[:0]
+                if totals.size > 0:
+                    move_tile(totals, starts[i], plane, stop - o, target)
+
+
+@inline
+def add_up_alone(thread: int, threads: int, x: Float1, w: Float2, b: Float1, taps: Int2,
+                 phases: Int2, steps: Int1, y: Float1) -> None:
+    """The same where each group has one output channel: line by line."""
+    groups, plane = w.shape[0], y.shape[0] // w.shape[0]
+    for p in range(phases.shape[0]):
+        phase = phases[p]
+        rows, length, parts = phase[2], phase[4], (phase[4] + PART - 1) // PART
+        seen, weights = taps[0, phase[0]:phase[1]], w[:, phase[0]:phase[1]]
+        k, units = seen.shape[0], groups * rows * parts
+        totals = np.zeros(min(length, PART) if k > LONG * SUMMANDS else 0)
+        for unit in range(units * thread // threads, units * (thread + 1) // threads):
+            group, row, start = unit // (rows * parts), unit // parts % rows, unit % parts * PART
+            n = min(PART, length - start)
+            for segment in range(phase[3]):
+                source = x[group * steps[2] + row * steps[0] + segment * steps[1] + start:]
+                to = group * plane + phase[5] + row * phase[6] + segment * steps[3] + start
+                target, biases = y[to:to + n], b[group:group + 1]
+                for first_tap in range(0, max(k, 1), SUMMANDS):
+                    these = slice(first_tap, min(first_tap + SUMMANDS, k))
+                    sums(weights[group, these], biases, source, seen[these], target,
+                         first_tap > 0 and totals.size == 0)
+                    if totals.size > 0:
+                        for i in range(n):
+                            totals[i] += target[i]
+                        biases = b[:0]
+                if totals.size > 0:
+                    for i in range(n):
+                        target[i] = totals[i]
+                        totals[i] = 0
 
 
 @inline
@@ -231,14 +232,15 @@ def collect(lines: Float1, phases: Int2, steps: Int1, y: Float3) -> None:
                     target[first + q * across] = source[q]
             else:
                 for q in range((width - first + across - 1) // across):
+                    place, value = target[(first + q * across) * images:], source[q * images:]
                     for n in range(images):
-                        target[(first + q * across) * images + n] = source[q * images + n]
+                        place[n] = value[n]
 
 
 # ---- the kernels ---------------------------------------------------------------------------------
 
 def conv_numpy(x: Float4, w: Float4, b: Float1, numbers: Int1, taps: Int2, phases: Int2,
-               at_once: int, threads: int, scratch: Float1, y: Float4) -> None:
+               panels: Float4, scratch: Float1, y: Float4) -> None:
     """y[o, oh, ow, n] = b[o] + Σ_cij w[o, c, i, j] · x[c, oh·SH + i·DH - PH, ow·SW + j·DW - PW, n]
 
     With the numbers of `input_grad_plan`, x is a gradient and y that of the input: for all
@@ -269,20 +271,39 @@ def conv_numpy(x: Float4, w: Float4, b: Float1, numbers: Int1, taps: Int2, phase
         y += b[:, None, None, None]
 
 
-@kernel(conv_numpy, writes=("y",), scratch=("scratch",), small=2, work=lambda *args: args[7])
-def conv(x: Float4, w: Float4, b: Float1, numbers: Int1, taps: Int2, phases: Int2, at_once: int,
-         threads: int, scratch: Float1, y: Float4) -> None:
-    # its work is counted in threads: one that is to run alone is the caller's
+@kernel(conv_numpy, writes=("y",), scratch=("panels", "scratch"), small=2,
+        work=lambda *args: len(args[6]))
+def conv(x: Float4, w: Float4, b: Float1, numbers: Int1, taps: Int2, phases: Int2, panels: Float4,
+         scratch: Float1, y: Float4) -> None:
+    # its work is counted in threads, as there are panels: one that is to run alone is the caller's
     groups, pads, steps = numbers[6], numbers[7:12], numbers[12:]
-    room, lines = parts_of(scratch, x.shape, y.shape[0], pads, steps)
-    if room.shape[0] > 0:
+    outs, k, threads = y.shape[0], taps.shape[1], panels.shape[0]
+    room, lines, matrix = parts_of(scratch, x.shape, outs, k, pads, steps)
+    depthwise = outs == groups == room.shape[0] >= threads > 0
+    if room.shape[0] > 0 and not depthwise:
         for c in prange(room.shape[0]):
             pad_channel(x[c], pads, room[c])
+    if matrix.shape[0] > 0:
+        values = w.reshape(-1)
+        for o in prange(outs):
+            group, channel = o // (outs // groups), o % (outs // groups)
+            for i in range(k):
+                matrix[o, i] = values[group * steps[4] + channel * steps[5] + taps[1, i]]
     source = room.reshape(-1) if room.shape[0] > 0 else x.reshape(-1)
-    target, outs = lines.reshape(-1) if lines.shape[0] > 0 else y.reshape(-1), y.shape[0]
+    weights = matrix if matrix.shape[0] > 0 else w.reshape(outs, k)
+    target = lines.reshape(-1) if lines.shape[0] > 0 else y.reshape(-1)
     for thread in prange(threads):
-        add_up(thread, threads, source, w.reshape(-1), b, groups, outs // groups, at_once,
-               taps, phases, steps, target)
+        if depthwise:       # a channel is in the core's cache when it is added up
+            plane, last = target.shape[0] // outs, outs * (thread + 1) // threads
+            for c in range(outs * thread // threads, last):
+                pad_channel(x[c], pads, room[thread])
+                add_up_alone(0, 1, room[thread], weights[c:c + 1], b[c:c + 1], taps, phases, steps,
+                             target[c * plane:(c + 1) * plane])
+        elif outs == groups:
+            add_up_alone(thread, threads, source, weights, b, taps, phases, steps, target)
+        else:
+            add_up(thread, threads, source, weights, b, groups, taps, phases, steps,
+                   panels[thread], target)
     if lines.shape[0] > 0:
         for o in prange(lines.shape[0]):
             collect(lines[o], phases, steps, y[o])
@@ -307,7 +328,7 @@ def conv_weight_grad(x: Float4, g: Float4, numbers: Int1, taps: Int2, phases: In
     # in its cache.
     groups, pads, steps = numbers[6], numbers[7:12], numbers[12:]
     outs = dw.shape[0] // groups
-    room, _ = parts_of(scratch, x.shape, 0, pads, steps)
+    room, _, _ = parts_of(scratch, x.shape, 0, 0, pads, steps)
     for i in prange(max(room.shape[0], dw.shape[0])):
         if i < room.shape[0]:
             pad_channel(x[i], pads, room[i])
@@ -320,7 +341,7 @@ def conv_weight_grad(x: Float4, g: Float4, numbers: Int1, taps: Int2, phases: In
     down = max(1, CHUNK // (segments * length))
     across = CHUNK if rows == 1 and segments == 1 else length
     blocks, parts = -(-outs // at_once[0]), -(-k // at_once[1])
-    tall, wide = LONG * down, LONG * across             # of a pass, after which float64 takes over
+    tall, wide = MANY * down, MANY * across             # of a pass, after which float64 takes over
     one_pass = rows <= tall and length <= wide
     sums = np.zeros(0 if one_pass else target.shape[0])
     for top in range(0, rows, tall):

@@ -21,7 +21,7 @@ results are moved to where they belong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -29,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigrad.kernels import Array, Pair
+from minigrad.kernels.sums import EXACT
 
 LANES = 64                  # bytes of a vector
 NO_PADS = (0, 0, 0, 0, 1)
@@ -87,12 +88,14 @@ class Plan(NamedTuple):
     of values in a segment; in the output, where the first row starts, and how far apart rows lie;
     the first row and column of the output.
     scratch: how many values of scratch memory the loops need.
+    longest: the number of taps of the phase that has most.
     """
 
     numbers: Array
     taps: Array
     phases: Array
     scratch: int
+    longest: int
 
 
 @lru_cache(maxsize=1024)
@@ -122,7 +125,7 @@ def output_plan(geometry: Geometry, channels: int, outs: int, images: int, items
     steps = (row, segment, channels * plane * images, images, outs * k, k, 1, 1, room)
     copy = copied * plane * images
     return Plan(np.array([*geometry.sizes, *(pads if copied else NO_PADS), *steps, 0]), taps,
-                phases, geometry.groups * (channels * copy + outs * room))
+                phases, geometry.groups * (channels * copy + outs * room), k)
 
 
 @lru_cache(maxsize=1024)
@@ -156,7 +159,8 @@ def input_grad_plan(geometry: Geometry, channels: int, outs: int, images: int, i
     copy = copied * plane * images
     return Plan(np.array([*geometry.sizes, *(pads if copied else NO_PADS), *steps, 1]),
                 np.array(taps, np.int64).reshape(-1, 2).T.copy(), lines,
-                geometry.groups * (outs * copy + channels * room))
+                geometry.groups * (outs * copy + channels * (room + len(taps))),
+                int((lines[:, 1] - lines[:, 0]).max()))
 
 
 def _taps_of(first: int, kernel: int, stride: int, dilation: int, padding: int
@@ -210,3 +214,42 @@ def _lines(phases: list[list[int]], images: int, itemsize: int, apart: tuple[int
     table[:, 5] = np.cumsum(whole) - whole
     room = int(whole.sum())
     return table, room
+
+
+# ---- what windows see, with NumPy ----------------------------------------------------------------
+
+def places(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Iterator[tuple[Pair, Array]]:
+    """For each place (i, j) of the window, what it sees of x: a view (C, OH, OW, N).
+
+    x is padded, so that every window lies within it.
+    """
+    (oh, ow), (sh, sw, dh, dw, *_) = out_size, sizes
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            yield (i, j), x[:, i * dh:i * dh + (oh - 1) * sh + 1:sh,
+                            j * dw:j * dw + (ow - 1) * sw + 1:sw]
+
+
+def padded(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Array:
+    """x (C, H, W, N) with the zeros that windows reach, without the places that none reaches."""
+    inside, around = [slice(None)], [(0, 0)]
+    for n, k, o, s, d, p in zip(x.shape[1:3], kernel, out_size, sizes[:2], sizes[2:4], sizes[4:6],
+                                strict=True):
+        stop = (o - 1) * s + (k - 1) * d + 1 - p            # where the last window ends
+        first, last = min(max(-p, 0), n), min(max(stop, 0), n)
+        inside.append(slice(first, max(first, last)))
+        around.append((max(p, 0), max(stop - n, 0)))
+    return np.pad(x[tuple(inside)], [*around, (0, 0)])
+
+
+def fold_places(values: Callable[[int, int], Array], kernel: Pair, sizes: Sizes, out_size: Pair,
+                x: Array) -> None:
+    """x = Σ over (i, j) of values(i, j) (C, OH, OW, N), each added where `places` finds (i, j)."""
+    (height, width), (top, left) = x.shape[1:3], sizes[4:6]
+    reach = [(o - 1) * s + (k - 1) * d + 1
+             for o, s, k, d in zip(out_size, sizes[:2], kernel, sizes[2:4], strict=True)]
+    canvas = np.zeros((len(x), max(top + height, reach[0]), max(left + width, reach[1]),
+                       x.shape[3]), x.dtype if kernel[0] * kernel[1] <= EXACT else np.float64)
+    for (i, j), seen in places(canvas, kernel, sizes, out_size):
+        seen += values(i, j)
+    x[:] = canvas[:, top:top + height, left:left + width]

@@ -11,23 +11,24 @@ from math import prod
 import numpy as np
 
 from minigrad.kernels import Array, Pair as Pair, batch_first, batch_last, empty, norm, thread_count
-from minigrad.kernels.conv import conv, conv_weight_grad, fold_places, padded, places
+from minigrad.kernels.conv import conv, conv_weight_grad
 from minigrad.kernels.conv_plan import (
     LANES,
     Geometry as Geometry,
+    Plan,
     Sizes,
+    fold_places,
     input_grad_plan,
     output_plan,
+    padded,
+    places,
 )
-from minigrad.kernels.winograd import (
-    PANEL,
-    gap_between,
-    scratch_size,
-    winograd,
-    winograd_weight_grad,
-)
+from minigrad.kernels.tile import PANEL_BYTES, VECTORS
+from minigrad.kernels.winograd import gap_between, scratch_size, winograd, winograd_weight_grad
 
 CACHED_BYTES = 3 * 2**20    # of v and m of vectors that are added to a partial sum together
+PANELS_BYTES = 2**15        # of the panels that a thread uses in turn, of which there are
+MOST_PANELS = 8             # at most
 PARTIAL_SUMS = 4            # at most, for a gradient of weights by Winograd's way
 SMALL_PRODUCT = 2**21       # with fewer multiplications, one thread is done before others are awake
 WINOGRAD_VECTORS = 4        # with fewer vectors for each channel, Winograd's way is slower,
@@ -52,12 +53,12 @@ def in_lines(x: Array, w: Array, b: Array | None, geometry: Geometry, y: Array) 
     outs, images = len(w) // geometry.groups, x.shape[-1]
     plan = output_plan(geometry, w.shape[1], outs, images, x.itemsize)
     conv(x, w, np.empty(0, x.dtype) if b is None else b, plan.numbers, plan.taps, plan.phases,
-         _channels_at_once(outs), _threads_for(y, w), empty((plan.scratch,), x.dtype), y)
+         _panels(plan, y, w), empty((plan.scratch,), x.dtype), y)
 
 
 def in_tiles(x: Array, w: Array, b: Array | None, geometry: Geometry, y: Array) -> None:
     """y = conv2d(x, w, b) by Winograd's way, for x and y batch last."""
-    size = scratch_size(len(x), len(w), PANEL, LANES // x.itemsize)
+    size = scratch_size(len(x), len(w), VECTORS, LANES // x.itemsize)
     winograd(x, w, np.zeros(len(w), x.dtype) if b is None else b, geometry.padding,
              empty((36, _weights_gap(x, len(w))), w.dtype),
              empty((thread_count(), size), x.dtype), y)
@@ -76,7 +77,7 @@ def conv2d_input_grad(g: Array, w: Array, b: Array | None, x_shape: tuple[int, .
     elif dx.size:
         plan = input_grad_plan(geometry, channels, len(w) // groups, x_shape[0], g.itemsize)
         conv(g, w, np.empty(0, g.dtype) if b is None else b, plan.numbers, plan.taps, plan.phases,
-             _channels_at_once(channels), _threads_for(g, w), empty((plan.scratch,), g.dtype), dx)
+             _panels(plan, g, w), empty((plan.scratch,), g.dtype), dx)
     return _as_given(batch_first(dx), len(x_shape))
 
 
@@ -150,11 +151,16 @@ def _threads_for(y: Array, w: Array) -> int:
     return 1 if y.size * (w.size // len(w)) < SMALL_PRODUCT else thread_count()
 
 
-def _channels_at_once(outs: int) -> int:
-    """8 where a tile of 8 channels wastes no more than its better speed gains over one of 4."""
-    if outs == 1:
-        return 1
-    return 8 if -(-outs // 8) * 2 <= 1.15 * -(-outs // 4) else 4
+def _panels(plan: Plan, y: Array, w: Array) -> Array:
+    """For each thread that shares the work of y = conv2d(x, w), panels that are used in turn.
+
+    Where they are small, there are several: a channel of x or y is in longer pieces then.
+    """
+    threads, width = _threads_for(y, w), PANEL_BYTES // y.itemsize
+    rows, tiles = max(1, plan.longest), -(-y.size // (len(y) * width * threads))
+    in_turn = max(1, min(PANELS_BYTES // (rows * PANEL_BYTES), MOST_PANELS, tiles))
+    panels: Array = empty((threads, in_turn, rows, width), y.dtype)
+    return panels
 
 
 def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:

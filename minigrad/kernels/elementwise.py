@@ -26,6 +26,7 @@ from minigrad.kernels.maths import (
     fast_log,
     fast_sigmoid,
     fast_tanh,
+    sigmoid_of,
     whole_exp,
     whole_log1p,
 )
@@ -164,9 +165,8 @@ def tanh_grad(y: Float1, g: Float1, dx: Float1) -> None:
 
 
 def sigmoid_numpy(x: Float1, y: Float1) -> None:
-    """y = 1 / (1 + e^-x), where e^-|x| is never too large."""
-    e = np.exp(-np.abs(x))
-    y[:] = np.where(x >= 0, 1, e) / (1 + e)
+    """y = 1 / (1 + e^-x)."""
+    y[:] = sigmoid_of(x)
 
 
 @kernel(sigmoid_numpy, writes=("y",), small=SMALL)

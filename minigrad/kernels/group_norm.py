@@ -12,12 +12,14 @@ import numpy as np
 
 from minigrad.kernels import (
     SMALL,
+    Double1,
     Double2,
     Double3,
     Double4,
     Float1,
     Float2,
     Float3,
+    inline,
     inline_sum,
     kernel,
     prange,
@@ -25,6 +27,7 @@ from minigrad.kernels import (
 
 BLOCK = 4096            # values in the rows of a block, which one thread treats in turn
 TILE = 256              # items side by side
+NARROW = 64             # values of fewer items are joined, so that loops are long
 
 
 @inline_sum
@@ -144,6 +147,28 @@ def _by_value(w: Float1, x: Float3, groups: int, size: int) -> Float3:
     return np.repeat(w.reshape(groups, -1), size, 1)[np.arange(len(x)) % groups][..., None]
 
 
+@inline
+def joined(size: int, inner: int) -> int:
+    """How many values of a channel are treated as one long row, if each has `inner` items."""
+    together = max(1, NARROW // inner)
+    while size % together > 0:
+        together -= 1
+    return together
+
+
+@inline
+def fold(parts: Double1, divisor: float, totals: Double1) -> None:
+    """totals = Σ parts / divisor, over as many rows as parts has; then each row = totals."""
+    width = totals.shape[0]
+    for i in range(width):
+        total = 0.0
+        for j in range(i, parts.shape[0], width):
+            total += parts[j]
+        totals[i] = total / divisor
+        for j in range(i, parts.shape[0], width):
+            parts[j] = totals[i]
+
+
 def group_norm_numpy(x: Float3, w: Float1, b: Float1, groups: int, size: int, eps: float,
                      statistics: Double3, y: Float3) -> None:
     """y = (x - mean)/σ · w + b."""
@@ -173,32 +198,34 @@ def group_norm(x: Float3, w: Float1, b: Float1, groups: int, size: int, eps: flo
                 for i in range(size):
                     target[i] = (source[i] - mean) * scale + shift
     else:
-        tiles = (inner + TILE - 1) // TILE
+        tiles, together = (inner + TILE - 1) // TILE, joined(size, inner)
         for block in prange(sets * tiles):
             s, start = block // tiles, block % tiles * TILE
             stop = min(start + TILE, inner)
             means, inverses = statistics[0, s, start:stop], statistics[1, s, start:stop]
-            means[:] = 0
-            inverses[:] = 0
-            for j in range(n):
-                source = x[s, j, start:stop]
-                for i in range(stop - start):
-                    means[i] += source[i]
+            wide, row, target = together * (stop - start), x[s].reshape(-1), y[s].reshape(-1)
+            mean, inverse = np.zeros(wide), np.zeros(wide)
+            for j in range(start, n * inner, together * inner):
+                source = row[j:j + wide]
+                for i in range(wide):
+                    mean[i] += source[i]
+            fold(mean, n, means)
+            for j in range(start, n * inner, together * inner):
+                source = row[j:j + wide]
+                for i in range(wide):
+                    centred = source[i] - mean[i]
+                    inverse[i] += centred * centred
+            fold(inverse, n, inverses)
             for i in range(stop - start):
-                means[i] /= n
-            for j in range(n):
-                source = x[s, j, start:stop]
-                for i in range(stop - start):
-                    centred = source[i] - means[i]
-                    inverses[i] += centred * centred
-            for i in range(stop - start):
-                inverses[i] = 1 / np.sqrt(inverses[i] / n + eps)
-            for j in range(n):
-                source, target = x[s, j, start:stop], y[s, j, start:stop]
-                factor = w[s % groups * channels + j // size]
-                shift = b[s % groups * channels + j // size]
-                for i in range(stop - start):
-                    target[i] = (source[i] - means[i]) * inverses[i] * factor + shift
+                inverses[i] = 1 / np.sqrt(inverses[i] + eps)
+            for i in range(wide):
+                inverse[i] = 1 / np.sqrt(inverse[i] + eps)
+            for j in range(start, n * inner, together * inner):
+                source, values = row[j:j + wide], target[j:j + wide]
+                channel = s % groups * channels + j // inner // size
+                factor, shift = w[channel], b[channel]
+                for i in range(wide):
+                    values[i] = (source[i] - mean[i]) * inverse[i] * factor + shift
 
 
 def group_norm_grad_numpy(g: Float3, x: Float3, w: Float1, groups: int, size: int,
@@ -241,32 +268,39 @@ def group_norm_grad(g: Float3, x: Float3, w: Float1, groups: int, size: int, sta
                 for i in range(size):
                     target[i] = slope[i] * factor - shift - tilt * (source[i] - mean)
     else:
-        tiles = (inner + TILE - 1) // TILE
+        tiles, together = (inner + TILE - 1) // TILE, joined(size, inner)
         for block in prange(sets * tiles):
             s, start = block // tiles, block % tiles * TILE
             stop = min(start + TILE, inner)
-            means, inverses = statistics[0, s, start:stop], statistics[1, s, start:stop]
-            first = s % groups * channels
-            averages, slants = np.zeros(stop - start), np.zeros(stop - start)
+            width, wide, first = stop - start, together * (stop - start), s % groups * channels
+            slopes, row, target = g[s].reshape(-1), x[s].reshape(-1), dx[s].reshape(-1)
+            mean, inverse = np.empty(wide), np.empty(wide)
+            for i in range(width):
+                for j in range(i, wide, width):
+                    mean[j] = statistics[0, s, start + i]
+                    inverse[j] = statistics[1, s, start + i]
+            averages, slants = np.zeros(wide), np.zeros(wide)
+            by_weight, by_bias = np.empty(wide), np.empty(wide)
             for c in range(channels):
-                by_weight, by_bias = sums[0, s, c, start:stop], sums[1, s, c, start:stop]
                 by_weight[:] = 0
                 by_bias[:] = 0
-                for j in range(c * size, c * size + size):
-                    slope, source = g[s, j, start:stop], x[s, j, start:stop]
-                    for i in range(stop - start):
-                        by_weight[i] += slope[i] * (source[i] - means[i])
+                for j in range(c * size * inner + start, (c + 1) * size * inner, together * inner):
+                    slope, source = slopes[j:j + wide], row[j:j + wide]
+                    for i in range(wide):
+                        by_weight[i] += slope[i] * (source[i] - mean[i])
                         by_bias[i] += slope[i]
-                for i in range(stop - start):
-                    by_weight[i] *= inverses[i]
-                    slants[i] += by_weight[i] * w[first + c] / n
+                fold(by_weight, 1, sums[0, s, c, start:stop])
+                fold(by_bias, 1, sums[1, s, c, start:stop])
+                for i in range(width):
+                    sums[0, s, c, start + i] *= inverse[i]
+                for i in range(wide):
+                    slants[i] += by_weight[i] * inverse[i] * w[first + c] / n
                     averages[i] += by_bias[i] * w[first + c] / n
-            for i in range(stop - start):
-                slants[i] *= inverses[i]
-            for j in range(n):
-                slope, source = g[s, j, start:stop], x[s, j, start:stop]
-                target = dx[s, j, start:stop]
-                factor = np.float64(w[first + j // size])
-                for i in range(stop - start):
-                    target[i] = inverses[i] * (slope[i] * factor - averages[i]
-                                               - slants[i] * (source[i] - means[i]))
+            for i in range(wide):
+                slants[i] *= inverse[i]
+            for j in range(start, n * inner, together * inner):
+                slope, source, values = slopes[j:j + wide], row[j:j + wide], target[j:j + wide]
+                factor = np.float64(w[first + j // inner // size])
+                for i in range(wide):
+                    values[i] = inverse[i] * (slope[i] * factor - averages[i]
+                                              - slants[i] * (source[i] - mean[i]))

@@ -34,6 +34,7 @@ from minigrad.kernels.maths import (
     fast_log,
     fast_log1p,
     fast_sigmoid,
+    sigmoid_of,
     whole_log1p,
 )
 
@@ -222,7 +223,7 @@ def slope_numpy(x: Array, t: Array, kind: int, by_target: bool, options: Options
             return np.log1p(-x) - np.log(x)
         return (x - t) / np.maximum(x * (1 - x), options[1])
     if kind == LOGIT:
-        return -x if by_target else 1 / (1 + np.exp(-x)) - t
+        return -x if by_target else sigmoid_of(x) - t
     return np.where(t == 0, 0, np.log(t)) + t / t - x if by_target else -t
 
 

@@ -1,4 +1,4 @@
-"""Large arrays in memory that earlier ones have given back, and the order of dims in memory."""
+"""Large arrays in memory that earlier ones have given back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import threading
 import weakref
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,8 +32,6 @@ _now = itertools.count(1)
 _lock = threading.RLock()
 _within = False                             # whether the thread that holds the lock is at work
 
-
-# ---- recycled memory -----------------------------------------------------------------------------
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """np.empty, in the smallest block that suffices of those that earlier arrays have given back.
@@ -142,42 +139,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-# ---- the order of dims in memory -----------------------------------------------------------------
-
-def batch_last(x: Array) -> Array:
-    """(N, …) → (…, N), contiguous: a view if x lies in memory batch last, else a copy."""
-    y = x.transpose(*range(1, x.ndim), 0)
-    return y if y.flags.c_contiguous else y.copy()
-
-
-def batch_first(x: Array) -> Array:
-    """(…, N) → (N, …), a view."""
-    return x.transpose(-1, *range(x.ndim - 1))
-
-
-def memory_order(x: Array) -> tuple[int, ...]:
-    """The dims of x, from the outermost in memory to the innermost."""
-    if x.flags.c_contiguous:
-        return tuple(range(x.ndim))
-    return tuple(sorted(range(x.ndim), key=lambda dim: -abs(x.strides[dim])))
-
-
-def empty_in_order(shape: tuple[int, ...], dtype: DTypeLike, order: tuple[int, ...]) -> Array:
-    """`empty` whose dims lie in memory in this order."""
-    y = empty(tuple(shape[dim] for dim in order), dtype)
-    return y.transpose(sorted(range(len(shape)), key=order.__getitem__))
-
-
-def flat(x: Array, order: tuple[int, ...]) -> Array:
-    """The values of x with its dims in this order: a view if they lie in memory so, else a copy."""
-    return x.transpose(order).reshape(-1)
-
-
-def concatenate(arrays: Sequence[Array], axis: int) -> Array:
-    """np.concatenate of arrays of one dtype, in recycled memory and in the order of the first."""
-    x = arrays[0]
-    shape = (*x.shape[:axis], sum(a.shape[axis] for a in arrays), *x.shape[axis + 1:])
-    y = empty_in_order(shape, x.dtype, memory_order(x))
-    return np.concatenate(arrays, axis, out=y)

@@ -26,7 +26,6 @@ from minigrad.kernels import (
     Int1,
     Pair as Pair,
     inline,
-    inline_sum,
     kernel,
     prange,
 )
@@ -68,28 +67,34 @@ def most_places(start: Int1, stop: Int1, step: int) -> int:
 
 
 @inline
-def places_of(h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, width: int) -> Array:
-    """places[k, q] = the k-th place, h·width + w, of window q of a plane; -1 where it has none."""
+def places_of(h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, width: int, images: int
+              ) -> tuple[Array, Array]:
+    """places[k, q·images + n] = the k-th place, h·width + w, of window q of a plane; -1 where it
+    has none. And where image n of that place lies in the plane; 0 where there is none."""
     tall, wide = most_places(h0, h1, step[0]), most_places(w0, w1, step[1])
     columns = w0.shape[0]
-    places = np.empty((tall * wide, h0.shape[0] * columns), np.int32)
+    places = np.empty((tall * wide, h0.shape[0] * columns * images), np.int32)
+    where = np.empty(places.shape, np.int32)
     for a in range(tall):
         for b in range(wide):
-            line = places[a * wide + b]
             for i in range(h0.shape[0]):
                 h = h0[i] + a * step[0]
                 for j in range(columns):
                     w = w0[j] + b * step[1]
                     inside = (h < h1[i]) & (w < w1[j])
-                    line[i * columns + j] = np.int32(h * width + w if inside else -1)
-    return places
+                    for n in range(images):
+                        at = (i * columns + j) * images + n
+                        places[a * wide + b, at] = np.int32(h * width + w if inside else -1)
+                        where[a * wide + b, at] = np.int32((h * width + w) * images + n
+                                                           if inside else 0)
+    return places, where
 
 
 @inline
-def look(x: Float1, first: int, images: int, places: Index2, k: int, seen: Float1) -> None:
-    """seen[q] = x at the k-th place of window q, in a plane whose values start at `first`."""
-    for q in range(places.shape[1]):
-        seen[q] = x[first + max(places[k, q], 0) * images]
+def look(x: Float1, where: Index2, k: int, seen: Float1) -> None:
+    """seen[q] = x, a plane, at the k-th places of all windows."""
+    for q in range(where.shape[1]):
+        seen[q] = x[where[k, q]]
 
 
 @inline
@@ -108,23 +113,20 @@ def max_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, step: Pair, y: F
     width, images = x.shape[2:]
     rows, columns = h0.shape[0], w0.shape[0]
     if images < FEW:
-        places = places_of(h0, h1, w0, w1, step, width)
-        windows, source, area = rows * columns, x.reshape(-1), x.shape[1] * width
+        places, where = places_of(h0, h1, w0, w1, step, width, images)
+        windows, source, area = places.shape[1], x.reshape(-1), x.shape[1] * width * images
         largest, found = y.reshape(-1), indices.reshape(-1)
         pieces = min(x.shape[0], PIECES)
         for piece in prange(pieces):
-            seen, most = np.empty(windows, x.dtype), np.empty(windows, x.dtype)
-            where = np.empty(windows, np.int32)
+            seen = np.empty(windows, x.dtype)
             for c in range(piece, x.shape[0], pieces):
-                for n in range(images):
-                    most[:] = 0
-                    where[:] = -1
-                    for k in range(places.shape[0]):
-                        look(source, c * area * images + n, images, places, k, seen)
-                        keep_largest(seen, places, k, most, where)
-                    first = c * windows * images + n
-                    for q in range(windows):
-                        largest[first + q * images], found[first + q * images] = most[q], where[q]
+                best = largest[c * windows:(c + 1) * windows]
+                at = found[c * windows:(c + 1) * windows]
+                best[:] = 0
+                at[:] = -1
+                for k in range(places.shape[0]):
+                    look(source[c * area:], where, k, seen)
+                    keep_largest(seen, places, k, best, at)
         return
     for piece in prange(x.shape[0] * rows):
         c, i = piece // rows, piece % rows
@@ -223,13 +225,20 @@ def gather(x: Float4, indices: Index4, y: Float4) -> None:
                                      else x.dtype.type(0))
 
 
-@inline_sum
-def total(x: Float1) -> float:
-    """Σ x."""
-    result = 0.0
-    for i in range(x.shape[0]):
-        result += np.float64(x[i])
-    return result
+@inline
+def add_window_rows(x: Float1, h0: int, h1: int, w0: int, w1: int, width: int, line: Double1,
+                    sums: Double1) -> None:
+    """sums += Σ x over a window of a plane, for each image: a row of the window at a time."""
+    images = sums.shape[0]
+    long = (w1 - w0) * images
+    line[:long] = 0
+    for h in range(h0, h1):
+        row = x[(h * width + w0) * images:]
+        for p in range(long):
+            line[p] += row[p]
+    for n in range(images):
+        for p in range(n, long, images):
+            sums[n] += line[p]
 
 
 @inline
@@ -263,29 +272,30 @@ def add_window(x: Float3, h0: int, h1: int, w0: int, w1: int, sums: Float1) -> N
 def avg_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, y: Float4) -> None:
     rows, columns, (width, images) = h0.shape[0], w0.shape[0], x.shape[2:]
     if images < FEW:
-        places = places_of(h0, h1, w0, w1, (1, 1), width)
-        windows, source, area = rows * columns, x.reshape(-1), x.shape[1] * width
-        few_and_wide = images == 1 and windows < most_places(w0, w1, 1)
-        means, divisors = y.reshape(-1), divisor.reshape(-1)
+        source, area, means = x.reshape(-1), x.shape[1] * width * images, y.reshape(-1)
+        windows, divisors = rows * columns, divisor.reshape(-1)
+        # where windows are wider than there are windows, loops run along the rows of a window
+        wide = windows < most_places(w0, w1, 1)
+        places, where = places_of(h0[:0] if wide else h0, h1, w0, w1, (1, 1), width, images)
         pieces = min(x.shape[0], PIECES)
         for piece in prange(pieces):
-            seen, sums = np.empty(windows, x.dtype), np.empty(windows)
+            seen, sums = np.empty(windows * images, x.dtype), np.empty(windows * images)
+            line = np.empty(width * images if wide else 0)
             for c in range(piece, x.shape[0], pieces):
-                for n in range(images):
-                    sums[:] = 0
-                    if few_and_wide:
-                        for q in range(windows):
-                            i, j = q // columns, q % columns
-                            for h in range(h0[i], h1[i]):
-                                row = c * area + h * width
-                                sums[q] += total(source[row + w0[j]:row + w1[j]])
-                    else:
-                        for k in range(places.shape[0]):
-                            look(source, c * area * images + n, images, places, k, seen)
-                            add_seen(seen, places, k, sums)
-                    first = c * windows * images + n
+                plane, mean = source[c * area:], means[c * windows * images:]
+                sums[:] = 0
+                if wide:
                     for q in range(windows):
-                        means[first + q * images] = sums[q] / divisors[q]
+                        i, j = q // columns, q % columns
+                        add_window_rows(plane, h0[i], h1[i], w0[j], w1[j], width, line,
+                                        sums[q * images:(q + 1) * images])
+                else:
+                    for k in range(places.shape[0]):
+                        look(plane, where, k, seen)
+                        add_seen(seen, places, k, sums)
+                for q in range(windows):
+                    for n in range(images):
+                        mean[q * images + n] = sums[q * images + n] / divisors[q]
         return
     for piece in prange(x.shape[0] * rows):
         c, i = piece // rows, piece % rows

@@ -1,4 +1,4 @@
-"""The two innermost loops of a matrix product, in vector registers (see vectors.py).
+"""The innermost loops of matrix products and of convolutions, in vector registers (see vectors.py).
 
     pack       a panel, some columns of b, is copied so that its values lie in the order in which
                they will be read.
@@ -6,16 +6,26 @@
                vectors, and spreads a value of each row of a over a vector. All products are added
                to sums that stay in registers throughout: 24 multiplications of vectors for 3 + 8
                loads, so that the loads take less time than the multiplications. Where y has fewer
-               columns left, one or two vectors do.
+               columns left, one or two vectors do, and four rows where it has no more.
+
+A convolution is such a product, too, and its b is what the taps of the window see of x (conv.py):
+
+    gather     a panel of it: for each tap, three vectors of x.
+    tile_at    eight rows of y, whose three vectors lie at any three places.
+
+And one for the order of dims in memory:
+
+    transpose  a square of values, as wide as a vector.
 
 Source: K. Goto and R. van de Geijn, Anatomy of high-performance matrix multiplication, 2008.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.kernels.vectors import VECTOR_BYTES, Emitter
@@ -49,6 +59,41 @@ def tile(a: Array, panel: Array, bias: Array, y: Array, adds: bool) -> None:
         y[:] = product + bias if len(bias) else product
 
 
+def gather(x: Array, taps: Array, starts: Array, panel: Array) -> None:
+    """Row k of the panel = x[taps[k] + v] for each of three vectors v.
+
+    taps (k,): where each reads, relative to a vector's start. starts (3, VECTORS): where each
+    vector starts in x, and in y, and how many values it has; vectors with none are the last. The
+    panel has room for k rows of whole vectors; whatever is beyond a vector's values means nothing.
+    """
+    lanes = VECTOR_BYTES // x.itemsize
+    for v, (at, _, count) in enumerate(starts.T):
+        panel[:len(taps), v * lanes:v * lanes + count] = x[at + taps[:, None] + np.arange(count)]
+
+
+def tile_at(a: Array, panel: Array, bias: Array, starts: Array, y: Array, pitch: int, adds: bool
+            ) -> None:
+    """Row i of y = a[i] @ panel + bias[i], or y += a[i] @ panel if it `adds`, for three vectors.
+
+    Shapes: a (m ≤ ROWS, k), any strides; panel (K ≥ k, W) and starts (3, VECTORS) of `gather`;
+    bias (m,), or empty for none; y (n,), whose rows lie `pitch` apart.
+    """
+    product, lanes = a @ panel[:a.shape[1]], VECTOR_BYTES // y.itemsize
+    for i, row in enumerate(product):
+        for v, (_, to, count) in enumerate(starts.T):
+            values = y[to + i * pitch:to + i * pitch + count]
+            before = values if adds else bias[i] if len(bias) else 0
+            values[:] = before + row[v * lanes:v * lanes + count]
+
+
+def transpose(x: Array, y: Array) -> None:
+    """y = xᵀ
+
+    Shapes: x (m, n), y (n, m), neither longer than a vector; the rows of both contiguous.
+    """
+    y[:] = x.T
+
+
 # ---- what they compile to ------------------------------------------------------------------------
 
 def teach_tile(numba: Any) -> None:
@@ -64,7 +109,20 @@ def teach_tile(numba: Any) -> None:
     def tile_typed(_: Any, a: Any, panel: Any, bias: Any, y: Any, adds: Any) -> Any:
         return types.void(a, panel, bias, y, adds), TileEmitter(ROWS, VECTORS).tile
 
+    def gather_typed(_: Any, x: Any, taps: Any, starts: Any, panel: Any) -> Any:
+        return types.void(x, taps, starts, panel), TileEmitter(ROWS, VECTORS).gather
+
+    def tile_at_typed(_: Any, a: Any, panel: Any, bias: Any, starts: Any, y: Any, pitch: Any,
+                      adds: Any) -> Any:
+        return (types.void(a, panel, bias, starts, y, pitch, adds),
+                TileEmitter(ROWS, VECTORS).tile_at)
+
+    def transpose_typed(_: Any, x: Any, y: Any) -> Any:
+        return types.void(x, y), TileEmitter(ROWS, VECTORS).transpose
+
+    emit_transpose = intrinsic(transpose_typed)
     emit_pack, emit_tile = intrinsic(pack_typed), intrinsic(tile_typed)
+    emit_gather, emit_tile_at = intrinsic(gather_typed), intrinsic(tile_at_typed)
 
     def compiled_pack(b: Any, panel: Any) -> Callable[..., None]:
         return lambda b, panel: emit_pack(b, panel)
@@ -72,6 +130,20 @@ def teach_tile(numba: Any) -> None:
     def compiled_tile(a: Any, panel: Any, bias: Any, y: Any, adds: Any) -> Callable[..., None]:
         return lambda a, panel, bias, y, adds: emit_tile(a, panel, bias, y, adds)
 
+    def compiled_gather(x: Any, taps: Any, starts: Any, panel: Any) -> Callable[..., None]:
+        return lambda x, taps, starts, panel: emit_gather(x, taps, starts, panel)
+
+    def compiled_tile_at(a: Any, panel: Any, bias: Any, starts: Any, y: Any, pitch: Any, adds: Any
+                         ) -> Callable[..., None]:
+        return lambda a, panel, bias, starts, y, pitch, adds: emit_tile_at(
+            a, panel, bias, starts, y, pitch, adds)
+
+    def compiled_transpose(x: Any, y: Any) -> Callable[..., None]:
+        return lambda x, y: emit_transpose(x, y)
+
+    overload(transpose, strict=False)(compiled_transpose)
+    overload(gather, strict=False)(compiled_gather)
+    overload(tile_at, strict=False)(compiled_tile_at)
     overload(pack, strict=False)(compiled_pack)
     overload(tile, strict=False)(compiled_tile)
 
@@ -108,53 +180,127 @@ class TileEmitter(Emitter):
                             self.store_vector(vector, panel, builder.add(row, start), every_lane)
         return context.get_dummy_value()
 
-    def tile(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        a, panel, bias, y, adds = self.begin(context, builder, signature, args)
-        n = self.matrix(y)[0][1]
-        for columns in range(1, self.others + 1):       # vectors that y has columns for
-            most = columns * self.pieces * self.lanes
-            least = most - self.pieces * self.lanes + 1
-            fits = builder.and_(builder.icmp_signed("<=", self.number(least), n),
-                                builder.icmp_signed("<=", n, self.number(most)))
-            with builder.if_then(fits):
-                for rows, vectors in self.parts(self.outs, columns * self.pieces):
-                    self.part(a, panel, bias, y, adds, rows, vectors)
+    def transpose(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, y = self.begin(context, builder, signature, args)
+        ((m, n), (x_down, _)), (_, (y_down, _)) = self.matrix(x), self.matrix(y)
+        for top in range(0, self.pieces * self.lanes, self.lanes):
+            for left in range(0, self.pieces * self.lanes, self.lanes):
+                wide, high = (self.mask(builder.sub(size, self.number(first)))
+                              for size, first in ((n, left), (m, top)))
+                square = [self.load_vector(x, builder.add(builder.mul(
+                    x_down, self.within(m, top + i)), self.number(left)), wide)
+                    for i in range(self.lanes)]
+                for i, vector in enumerate(self.transposed(square)):
+                    with builder.if_then(builder.icmp_signed("<", self.number(left + i), n)):
+                        place = builder.add(builder.mul(y_down, self.number(left + i)),
+                                            self.number(top))
+                        self.store_vector(vector, y, place, high)
         return context.get_dummy_value()
 
-    def part(self, a: Any, panel: Any, bias: Any, y: Any, adds: Any, rows: range, vectors: range
-             ) -> None:
-        """The part of a tile whose sums the registers hold at once."""
+    def tile(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        a, panel, bias, y, adds = self.begin(context, builder, signature, args)
+        (m, n), (down, _) = self.matrix(y)
+        added = self.tools.as_bool_bit(builder, adds)
+        biased = builder.icmp_signed(">", self.length(bias), self.number(0))
+        across = self.number(self.pieces * self.lanes)
+        used = builder.sdiv(builder.add(n, builder.sub(across, self.number(1))), across)
+        for rows, vectors in self.sizes(m, used):
+            starts = [self.number(v * self.lanes) for v in vectors]
+            masks = [self.mask(builder.sub(n, start)) for start in starts]
+            targets = [builder.gep(y, [builder.mul(down, self.within(m, row))]) for row in rows]
+            sums = [[self.variable(self.zero) for _ in vectors] for _ in rows]
+            self.add_up(a, panel, rows, vectors, sums, [(target, start) for target in targets
+                                                        for start in starts])
+            for row, target, total in zip(rows, targets, sums, strict=True):
+                with builder.if_then(builder.icmp_signed("<", self.number(row), m)):
+                    before = builder.select(added, target, bias)
+                    for start, mask, value in zip(starts, masks, total, strict=True):
+                        with builder.if_then(builder.or_(added, biased)):
+                            self.add_to(value, self.load_vector(before, start, mask))
+                        self.store_vector(builder.load(value), target, start, mask)
+        return context.get_dummy_value()
+
+    def gather(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, taps, starts, panel = self.begin(context, builder, signature, args)
+        width = self.number(self.others * self.pieces * self.lanes)
+        vectors = range(self.others * self.pieces)
+        places, masks = self.lines(starts, 0, vectors)
+        with self.tools.for_range(builder, self.length(taps)) as loop:
+            tap, to = self.load(taps, loop.index), builder.mul(loop.index, width)
+            for v, place, mask in zip(vectors, places, masks, strict=True):
+                self.store_vector(self.load_vector(x, builder.add(tap, place), mask), panel,
+                                 builder.add(to, self.number(v * self.lanes)))
+        return context.get_dummy_value()
+
+    def tile_at(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        a, panel, bias, starts, y, pitch, adds = self.begin(context, builder, signature, args)
+        added = self.tools.as_bool_bit(builder, adds)
+        m, used = self.matrix(a)[0][0], self.number(0)
+        for v in range(self.others):
+            count = self.load(starts, self.number(2 * self.others + v))
+            used = builder.add(used, builder.zext(
+                builder.icmp_signed(">", count, self.number(0)), self.long))
+        biased = builder.icmp_signed(">", self.length(bias), self.number(0))
+        for rows, vectors in self.sizes(m, used):
+            places, masks = self.lines(starts, 1, vectors)
+            targets = [builder.gep(y, [builder.mul(pitch, self.within(m, row))]) for row in rows]
+            sums = [[self.variable(self.zero) for _ in vectors] for _ in rows]
+            self.add_up(a, panel, rows, vectors, sums, [(target, place) for target in targets
+                                                        for place in places])
+            for row, target, total in zip(rows, targets, sums, strict=True):
+                with builder.if_then(builder.icmp_signed("<", self.number(row), m)):
+                    for place, mask, value in zip(places, masks, total, strict=True):
+                        with builder.if_else(added) as (adding, beginning):
+                            with adding:
+                                self.add_to(value, self.load_vector(target, place, mask))
+                            with beginning, builder.if_then(biased):
+                                self.add_to(value, self.spread(self.load(bias, self.number(row))))
+                        self.store_vector(builder.load(value), target, place, mask)
+        return context.get_dummy_value()
+
+    # ---- parts of them
+
+    def sizes(self, m: Any, used: Any) -> Iterator[tuple[range, range]]:
+        """For each size that a tile of m rows and of so many vectors may need, its parts, whose
+        sums the registers hold at once."""
+        builder, few = self.builder, self.outs // 2
+        for outs, order in ((few, "<="), (self.outs, ">")):
+            for columns in range(1, self.others + 1):
+                with builder.if_then(builder.and_(
+                        builder.icmp_signed(order, m, self.number(few)),
+                        builder.icmp_signed("==", used, self.number(columns)))):
+                    yield from self.parts(outs, columns * self.pieces)
+
+    def within(self, m: Any, row: int) -> Any:
+        """A row, or the last: what is beyond is computed from the last, and not stored."""
+        return self.smaller(self.number(row), self.builder.sub(m, self.number(1)))
+
+    def lines(self, starts: Any, which: int, vectors: range) -> tuple[list[Any], list[Any]]:
+        """Where vectors start, in x or in y, and which of their lanes are used."""
+        places, masks = [], []
+        for v, first in ((v // self.pieces, v % self.pieces * self.lanes) for v in vectors):
+            at, count = (self.load(starts, self.number(row * self.others + v))
+                         for row in (which, 2))
+            places.append(self.builder.add(at, self.number(first)))
+            masks.append(self.mask(self.builder.sub(count, self.number(first))))
+        return places, masks
+
+    def add_up(self, a: Any, panel: Any, rows: range, vectors: range, sums: list[list[Any]],
+               targets: list[tuple[Any, Any]]) -> None:
+        """sums += a @ panel. Meanwhile, the cache lines of the targets are fetched."""
         builder = self.builder
-        (m, k), (a_down, a_right) = self.matrix(a)
-        (_, n), (y_down, _) = self.matrix(y)
+        (m, k), (down, right) = self.matrix(a)
         width = self.number(self.others * self.pieces * self.lanes)
         starts = [self.number(v * self.lanes) for v in vectors]
-        # what is beyond the last row is computed from the last, and not stored
-        last_row = builder.sub(m, self.number(1))
-        known = [self.smaller(self.number(row), last_row) for row in rows]
-        sources = [builder.gep(a, [builder.mul(a_down, row)]) for row in known]
-        sums = [[self.variable(self.zero) for _ in vectors] for _ in rows]
-        targets = [builder.gep(y, [builder.mul(y_down, row)]) for row in known]
-        for target in targets:
-            for start in starts:
-                self.fetch(target, start)
+        sources = [builder.gep(a, [builder.mul(down, self.within(m, row))]) for row in rows]
+        for target, place in targets:
+            self.fetch(target, place)
         with self.tools.for_range(builder, k) as loop:
-            to_a, to_b = builder.mul(loop.index, a_right), builder.mul(loop.index, width)
-            seen = [self.load_whole(panel, builder.add(to_b, start)) for start in starts]
+            to_a, to_b = builder.mul(loop.index, right), builder.mul(loop.index, width)
+            seen = [self.load_vector(panel, builder.add(to_b, start)) for start in starts]
             for source, total in zip(sources, sums, strict=True):
                 factor = self.spread(self.load(source, to_a))
                 self.add_products([factor] * len(seen), seen, total)
-        masks = [self.mask(builder.sub(n, start)) for start in starts]
-        added = self.tools.as_bool_bit(builder, adds)
-        biased = builder.icmp_signed(">", self.length(bias), self.number(0))
-        for row, target, total in zip(rows, targets, sums, strict=True):
-            with builder.if_then(builder.icmp_signed("<", self.number(row), m)):
-                before = builder.select(added, target, bias)
-                for start, mask, value in zip(starts, masks, total, strict=True):
-                    with builder.if_then(builder.or_(added, biased)):
-                        other = self.load_vector(before, start, mask)
-                        builder.store(builder.fadd(other, builder.load(value)), value)
-                    self.store_vector(builder.load(value), target, start, mask)
 
     # ---- instructions
 
@@ -174,10 +320,6 @@ class TileEmitter(Emitter):
                     [builder.sdiv(step, size)
                      for step in self.tools.unpack_tuple(builder, array.strides)])
         return values
-
-    def load_whole(self, array: Any, at: Any) -> Any:
-        place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
-        return self.builder.load(place, align=self.align.constant)
 
     def fetch(self, array: Any, at: Any) -> None:
         """Ask for a cache line that will be written to."""

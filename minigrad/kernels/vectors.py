@@ -1,4 +1,4 @@
-"""The two innermost loops of a convolution, in vector registers.
+"""Two of the innermost loops of a convolution, in vector registers; tile.py has the others.
 
 A core multiplies and adds two vectors of 16 float32 values in each cycle. But it loads at most two,
 and stores one. So a loop is limited by memory, even by the first-level cache, unless each value is
@@ -6,13 +6,13 @@ used several times while it is in a register. Compilers do not arrange this by t
 two loops are put together from vector instructions, in the language of LLVM, the compiler behind
 Numba:
 
-    sums       a *tile* of outputs: some channels × some vectors of positions. For each tap of the
-               window, it loads the vectors and a weight for each channel, and adds all products.
-    products   a tile of the gradient of weights: some channels × some taps. For each vector of
+    sums       a line of an output where no other reads the same channels. For each tap of the
+               window, it loads some vectors and one weight, and adds the products.
+    products   a *tile* of the gradient of weights: some channels × some taps. For each vector of
                positions, it loads the channels of g and what the taps see, and adds all products.
 
-The sums stay in registers throughout. Eight channels × three vectors, for example, are 24 sums; a
-tap loads 3 vectors and 8 weights, and does 24 multiplications. AVX-512 has 32 registers of 16
+The sums stay in registers throughout. Four channels × six taps, for example, are 24 sums; a vector
+of positions loads 4 + 6 vectors, and does 24 multiplications. AVX-512 has 32 registers of 16
 values. Where they are shorter or fewer, the tile is computed in parts that fit.
 
 The last vector of a line may have fewer values than lanes. The lanes beyond are neither read nor
@@ -34,22 +34,16 @@ Lines = tuple[int, int, int, int, int, int, int]
 VECTOR_BYTES = 64
 
 
-def _sums(outs: int, vectors: int) -> Callable[..., None]:
-    def sums(w: Array, b: Array, apart: int, x: Array, weights: Array, taps: Array, starts: Array,
-             y: Array, pitch: int, count: int) -> None:
-        """y[o, v] = b[o] + Σ_k w[weights[k] + o·apart] · x[taps[k] + v], for a tile of vectors v.
+def sums(w: Array, b: Array, x: Array, taps: Array, y: Array, adds: bool) -> None:
+    """y[v] = b[0] + Σ_k w[k] · x[taps[k] + v], or y[v] += Σ if it `adds`.
 
-        b may be empty. starts (3, vectors): where each vector starts in x, and in y, and how many
-        values it has. pitch: how far apart channels lie in y. count: how many of the `outs`
-        channels there are.
-        """
-        for at, to, lanes in starts.T:
-            seen = x[at + taps[:, None] + np.arange(lanes)]
-            for o in range(count):
-                bias = b[o] if len(b) else 0
-                y[to + o * pitch:to + o * pitch + lanes] = bias + w[weights + o * apart] @ seen
+    b may be empty.
+    """
+    seen = x[taps[:, None] + np.arange(len(y))]
+    y[:] = (y if adds else b[0] if len(b) else 0) + w @ seen
 
-    return _remember(sums, outs, vectors)
+
+EMITTED: dict[Callable[..., None], tuple[int, int]] = {}     # with the sizes of their tiles
 
 
 def _products(outs: int, taps_at_once: int) -> Callable[..., None]:
@@ -70,18 +64,10 @@ def _products(outs: int, taps_at_once: int) -> Callable[..., None]:
             to = o * dw_pitch
             dw[to:to + len(taps)] += x[taps[:, None] + in_x] @ g[o * g_pitch + in_g]
 
-    return _remember(products, outs, taps_at_once)
+    EMITTED[products] = outs, taps_at_once
+    return products
 
 
-EMITTED: dict[Callable[..., None], tuple[int, int]] = {}     # with the sizes of their tiles
-
-
-def _remember(function: Callable[..., None], outs: int, others: int) -> Callable[..., None]:
-    EMITTED[function] = outs, others
-    return function
-
-
-sums_8, sums_4, sums_1 = _sums(8, 3), _sums(4, 6), _sums(1, 12)
 products_4, products_1 = _products(4, 6), _products(1, 12)
 
 
@@ -91,19 +77,15 @@ def teach_vectors(numba: Any) -> None:
     """Tell Numba what a call of these functions compiles to."""
     types, intrinsic, overload = numba.types, numba.extending.intrinsic, numba.extending.overload
 
-    def teach_sums(function: Any) -> None:
-        def typed(_: Any, w: Any, b: Any, apart: Any, x: Any, weights: Any, taps: Any, starts: Any,
-                 y: Any, pitch: Any, count: Any) -> Any:
-            return (types.void(w, b, apart, x, weights, taps, starts, y, pitch, count),
-                    Emitter(*EMITTED[function]).sums)
+    def sums_typed(_: Any, w: Any, b: Any, x: Any, taps: Any, y: Any, adds: Any) -> Any:
+        return types.void(w, b, x, taps, y, adds), Emitter(1, 1).sums
 
-        def compiled(w: Any, b: Any, apart: Any, x: Any, weights: Any, taps: Any, starts: Any,
-                     y: Any, pitch: Any, count: Any) -> Any:
-            return lambda w, b, apart, x, weights, taps, starts, y, pitch, count: emit(
-                w, b, apart, x, weights, taps, starts, y, pitch, count)
+    emit_sums = intrinsic(sums_typed)
 
-        emit = intrinsic(typed)
-        overload(function, strict=False)(compiled)
+    def compiled_sums(w: Any, b: Any, x: Any, taps: Any, y: Any, adds: Any) -> Callable[..., None]:
+        return lambda w, b, x, taps, y, adds: emit_sums(w, b, x, taps, y, adds)
+
+    overload(sums, strict=False)(compiled_sums)
 
     def teach_products(function: Any) -> None:
         def typed(_: Any, g: Any, x: Any, taps: Any, lines: Any, dw: Any, g_pitch: Any,
@@ -119,8 +101,6 @@ def teach_vectors(numba: Any) -> None:
         emit = intrinsic(typed)
         overload(function, strict=False)(compiled)
 
-    for function in (sums_8, sums_4, sums_1):
-        teach_sums(function)
     for function in (products_4, products_1):
         teach_products(function)
 
@@ -136,36 +116,32 @@ class Emitter:
     # ---- the two loops
 
     def sums(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        w, b, apart, x, weights, taps, starts, y, pitch, count = self.begin(context, builder,
-                                                                            signature, args)
-        bound = [[self.load(starts, self.number(row * self.others + v))
-                  for v in range(self.others)] for row in range(3)]
-        last_out = builder.sub(count, self.number(1))
-        for outs, vectors in self.parts(self.outs, self.others * self.pieces):
-            whole = [(v // self.pieces, v % self.pieces * self.lanes) for v in vectors]
-            at, to = ([builder.add(bound[row][v], self.number(first)) for v, first in whole]
-                      for row in range(2))
-            masks = [self.mask(builder.sub(bound[2][v], self.number(first))) for v, first in whole]
-            # what is beyond the last channel is computed from the last, and not stored
-            known = [self.smaller(self.number(o), last_out) for o in outs]
-            totals = [[self.variable(self.zero) for _ in vectors] for _ in outs]
-            with builder.if_then(builder.icmp_signed(">", self.length(b), self.number(0))):
-                for o, total in zip(known, totals, strict=True):
-                    for value in total:
-                        builder.store(self.spread(self.load(b, o)), value)
-            columns = [builder.gep(w, [builder.mul(apart, o)]) for o in known]
-            with self.tools.for_range(builder, self.length(taps)) as loop:
-                tap, weight = self.load(taps, loop.index), self.load(weights, loop.index)
-                seen = [self.load_vector(x, builder.add(tap, start), mask)
-                        for start, mask in zip(at, masks, strict=True)]
-                for column, total in zip(columns, totals, strict=True):
-                    factor = self.spread(self.load(column, weight))
+        w, b, x, taps, y, adds = self.begin(context, builder, signature, args)
+        added = self.tools.as_bool_bit(builder, adds)
+        biased = builder.icmp_signed(">", self.length(b), self.number(0))
+        first, n = self.number(0), self.length(y)
+        for vectors in (self.registers * 3 // 8, 4, 1):     # as many as there are, then the rest
+            step = self.number(vectors * self.lanes)
+            last = builder.sub(n, step if vectors > 1 else self.number(1))
+            with self.tools.for_range_slice(builder, first, builder.add(last, self.number(1)),
+                                            step, self.long) as (at, _):
+                starts = [builder.add(at, self.number(v * self.lanes)) for v in range(vectors)]
+                mask = None if vectors > 1 else self.mask(builder.sub(n, at))
+                total = [self.variable(self.zero) for _ in starts]
+                with self.tools.for_range(builder, self.length(taps)) as loop:
+                    tap, factor = self.load(taps, loop.index), self.spread(self.load(w, loop.index))
+                    seen = [self.load_vector(x, builder.add(tap, start), mask) for start in starts]
                     self.add_products([factor] * len(seen), seen, total)
-            for o, total in zip(outs, totals, strict=True):
-                with builder.if_then(builder.icmp_signed("<", self.number(o), count)):
-                    for start, mask, value in zip(to, masks, total, strict=True):
-                        place = builder.add(start, builder.mul(pitch, self.number(o)))
-                        self.store_vector(builder.load(value), y, place, mask)
+                for start, value in zip(starts, total, strict=True):
+                    with builder.if_else(added) as (adding, beginning):
+                        with adding:
+                            self.add_to(value, self.load_vector(y, start, mask))
+                        with beginning, builder.if_then(biased):
+                            self.add_to(value, self.spread(self.load(b, self.number(0))))
+                    self.store_vector(builder.load(value), y, start, mask)
+            if vectors > 1:
+                whole = builder.sdiv(builder.sub(n, first), step)
+                first = builder.add(first, builder.mul(whole, step))
         return context.get_dummy_value()
 
     def products(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -267,15 +243,24 @@ class Emitter:
         lanes = self.ir.Constant(self.ir.VectorType(short, self.lanes), list(range(self.lanes)))
         return self.builder.icmp_signed("<", lanes, self.spread(self.builder.trunc(count, short)))
 
-    def load_vector(self, array: Any, at: Any, mask: Any) -> Any:
+    def load_vector(self, array: Any, at: Any, mask: Any = None) -> Any:
+        """A vector of memory; with a mask, 0 in the lanes that are not used, which are not read."""
         place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
+        if mask is None:
+            return self.builder.load(place, align=self.align.constant)
         return self.call(f"llvm.masked.load.{self.name}.p0{self.name}", self.vector,
                          place, self.align, mask, self.zero)
 
-    def store_vector(self, value: Any, array: Any, at: Any, mask: Any) -> None:
+    def store_vector(self, value: Any, array: Any, at: Any, mask: Any = None) -> None:
         place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
-        self.call(f"llvm.masked.store.{self.name}.p0{self.name}", self.ir.VoidType(),
-                  value, place, self.align, mask)
+        if mask is None:
+            self.builder.store(value, place, align=self.align.constant)
+        else:
+            self.call(f"llvm.masked.store.{self.name}.p0{self.name}", self.ir.VoidType(),
+                      value, place, self.align, mask)
+
+    def add_to(self, total: Any, value: Any) -> None:
+        self.builder.store(self.builder.fadd(value, self.builder.load(total)), total)
 
     def add_products(self, a: list[Any], b: list[Any], totals: list[Any]) -> None:
         """total += a·b, rounded once."""

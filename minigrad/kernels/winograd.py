@@ -49,8 +49,8 @@ from minigrad.kernels import (
     kernel,
     prange,
 )
-from minigrad.kernels.conv import SUMMANDS, add_tile, move_tile
-from minigrad.kernels.vectors import sums_8
+from minigrad.kernels.conv import SUMMANDS
+from minigrad.kernels.tile import ROWS, VECTORS, tile
 from minigrad.kernels.winograd_tiles import (
     A,
     B,
@@ -62,8 +62,6 @@ from minigrad.kernels.winograd_tiles import (
 )
 
 LONG = 64                   # products that are added up in x's dtype, and then in float64
-
-PANEL = 3                           # vectors of which sums_8 computes the products at once
 
 BT = np.array([[1, 0, -2.5, 0, 1, 0],
                [0, -B, -2, A, 1, 0], [0, B, -2, -A, 1, 0],
@@ -115,9 +113,9 @@ def parts_of(row: Float1, channels: int, outs: int, count: int, lanes: int
 
 
 @inline
-def transform_inputs(x: Float4, padding: Pair, across: int, first: int, count: int, zeros: Float1,
-                     v: Float1) -> None:
-    """v (36, gap) ⊇ (36, C, count·lanes) = Bᵀ d B of `count` vectors from number `first` on.
+def transform_inputs(x: Float4, padding: Pair, across: int, first: int, count: int, room: int,
+                     zeros: Float1, v: Float1) -> None:
+    """v (36, gap) ⊇ (36, C, room·lanes) ⊇ Bᵀ d B of `count` vectors from number `first` on.
 
     across: how many tiles lie in a row.
     """
@@ -129,7 +127,7 @@ def transform_inputs(x: Float4, padding: Pair, across: int, first: int, count: i
         top, left = tile // across * 4 - padding[0], tile % across * 4 - padding[1]
         for c in range(channels):
             input_tile(flat, c * height * width * images, top, left, height, width, images, n,
-                       zeros, v, (c * count + q) * lanes, gap_of(channels * count, lanes))
+                       zeros, v, (c * room + q) * lanes, gap_of(channels * room, lanes))
 
 
 @inline
@@ -148,9 +146,9 @@ def transform_gradients(g: Float4, across: int, first: int, count: int, zeros: F
 
 
 @inline
-def transform_back(m: Float1, across: int, first: int, count: int, b: Float1, unused: Float1,
-                   y: Float4) -> None:
-    """y = Aᵀ m A + b for `count` vectors from number `first` on, m (36, gap)."""
+def transform_back(m: Float1, across: int, first: int, count: int, room: int, b: Float1,
+                   unused: Float1, y: Float4) -> None:
+    """y = Aᵀ m A + b for `count` vectors from number `first` on, m (36, gap) as v above."""
     outs, height, width, images = y.shape
     flat, lanes = y.reshape(-1), unused.shape[0]
     parts = (images + lanes - 1) // lanes
@@ -158,7 +156,7 @@ def transform_back(m: Float1, across: int, first: int, count: int, b: Float1, un
         tile, n = (first + q) // parts, (first + q) % parts * lanes
         top, left = tile // across * 4, tile % across * 4
         for o in range(outs):
-            output_tile(m, (o * count + q) * lanes, gap_of(outs * count, lanes), b[o], flat,
+            output_tile(m, (o * room + q) * lanes, gap_of(outs * room, lanes), b[o], flat,
                         o * height * width * images, top, left, height, width, images, n, unused)
 
 
@@ -228,40 +226,37 @@ def winograd_numpy(x: Float4, w: Float4, b: Float1, padding: Pair, u: Float2, sc
 @kernel(winograd_numpy, writes=("y",), scratch=("u", "scratch"))
 def winograd(x: Float4, w: Float4, b: Float1, padding: Pair, u: Float2, scratch: Float2, y: Float4
              ) -> None:
-    """u (36, gap of O channels); scratch for PANEL vectors at a time."""
+    """u (36, gap of O channels); scratch for VECTORS vectors at a time."""
     (channels, _, _, images), (outs, height, width, _) = x.shape, y.shape
     across, lanes = (width + 3) // 4, 64 // x.itemsize
-    pitch, u_gap = (channels + lanes - 1) // lanes * lanes, u.shape[1]
+    pitch = (channels + lanes - 1) // lanes * lanes
     vectors = (height + 3) // 4 * across * ((images + lanes - 1) // lanes)
-    threads, factors = scratch.shape[0], u.reshape(-1)
+    threads, run = scratch.shape[0], VECTORS * lanes
+    v_gap, m_gap = gap_of(channels * VECTORS, lanes), gap_of(outs * VECTORS, lanes)
     for o in prange(outs):
         transform_weights(w[o], o, u)
     for thread in prange(threads):
-        v, m, zeros, unused = parts_of(scratch[thread], channels, outs, PANEL, lanes)
-        weights, starts = np.arange(channels), np.empty((3, PANEL), np.int64)
+        v, m, zeros, unused = parts_of(scratch[thread], channels, outs, VECTORS, lanes)
         start, stop = vectors * thread // threads, vectors * (thread + 1) // threads
-        sums = np.zeros((8, PANEL, lanes) if channels > SUMMANDS else (0, 0, 0))
-        for first in range(start, stop, PANEL):
-            count = min(PANEL, stop - first)
-            run = count * lanes
-            taps, v_gap = weights * run, gap_of(channels * count, lanes)
-            m_gap = gap_of(outs * count, lanes)
-            for q in range(PANEL):
-                starts[:2, q] = q * lanes
-                starts[2, q] = lanes if q < count else 0
-            transform_inputs(x, padding, across, first, count, zeros, v)
+        sums = np.zeros((ROWS, run) if channels > SUMMANDS else (0, 0))
+        for first in range(start, stop, VECTORS):
+            count = min(VECTORS, stop - first)
+            transform_inputs(x, padding, across, first, count, VECTORS, zeros, v)
             for i in range(36):
-                for o in range(0, outs, 8):
-                    rows, target = min(8, outs - o), m[i * m_gap + o * run:]
+                factors = u[i, :outs * pitch].reshape(outs, pitch)
+                panel = v[i * v_gap:i * v_gap + channels * run].reshape(channels, run)
+                products = m[i * m_gap:i * m_gap + outs * run].reshape(outs, run)
+                for o in range(0, outs, ROWS):
+                    target = products[o:o + ROWS, :count * lanes]
                     for c in range(0, channels, SUMMANDS):
-                        sums_8(factors[i * u_gap + o * pitch:], b[:0], pitch, v[i * v_gap:],
-                               weights[c:c + SUMMANDS], taps[c:c + SUMMANDS], starts, target, run,
-                               rows)
+                        end = min(c + SUMMANDS, channels)
+                        tile(factors[o:o + ROWS, c:end], panel[c:end], b[:0], target, False)
                         if sums.size > 0:
-                            add_tile(target, starts, run, rows, sums)
+                            add(target, sums)
                     if sums.size > 0:
-                        move_tile(sums, starts, run, rows, target)
-            transform_back(m, across, first, count, b, unused, y)
+                        target[:] = sums[:target.shape[0], :target.shape[1]]
+                        sums[:] = 0
+            transform_back(m, across, first, count, VECTORS, b, unused, y)
 
 
 def winograd_weight_grad_numpy(x: Float4, g: Float4, padding: Pair, count: int, scratch: Float2,
@@ -301,7 +296,7 @@ def winograd_weight_grad(x: Float4, g: Float4, padding: Pair, count: int, scratc
                     partials[s] = 0
                 run = n * lanes
                 v_gap, m_gap = gap_of(channels * n, lanes), gap_of(outs * n, lanes)
-                transform_inputs(x, padding, across, first, n, zeros, v)
+                transform_inputs(x, padding, across, first, n, n, zeros, v)
                 transform_gradients(g, across, first, n, zeros, m)
                 for i in range(36):
                     gemm(m[i * m_gap:i * m_gap + outs * run].reshape(outs, run),

@@ -207,7 +207,7 @@ class TransformEmitter(Emitter):
             for i, row in enumerate(both_ways(self.formula, square)):
                 for j, value in enumerate(row):
                     target = builder.add(to, builder.mul(gap, self.number(6 * i + j)))
-                    self.store_whole(value.value, v, builder.add(target, start))
+                    self.store_vector(value.value, v, builder.add(target, start))
         return context.get_dummy_value()
 
     def to_plane(self, context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -218,7 +218,7 @@ class TransformEmitter(Emitter):
         for first in range(0, self.pieces * self.lanes, self.lanes):
             start, mask = self.number(first), self.mask(builder.sub(images, builder.add(
                 n, self.number(first))))
-            square = [[Vector(self, self.load_whole(m, builder.add(builder.add(at, start),
+            square = [[Vector(self, self.load_vector(m, builder.add(builder.add(at, start),
                                                                    builder.mul(gap, self.number(
                                                                        6 * i + j)))))
                        for j in range(6)] for i in range(6)]
@@ -238,11 +238,3 @@ class TransformEmitter(Emitter):
             ways.append([(builder.mul(k, step), builder.icmp_unsigned("<", k, size)) for k in each])
         return [[builder.select(builder.and_(high, wide), builder.gep(start, [builder.add(
             down, across)]), elsewhere) for across, wide in ways[1]] for down, high in ways[0]]
-
-    def load_whole(self, array: Any, at: Any) -> Any:
-        place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
-        return self.builder.load(place, align=self.align.constant)
-
-    def store_whole(self, value: Any, array: Any, at: Any) -> None:
-        place = self.builder.bitcast(self.builder.gep(array, [at]), self.vector.as_pointer())
-        self.builder.store(value, place, align=self.align.constant)

@@ -368,7 +368,7 @@ class Module:
         return [f"({name}): {text(module)}" for name, module in self._own_modules().items()]
 
     __repr__ = nested.text
-    __deepcopy__ = nested.deepcopy
+    __deepcopy__, __reduce_ex__ = nested.deepcopy, nested.reduce_ex
 
 
 def clear_grad(p: Tensor, set_to_none: bool) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, SupportsIndex
 
 Module = Any                # nn.Module is built on this file
+STEP = 50                   # how deep pickle goes by recursion
 
 
 def deepest_first(module: Module) -> list[Module]:
@@ -43,6 +44,29 @@ def deepcopy(module: Module, memo: dict[int, Any]) -> Module:
         for name, value in slots.items():
             setattr(new, name, value)
     return memo[id(module)]
+
+
+def reduce_ex(module: Module, protocol: SupportsIndex) -> Any:
+    """How `pickle` takes a module apart. It goes down recursively, so a deep module names some of
+    those below it first, beginning with the deepest: from each, it is only STEP to the next.
+    """
+    parts: Any = object.__reduce_ex__(module, max(int(protocol), 2))
+    depth: dict[Module, int] = {}
+    for each in deepest_first(module):
+        children = each._own_modules().values()
+        if any(child not in depth for child in children):       # one of them holds its own parent
+            return parts
+        depth[each] = 1 + max((depth[child] for child in children), default=0)
+    steps = [each for each, n in depth.items() if n % STEP == 0 and each is not module]
+    if not steps or isinstance(parts, str):
+        return parts
+    make, args, *state = parts
+    return new_module, (steps, make, args), *state
+
+
+def new_module(_: list[Module], make: Any, args: Any) -> Module:
+    """The first part of a module that `reduce_ex` has taken apart."""
+    return make(*args)
 
 
 def text(module: Module) -> str:

@@ -24,9 +24,9 @@ from minigrad.ops.arguments import refuse_bools
 from minigrad.ops.promotion import (
     NUMBERS,
     binary_op,
+    factor,
     float_op,
     is_bool,
-    number,
     number_op,
     promote,
     tensors_to_common_dtype,
@@ -55,23 +55,17 @@ def clone(x: Tensor) -> Recorded:
 @binary_op
 def add(a: Tensor, b: Tensor, *, alpha: float = 1) -> Recorded:
     """y = a + α·b"""
-    if alpha != 1:
-        return a.data + _factor("add", alpha, a) * b.data, lambda g: g, lambda g: g * alpha
+    if alpha != 1 or alpha is True:
+        return a.data + factor("add", alpha, a) * b.data, lambda g: g, lambda g: g * alpha
     return arithmetic.add(a.data, b.data), lambda g: g, lambda g: g
 
 
 @number_op
 def sub(a: Tensor, b: Tensor, *, alpha: float = 1) -> Recorded:
     """y = a - α·b; not of bools"""
-    if alpha != 1:
-        return a.data - _factor("sub", alpha, a) * b.data, lambda g: g, lambda g: -g * alpha
+    if alpha != 1 or alpha is True:
+        return a.data - factor("sub", alpha, a) * b.data, lambda g: g, lambda g: -g * alpha
     return arithmetic.subtract(a.data, b.data), lambda g: g, lambda g: -g
-
-
-def _factor(name: str, alpha: float, x: Tensor) -> Any:
-    if x.dtype.kind != "f" and not isinstance(alpha, int):
-        raise RuntimeError(f"{name}: alpha must be an integer for {x.dtype}; got {alpha!r}")
-    return number(alpha, x.dtype).data
 
 
 @binary_op

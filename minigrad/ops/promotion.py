@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Recorded, as_tensor, op
+from minigrad.ops.arguments import require_number
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -43,6 +44,16 @@ def number(x: float, dtype: np.dtype[Any]) -> Tensor:
     """A Python number as a 0-d tensor; one too large for an integer dtype wraps around."""
     return autograd.Tensor(np.asarray(x, dtype) if dtype.kind == "f" else
                            np.asarray(x).astype(dtype))
+
+
+def factor(name: str, alpha: float, x: Tensor) -> Any:
+    """α of a + α·b, as torch takes it.  Raises: TypeError, RuntimeError for another."""
+    require_number(name, alpha=alpha)
+    if isinstance(alpha, bool) and x.dtype.kind != "b":
+        raise RuntimeError(f"{name}: alpha may be a bool only for bools; got {alpha} for {x.dtype}")
+    if x.dtype.kind != "f" and not isinstance(alpha, int):
+        raise RuntimeError(f"{name}: alpha must be an integer for {x.dtype}; got {alpha!r}")
+    return number(alpha, x.dtype).data
 
 
 def _category(dtype: np.dtype[Any]) -> int:

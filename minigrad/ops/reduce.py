@@ -8,6 +8,7 @@ Source: torch's functions of the same names; vector_norm is torch.linalg's.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -132,20 +133,31 @@ def cumsum(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
 
 # ---- spread -------------------------------------------------------------------------------------
 
-@op
-def var(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
+def _unbiased_by_position(args: tuple[Any, ...], given: dict[str, Any]
+                          ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """torch's overload var(x, unbiased), which has no other arguments; by name, dim is no bool."""
+    if len(args) == 2 and isinstance(args[1], bool) and not given:
+        return args[:1], {"unbiased": args[1]}
+    return args, given
+
+
+moment_op = functools.partial(op, arrange=_unbiased_by_position)
+
+
+@moment_op
+def var(x: Tensor, *, dim: Dims = None, unbiased: bool | None = None,
         keepdim: bool = False, correction: float | None = None) -> Recorded:
     """y = Σ (x - mean)² / max(0, n - correction)
 
-    correction: 1 unless given. unbiased: True means a correction of 1, False of 0; it may also be
-    given in the place of `dim`, as in var(x, False).
+    correction: 1 unless given. unbiased: True means a correction of 1, False of 0; as the only
+    argument it may also be given by position, as in var(x, False).
     Raises: TypeError where both are given.
     """
     return _variance("var", x, dim, unbiased, keepdim, correction)
 
 
-@op
-def std(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
+@moment_op
+def std(x: Tensor, *, dim: Dims = None, unbiased: bool | None = None,
         keepdim: bool = False, correction: float | None = None) -> Recorded:
     """y = √var(x); gradient 0 where all x are equal. Arguments as for `var`."""
     variance, variance_vjp = _variance("std", x, dim, unbiased, keepdim, correction)
@@ -156,10 +168,8 @@ def std(x: Tensor, *, dim: Dims | bool = None, unbiased: bool | None = None,
     return np.sqrt(variance), vjp
 
 
-def _variance(name: str, x: Tensor, dim: Dims | bool, unbiased: bool | None, keepdim: bool,
+def _variance(name: str, x: Tensor, dim: Dims, unbiased: bool | None, keepdim: bool,
               correction: float | None) -> tuple[Array, Callable[[Tensor], Tensor]]:
-    if isinstance(dim, bool) and unbiased is None:
-        dim, unbiased = None, dim
     x = to_floats(name, x)
     dims, shape = _over(name, x, dim, keepdim), x.shape
     n = math.prod(shape[d] for d in dims)

@@ -11,6 +11,7 @@ TABLE = "comparisons/datasets/faces/table.py"
 
 WRITING = "test_atomic.py test_checkpoint_damage.py"
 READING = "test_checkpoint_malformed.py test_checkpoint_damage.py"
+FOLDERS = "comparisons/test_whole_folders.py"
 WRITERS = "comparisons/test_two_writers.py"
 HOSTILE = "comparisons/test_hostile.py"
 RESUME = "comparisons/test_resume.py -k previous or ctrl_c_saves or fit_is_named"
@@ -18,10 +19,16 @@ DIGITS = "comparisons/test_mnist.py"
 
 MUTANTS = [
     (ATOMIC, "                os.fsync(descriptor)\n", "", WRITING),
-    (ATOMIC, "        _sync(path.parent)\n", "", WRITING),
+    (ATOMIC, "missing_ok=True)\n        _sync(path.parent)\n", "missing_ok=True)\n", WRITING),
     (ATOMIC, "            os.replace(temporary, path)  ",
      "            shutil.copyfile(temporary, path)  ", WRITING),
-    (ATOMIC, "        remove_abandoned(path.parent)\n", "", WRITING),
+    (ATOMIC, "        remove_abandoned(path.parent)\n        temporary, descriptor = _temporary(",
+     "        temporary, descriptor = _temporary(", WRITING),
+    (ATOMIC, "            shutil.rmtree(temporary, ignore_errors=True)\n", "", FOLDERS),
+    (ATOMIC, "shutil.rmtree(path) if whole else path.unlink()", "path.unlink()", FOLDERS),
+    (CHECKPOINT, "                check_likeness(target.state_dict(), before[name])",
+     "                pass", READING),
+    (CHECKPOINT, "random=Generators())", "random=None)", "test_checkpoint.py " + READING),
     (ATOMIC, "if _acquired(descriptor, wait=False):", "if True:", WRITING),
     (ATOMIC, "{secrets.token_hex(8)}", "{os.getpid()}", WRITING),
     (ATOMIC, "os, \"O_BINARY\", 0), 0o666)", "os, \"O_BINARY\", 0), 0o600)", WRITING),
@@ -60,7 +67,7 @@ MUTANTS = [
      "test_schema.py"),
     (SCHEMA, "    if not math.isfinite(value := float(text)):\n",
      "    value = float(text)\n    if False:\n", "test_schema.py"),
-    (SCHEMA, "    if len(text) > DIGITS:", "    if False:", "test_schema.py"),
+    (SCHEMA, "    if len(text) > most:", "    if False:", "test_schema.py"),
     (SCHEMA, "        elif key == name:", "        elif False:", "test_schema.py"),
     (SCHEMA, "    if isinstance(value, bool) or kind is bool:", "    if kind is bool:",
      "test_schema.py"),
@@ -71,7 +78,7 @@ MUTANTS = [
      WRITERS),
     (RESULTS, "held.enter_context(atomic.lock(self.folder / f\".{task}-{impl}.lock\"))", "pass",
      WRITERS),
-    (RESULTS, "            check(content, formats.RESULTS)\n", "", HOSTILE),
+    (RESULTS, "            formats.check_results(content)\n", "", HOSTILE),
     (RESULTS, "            formats.check_history(details)\n", "", HOSTILE),
     (RESULTS, "            formats.check_details(details)\n", "", HOSTILE),
     (FORMATS, "NAME = Also(str, re.compile(r\"[a-z0-9]+(-[a-z0-9]+)*\").fullmatch,",

@@ -5,6 +5,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
+from comparisons.datasets.base import unit
 from comparisons.datasets.drawn.data import generated
 from comparisons.datasets.mnist import load_subset
 
@@ -39,4 +40,4 @@ def faces():
 @pytest.fixture(scope="session")
 def digit_images():
     """Test digits of MNIST, (12, 28, 28) in [0, 1]."""
-    return load_subset().x_test[:12, 0]
+    return unit(load_subset().x_test[:12, 0])

@@ -20,6 +20,7 @@ from PIL import Image
 from untrained import enlarged, grey, write
 
 from comparisons.cli import main
+from comparisons.datasets.base import unit
 from comparisons.datasets.mnist import load_subset
 from comparisons.datasets.pictures import read_picture
 from comparisons.predict import demo
@@ -48,7 +49,7 @@ def server(predictors):
 def drawing():
     """A digit drawn on white, as the bytes of a PNG."""
     stream = io.BytesIO()
-    grey(1 - enlarged(load_subset().x_test[3, 0], 200)).save(stream, "PNG")
+    grey(1 - enlarged(unit(load_subset().x_test[3, 0]), 200)).save(stream, "PNG")
     return stream.getvalue()
 
 

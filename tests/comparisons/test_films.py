@@ -15,6 +15,7 @@ from running import one_line
 from untrained import grey, write
 
 from comparisons.cli import main
+from comparisons.datasets.base import unit
 from comparisons.datasets.drawn.generator import CLASSES
 from comparisons.predict import films
 from comparisons.predict.predictor import Predictor
@@ -33,7 +34,7 @@ def pictures(faces):
     """Five frames, 64 × 48, with a face of 48 pixels in each but the third, which is white."""
     frames = np.ones((5, 48, 64), np.float32)
     for frame, face in zip(frames, faces.x, strict=False):
-        frame[:, 8:56] = np.kron(face[0], np.ones((3, 3)))
+        frame[:, 8:56] = np.kron(unit(face[0]), np.ones((3, 3)))
     frames[2] = 1
     return [grey(frame).convert("RGB") for frame in frames]
 

@@ -8,6 +8,7 @@ import scipy.stats
 
 from comparisons.audits import gates
 from comparisons.cli import main
+from comparisons.datasets.base import unit
 from comparisons.datasets.drawn.data import generated
 from comparisons.datasets.drawn.generator import nuisances
 
@@ -42,7 +43,7 @@ def test_a_network_that_knows_too_much_fails(linear_gates):
 
 
 def test_light_that_tells_the_label_is_noticed(faces, monkeypatch):
-    lit = replace(faces, x=faces.x + 0.2 * faces.y[:, None, None, None].astype(np.float32))
+    lit = replace(faces, x=unit(faces.x) + 0.2 * faces.y[:, None, None, None].astype(np.float32))
     told = next(gate for gate in gates.gates({0: lit, 1: lit}, lambda split, seed: split.y_test)
                 if gate.title == "pixels, linear")
     assert told.mean > 0.65
@@ -103,7 +104,7 @@ def test_all_but_a_part_is_grey(faces):
     split = next(gates.splits(faces))
     shown = gates.only(split, slice(0.5, 0.75))
     for before, after in ((split.x, shown.x), (split.x_test, shown.x_test)):
-        np.testing.assert_array_equal(after[:, :, 12:18], before[:, :, 12:18])
+        np.testing.assert_array_equal(after[:, :, 12:18], unit(before[:, :, 12:18]))
         assert (after[:, :, :12] == 0.5).all()
         assert (after[:, :, 18:] == 0.5).all()
 

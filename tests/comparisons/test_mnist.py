@@ -48,9 +48,8 @@ def test_mnist_reads_idx_plain_and_packed(tmp_path, packed, inside):
     data = load_mnist(tmp_path)
     assert data.source.startswith(f"IDX files in {tmp_path / inside}: 6 training images")
     for x, y, part in ((data.x, data.y, "train"), (data.x_test, data.y_test, "t10k")):
-        assert (x.dtype, y.dtype) == (np.float32, np.int64)
-        np.testing.assert_array_equal(x[:, 0], np.float32(arrays[f"{part}-images-idx3-ubyte"])
-                                      / np.float32(255))
+        assert (x.dtype, y.dtype) == (np.uint8, np.int64)
+        np.testing.assert_array_equal(x[:, 0], arrays[f"{part}-images-idx3-ubyte"])
         np.testing.assert_array_equal(np.int64(data.classes)[y],
                                       arrays[f"{part}-labels-idx1-ubyte"])
 
@@ -148,7 +147,7 @@ def test_the_subset():
     data = load_mnist()
     assert data.x.shape == (10000, 1, 28, 28)
     assert data.x_test.shape == (2000, 1, 28, 28)
-    assert (data.x.min(), data.x.max(), data.x.dtype) == (0, 1, np.float32)
+    assert (data.x.min(), data.x.max(), data.x.dtype) == (0, 255, np.uint8)
     assert np.bincount(data.y).tolist() == [1000] * 10
     assert np.bincount(data.y_test).tolist() == [200] * 10
     assert data.source == ("the embedded subset (mnist-subset.npz): "

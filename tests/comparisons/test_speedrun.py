@@ -30,8 +30,8 @@ DIGITS = 400
 def digits():
     """A few real digits under the name of the whole MNIST."""
     data = load_subset()
-    return replace(data, name="mnist", x=data.x[:DIGITS], y=data.y[:DIGITS],
-                   x_test=data.x_test[:50], y_test=data.y_test[:50])
+    return record.needed(replace(data, name="mnist", x=data.x[:DIGITS], y=data.y[:DIGITS],
+                                 x_test=data.x_test[:50], y_test=data.y_test[:50]))
 
 
 @pytest.fixture(autouse=True)

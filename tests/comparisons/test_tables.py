@@ -14,7 +14,7 @@ from sklearn.metrics import r2_score, root_mean_squared_error
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from comparisons.datasets.examples import write_table
+from comparisons.datasets.examples import table
 from comparisons.datasets.tables import Encoding, load_table, read_rows, split
 from comparisons.errors import DataError
 from comparisons.tasks.options import Options
@@ -24,7 +24,7 @@ from comparisons.tasks.task import Trained
 
 @pytest.fixture
 def lines(tmp_path: Path) -> list[str]:
-    write_table(tmp_path / "example.csv")
+    (tmp_path / "example.csv").write_text(table())
     return (tmp_path / "example.csv").read_text().splitlines()
 
 

@@ -116,15 +116,26 @@ def where_calls(draw, domain: Domain = real) -> Call:
     return Call(domain(rng, a), domain(rng, b), condition=np.asarray(rng.random(condition) < 0.5))
 
 
+def wrong_factors(name):
+    """What torch refuses as well, and NumPy takes."""
+    x = np.ones(3)
+    return (*(Error(Call(x, x, alpha=alpha), RuntimeError, f"{name}: alpha may be a bool only for")
+              for alpha in (True, False)),
+            *(Error(Call(x, x, alpha=alpha), TypeError, f"{name}: alpha must be a number; got")
+              for alpha in ("1", [1], None)))
+
+
 CASES = [
     two(ops.add, torch.add, real, real),
     two(ops.add, torch.add, real, real, name="add with alpha", alpha=st.sampled_from([2, -0.5, 0]),
         errors=(Error(Call(WHOLE, WHOLE, alpha=1.5), RuntimeError,
-                      r"add: alpha must be an integer for int64; got 1\.5"),)),
+                      r"add: alpha must be an integer for int64; got 1\.5"),
+                *wrong_factors("add"))),
     two(ops.sub, torch.sub, real, real, errors=(
         Error(Call(MASK, MASK), RuntimeError, "sub: needs numbers, not bools"),
         Error(Call(MASK, np.ones(3)), RuntimeError, "sub: needs numbers, not bools"))),
-    two(ops.sub, torch.sub, real, real, name="sub with alpha", alpha=st.sampled_from([2, -0.5, 0])),
+    two(ops.sub, torch.sub, real, real, name="sub with alpha", alpha=st.sampled_from([2, -0.5, 0]),
+        errors=wrong_factors("sub")),
     two(ops.mul, torch.mul, real, real),
     OpCase(ops.mul, torch.mul, st.builds(lambda rng, shape: Call(real(rng, shape), real(rng, ())),
                                          generators(), shapes()),

@@ -14,6 +14,7 @@ from comparisons.audits.parity.measure import measured
 from comparisons.audits.parity.recording import BATCH, Subject
 from comparisons.datasets.base import Data
 from comparisons.errors import Fault
+from comparisons.tasks.kept import options_of, settings_of
 from comparisons.tasks.task import Task
 from comparisons.training import runner
 from minigrad import checkpoint
@@ -40,15 +41,16 @@ def subjects(tasks: Sequence[Task[Any]], seed: int, data: Path | None, start: Pa
 
 def trained_with(task: Task[Any], start: Path) -> Any:
     """The options that a checkpoint was trained with."""
-    config = checkpoint.load(start).config or {}
+    kept = checkpoint.load(start)
+    config = settings_of(kept)
     if config.get("task") != task.name:
         raise Fault(f"{start}: is a checkpoint of {config.get('task')}, not of {task.name}")
-    return task.options.restored(dict(config.get("options", {})))
+    return options_of(kept, task.options)
 
 
 def insist_on_fit(start: Path, data: Data) -> None:
     """Say if a checkpoint was trained on other data. Raises: Fault if its network does not fit."""
-    config = checkpoint.load(start).config or {}
+    config = settings_of(checkpoint.load(start))
     known = config.get("dataset")
     if (config.get("shape"), config.get("classes")) != (list(data.x.shape[1:]), list(data.classes)):
         raise Fault(f"{start}: was trained on {known}, whose items or classes are not those of "

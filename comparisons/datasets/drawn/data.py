@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from comparisons.datasets.base import Data, images
+from comparisons.datasets.base import Data
 from comparisons.datasets.drawn.generator import CLASSES, FRAMES, generate
 from comparisons.datasets.faces.expressions import NAMES
 
@@ -30,5 +30,5 @@ def generated(size: int = 48, seed: int = 0, casts: int = 1, neutral: bool = Fal
     seeds = f"seed {seed}" if casts == 1 else f"seeds {seed} to {seed + casts - 1}"
     return Data("faces-generated", f"faces generated with {seeds}: {len(labels):,} images of "
                 f"{size} px, {len(np.unique(clips)):,} recordings of {len(np.unique(subjects)):,} "
-                "persons who do not exist", images(np.concatenate([f.pixels for f in sets])),
+                "persons who do not exist", np.concatenate([f.pixels for f in sets])[:, None],
                 labels, classes=classes, subjects=subjects, clips=clips)

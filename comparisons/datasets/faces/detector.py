@@ -40,9 +40,10 @@ def boxes(picture: Image.Image) -> list[Box]:
     found = _cascade().detectMultiScale(np.asarray(small), 1.1, 5, minSize=(least, least))
     inside = []
     for x, y, w, h in sorted(tuple(int(n) for n in box) for box in found):
-        left, top = round(x / scale), round(y / scale)
-        inside.append((left, top, min(round(w / scale), picture.width - left),
-                       min(round(h / scale), picture.height - top)))
+        left, right = (min(max(0, round(n / scale)), picture.width) for n in (x, x + w))
+        top, bottom = (min(max(0, round(n / scale)), picture.height) for n in (y, y + h))
+        if left < right and top < bottom:
+            inside.append((left, top, right - left, bottom - top))
     return inside
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from comparisons.datasets.base import Data, images
+from comparisons.datasets.base import Data
 from comparisons.datasets.faces.expressions import NAMES
 from comparisons.errors import DataError
 
@@ -67,7 +67,7 @@ class Listing:
         test = np.array([item.test for item in items])
         return Data(
             self.name, f"{self.origin}: {self._told(items, size, len(left_out))}",
-            images(np.stack(pixels)), np.array([classes.index(i.label) for i in items]),
+            np.stack(pixels)[:, None], np.array([classes.index(i.label) for i in items]),
             classes=classes, clips=clips if known else None,
             subjects=np.array([clip.split("_")[0] for clip in clips]) if known else None,
             test_rows=np.flatnonzero(test) if test.any() and not test.all() else None,

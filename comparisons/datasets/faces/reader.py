@@ -26,7 +26,7 @@ def load_faces(data_dir: Path | None = None, size: int = 48, frames: Frames | No
 
     neutral: insist on neutral faces, which CK+'s own tree has if the first frames are used.
 
-    Shapes: x (N, 1, size, size) float32 in [0, 1], y (N,) int64.
+    Shapes: x (N, 1, size, size) uint8, y (N,) int64.
     Raises: NotThereError if `data_dir` holds none of these, no recordings from which `frames`
     could be selected, or no neutral faces; DataError if what it holds cannot be used.
     """

@@ -1,0 +1,85 @@
+"""A configuration that no run has written is one line that names the checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_report import ENVIRONMENT, RUN
+
+from comparisons.errors import Fault
+from comparisons.tasks.dexpression import DexpressionOptions
+from comparisons.tasks.kept import options_of, settings_of
+from comparisons.training.formats import check_results
+from comparisons.training.resuming import history_of
+from minigrad.checkpoint import Checkpoint
+from minigrad.schema import Mismatch
+
+PATH = Path("some.safetensors")
+EPOCH = {"fold": 0, "epoch": 0, "loss": 1.0, "seconds": 0.5, "margin": 2.0}
+
+
+def kept(config: Any, epoch: int = 2) -> Checkpoint:
+    return Checkpoint(PATH, {}, epoch=epoch, config=config)
+
+
+@pytest.mark.parametrize(("config", "told"), [
+    ([1], "the whole: expected an object; got a list"), ("x", "the whole: expected an object"),
+    ({"options": [{}]}, "options: expected an object"), ({"options": False}, "options: expected"),
+    ({"training": -1}, "training: expected a number from 0"),
+    ({"training": True}, "training: expected a whole number")])
+def test_settings(config: Any, told: str) -> None:
+    with pytest.raises(Fault, match=f"^{PATH}: its configuration cannot be used: {told}"):
+        settings_of(kept(config))
+    assert settings_of(kept(None)) == {}
+
+
+@pytest.mark.parametrize("options", [
+    {"variant": True}, {"variant": 5}, {"variant": "none"}, {"folds": {}}, {"folds": "x"},
+    {"frames": {"a": 1}}, {"neutral": 1.5}, {"neutral": "x"}])
+def test_options(options: Any) -> None:
+    with pytest.raises(Fault, match=f"^{PATH}: its options cannot be used: ") as caught:
+        options_of(kept({"options": options}), DexpressionOptions)
+    assert "Error" not in str(caught.value)
+    known = DexpressionOptions(folds=3, neutral=True, variant="paper")
+    assert options_of(kept({"options": known.kept()}), DexpressionOptions).own() == known.own()
+
+
+@pytest.mark.parametrize("history", [
+    3, {"a": 1}, [3], [{}], [EPOCH], [EPOCH, EPOCH], [EPOCH, EPOCH | {"epoch": 1, "fold": 1}],
+    [EPOCH, EPOCH | {"epoch": 1.5}], [EPOCH, EPOCH | {"epoch": 1, "seconds": float("inf")}],
+    [EPOCH, {k: v for k, v in EPOCH.items() if k != "margin"} | {"epoch": 1}], ["x", "y"]])
+def test_histories(history: Any) -> None:
+    with pytest.raises(Fault, match=f"^{PATH}: its configuration cannot be used: history"):
+        history_of(kept({"history": history}), 0, 5)
+    whole = [EPOCH, EPOCH | {"epoch": 1}]
+    assert history_of(kept({"history": whole}), 0, 5) == whole
+    assert history_of(kept({}), 0, 5) == []
+    with pytest.raises(Fault, match="says that 6 of 5 epochs are finished"):
+        history_of(kept({}, 6), 0, 5)
+
+
+@pytest.mark.parametrize(("change", "told"), [
+    ({"label": None}, r"differences\[0\].label: expected a text"),
+    ({"seeds": [1]}, r"differences\[0\]: expected lists of equal length"),
+    ({"seeds": [1], "minigrad": [1.0], "torch": [1.0]}, "seeds: expected at least two"),
+    ({"difference": 1.0}, r"differences\[0\].low: is missing"),
+    ({"items_low": 1.0}, r"differences\[0\].items_high: is missing")])
+def test_differences(change: Any, told: str) -> None:
+    entry = {"task": "t", "label": "score", "format": ".2f", "seeds": [0, 1],
+             "minigrad": [1.0, 2.0], "torch": [1.0, 2.0]}
+    content = {"environment": ENVIRONMENT, "runs": [RUN], "differences": [entry]}
+    check_results(content)
+    with pytest.raises(Mismatch, match=told):
+        check_results(content | {"differences": [entry | change]})
+
+
+@pytest.mark.parametrize(("seeds", "told"), [
+    ([{"seed": 0}], "metrics: is missing"),
+    ([{"seed": 0, "metrics": {}, "test_items": "x"}], "metrics.score: is missing"),
+    ([{"seed": 0, "metrics": {"score": 1.0}}], "test_items: is missing"),
+    ([{"seed": 0, "metrics": {"score": 1.0}, "test_items": "x"}] * 2, "expected each seed once")])
+def test_seeds(seeds: Any, told: str) -> None:
+    with pytest.raises(Mismatch, match=told):
+        check_results({"environment": ENVIRONMENT, "runs": [RUN | {"seeds": seeds}]})
