@@ -80,7 +80,7 @@ NETWORKS = (
     Network("diabetes", lambda side: side.LogisticRegression(8), (8,), "truth", 256),
     Network("mnist-mlp, plain", lambda side: side.MLP((784, 500, CLASSES)), (1, 28, 28),
             "classes", 64),
-    Network("mnist-mlp, deep", lambda side: side.MLP((784, 300, 200, 100, CLASSES)), (1, 28, 28),
+    Network("mnist-mlp, deep", lambda side: side.MLP((784, 300, 200, 100, CLASSES), norm=True), (1, 28, 28),
             "classes", 64),
     Network("mnist-cnn, simple", lambda side: side.CNN(CLASSES), (1, 28, 28), "classes", 64),
     Network("mnist-cnn, strong", lambda side: side.StrongCNN(CLASSES), (1, 28, 28), "classes", 64),
