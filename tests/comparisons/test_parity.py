@@ -174,7 +174,9 @@ def test_drift_is_none_for_equal_sides_and_that_of_rounding_otherwise(tmp_path, 
 
 def test_it_agrees_for_every_network_and_makes_a_page(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(dexpression, "SIZE", 16)
-    argv = ["diabetes", "mnist-mlp", "dexpression", "--steps", "1", "--out", str(tmp_path)]
+    # at seed 0 and this size, a window of a pool has two largest values that differ by rounding alone
+    argv = ["diabetes", "mnist-mlp", "dexpression", "--steps", "1", "--seed", "1",
+            "--out", str(tmp_path)]
     assert main(["parity", *argv]) == 0
     table = capsys.readouterr().out
     for words in ("dexpression, compact: batch of", "dexpression, paper: batch of", "∂ ",
