@@ -174,7 +174,7 @@ def test_drift_is_none_for_equal_sides_and_that_of_rounding_otherwise(tmp_path, 
 
 def test_it_agrees_for_every_network_and_makes_a_page(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(dexpression, "SIZE", 16)
-    # at seed 0 and this size, a window of a pool has two largest values that differ by rounding alone
+    # at seed 0 and this size, the two largest values of a pool's window differ by rounding alone
     argv = ["diabetes", "mnist-mlp", "dexpression", "--steps", "1", "--seed", "1",
             "--out", str(tmp_path)]
     assert main(["parity", *argv]) == 0
