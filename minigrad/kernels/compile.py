@@ -293,7 +293,7 @@ def _announce_compilation() -> None:
     def on_start(_: Any, compilation: Any) -> None:
         if compilation.data["dispatcher"].py_func.__module__.startswith(f"{__package__}."):
             say_once("compiling kernels for a forked process; a spawned one would load them"
-                      if _forked else COMPILING)
+                     if _forked else COMPILING)
 
     methods = {"on_start": on_start, "on_end": lambda _, compilation: None}
     event.register("numba:compile", type("Announcer", (event.Listener,), methods)())
