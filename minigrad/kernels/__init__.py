@@ -62,6 +62,7 @@ from minigrad.kernels.order import (
     batch_last as batch_last,
     concatenate as concatenate,
     empty_in_order as empty_in_order,
+    empty_like as empty_like,
     flat as flat,
     memory_order as memory_order,
 )

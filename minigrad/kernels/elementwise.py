@@ -14,8 +14,8 @@ from minigrad.kernels import (
     Bool1,
     Float1,
     Kernel,
-    empty,
     empty_in_order,
+    empty_like,
     flat,
     kernel,
     memory_order,
@@ -41,13 +41,12 @@ def apply(run: Kernel, *inputs: Array, options: tuple[Any, ...] = ()) -> Array:
     The inputs have one shape. It is that of y, too, whose memory has the order of the first input.
     """
     x = inputs[0]
-    if x.flags.c_contiguous:
-        y = empty(x.shape, x.dtype)
-        run(*[array.reshape(-1) for array in inputs], *options, y.reshape(-1))
-    else:
-        order = memory_order(x)
-        y = empty_in_order(x.shape, x.dtype, order)
-        run(*(flat(array, order) for array in inputs), *options, flat(y, order))
+    y = empty_like(x)
+    rows = [array.ravel("K") for array in (*inputs, y) if array.strides == y.strides]
+    if len(rows) <= len(inputs):                # they lie in memory in different orders
+        order = memory_order(y)
+        rows = [flat(array, order) for array in (*inputs, y)]
+    run(*rows[:-1], *options, rows[-1])
     return y
 
 

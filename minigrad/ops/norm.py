@@ -269,7 +269,7 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
         raise ValueError(f"{name}: eps must be positive, in evaluation at least 0; got {eps}")
     statistics = empty((2, x.shape[1]), np.float64)
     if mean is not None and var is not None and not training:
-        statistics[:] = mean.data, var.data
+        statistics[0], statistics[1] = mean.data, var.data
     y = _batch_norm(x, weight, bias, eps=float(eps), training=training, statistics=statistics)
     if training:
         n = x.numel() // x.shape[1]
@@ -354,6 +354,7 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
 def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
                 ) -> tuple[Tensor | None, ...]:
     """Those given, each as a Tensor, once it is known to fit."""
+    dtype = x.dtype
     for argument, value in given.items():
         if value is None:
             continue
@@ -361,8 +362,8 @@ def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
         if t.shape != shape:
             raise RuntimeError(f"{name}: {argument} must have shape {shape}; got {t.shape}, "
                                f"x {x.shape}")
-        if t.dtype != x.dtype:
-            raise RuntimeError(f"{name}: {argument} must have x's dtype {x.dtype}; got {t.dtype}")
+        if t.dtype != dtype:
+            raise RuntimeError(f"{name}: {argument} must have x's dtype {dtype}; got {t.dtype}")
     return tuple(given.values())
 
 

@@ -103,8 +103,7 @@ def _planes(x: Array) -> Array:
 
 def _like(x: Tensor, y: Array) -> Array:
     """Planes that lie batch last with as many dims as x."""
-    y = batch_first(y)
-    return y if x.ndim == 4 else y[:, :, 0]
+    return batch_first(y if x.ndim == 4 else y[:, 0])
 
 
 # ---- torch's functions ---------------------------------------------------------------------------
