@@ -28,6 +28,7 @@ from minigrad.kernels.blas import gemm as gemm, takes as takes
 from minigrad.kernels.compile import (
     FLOATS as FLOATS,
     SMALL as SMALL,
+    TINY_STEPS as TINY_STEPS,
     Array as Array,
     Bool1 as Bool1,
     Double1 as Double1,

@@ -50,7 +50,10 @@ Index4 = Annotated[Array, 4, np.int32]
 
 # loops are compiled for these
 FLOATS: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
-SMALL = 2**15               # with fewer values, one thread is done before others are awake
+# With fewer values, one thread is done before others are awake. They wait for the next loop for
+# some 20 µs and then fall asleep; to wake one up takes as long again.
+SMALL = 2**16
+TINY_STEPS = 2**17          # the same, where a value takes no more than a step or two
 if (_setting := os.environ.get("MINIGRAD_KERNELS", "")) not in ("", "numpy"):
     raise ValueError(f"MINIGRAD_KERNELS: must be numpy, or not set; got {_setting!r}")
 TWINS_ONLY = _setting == "numpy"
@@ -97,22 +100,23 @@ class Kernel:
         parallel = (x.size if self.work is None else self.work(*args)) >= self.small
         run = self._runs.get(parallel) or self.compiled(parallel, x.dtype)
         try:
-            self._run(run, parallel, args)
+            if parallel or self.multiplies:
+                self._run_alone(run, args)
+            else:
+                run(*args)
         except TypeError:           # arrays for which no machine code has been made
             if not hasattr(run, "compile"):
                 raise
             args = tuple(self._in_layout(args))
-            self._run(self.compiled(parallel, x.dtype), parallel, args)
+            self._run_alone(self.compiled(parallel, x.dtype), args)
 
-    def _run(self, run: Callable[..., None], parallel: bool, args: tuple[Any, ...]) -> None:
-        if self.multiplies:
-            with _running:
+    def _run_alone(self, run: Callable[..., None], args: tuple[Any, ...]) -> None:
+        """Run the loop while no other does."""
+        with _running:
+            if self.multiplies:
                 with_one_blas_thread(run, args)
-        elif parallel:
-            with _running:
+            else:
                 run(*args)
-        else:
-            run(*args)
 
     def _in_layout(self, args: tuple[Any, ...]) -> Iterator[Any]:
         """The arrays in the layout compiled for."""

@@ -44,7 +44,7 @@ def to_int(name: str, argument: str, value: Any) -> int:
 
 def to_size(name: str, argument: str, value: Any, least: int) -> int:
     """An int of at least `least`.  Raises: as `to_int`; ValueError for a smaller one."""
-    n = to_int(name, argument, value)
+    n = value if type(value) is int and value <= INT64_MAX else to_int(name, argument, value)
     if n < least:
         raise ValueError(f"{name}: {argument} must be at least {least}; got {n}")
     return n
@@ -52,7 +52,7 @@ def to_size(name: str, argument: str, value: Any, least: int) -> int:
 
 def to_ints(name: str, argument: str, values: Any) -> tuple[int, ...]:
     """A tuple or list of ints as a tuple.  Raises: TypeError for anything else, also one int."""
-    if not isinstance(values, tuple | list):
+    if type(values) is not tuple and not isinstance(values, tuple | list):
         raise TypeError(f"{name}: {argument} must be a tuple of ints; got {values!r}")
     for n in values:                            # a shortcut for the usual case
         if type(n) is not int or not INT64_MIN <= n <= INT64_MAX:
@@ -62,27 +62,27 @@ def to_ints(name: str, argument: str, values: Any) -> tuple[int, ...]:
     return tuple(to_int(name, argument, value) for value in values)
 
 
-def sizes_of(name: str, argument: str, value: Any, dims: int, least: int) -> list[int]:
-    """One int for all dims, or one for each, as a list with one for each.
+def sizes_of(name: str, argument: str, value: Any, dims: int, least: int) -> tuple[int, ...]:
+    """One int for all dims, or one for each, as a tuple with one for each.
 
     Raises: TypeError for what is not an int; ValueError for a size below `least`, or for another
     number of sizes.
     """
     if type(value) is int and least <= value <= INT64_MAX:      # shortcuts for the usual cases
-        return [value] * dims
+        return (value,) * dims
     if type(value) is tuple and len(value) == dims:
         for n in value:
             if type(n) is not int or not least <= n <= INT64_MAX:
                 break
         else:
-            return list(value)
+            return value
     sizes = [to_int(name, argument, n)
              for n in (value if isinstance(value, tuple | list) else [value])]
     sizes = sizes * dims if len(sizes) == 1 else sizes
     if len(sizes) != dims or min(sizes) < least:
         raise ValueError(f"{name}: {argument} must be {dims} int{'s' * (dims > 1)} of at least "
                          f"{least}; got {value!r}")
-    return sizes
+    return tuple(sizes)
 
 
 def paddings_of(name: str, padding: str | Sequence[int], stride: Sequence[int],

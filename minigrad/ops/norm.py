@@ -52,18 +52,18 @@ def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, 
 
     vjp: dx = w/σ · (g - mean(g) - x̂·mean(g·x̂)), or w/σ · g;  dw = Σ g·x̂,  db = Σ g
     """
-    channels = x.shape[1]
-    scale = np.ones(channels, x.dtype) if w is None else w.data
-    shift = np.zeros(channels, x.dtype) if b is None else b.data
-    planes = batch_last(x.data)
-    y = empty(planes.shape, x.dtype)
+    planes, dtype = batch_last(x.data), x.dtype
+    channels = len(planes)
+    scale = np.ones(channels, dtype) if w is None else w.data
+    shift = np.zeros(channels, dtype) if b is None else b.data
+    y = empty(planes.shape, dtype)
     kernels.batch_norm(_rows(planes), scale, shift, eps, training, statistics, _rows(y))
 
     def gradients(g: Tensor) -> tuple[Tensor, ...]:
         """dx, dw and db"""
         if autograd.is_grad_enabled():
             return recorded(g)
-        sums, dx = empty((2, channels), x.dtype), empty(planes.shape, x.dtype)
+        sums, dx = empty((2, channels), dtype), empty(planes.shape, dtype)
         kernels.batch_norm_grad(_rows(batch_last(g.data)), _rows(planes), scale, eps, training,
                                 statistics, sums, _rows(dx))
         return tuple(map(autograd.Tensor, (batch_first(dx), *sums)))
@@ -263,8 +263,8 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
         return _nothing(x, weight, bias)
     if x.ndim < 2:
         raise RuntimeError(f"{name}: x must be (N, C, …); got {x.shape}")
-    mean, var = _statistics(name, x, running_mean, running_var, needed=not training)
-    weight, bias = _parameters(name, x, x.shape[1:2], weight=weight, bias=bias)
+    mean, var, weight, bias = _channel_parameters(name, x, running_mean, running_var, weight, bias,
+                                                  needed=not training)
     if eps < 0 or (training and eps == 0):
         raise ValueError(f"{name}: eps must be positive, in evaluation at least 0; got {eps}")
     statistics = empty((2, x.shape[1]), np.float64)
@@ -334,10 +334,10 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
     require_number(name, momentum=momentum, eps=eps)
     if x.ndim < 2:
         raise RuntimeError(f"{name}: x must be (N, C, …); got {x.shape}")
-    mean, var = _statistics(name, x, running_mean, running_var, needed=not use_input_stats)
+    mean, var, weight, bias = _channel_parameters(name, x, running_mean, running_var, weight, bias,
+                                                  needed=not use_input_stats)
     if not use_input_stats:
         return batch_norm(x, mean, var, weight, bias, False, momentum, eps)
-    weight, bias = _parameters(name, x, x.shape[1:2], weight=weight, bias=bias)
     if math.prod(x.shape[2:]) == 1:
         raise ValueError(f"{name}: needs more than one value a channel; got x {x.shape}")
     if x.numel() == 0:
@@ -358,21 +358,23 @@ def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
     for argument, value in given.items():
         if value is None:
             continue
-        t = given[argument] = as_tensor(name, value)
-        if t.shape != shape:
+        given[argument] = t = as_tensor(name, value)
+        array = t.data
+        if array.shape != shape:
             raise RuntimeError(f"{name}: {argument} must have shape {shape}; got {t.shape}, "
                                f"x {x.shape}")
-        if t.dtype != dtype:
+        if array.dtype != dtype:
             raise RuntimeError(f"{name}: {argument} must have x's dtype {dtype}; got {t.dtype}")
     return tuple(given.values())
 
 
-def _statistics(name: str, x: Tensor, mean: Any, var: Any, *, needed: bool
-                ) -> tuple[Tensor | None, ...]:
+def _channel_parameters(name: str, x: Tensor, mean: Any, var: Any, weight: Any, bias: Any, *,
+                        needed: bool) -> tuple[Tensor | None, ...]:
     if (mean is None) != (var is None) or (needed and mean is None):
         raise ValueError(f"{name}: running_mean and running_var go together, and are needed where "
                          "x's own statistics are not used")
-    return _parameters(name, x, x.shape[1:2], running_mean=mean, running_var=var)
+    return _parameters(name, x, x.shape[1:2], running_mean=mean, running_var=var, weight=weight,
+                       bias=bias)
 
 
 def _nothing(x: Tensor, weight: Any, bias: Any) -> Tensor:
