@@ -135,9 +135,9 @@ def apart(outputs: Sequence[Array]) -> float:
 
 # ---- the table ---------------------------------------------------------------------------------
 
-HEADER = (f"{'network':27}{'':23}{'batch':>6}{'minigrad ms':>25}{'PyTorch ms':>25}{'recorded ms':>25}"
-          f"{'compiled ms':>25}{'ratio':>8}{'recorded':>10}{'compiled':>10}{'outputs':>9}"
-          f"{'losses':>9}")
+HEADER = (f"{'network':27}{'':23}{'batch':>6}{'minigrad ms':>25}{'PyTorch ms':>25}"
+          f"{'recorded ms':>25}{'compiled ms':>25}{'ratio':>8}{'recorded':>10}{'compiled':>10}"
+          f"{'outputs':>9}{'losses':>9}")
 NOTES = """\
 ms: median (first quartile … third quartile). recorded: minigrad's step or prediction as
 minigrad.compile makes it. ratio, recorded: PyTorch's time over either of minigrad's; compiled: that

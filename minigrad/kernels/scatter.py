@@ -10,7 +10,6 @@ import numpy as np
 from minigrad.kernels import (
     FLOATS,
     SMALL,
-    TINY_STEPS,
     Array,
     Float1,
     Float2,
@@ -36,7 +35,7 @@ def pick_rows_numpy(x: Float2, rows: Int1, y: Float2) -> None:
     y[:] = x[rows]
 
 
-@kernel(pick_rows_numpy, writes=("y",), small=2 * TINY_STEPS, work=_picked)
+@kernel(pick_rows_numpy, writes=("y",), small=SMALL, work=_picked)
 def pick_rows(x: Float2, rows: Int1, y: Float2) -> None:
     columns = x.shape[1]
     step = max(1, BLOCK // max(1, columns))
