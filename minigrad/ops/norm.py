@@ -91,8 +91,7 @@ def _layer_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *,
     vjp: dx = (g·w - mean(g·w) - x̂·mean(g·w·x̂))/σ;  dw = Σ g·x̂,  db = Σ g
     """
     over, dims = x.shape[x.ndim - count:], tuple(range(x.ndim - count, x.ndim))
-    n = math.prod(over)
-    rows = x.data.reshape(-1, n)
+    rows = x.data.reshape(-1, n := math.prod(over))
     scale = np.ones(n, x.dtype) if w is None else w.data.reshape(-1)
     shift = np.zeros(n, x.dtype) if b is None else b.data.reshape(-1)
     statistics, y = empty((2, len(rows)), np.float64), empty(rows.shape, x.dtype)
@@ -263,12 +262,12 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
         return _nothing(x, weight, bias)
     if x.ndim < 2:
         raise RuntimeError(f"{name}: x must be (N, C, …); got {x.shape}")
-    mean, var, weight, bias = _channel_parameters(name, x, running_mean, running_var, weight, bias,
-                                                  needed=not training)
+    mean, var, weight, bias = _of_channels(name, x, running_mean, running_var, weight, bias,
+                                           needed=not training)
     if eps < 0 or (training and eps == 0):
         raise ValueError(f"{name}: eps must be positive, in evaluation at least 0; got {eps}")
     statistics = empty((2, x.shape[1]), np.float64)
-    if mean is not None and var is not None and not training:
+    if not training and mean is not None and var is not None:
         statistics[0], statistics[1] = mean.data, var.data
     y = _batch_norm(x, weight, bias, eps=float(eps), training=training, statistics=statistics)
     if training:
@@ -334,8 +333,8 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
     require_number(name, momentum=momentum, eps=eps)
     if x.ndim < 2:
         raise RuntimeError(f"{name}: x must be (N, C, …); got {x.shape}")
-    mean, var, weight, bias = _channel_parameters(name, x, running_mean, running_var, weight, bias,
-                                                  needed=not use_input_stats)
+    mean, var, weight, bias = _of_channels(name, x, running_mean, running_var, weight, bias,
+                                           needed=not use_input_stats)
     if not use_input_stats:
         return batch_norm(x, mean, var, weight, bias, False, momentum, eps)
     if math.prod(x.shape[2:]) == 1:
@@ -354,22 +353,20 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
 def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
                 ) -> tuple[Tensor | None, ...]:
     """Those given, each as a Tensor, once it is known to fit."""
-    dtype = x.dtype
     for argument, value in given.items():
         if value is None:
             continue
         given[argument] = t = as_tensor(name, value)
-        array = t.data
-        if array.shape != shape:
+        if t.shape != shape:
             raise RuntimeError(f"{name}: {argument} must have shape {shape}; got {t.shape}, "
                                f"x {x.shape}")
-        if array.dtype != dtype:
-            raise RuntimeError(f"{name}: {argument} must have x's dtype {dtype}; got {t.dtype}")
+        if t.dtype != x.dtype:
+            raise RuntimeError(f"{name}: {argument} must have x's dtype {x.dtype}; got {t.dtype}")
     return tuple(given.values())
 
 
-def _channel_parameters(name: str, x: Tensor, mean: Any, var: Any, weight: Any, bias: Any, *,
-                        needed: bool) -> tuple[Tensor | None, ...]:
+def _of_channels(name: str, x: Tensor, mean: Any, var: Any, weight: Any, bias: Any, *, needed: bool
+                 ) -> tuple[Tensor | None, ...]:
     if (mean is None) != (var is None) or (needed and mean is None):
         raise ValueError(f"{name}: running_mean and running_var go together, and are needed where "
                          "x's own statistics are not used")
