@@ -134,10 +134,13 @@ def test_a_run_on_stored_images_has_the_same_results(
         kept = sorted(Path("out").glob("*/last.safetensors"))
         assert len(runs) == len(kept) == (1 if "--impl" in words else 2)
         found.append([[(run["metrics"], run["baselines"]) for run in runs],
-                      [without_seconds(json.loads((path.parent / "details.json").read_text("utf-8")))
-                       for path in kept],
+                      [details_of(path.parent) for path in kept],
                       [checkpoint.load(path).config["data"] for path in kept]])
     assert found[0] == found[1]
+
+
+def details_of(folder: Path) -> Any:
+    return without_seconds(json.loads((folder / "details.json").read_text("utf-8")))
 
 
 def without_seconds(value: Any) -> Any:
