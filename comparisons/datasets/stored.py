@@ -97,8 +97,8 @@ class Collected:
             self._file.write(self._waiting)
             self._file.flush()
         except OSError as error:
-            raise DataError(f"{tempfile.gettempdir()}: a temporary file for the images cannot be "
-                            f"written: {error.strerror}; TMPDIR names the folder") from None
+            raise DataError(f"{tempfile.tempdir or 'TMPDIR'}: the file for the images cannot be "
+                            f"written: {error.strerror}; TMPDIR names its folder") from None
         self._waiting.clear()
 
 

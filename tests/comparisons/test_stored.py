@@ -210,5 +210,6 @@ def test_no_room_for_the_file_is_one_line(levels: Any, monkeypatch: pytest.Monke
     def full(*args: Any) -> Any:
         raise OSError(28, "No space left on device")
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
-    with pytest.raises(DataError, match=r"temporary file .*No space left on device; TMPDIR names"):
+    with pytest.raises(DataError, match=": the file for the images cannot be written: No "
+                       "space left on device; TMPDIR names its folder"):
         collected(levels)
