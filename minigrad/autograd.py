@@ -96,7 +96,7 @@ Prepare = Callable[[str, Inputs], Inputs]
 
 
 def op(forward: Callable[..., Recorded], prepare: Prepare | None = None,
-       arrange: Callable[..., Any] = lambda args, given: (args, given)) -> Callable[..., Tensor]:
+       arrange: Callable[..., Any] | None = None) -> Callable[..., Tensor]:
     """Make a differentiable op of a function that returns `(value, vjp of input 0, ...)`.
 
     Positional arguments are differentiable: each arrives in `forward` as a Tensor, whatever was
@@ -115,7 +115,7 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None,
     static_names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
 
     def bind(args: Inputs, given: dict[str, Any]) -> tuple[Inputs, dict[str, Any]]:
-        args, given = arrange(args, given)
+        args, given = arrange(args, given) if arrange else (args, given)
         if len(args) < n_inputs or given:
             args = bind_inputs(args, given)
         if len(args) > (most := n_inputs + len(static_names)):
@@ -134,23 +134,6 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None,
                 raise TypeError(f"{name}: missing input {parameter.name!r}")
         return args
 
-    def compute(args: Inputs, static: dict[str, Any]) -> tuple[Inputs, Recorded]:
-        if prepare is not None:
-            args = prepare(name, args)
-        for i, x in enumerate(args):
-            if not (isinstance(x, Tensor) or (x is None and i in optional)):
-                args = tuple(x if x is None and i in optional else as_tensor(name, x)
-                             for i, x in enumerate(args))
-                break
-        try:
-            return args, (tape.run_op(forward, args, static) if tape.running
-                          else forward(*args, **static))
-        except ValueError as error:
-            if "could not be broadcast" not in str(error):
-                raise
-            shapes = " and ".join(str(x.shape) for x in args)
-            raise RuntimeError(f"{name.lstrip('_')}: shapes {shapes} do not broadcast") from None
-
     @functools.wraps(forward)
     def apply(*args: Any, **static: Any) -> Tensor:
         if len(args) != n_inputs != -1:
@@ -158,16 +141,33 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None,
         observer = mode.observer
         if observer is not None:
             observer.op_begins(apply, args, static)
-        inputs, (value, *vjps) = (compute(args, static) if is_quiet.get()
-                                  else quiet.run(compute, args, static))
+        if prepare is not None:
+            args = prepare(name, args) if is_quiet.get() else quiet.run(prepare, name, args)
+        for x in args:
+            if not isinstance(x, Tensor):
+                args = tuple(x if x is None and i in optional else as_tensor(name, x)
+                             for i, x in enumerate(args))
+                break
+        try:
+            if tape.running:
+                value, *vjps = quietly(tape.run_op, forward, args, static)
+            elif is_quiet.get():
+                value, *vjps = forward(*args, **static)
+            else:
+                value, *vjps = quiet.run(forward, *args, **static)
+        except ValueError as error:
+            if "could not be broadcast" not in str(error):
+                raise
+            shapes = " and ".join(str(x.shape) for x in args)
+            raise RuntimeError(f"{name.lstrip('_')}: shapes {shapes} do not broadcast") from None
         y = Tensor(value)
         if mode.enabled:
-            for x in inputs:
+            for x in args:
                 if x is not None and x._requires_grad:
-                    _record(name, inputs, vjps, y)
+                    _record(name, args, vjps, y)
                     break
         if observer is not None:
-            observer.op_ends(apply, inputs, static, y)
+            observer.op_ends(apply, args, static, y)
         return y
 
     registry[f"{forward.__module__}.{name}"] = apply

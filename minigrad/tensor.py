@@ -65,7 +65,7 @@ def _in_place(f: Method) -> Method:
 def _one_by_one(f: Method, name: str) -> Method:
     """f, whose sizes or dims may be given one by one: x.reshape(2, 3) is x.reshape((2, 3))."""
     def method(self: Tensor, *sizes: Any, **named: Any) -> Tensor:
-        as_one = len(sizes) == 1 and not isinstance(sizes[0], int | np.integer)
+        as_one = len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer))
         return f(self, **(named or {name: sizes[0] if as_one else sizes}))
     return method
 

@@ -164,7 +164,7 @@ def gather(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 def avg_pool(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     shape, ends = bounds(rng, draw, empty=False)
     out = (len(ends[0]), len(ends[2]))
-    divisor = rng.uniform(1, 9, out).astype(dtype)
+    divisor = rng.uniform(1, 9, out)
     return real(rng, shape, dtype), *ends, divisor, junk((shape[0], *out, shape[3]), dtype)
 
 

@@ -116,16 +116,18 @@ def test_loop_equals_its_twin_without_compiler(name: str, data: st.DataObject, r
 
 
 def test_warmup_compiles_what_calls_use() -> None:
-    """Calls find the signatures that the annotations name: nothing is compiled twice."""
+    """Calls find the signatures that the annotations name: nothing else is ever compiled."""
     rng = np.random.default_rng(0)
 
     @given(data=st.data())
     def call_each(data: st.DataObject) -> None:
         for name, kernel in EVERY.items():
             kernel.warmup("float32")
-            known = len(kernel.compiled().signatures)       # type: ignore[attr-defined]
-            kernel(*ARGUMENTS[name](rng, data.draw, "float32"))
-            assert len(kernel.compiled().signatures) == known, name     # type: ignore[attr-defined]
+            for parallel in (True, False):
+                run: Any = kernel.compiled(parallel)
+                arguments = ARGUMENTS[name](rng, data.draw, "float32")
+                run(*arguments)         # a TypeError, unless these are the types compiled for
+                assert len(run.signatures) == len(run.overloads) <= 2, name
     call_each()
 
 

@@ -43,13 +43,14 @@ def zoo_dots(rows: Rows) -> Figure:
     axes = figure.subplots(1, len(zoo.KINDS), sharex=True, squeeze=False)[0]
     for ax, (kind, title) in zip(axes, zoo.KINDS.items(), strict=True):
         series = []
-        for key, label, ring in (("ratio_torch", "PyTorch", False),
-                                 ("ratio_compiled", "torch.compile", True)):
+        for key, label, color, ring in (
+                ("ratio_torch", "PyTorch", COLORS["torch"], False),
+                ("ratio_torch_recorded", "PyTorch, minigrad recorded", COLORS["minigrad"], False),
+                ("ratio_compiled", "torch.compile", COLORS["torch"], True)):
             values = [networks[kind].get(key) for networks in found.values()]
             known = [value for value in values if value]
             if known:
-                series.append(Dots(label, COLORS["torch"],
-                                   [*values, zoo.geometric_mean(known)], ring))
+                series.append(Dots(label, color, [*values, zoo.geometric_mean(known)], ring))
         draw(ax, series)
         ax.axhline(len(found) - 0.5, color=RULE, lw=1)
         means = " · ".join(f"{each.values[-1]:.2f}" for each in series)

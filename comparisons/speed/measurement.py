@@ -82,7 +82,8 @@ def rows(what: str, tasks: Sequence[str], seed: int, eager: bool, threads: int |
     if what == "models":
         return models.run([*of(models.CASES), *own], seed, threads, sides)
     if what == "zoo":
-        return zoo.run(networks.ZOO, seed, sides)
+        return zoo.run(networks.ZOO, seed, [side for side in zoo.SIDES
+                                            if not (eager and side == "compiled")])
     if what == "jax":
         return against_jax.run(of(models.CASES), set(NAMES) <= {*tasks}, seed)
     if what == "ops":

@@ -20,7 +20,6 @@ from comparisons.datasets.base import Array
 from comparisons.speed.clock import in_turn, repeated
 from comparisons.speed.models import (
     ADAM_LR,
-    SIDES,
     compared,
     compiled,
     difference,
@@ -31,6 +30,7 @@ from comparisons.speed.models import (
 from comparisons.speed.networks import Network
 from comparisons.training import environment
 
+SIDES = ("minigrad", "torch", "recorded", "compiled")
 SECONDS = 1.0                           # to spend on each kind of each network
 OUTPUT_BOUND = 1e-4                     # of the outputs' largest difference, over the largest one
 KINDS = {"step": "AdamW step", "batch": "prediction of a batch", "four": "prediction of 4",
@@ -38,8 +38,8 @@ KINDS = {"step": "AdamW step", "batch": "prediction of a batch", "four": "predic
 
 
 class Contestant:
-    """A network on one side: in minigrad, in PyTorch, or as either's `compile` makes it (minigrad's
-    makes the step, and is "recorded" here)."""
+    """A network on one side: in minigrad, in PyTorch, or as either's `compile` makes it. minigrad's
+    makes the whole step, or the prediction, and is "recorded" here."""
 
     def __init__(self, network: Network, side: str, seed: int) -> None:
         implementation = implementations.get(
@@ -53,7 +53,9 @@ class Contestant:
         self.no_grad, self.tensor = implementation.package.no_grad, implementation.tensor
         self.items, targets = network.items(network.batch, seed)
         self.x, self.y = self.tensor(self.items), self.tensor(targets)
-        self.side, self.run = side, self.whole_step
+        self.side, self.run, self.predict = side, self.whole_step, self.outputs_for
+        if side == "recorded":
+            self.predict = minigrad.compile(self.outputs_for)
 
     def training(self, dropout: bool) -> None:
         """Prepare for `step`. dropout: whether the network's dropout layers, if any, drop."""
@@ -76,7 +78,7 @@ class Contestant:
         """Take a training step, recorded or not; return the loss."""
         return float(self.run().item())
 
-    def predict(self, x: Any) -> Any:
+    def outputs_for(self, x: Any) -> Any:
         """The outputs for x; the model is in evaluation mode."""
         with self.no_grad():
             return self.model(x)
@@ -107,7 +109,13 @@ def measure(network: Network, seed: int, sides: Sequence[str] = SIDES) -> Iterat
         yield {"title": network.title, "kind": kind, "batch": items,
                "threads": environment.threads(), "steps_a_round": block,
                "rounds": len(times["minigrad"]), **agreement,
-               **compared(times, failed | failed_now)}
+               **with_recorded(compared(times, failed | failed_now))}
+
+
+def with_recorded(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with PyTorch's time over that of minigrad's recording."""
+    row["ratio_torch_recorded"] = row["torch"]["median_ms"] / row["recorded"]["median_ms"]
+    return row
 
 
 def call(contestant: Contestant, kind: str, items: int) -> Callable[[], object]:
@@ -128,10 +136,12 @@ def apart(outputs: Sequence[Array]) -> float:
 # ---- the table ---------------------------------------------------------------------------------
 
 HEADER = (f"{'network':27}{'':23}{'batch':>6}{'minigrad ms':>25}{'PyTorch ms':>25}"
-          f"{'compiled ms':>25}{'ratio':>8}{'compiled':>10}{'outputs':>9}{'losses':>9}")
+          f"{'recorded ms':>25}{'compiled ms':>25}{'ratio':>8}{'recorded':>10}{'compiled':>10}"
+          f"{'outputs':>9}{'losses':>9}")
 NOTES = """\
-ms: median (first quartile … third quartile). ratio: PyTorch's time over minigrad's, for PyTorch as
-it is and for torch.compile; above 1, minigrad is faster. outputs: their largest difference in
+ms: median (first quartile … third quartile). recorded: minigrad's step or prediction as
+minigrad.compile makes it. ratio, recorded: PyTorch's time over either of minigrad's; compiled: that
+of torch.compile over minigrad's. Above 1, minigrad is faster. outputs: their largest difference in
 evaluation, over the largest output. losses: their largest difference in the first steps, relative
 to the change of the loss."""
 
@@ -155,17 +165,19 @@ def line(row: dict[str, Any]) -> str:
     agreement = (f"{row['output_difference']:9.0e}{row['loss_difference']:9.0e}" if first else "")
     return (f"{row['title'] if first else '':27}{KINDS[row['kind']]:23}{row['batch']:6}"
             + "".join(f"{time_of(row, side):>25}" for side in SIDES)
-            + f"{ratio_to(row, 'torch'):>8}{ratio_to(row, 'compiled'):>10}{agreement}")
+            + f"{ratio_to(row, 'torch'):>8}{ratio_to(row, 'torch_recorded'):>10}"
+            + f"{ratio_to(row, 'compiled'):>10}{agreement}")
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> list[str]:
     """The worst ratio and the geometric mean of each kind, against PyTorch and torch.compile."""
-    lines = [f"{'the whole zoo':27}{'worst':>9}{'mean':>9}{'compiled worst':>18}{'mean':>9}"]
+    lines = [f"{'the whole zoo':27}{'worst':>9}{'mean':>9}{'recorded worst':>18}{'mean':>9}"
+             f"{'compiled worst':>18}{'mean':>9}"]
     for kind, title in KINDS.items():
         cells = ""
-        for side, width in (("torch", 9), ("compiled", 18)):
-            ratios = [row[f"ratio_{side}"] for row in rows
-                      if row["kind"] == kind and row.get(f"ratio_{side}")]
+        for name, width in (("torch", 9), ("torch_recorded", 18), ("compiled", 18)):
+            ratios = [row[f"ratio_{name}"] for row in rows
+                      if row["kind"] == kind and row.get(f"ratio_{name}")]
             worst, mean = ((f"{min(ratios):.2f}", f"{geometric_mean(ratios):.2f}") if ratios
                            else ("–", "–"))
             cells += f"{worst:>{width}}{mean:>9}"

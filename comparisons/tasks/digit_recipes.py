@@ -52,7 +52,6 @@ class DigitRecipe(Ingredients):
     averaging: float | None = None      # decay of the moving average of the weights, per step
     affine: Affine | None = None
     elastic: Elastic | None = None
-    views: int = 0                      # pixels by which a test image is shifted, each way
 
     def present(self) -> tuple[str, ...]:
         return tuple(name for name in super().present() if name != "hidden")

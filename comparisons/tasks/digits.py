@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Self, TypeVar
 
-import numpy as np
-
 from comparisons.datasets.base import Array, Data
 from comparisons.datasets.crops import Subject
 from comparisons.datasets.digits import digits, whole_digit
@@ -89,20 +87,6 @@ class DigitTask(ImageTask[OptionsT]):
         return partial(implementation.functional.cross_entropy,
                        label_smoothing=self.ingredients.smoothing)
 
-    def views(self, x: Array) -> list[Array]:
-        """The images and, if the recipe has views, their shifts in eight directions."""
-        shifts = {-self.ingredients.views, 0, self.ingredients.views}
-        return [shifted(x, i, j) for i in sorted(shifts) for j in sorted(shifts)]
-
-
-def shifted(x: Array, down: int, right: int) -> Array:
-    """Images moved by whole pixels; zeros come in. Shapes: x (N, C, H, W) → the same."""
-    height, width = x.shape[2:]
-    y = np.zeros_like(x)
-    y[:, :, max(down, 0):height + min(down, 0), max(right, 0):width + min(right, 0)] = (
-        x[:, :, max(-down, 0):height + min(-down, 0), max(-right, 0):width + min(-right, 0)])
-    return y
-
 
 def notes(recipe: DigitRecipe) -> list[str]:
     """The recipe in words, for the report."""
@@ -126,7 +110,4 @@ def notes(recipe: DigitRecipe) -> list[str]:
                     "each epoch but equally for both implementations.")
     if recipe.averaging is not None:
         told.append("The network that is evaluated has the moving average of the trained weights.")
-    if recipe.views:
-        told.append("Its output is the mean of its logits for an image and for the image shifted "
-                    f"by {recipe.views} pixel{'s' * (recipe.views > 1)} in eight directions.")
     return told

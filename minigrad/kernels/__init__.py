@@ -28,6 +28,7 @@ from minigrad.kernels.blas import gemm as gemm, takes as takes
 from minigrad.kernels.compile import (
     FLOATS as FLOATS,
     SMALL as SMALL,
+    TINY_STEPS as TINY_STEPS,
     Array as Array,
     Bool1 as Bool1,
     Double1 as Double1,
@@ -62,6 +63,7 @@ from minigrad.kernels.order import (
     batch_last as batch_last,
     concatenate as concatenate,
     empty_in_order as empty_in_order,
+    empty_like as empty_like,
     flat as flat,
     memory_order as memory_order,
 )

@@ -20,6 +20,7 @@ import numpy as np
 
 from minigrad.kernels import (
     FLOATS,
+    TINY_STEPS,
     Array,
     Float1,
     empty,
@@ -75,7 +76,7 @@ def arithmetic_numpy(a: Float1, b: Float1, kind: int, sizes: Triple, a_steps: Tr
     UFUNCS[kind](left, right, out=y.reshape(sizes))
 
 
-@kernel(arithmetic_numpy, writes=("y",))
+@kernel(arithmetic_numpy, writes=("y",), small=TINY_STEPS, work=lambda *given: given[-1].size)
 def arithmetic(a: Float1, b: Float1, kind: int, sizes: Triple, a_steps: Triple, b_steps: Triple,
                y: Float1) -> None:
     for piece in prange((y.shape[0] + PIECE - 1) // PIECE):

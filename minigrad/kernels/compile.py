@@ -50,7 +50,10 @@ Index4 = Annotated[Array, 4, np.int32]
 
 # loops are compiled for these
 FLOATS: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
-SMALL = 2**15               # with fewer values, one thread is done before others are awake
+# With fewer values, one thread is done before others are awake. They wait for the next loop for
+# some 40 µs and then fall asleep; to wake one up takes another 20 µs.
+SMALL = 2**16
+TINY_STEPS = 2**17          # the same, where a value takes no more than a step or two
 if (_setting := os.environ.get("MINIGRAD_KERNELS", "")) not in ("", "numpy"):
     raise ValueError(f"MINIGRAD_KERNELS: must be numpy, or not set; got {_setting!r}")
 TWINS_ONLY = _setting == "numpy"
@@ -95,24 +98,28 @@ class Kernel:
             self.twin(*args)
             return
         parallel = (x.size if self.work is None else self.work(*args)) >= self.small
-        run = self._runs.get(parallel) or self.compiled(parallel)
-        for value, strided in zip(args, self.strided):      # noqa: B905  # strict costs time
-            if type(value) is np.ndarray and not (
-                    value.flags.writeable if strided else value.flags.carray):
-                args = tuple(self._in_layout(args))
-                break
-        if self.multiplies:
-            with _running:
-                with_one_blas_thread(run, args)
-        elif parallel:
-            with _running:
+        run = self._runs.get(parallel) or self.compiled(parallel, x.dtype)
+        try:
+            if parallel or self.multiplies:
+                self._run_alone(run, args)
+            else:
                 run(*args)
-        else:
-            run(*args)
+        except TypeError:           # arrays for which no machine code has been made
+            if not hasattr(run, "compile"):
+                raise
+            args = tuple(self._in_layout(args))
+            self._run_alone(self.compiled(parallel, x.dtype), args)
+
+    def _run_alone(self, run: Callable[..., None], args: tuple[Any, ...]) -> None:
+        """Run the loop while no other does."""
+        with _running:
+            if self.multiplies:
+                with_one_blas_thread(run, args)
+            else:
+                run(*args)
 
     def _in_layout(self, args: tuple[Any, ...]) -> Iterator[Any]:
-        """The arrays in the layout compiled for. For any other, Numba would silently compile anew.
-        """
+        """The arrays in the layout compiled for."""
         for value, written, strided, name in zip(args, self.writes, self.strided, self.parameters,
                                                  strict=True):
             fits = type(value) is not np.ndarray or (
@@ -121,27 +128,30 @@ class Kernel:
                 raise ValueError(f"{self.name}: {name} must be contiguous and writeable")
             yield value if fits else np.array(value, order="C")
 
-    def compiled(self, parallel: bool = True) -> Callable[..., None]:
-        """The loop as Numba runs it, with all threads or with the caller's alone. Its machine code
-        is made, or loaded, on the first call."""
+    def compiled(self, parallel: bool = True, dtype: DTypeLike = np.float32
+                 ) -> Callable[..., None]:
+        """The loop as Numba runs it, with all threads or with the caller's alone, once its machine
+        code for a float dtype is made or loaded."""
         with _lock:
-            if parallel not in self._runs:
-                self._runs[parallel] = uninterrupted(self._made)(parallel)
+            self._runs[parallel] = uninterrupted(self._made)(parallel, dtype)
             return self._runs[parallel]
 
-    def _made(self, parallel: bool) -> Callable[..., None]:
-        """The loop for `compiled`. Numba takes a lock each time, which must not stay taken."""
-        numba = load_numba()
-        files = _with_functions_compiled(numba, self.loop.__globals__)
-        run = jit(numba, self.loop, files, parallel, self.fastmath, _forked)
-        if hasattr(run, "compile"):
-            run.compile = uninterrupted(run.compile)
-            run._compile_for_args = uninterrupted(run._compile_for_args)
-            if any(self.strided):
-                # else Numba would compile anew for arrays that happen to be contiguous
-                for dtype in FLOATS:
-                    run.compile(self.signature(dtype))
-                run.disable_compile()
+    def _made(self, parallel: bool, dtype: DTypeLike) -> Callable[..., None]:
+        """The loop for `compiled`. Numba takes a lock each time, which must not stay taken.
+
+        Numba would compile by itself when it is called, but also for arrays that happen to lie in
+        memory in another way.
+        """
+        run: Any = self._runs.get(parallel)
+        if run is None:
+            numba = load_numba()
+            files = _with_functions_compiled(numba, self.loop.__globals__)
+            run = jit(numba, self.loop, files, parallel, self.fastmath, _forked)
+        # with NUMBA_DISABLE_JIT it is the loop itself
+        if hasattr(run, "compile") and (signature := self.signature(dtype)) not in run.overloads:
+            run.disable_compile(False)
+            run.compile(signature)
+            run.disable_compile()
         made: Callable[..., None] = run
         return made
 
@@ -149,10 +159,7 @@ class Kernel:
         """Compile for one float dtype, or load what was compiled before, without running."""
         if not TWINS_ONLY:
             for parallel in (True, False) if self.small else (True,):
-                run = self.compiled(parallel)
-                # with NUMBA_DISABLE_JIT it is the loop itself
-                if hasattr(run, "compile") and not any(self.strided):
-                    run.compile(self.signature(dtype))
+                self.compiled(parallel, dtype)
 
     def signature(self, dtype: DTypeLike) -> tuple[Any, ...]:
         """Numba's types of the arguments, from the loop's annotations."""
@@ -244,7 +251,7 @@ def load_numba() -> Any:
         numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
     ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
     if ours:
-        os.environ["GOMP_SPINCOUNT"] = "1000"
+        os.environ["GOMP_SPINCOUNT"] = "2000"
     uninterrupted(numba.get_num_threads)()      # starts the threads, which read the variable now
     if ours:
         del os.environ["GOMP_SPINCOUNT"]

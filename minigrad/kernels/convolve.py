@@ -6,6 +6,7 @@ this file also take images of one row without its dim: (N, C, L) for (N, C, 1, L
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -133,7 +134,7 @@ def fold(y: Array, geometry: Geometry) -> Array:
 
 def _planes(x: Array, size: Pair) -> Array:
     """x with its dim of rows, also if there is only one row."""
-    return x.reshape(*x.shape[:2], *size)
+    return x if x.ndim == 4 else x.reshape(*x.shape[:2], *size)
 
 
 def _as_given(y: Array, ndim: int) -> Array:
@@ -152,15 +153,19 @@ def _threads_for(y: Array, w: Array) -> int:
 
 
 def _panels(plan: Plan, y: Array, w: Array) -> Array:
-    """For each thread that shares the work of y = conv2d(x, w), panels that are used in turn.
-
-    Where they are small, there are several: a channel of x or y is in longer pieces then.
-    """
-    threads, width = _threads_for(y, w), PANEL_BYTES // y.itemsize
-    rows, tiles = max(1, plan.longest), -(-y.size // (len(y) * width * threads))
-    in_turn = max(1, min(PANELS_BYTES // (rows * PANEL_BYTES), MOST_PANELS, tiles))
-    panels: Array = empty((threads, in_turn, rows, width), y.dtype)
+    """For each thread that shares the work of y = conv2d(x, w), panels that are used in turn."""
+    panels: Array = empty(_panels_shape(plan.longest, len(y), y.size, _threads_for(y, w),
+                                        PANEL_BYTES // y.itemsize), y.dtype)
     return panels
+
+
+@lru_cache(1024)
+def _panels_shape(longest: int, channels: int, values: int, threads: int, width: int
+                  ) -> tuple[int, int, int, int]:
+    """Where panels are small, there are several: a channel of x or y is in longer pieces then."""
+    rows, tiles = max(1, longest), -(-values // (channels * width * threads))
+    in_turn = max(1, min(PANELS_BYTES // (rows * PANEL_BYTES), MOST_PANELS, tiles))
+    return threads, in_turn, rows, width
 
 
 def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:

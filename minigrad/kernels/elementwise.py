@@ -10,12 +10,13 @@ import numpy as np
 from minigrad.kernels import (
     FLOATS,
     SMALL,
+    TINY_STEPS,
     Array,
     Bool1,
     Float1,
     Kernel,
-    empty,
     empty_in_order,
+    empty_like,
     flat,
     kernel,
     memory_order,
@@ -41,13 +42,15 @@ def apply(run: Kernel, *inputs: Array, options: tuple[Any, ...] = ()) -> Array:
     The inputs have one shape. It is that of y, too, whose memory has the order of the first input.
     """
     x = inputs[0]
-    if x.flags.c_contiguous:
-        y = empty(x.shape, x.dtype)
-        run(*[array.reshape(-1) for array in inputs], *options, y.reshape(-1))
-    else:
-        order = memory_order(x)
-        y = empty_in_order(x.shape, x.dtype, order)
-        run(*(flat(array, order) for array in inputs), *options, flat(y, order))
+    y = empty_like(x)
+    if len(inputs) == 1 and x.strides == y.strides:     # a shortcut for the usual case
+        run(x.ravel("K"), *options, y.ravel("K"))
+        return y
+    rows = [array.ravel("K") for array in (*inputs, y) if array.strides == y.strides]
+    if len(rows) <= len(inputs):                # they lie in memory in different orders
+        order = memory_order(y)
+        rows = [flat(array, order) for array in (*inputs, y)]
+    run(*rows[:-1], *options, rows[-1])
     return y
 
 
@@ -112,7 +115,7 @@ def absolute_numpy(x: Float1, y: Float1) -> None:
     y[:] = np.abs(x)
 
 
-@kernel(absolute_numpy, writes=("y",), small=SMALL)
+@kernel(absolute_numpy, writes=("y",), small=TINY_STEPS)
 def absolute(x: Float1, y: Float1) -> None:
     for i in prange(x.shape[0]):
         y[i] = abs(x[i])
@@ -123,7 +126,7 @@ def sign_numpy(x: Float1, y: Float1) -> None:
     y[:] = np.where(x < 0, -1, x > 0)
 
 
-@kernel(sign_numpy, writes=("y",), small=SMALL)
+@kernel(sign_numpy, writes=("y",), small=TINY_STEPS)
 def sign(x: Float1, y: Float1) -> None:
     one, zero = x.dtype.type(1), x.dtype.type(0)
     for i in prange(x.shape[0]):
@@ -192,7 +195,7 @@ def relu_numpy(x: Float1, y: Float1) -> None:
     y[:] = np.where(x <= 0, 0, x)
 
 
-@kernel(relu_numpy, writes=("y",), small=SMALL)
+@kernel(relu_numpy, writes=("y",), small=TINY_STEPS)
 def relu(x: Float1, y: Float1) -> None:
     for i in prange(x.shape[0]):
         y[i] = x.dtype.type(0) if x[i] <= 0 else x[i]
@@ -203,7 +206,7 @@ def relu_grad_numpy(y: Float1, g: Float1, dx: Float1) -> None:
     dx[:] = np.where(y <= 0, 0, g)
 
 
-@kernel(relu_grad_numpy, writes=("dx",), small=SMALL)
+@kernel(relu_grad_numpy, writes=("dx",), small=TINY_STEPS)
 def relu_grad(y: Float1, g: Float1, dx: Float1) -> None:
     for i in prange(g.shape[0]):
         dx[i] = g.dtype.type(0) if y[i] <= 0 else g[i]
@@ -214,7 +217,7 @@ def clamp_numpy(x: Float1, low: float, high: float, y: Float1) -> None:
     y[:] = np.minimum(np.maximum(x, x.dtype.type(low)), x.dtype.type(high))
 
 
-@kernel(clamp_numpy, writes=("y",), small=SMALL)
+@kernel(clamp_numpy, writes=("y",), small=TINY_STEPS)
 def clamp(x: Float1, low: float, high: float, y: Float1) -> None:
     least, most = x.dtype.type(low), x.dtype.type(high)
     for i in prange(x.shape[0]):
@@ -228,7 +231,7 @@ def clamp_grad_numpy(x: Float1, g: Float1, low: float, high: float, passes_nan: 
     dx[:] = np.where((x > low) & (x < high) | (passes_nan & np.isnan(x)), g, 0)
 
 
-@kernel(clamp_grad_numpy, writes=("dx",), small=SMALL)
+@kernel(clamp_grad_numpy, writes=("dx",), small=TINY_STEPS)
 def clamp_grad(x: Float1, g: Float1, low: float, high: float, passes_nan: bool, dx: Float1
                ) -> None:
     least, most, zero = x.dtype.type(low), x.dtype.type(high), x.dtype.type(0)
@@ -244,7 +247,7 @@ def select_numpy(a: Float1, b: Float1, mask: Bool1, y: Float1) -> None:
     y[:] = np.where(mask, a, b)
 
 
-@kernel(select_numpy, writes=("y",), small=SMALL)
+@kernel(select_numpy, writes=("y",), small=TINY_STEPS)
 def select(a: Float1, b: Float1, mask: Bool1, y: Float1) -> None:
     for piece in prange((y.shape[0] + PIECE - 1) // PIECE):
         start, stop = piece * PIECE, min(piece * PIECE + PIECE, y.shape[0])

@@ -41,7 +41,7 @@ from minigrad.kernels.maths import (
 Options = tuple[float, float, float, float]
 Numbers = tuple[Any, Any, Any, Any]
 
-LARGE = 2**12       # values; with fewer, NumPy is done before a kernel has begun
+LARGE = 2**6        # values; with fewer, NumPy is done before a kernel has begun
 PIECE = 2**12       # values that are summed at a time; the rounding depends on it
 
 SQUARE, DISTANCE, PROBABILITY, LOGIT, DIVERGENCE = range(5)

@@ -18,6 +18,7 @@ import numpy as np
 
 from minigrad.kernels import (
     FLOATS,
+    SMALL,
     Array,
     Double1,
     Double2,
@@ -41,7 +42,7 @@ from minigrad.kernels.tile import PANEL_BYTES, ROWS, VECTORS, pack, tile
 LARGE = 2**18           # multiplications; with fewer, NumPy's OpenBLAS keeps to one thread, too,
 LARGE_VECTOR = 9216     # and with fewer than this where one of the matrices is a vector
 TINY = 2**12            # products of a stack, each with so few, are done sooner by NumPy alone
-FORKED = 2**20          # with fewer, one thread is done before others are awake
+FORKED = 2**22          # with fewer, one thread is done before others are awake
 DEPTH = 400             # rows of a panel; fewer mean more passes over y
 LONG = 16               # panels whose products are added up in y's dtype, and then in float64
 SHORT = 512             # summands that the BLAS may add up one after the other, as it does where
@@ -140,6 +141,10 @@ def matmul(a: Strided4, b: Strided4, bias: Float1, parts: Pair, scratch: Float4,
                 target[:] = sums
 
 
+def _weights(a: Array, b: Array, bias: Array, parts: int, y: Array) -> int:
+    return b.size
+
+
 def few_rows_numpy(a: Strided2, b: Strided2, bias: Float1, parts: int, y: Float2) -> None:
     """y = a @ b + bias
 
@@ -150,7 +155,7 @@ def few_rows_numpy(a: Strided2, b: Strided2, bias: Float1, parts: int, y: Float2
         y += bias
 
 
-@kernel(few_rows_numpy, writes=("y",), multiplies=True)
+@kernel(few_rows_numpy, writes=("y",), small=4 * SMALL, work=_weights, multiplies=True)
 def few_rows(a: Strided2, b: Strided2, bias: Float1, parts: int, y: Float2) -> None:
     (m, n), k = y.shape, a.shape[1]
     for block in prange(parts):

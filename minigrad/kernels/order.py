@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minigrad.kernels import tape
 from minigrad.kernels.compile import FLOATS, SMALL, Array, Float2, kernel, prange
-from minigrad.kernels.memory import empty
+from minigrad.kernels.memory import RECYCLED_BYTES, empty
 from minigrad.kernels.tile import transpose
 
 WORTHWHILE = 2**12          # values; NumPy turns fewer sooner
@@ -33,7 +35,7 @@ def turn(x: Float2, y: Float2) -> None:
 
 def batch_last(x: Array) -> Array:
     """(N, …) → (…, N), contiguous: a view if x lies in memory batch last, else a copy."""
-    y = x.transpose(*range(1, x.ndim), 0)
+    y = x.transpose(_ends_with_the_first(x.ndim))
     if y.flags.c_contiguous:
         return y
     if x.size < WORTHWHILE or x.dtype not in FLOATS or not x.flags.c_contiguous:
@@ -45,20 +47,52 @@ def batch_last(x: Array) -> Array:
 
 def batch_first(x: Array) -> Array:
     """(…, N) → (N, …), a view."""
-    return x.transpose(-1, *range(x.ndim - 1))
+    return x.transpose(_begins_with_the_last(x.ndim))
+
+
+@cache
+def _ends_with_the_first(ndim: int) -> tuple[int, ...]:
+    return (*range(1, ndim), 0)
+
+
+@cache
+def _begins_with_the_last(ndim: int) -> tuple[int, ...]:
+    return (-1, *range(ndim - 1))
 
 
 def memory_order(x: Array) -> tuple[int, ...]:
     """The dims of x, from the outermost in memory to the innermost."""
-    if x.flags.c_contiguous:
-        return tuple(range(x.ndim))
-    return tuple(sorted(range(x.ndim), key=lambda dim: -abs(x.strides[dim])))
+    return usual_order(x.ndim) if x.flags.c_contiguous else by_strides(x.strides)
+
+
+@cache
+def usual_order(ndim: int) -> tuple[int, ...]:
+    return tuple(range(ndim))
+
+
+@lru_cache(1024)
+def by_strides(strides: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(range(len(strides)), key=lambda dim: -abs(strides[dim])))
+
+
+@lru_cache(1024)
+def inverse(order: tuple[int, ...]) -> tuple[int, ...]:
+    """Where each dim is found in this order."""
+    return tuple(sorted(range(len(order)), key=order.__getitem__))
 
 
 def empty_in_order(shape: tuple[int, ...], dtype: DTypeLike, order: tuple[int, ...]) -> Array:
     """`empty` whose dims lie in memory in this order."""
-    y = empty(tuple(shape[dim] for dim in order), dtype)
-    return y.transpose(sorted(range(len(shape)), key=order.__getitem__))
+    return empty(tuple([shape[dim] for dim in order]), dtype).transpose(inverse(order))
+
+
+def empty_like(x: Array) -> Array:
+    """`empty` of x's shape and dtype, whose dims lie in memory as those of x do."""
+    if x.nbytes < RECYCLED_BYTES and not tape.running:
+        return np.empty_like(x)
+    if x.flags.c_contiguous:
+        return empty(x.shape, x.dtype)
+    return empty_in_order(x.shape, x.dtype, memory_order(x))
 
 
 def flat(x: Array, order: tuple[int, ...]) -> Array:

@@ -15,8 +15,8 @@ from minigrad.kernels import (
     SMALL,
     Array,
     Double1,
+    Double2,
     Float1,
-    Float2,
     Float3,
     Float4,
     Index1,
@@ -248,7 +248,7 @@ def add_seen(seen: Float1, places: Index2, k: int, sums: Double1) -> None:
         sums[q] += seen[q] if places[k, q] >= 0 else seen.dtype.type(0)
 
 
-def avg_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, y: Float4
+def avg_pool_numpy(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Double2, y: Float4
                    ) -> None:
     """y[c, i, j] = Σ x over window (i, j) / divisor[i, j]."""
     for i in range(len(h0)):
@@ -269,7 +269,8 @@ def add_window(x: Float3, h0: int, h1: int, w0: int, w1: int, sums: Float1) -> N
 
 
 @kernel(avg_pool_numpy, writes=("y",), small=SMALL)
-def avg_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, y: Float4) -> None:
+def avg_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Double2, y: Float4
+             ) -> None:
     rows, columns, (width, images) = h0.shape[0], w0.shape[0], x.shape[2:]
     if images < FEW:
         source, area, means = x.reshape(-1), x.shape[1] * width * images, y.reshape(-1)
@@ -303,8 +304,9 @@ def avg_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2,
             mean = y[c, i, j]
             if (h1[i] - h0[i]) * (w1[j] - w0[j]) <= EXACT:
                 add_window(x[c], h0[i], h1[i], w0[j], w1[j], mean)
+                count = x.dtype.type(divisor[i, j])
                 for n in range(images):
-                    mean[n] /= divisor[i, j]
+                    mean[n] /= count
             else:
                 sums = np.empty(images)
                 add_window(x[c], h0[i], h1[i], w0[j], w1[j], sums)
@@ -312,7 +314,7 @@ def avg_pool(x: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2,
                     mean[n] = sums[n] / divisor[i, j]
 
 
-def avg_pool_grad_numpy(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2,
+def avg_pool_grad_numpy(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Double2,
                         dx: Float4) -> None:
     """dx = 0, then dx over each window (i, j) += g[c, i, j] / divisor[i, j]."""
     sums = np.zeros(dx.shape)
@@ -323,14 +325,15 @@ def avg_pool_grad_numpy(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divis
 
 
 @inline
-def spread(g: Float3, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, dx: Float3) -> None:
+def spread(g: Float3, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Double2, dx: Float3) -> None:
     images = dx.shape[2]
     dx[:] = 0
     for i in range(h0.shape[0]):
         for j in range(w0.shape[0]):
+            count = g.dtype.type(divisor[i, j])
             if images < FEW:
                 for n in range(images):
-                    share = g[i, j, n] / divisor[i, j]
+                    share = g[i, j, n] / count
                     for h in range(h0[i], h1[i]):
                         for w in range(w0[j], w1[j]):
                             dx[h, w, n] += share
@@ -340,11 +343,11 @@ def spread(g: Float3, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, d
                 for w in range(w0[j], w1[j]):
                     target = dx[h, w]
                     for n in range(images):
-                        target[n] += slope[n] / divisor[i, j]
+                        target[n] += slope[n] / count
 
 
 @kernel(avg_pool_grad_numpy, writes=("dx",), small=SMALL)
-def avg_pool_grad(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Float2, dx: Float4
+def avg_pool_grad(g: Float4, h0: Int1, h1: Int1, w0: Int1, w1: Int1, divisor: Double2, dx: Float4
                   ) -> None:
     few = most_overlaps(h0, h1) * most_overlaps(w0, w1) <= EXACT
     for c in prange(dx.shape[0]):

@@ -19,6 +19,7 @@ import numpy as np
 
 from minigrad.kernels import (
     SMALL,
+    TINY_STEPS,
     Double1,
     Double2,
     Double3,
@@ -236,7 +237,7 @@ def row_reductions_numpy(x: Float2, shift: Double1, kind: int, partials: Double2
     column_reductions_numpy(x[..., None], shift[..., None], kind, partials[..., None])
 
 
-@kernel(row_reductions_numpy, writes=("partials",))
+@kernel(row_reductions_numpy, writes=("partials",), small=TINY_STEPS)
 def row_reductions(x: Float2, shift: Double1, kind: int, partials: Double2) -> None:
     rows, n = x.shape
     parts = partials.shape[1]
@@ -263,7 +264,7 @@ def column_reductions_numpy(x: Float3, shift: Double2, kind: int, partials: Doub
         partials[:, part] = UFUNCS[kind].reduce(y, 1, initial=IDENTITY[kind])
 
 
-@kernel(column_reductions_numpy, writes=("partials",))
+@kernel(column_reductions_numpy, writes=("partials",), small=TINY_STEPS)
 def column_reductions(x: Float3, shift: Double2, kind: int, partials: Double3) -> None:
     planes, rows, columns = x.shape
     parts = partials.shape[1]

@@ -117,7 +117,7 @@ def is_large(x: Array, dims: tuple[int, ...]) -> bool:
 def total(x: Array, dims: tuple[int, ...], keepdims: bool, count: int = 1) -> Array:
     """Σ x over some dims, divided by `count`."""
     if not is_large(x, dims):
-        small: Array = np.asarray(_added(x, dims, keepdims))
+        small: Array = np.asanyarray(_added(x, dims, keepdims))
         if count != 1:
             small = small / small.dtype.type(count)
         return small.astype(x.dtype, copy=False)

@@ -33,6 +33,9 @@ class _Inplace(_Activation):
         super().__init__()
         self.inplace = inplace
 
+    def forward(self, input: Tensor) -> Tensor:
+        return type(self).function(input)
+
 
 class ReLU(_Inplace):
     """y = max(x, 0); the gradient at 0 is 0"""

@@ -37,13 +37,13 @@ class _Conv(Module):
             raise ValueError(f"{name}: padding_mode must be one of {', '.join(self.modes)}; "
                              f"got {padding_mode!r}")
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = tuple(sizes_of(name, "kernel_size", kernel_size, n, 1))
-        self.stride = tuple(sizes_of(name, "stride", stride, n, 1))
+        self.kernel_size = sizes_of(name, "kernel_size", kernel_size, n, 1)
+        self.stride = sizes_of(name, "stride", stride, n, 1)
         self.padding: tuple[int, ...] | str = (
             padding if isinstance(padding, str) and not self.transposed
-            else tuple(sizes_of(name, "padding", padding, n, 0)))
+            else sizes_of(name, "padding", padding, n, 0))
         self.output_padding = (0,) * n
-        self.dilation = tuple(sizes_of(name, "dilation", dilation, n, 1))
+        self.dilation = sizes_of(name, "dilation", dilation, n, 1)
         self.groups, self.padding_mode = groups, padding_mode
         self._paddings()                                        # refuses what does not fit
         first, second = ((in_channels, out_channels) if self.transposed
@@ -114,8 +114,8 @@ class _ConvTranspose(_Conv):
                  dtype: DTypeLike | None = None) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups,
                          bias, padding_mode, dtype=dtype)
-        self.output_padding = tuple(sizes_of(type(self).__name__, "output_padding",
-                                             output_padding, self.ndim, 0))
+        self.output_padding = sizes_of(type(self).__name__, "output_padding", output_padding,
+                                       self.ndim, 0)
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         output_padding = self.output_padding

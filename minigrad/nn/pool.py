@@ -64,9 +64,9 @@ class AvgPool1d(Module):
                  ceil_mode: bool = False, count_include_pad: bool = True) -> None:
         super().__init__()
         stride = kernel_size if stride is None else stride
-        self.kernel_size = tuple(sizes_of("AvgPool1d", "kernel_size", kernel_size, 1, 1))
-        self.stride = tuple(sizes_of("AvgPool1d", "stride", stride, 1, 1))
-        self.padding = tuple(sizes_of("AvgPool1d", "padding", padding, 1, 0))
+        self.kernel_size = sizes_of("AvgPool1d", "kernel_size", kernel_size, 1, 1)
+        self.stride = sizes_of("AvgPool1d", "stride", stride, 1, 1)
+        self.padding = sizes_of("AvgPool1d", "padding", padding, 1, 0)
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
     def forward(self, input: Tensor) -> Tensor:

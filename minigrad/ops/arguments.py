@@ -21,6 +21,7 @@ Size = int | Sequence[int]                              # one for all dims, or o
 Dims = int | tuple[int, ...] | list[int] | None         # None: all of them
 
 INT64_MIN, INT64_MAX = -2**63, 2**63 - 1
+NUMBERS = (int, float, np.number)       # a tuple: `int | float` would be made anew each time
 
 
 # ---- converters ----------------------------------------------------------------------------------
@@ -43,7 +44,7 @@ def to_int(name: str, argument: str, value: Any) -> int:
 
 def to_size(name: str, argument: str, value: Any, least: int) -> int:
     """An int of at least `least`.  Raises: as `to_int`; ValueError for a smaller one."""
-    n = to_int(name, argument, value)
+    n = value if type(value) is int and value <= INT64_MAX else to_int(name, argument, value)
     if n < least:
         raise ValueError(f"{name}: {argument} must be at least {least}; got {n}")
     return n
@@ -51,7 +52,7 @@ def to_size(name: str, argument: str, value: Any, least: int) -> int:
 
 def to_ints(name: str, argument: str, values: Any) -> tuple[int, ...]:
     """A tuple or list of ints as a tuple.  Raises: TypeError for anything else, also one int."""
-    if not isinstance(values, tuple | list):
+    if type(values) is not tuple and not isinstance(values, tuple | list):
         raise TypeError(f"{name}: {argument} must be a tuple of ints; got {values!r}")
     for n in values:                            # a shortcut for the usual case
         if type(n) is not int or not INT64_MIN <= n <= INT64_MAX:
@@ -61,27 +62,27 @@ def to_ints(name: str, argument: str, values: Any) -> tuple[int, ...]:
     return tuple(to_int(name, argument, value) for value in values)
 
 
-def sizes_of(name: str, argument: str, value: Any, dims: int, least: int) -> list[int]:
-    """One int for all dims, or one for each, as a list with one for each.
+def sizes_of(name: str, argument: str, value: Any, dims: int, least: int) -> tuple[int, ...]:
+    """One int for all dims, or one for each, as a tuple with one for each.
 
     Raises: TypeError for what is not an int; ValueError for a size below `least`, or for another
     number of sizes.
     """
     if type(value) is int and least <= value <= INT64_MAX:      # shortcuts for the usual cases
-        return [value] * dims
+        return (value,) * dims
     if type(value) is tuple and len(value) == dims:
         for n in value:
             if type(n) is not int or not least <= n <= INT64_MAX:
                 break
         else:
-            return list(value)
+            return value
     sizes = [to_int(name, argument, n)
              for n in (value if isinstance(value, tuple | list) else [value])]
     sizes = sizes * dims if len(sizes) == 1 else sizes
     if len(sizes) != dims or min(sizes) < least:
         raise ValueError(f"{name}: {argument} must be {dims} int{'s' * (dims > 1)} of at least "
                          f"{least}; got {value!r}")
-    return sizes
+    return tuple(sizes)
 
 
 def paddings_of(name: str, padding: str | Sequence[int], stride: Sequence[int],
@@ -203,7 +204,7 @@ def refuse_bools(name: str, x: Tensor) -> None:
 def require_number(name: str, **arguments: Any) -> None:
     """TypeError unless each argument is a plain number: Python's or NumPy's, not a Tensor."""
     for argument, value in arguments.items():
-        if not isinstance(value, int | float | np.number):
+        if not isinstance(value, NUMBERS):
             raise TypeError(f"{name}: {argument} must be a number; got {value!r}")
 
 

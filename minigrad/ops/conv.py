@@ -167,9 +167,9 @@ def _convolve(name: str, dims: int, input: Any, weight: Any, bias: Any, stride: 
     x, w, b = _checked(name, input, weight, bias)
     geometry = _convolution(
         name, dims, x.shape, w.shape, None if b is None else b.shape,
-        tuple(sizes_of(name, "stride", stride, dims, 1)),
-        padding if isinstance(padding, str) else tuple(sizes_of(name, "padding", padding, dims, 0)),
-        tuple(sizes_of(name, "dilation", dilation, dims, 1)), to_size(name, "groups", groups, 1))
+        sizes_of(name, "stride", stride, dims, 1),
+        padding if isinstance(padding, str) else sizes_of(name, "padding", padding, dims, 0),
+        sizes_of(name, "dilation", dilation, dims, 1), to_size(name, "groups", groups, 1))
     if x.ndim == dims + 2:
         return _conv2d(x, w, b, geometry=geometry)
     return _conv2d(x.unsqueeze(0), w, b, geometry=geometry).squeeze(0)
@@ -212,8 +212,8 @@ def _transpose_convolve(name: str, dims: int, input: Any, weight: Any, bias: Any
             raise RuntimeError(f"{name}: output_padding {output_padding} must be smaller than "
                                f"stride {stride} or dilation {dilation}")
     geometry = _transposed_convolution(
-        name, dims, x.shape, w.shape, None if b is None else b.shape, tuple(steps),
-        tuple(sizes_of(name, "padding", padding, dims, 0)), tuple(extra), tuple(holes),
+        name, dims, x.shape, w.shape, None if b is None else b.shape, steps,
+        sizes_of(name, "padding", padding, dims, 0), extra, holes,
         to_size(name, "groups", groups, 1))
     batch = x if x.ndim == dims + 2 else x.unsqueeze(0)
     y = _conv2d_input_grad(batch, w, b, geometry=geometry, shape=(

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 def of_one_dtype(name: str, *operands: Any) -> list[Tensor]:
     """The operands as Tensors. Raises: RuntimeError unless all are numbers of one dtype."""
+    for x in operands:                          # a shortcut for the usual case
+        if not isinstance(x, autograd.Tensor) or x.dtype is not operands[0].dtype \
+                or x.dtype.kind == "b":
+            break
+    else:
+        return list(operands)
     given = [x.dtype for x in operands if isinstance(x, autograd.Tensor | np.ndarray)]
     tensors = [as_tensor(name, x) for x in operands]
     for i, x in enumerate(operands):
@@ -98,17 +104,19 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Recorde
     Raises: RuntimeError where shapes or dtypes do not fit.
     """
     x, w, b = input, weight, bias
-    xs, shape = x.data.shape, w.data.shape              # the vjp of w must not hold w itself
+    rows, columns, added = x.data, w.data.T, None if b is None else b.data
+    xs, shape = rows.shape, columns.shape[::-1]         # the vjp of w must not hold w itself
     flat = len(xs) == len(shape) == 2
-    one_a_column = b is not None and len(shape) == 2 and b.data.shape == shape[:1]
+    one_a_column = added is not None and len(shape) == 2 and added.shape == shape[:1]
     if not (xs and len(shape) == 2 and xs[-1] == shape[1] and (one_a_column or b is None)):
         _check_linear(x, w, b)
-    dtype = w.data.dtype
-    if not (x.data.dtype == dtype and (b is None or b.data.dtype == dtype) and dtype.kind == "f"):
+    dtype = columns.dtype
+    if not (rows.dtype == dtype and (added is None or added.dtype == dtype) and dtype.kind == "f"):
         of_one_dtype("linear", *(t for t in (x, w, b) if t is not None))
-    rows = x.data if len(xs) == 2 else x.data.reshape(math.prod(xs[:-1]), xs[-1])
-    columns = w.data.T if len(shape) == 2 else w.data[:, None]
-    y = product(rows, columns, b.data if b is not None and one_a_column else None)
+    if not flat:
+        rows = rows.reshape(math.prod(xs[:-1]), xs[-1])
+        columns = columns if len(shape) == 2 else columns[:, None]
+    y = product(rows, columns, added if one_a_column else None)
     if not flat:
         y = y.reshape((*xs[:-1], *shape[:-1]))
     if b is not None and not one_a_column:

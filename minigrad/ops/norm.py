@@ -52,18 +52,18 @@ def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, 
 
     vjp: dx = w/σ · (g - mean(g) - x̂·mean(g·x̂)), or w/σ · g;  dw = Σ g·x̂,  db = Σ g
     """
-    channels = x.shape[1]
-    scale = np.ones(channels, x.dtype) if w is None else w.data
-    shift = np.zeros(channels, x.dtype) if b is None else b.data
-    planes = batch_last(x.data)
-    y = empty(planes.shape, x.dtype)
+    planes, dtype = batch_last(x.data), x.dtype
+    channels = len(planes)
+    scale = np.ones(channels, dtype) if w is None else w.data
+    shift = np.zeros(channels, dtype) if b is None else b.data
+    y = empty(planes.shape, dtype)
     kernels.batch_norm(_rows(planes), scale, shift, eps, training, statistics, _rows(y))
 
     def gradients(g: Tensor) -> tuple[Tensor, ...]:
         """dx, dw and db"""
         if autograd.is_grad_enabled():
             return recorded(g)
-        sums, dx = empty((2, channels), x.dtype), empty(planes.shape, x.dtype)
+        sums, dx = empty((2, channels), dtype), empty(planes.shape, dtype)
         kernels.batch_norm_grad(_rows(batch_last(g.data)), _rows(planes), scale, eps, training,
                                 statistics, sums, _rows(dx))
         return tuple(map(autograd.Tensor, (batch_first(dx), *sums)))
@@ -91,8 +91,7 @@ def _layer_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *,
     vjp: dx = (g·w - mean(g·w) - x̂·mean(g·w·x̂))/σ;  dw = Σ g·x̂,  db = Σ g
     """
     over, dims = x.shape[x.ndim - count:], tuple(range(x.ndim - count, x.ndim))
-    n = math.prod(over)
-    rows = x.data.reshape(-1, n)
+    rows = x.data.reshape(-1, n := math.prod(over))
     scale = np.ones(n, x.dtype) if w is None else w.data.reshape(-1)
     shift = np.zeros(n, x.dtype) if b is None else b.data.reshape(-1)
     statistics, y = empty((2, len(rows)), np.float64), empty(rows.shape, x.dtype)
@@ -263,13 +262,13 @@ def batch_norm(input: Any, running_mean: Tensor | None, running_var: Tensor | No
         return _nothing(x, weight, bias)
     if x.ndim < 2:
         raise RuntimeError(f"{name}: x must be (N, C, …); got {x.shape}")
-    mean, var = _statistics(name, x, running_mean, running_var, needed=not training)
-    weight, bias = _parameters(name, x, x.shape[1:2], weight=weight, bias=bias)
+    mean, var, weight, bias = _of_channels(name, x, running_mean, running_var, weight, bias,
+                                           needed=not training)
     if eps < 0 or (training and eps == 0):
         raise ValueError(f"{name}: eps must be positive, in evaluation at least 0; got {eps}")
     statistics = empty((2, x.shape[1]), np.float64)
-    if mean is not None and var is not None and not training:
-        statistics[:] = mean.data, var.data
+    if not training and mean is not None and var is not None:
+        statistics[0], statistics[1] = mean.data, var.data
     y = _batch_norm(x, weight, bias, eps=float(eps), training=training, statistics=statistics)
     if training:
         n = x.numel() // x.shape[1]
@@ -334,10 +333,10 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
     require_number(name, momentum=momentum, eps=eps)
     if x.ndim < 2:
         raise RuntimeError(f"{name}: x must be (N, C, …); got {x.shape}")
-    mean, var = _statistics(name, x, running_mean, running_var, needed=not use_input_stats)
+    mean, var, weight, bias = _of_channels(name, x, running_mean, running_var, weight, bias,
+                                           needed=not use_input_stats)
     if not use_input_stats:
         return batch_norm(x, mean, var, weight, bias, False, momentum, eps)
-    weight, bias = _parameters(name, x, x.shape[1:2], weight=weight, bias=bias)
     if math.prod(x.shape[2:]) == 1:
         raise ValueError(f"{name}: needs more than one value a channel; got x {x.shape}")
     if x.numel() == 0:
@@ -357,7 +356,7 @@ def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
     for argument, value in given.items():
         if value is None:
             continue
-        t = given[argument] = as_tensor(name, value)
+        given[argument] = t = as_tensor(name, value)
         if t.shape != shape:
             raise RuntimeError(f"{name}: {argument} must have shape {shape}; got {t.shape}, "
                                f"x {x.shape}")
@@ -366,12 +365,13 @@ def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
     return tuple(given.values())
 
 
-def _statistics(name: str, x: Tensor, mean: Any, var: Any, *, needed: bool
-                ) -> tuple[Tensor | None, ...]:
+def _of_channels(name: str, x: Tensor, mean: Any, var: Any, weight: Any, bias: Any, *, needed: bool
+                 ) -> tuple[Tensor | None, ...]:
     if (mean is None) != (var is None) or (needed and mean is None):
         raise ValueError(f"{name}: running_mean and running_var go together, and are needed where "
                          "x's own statistics are not used")
-    return _parameters(name, x, x.shape[1:2], running_mean=mean, running_var=var)
+    return _parameters(name, x, x.shape[1:2], running_mean=mean, running_var=var, weight=weight,
+                       bias=bias)
 
 
 def _nothing(x: Tensor, weight: Any, bias: Any) -> Tensor:

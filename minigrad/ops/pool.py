@@ -83,7 +83,7 @@ def _window_mean(x: Tensor, *, windows: Windows, divisor: Array) -> Recorded:
     """y = Σ x over each window / divisor"""
     planes = _planes(x.data)
     y, size = empty((len(planes), *windows.size, planes.shape[-1]), x.dtype), planes.shape[1:3]
-    kernels.avg_pool(planes, *windows[:4], divisor.astype(x.dtype, copy=False), y)
+    kernels.avg_pool(planes, *windows[:4], divisor, y)
     return _like(x, y), lambda g: _window_spread(g, windows=windows, divisor=divisor, size=size)
 
 
@@ -92,7 +92,7 @@ def _window_spread(x: Tensor, *, windows: Windows, divisor: Array, size: Pair) -
     """y = Σ x / divisor over the windows that hold it: the gradient of an average pool"""
     g = _planes(x.data)
     y = empty((len(g), *size, g.shape[-1]), x.dtype)
-    kernels.avg_pool_grad(g, *windows[:4], divisor.astype(x.dtype, copy=False), y)
+    kernels.avg_pool_grad(g, *windows[:4], divisor, y)
     return _like(x, y), lambda c: _window_mean(c, windows=windows, divisor=divisor)
 
 
@@ -103,8 +103,7 @@ def _planes(x: Array) -> Array:
 
 def _like(x: Tensor, y: Array) -> Array:
     """Planes that lie batch last with as many dims as x."""
-    y = batch_first(y)
-    return y if x.ndim == 4 else y[:, :, 0]
+    return batch_first(y if x.ndim == 4 else y[:, 0])
 
 
 # ---- torch's functions ---------------------------------------------------------------------------
@@ -229,7 +228,7 @@ def _images(name: str, dims: int, input: Any, *, no_channels: bool = False) -> t
         one = "C, H, W" if dims == 2 else "C, L"
         raise RuntimeError(f"{name}: x must be (N, {one}) or ({one}), no size but N being 0; "
                            f"got {x.shape}")
-    if x.dtype in (bool, np.float16):
+    if x.dtype.char in "?e":
         raise RuntimeError(f"{name}: needs numbers, float32 or float64; got {x.dtype}")
     return x if batched else x.unsqueeze(0), batched
 
@@ -241,19 +240,16 @@ def _plane_size(x: Tensor) -> Pair:
 
 def _arguments(name: str, dims: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any
                ) -> tuple[Pair, Pair, Pair, Pair]:
-    kernel = sizes_of(name, "kernel_size", kernel_size, dims, 1)
-    steps = kernel if stride in (None, (), []) else sizes_of(name, "stride", stride, dims, 1)
-    before = sizes_of(name, "padding", padding, dims, 0)
-    holes = sizes_of(name, "dilation", dilation, dims, 1)
-    for p, k in zip(before, kernel, strict=True):
-        if 2 * p > k:
-            raise RuntimeError(f"{name}: padding must be at most half the window; got padding "
-                               f"{padding}, kernel_size {kernel_size}")
+    kernel: Any = sizes_of(name, "kernel_size", kernel_size, dims, 1)
+    steps: Any = kernel if stride in (None, (), []) else sizes_of(name, "stride", stride, dims, 1)
+    before: Any = sizes_of(name, "padding", padding, dims, 0)
+    holes: Any = sizes_of(name, "dilation", dilation, dims, 1)
+    if 2 * before[0] > kernel[0] or 2 * before[-1] > kernel[-1]:
+        raise RuntimeError(f"{name}: padding must be at most half the window; got padding "
+                           f"{padding}, kernel_size {kernel_size}")
     if dims == 1:                                       # one row, which the window covers
-        (k,), (s,), (p,), (d,) = kernel, steps, before, holes
-        return (1, k), (1, s), (0, p), (1, d)
-    return ((kernel[0], kernel[1]), (steps[0], steps[1]), (before[0], before[1]),
-            (holes[0], holes[1]))
+        kernel, steps, before, holes = (1, *kernel), (1, *steps), (0, *before), (1, *holes)
+    return kernel, steps, before, holes
 
 
 @lru_cache(maxsize=1024)
@@ -297,6 +293,8 @@ def _windows(name: str, n: int, kernel: int, stride: int, padding: int, dilation
 
 def _even_windows(name: str, dims: int, x: Tensor, output_size: Any) -> tuple[Windows, Array]:
     """Windows that cover x evenly, and how many places each has"""
+    if type(output_size) is int and output_size >= 0:           # a shortcut for the usual case
+        return _even_parts(_plane_size(x), (output_size if dims > 1 else 1, output_size))
     wanted = output_size if isinstance(output_size, tuple | list) else [output_size] * dims
     if output_size is None or len(wanted) != dims:
         raise TypeError(f"{name}: output_size must be an int{' or two' * (dims > 1)}; "
@@ -318,7 +316,7 @@ def _even_parts(size: Pair, out: Pair) -> tuple[Windows, Array]:
 
 
 def _max(x: Tensor, windows: Windows, step: Pair, return_indices: bool, batched: bool) -> Any:
-    if math.prod(x.shape[2:]) > LARGEST_PLACE:
+    if x.data.size > LARGEST_PLACE and math.prod(x.shape[2:]) > LARGEST_PLACE:
         raise ValueError(f"max pool: a plane of {x.shape[2:]} has too many places to number")
     indices = empty((x.shape[1], *windows.size, x.shape[0]), np.int32)
     y = _as_given(_window_max(x, windows=windows, step=step, indices=indices), batched)

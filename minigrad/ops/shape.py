@@ -37,14 +37,15 @@ def reshape(x: Tensor, *, shape: tuple[int, ...]) -> Recorded:
 
     Raises: RuntimeError where the number of elements differs.
     """
-    before, shape = x.shape, to_ints("reshape", "shape", shape)
+    array = x.data
+    before, shape = array.shape, to_ints("reshape", "shape", shape)
     size, unknown = math.prod(shape), shape.count(-1)
-    fits = (x.data.size == size if unknown == 0
-            else unknown == 1 and size < 0 and x.data.size % size == 0)
+    fits = (array.size == size if unknown == 0
+            else unknown == 1 and size < 0 and array.size % size == 0)
     if not fits or min(shape, default=0) < -1:
-        raise RuntimeError(f"reshape: shape {shape} is invalid for {x.data.size} elements; "
+        raise RuntimeError(f"reshape: shape {shape} is invalid for {array.size} elements; "
                            f"got x {before}")
-    return x.data.reshape(shape), lambda g: reshape(g, shape=before)
+    return array.reshape(shape), lambda g: reshape(g, shape=before)
 
 
 def view(input: Any, size: tuple[int, ...]) -> Tensor:
@@ -75,9 +76,9 @@ def permute(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
 @op
 def transpose(x: Tensor, *, dim0: int, dim1: int) -> Recorded:
     """y is x with two dims exchanged."""
-    i, j = normalize_dim("transpose", dim0, x.ndim), normalize_dim("transpose", dim1, x.ndim)
-    return (x.data.swapaxes(i, j) if x.ndim else x.data,
-            lambda g: transpose(g, dim0=i, dim1=j))
+    ndim = x.ndim
+    i, j = normalize_dim("transpose", dim0, ndim), normalize_dim("transpose", dim1, ndim)
+    return x.data.swapaxes(i, j) if ndim else x.data, lambda g: transpose(g, dim0=i, dim1=j)
 
 
 def t(input: Any) -> Tensor:

@@ -6,14 +6,12 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-import torch
 
 from comparisons import implementations
 from comparisons.cli import main
 from comparisons.datasets.mnist import load_subset
 from comparisons.errors import Fault
 from comparisons.tasks.dexpression import DexpressionTask
-from comparisons.tasks.digits import shifted
 from comparisons.tasks.ingredients import Ingredients, RecipeOptions, several
 from comparisons.tasks.mnist_cnn import CnnOptions, MnistCnnTask
 from comparisons.tasks.mnist_mlp import MlpOptions, MnistMlpTask
@@ -50,7 +48,7 @@ def built(task, options, data):
 
 SHOWS = {"cycle": "rates", "weight_decay": "decay", "smoothing": "loss", "dropout": "dropout",
          "norm": "norms",
-         "averaging": "averaged", "affine": "batch", "elastic": "batch", "views": "views",
+         "averaging": "averaged", "affine": "batch", "elastic": "batch",
          "flip": "batch", "light": "batch", "noise": "batch", "cutout": "batch",
          "balance": "loss", "mirror": "views"}
 
@@ -99,20 +97,6 @@ def test_the_task_itself_stays_as_it_is():
     assert chosen.averaging is None
     assert task.averaging is not None
     assert chosen.with_options(CnnOptions()).epochs == task.epochs != chosen.epochs
-
-
-def test_shifts_are_those_of_padding():
-    x = np.random.default_rng(0).random((2, 1, 5, 7), np.float32)
-    for down in (-2, 0, 1):
-        for right in (-1, 0, 3):
-            padded = torch.nn.functional.pad(torch.tensor(x), (right, -right, down, -down))
-            np.testing.assert_array_equal(shifted(x, down, right), padded.numpy())
-    task = MnistCnnTask()
-    assert len(task.views(x)) == 1
-    task.ingredients = replace(task.ingredients, views=1)
-    views = task.views(x)
-    assert len(views) == 9
-    np.testing.assert_array_equal(views[4], x)
 
 
 def test_both_implementations_train_alike_with_dropout(tmp_path, capsys):
