@@ -24,7 +24,6 @@ MODELS = {
     "cnn": ("CNN", (10,), (1, 28, 28)),
     "dexpression": ("DeXpression", (7, 48), (1, 48, 48)),
     "compact": ("DeXpression", (7, 48, "compact"), (1, 48, 48)),
-    "wide": ("DeXpression", (7, 48, "wide"), (1, 48, 48)),
 }
 
 
@@ -178,9 +177,6 @@ def test_costs_are_as_documented():
     compact = minigrad.models.DeXpression(size=48, variant="compact")
     assert round(multiplications(compact, 48) / 1e6) == 21
     assert round(count(compact), -3) == 262_000
-    wide = minigrad.models.DeXpression(size=48, variant="wide")
-    assert round(count(wide), -3) == 577_000
-    assert round(multiplications(wide, 48) / 1e6) == 46
 
 
 def test_sizes_of_the_small_models():

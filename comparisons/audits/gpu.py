@@ -87,8 +87,6 @@ NETWORKS = (
     Network("dexpression, paper", lambda side: side.DeXpression(CLASSES, 64), (1, 64, 64),
             "classes", 8),
     Network("dexpression, compact", lambda side: side.DeXpression(CLASSES, 48, "compact"),
-            (1, 48, 48), "classes", 16),
-    Network("dexpression, wide", lambda side: side.DeXpression(CLASSES, 48, "wide"),
             (1, 48, 48), "classes", 16))
 
 

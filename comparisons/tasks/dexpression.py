@@ -83,8 +83,7 @@ class DexpressionOptions(RecipeOptions):
     neutral: bool = flag(False, None, help="insist on an eighth class, neutral: the first frame "
                          "of each recording of CK+'s own tree and of the generated faces, and what "
                          "other data call neutral")
-    variant: str = choice("compact", ("paper", "compact", "wide"),
-                          "network to train (default: compact)")
+    variant: str = choice("compact", ("paper", "compact"), "network to train (default: compact)")
     casts: int | None = flag(None, at_least(1), "N", "number of sets of generated faces to draw, "
                              "each with persons of its own (default: 1)")
     start: str | None = flag(None, str, "CHECKPOINT", "checkpoint whose weights training starts "

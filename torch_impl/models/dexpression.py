@@ -60,7 +60,6 @@ class DeXpression(nn.Module):
     multiplications for an image of 224 px. "compact" is for small images: its input is the local
     contrast, its first convolution has no stride, and it has a third block and batch norm after
     each convolution. At 48 px it has 262,000 parameters and takes 21 million multiplications.
-    "wide" is "compact" with half as many channels again, and takes twice as long.
     size: the height and width of the images, on which the linear layer depends.
     Shapes: x (N, in_channels, size, size) → (N, classes).
     Raises: ValueError for an unknown variant, or a size too small to be pooled.
@@ -69,9 +68,8 @@ class DeXpression(nn.Module):
     def __init__(self, classes: int = 7, size: int = 224, variant: str = "paper",
                  in_channels: int = 1) -> None:
         super().__init__()
-        if variant not in ("paper", "compact", "wide"):
-            raise ValueError("DeXpression: variant must be 'paper', 'compact' or 'wide'; "
-                             f"got {variant!r}")
+        if variant not in ("paper", "compact"):
+            raise ValueError(f"DeXpression: variant must be 'paper' or 'compact'; got {variant!r}")
         if size < 16:
             raise ValueError(f"DeXpression: size must be at least 16; got {size}")
         if variant == "paper":
@@ -85,18 +83,17 @@ class DeXpression(nn.Module):
                 halve())                                            # 272 × 14 × 14
             side, channels = (size + 1) // 2 // 8, 272
         else:
-            k = 48 if variant == "wide" else 32
-            self.features = nn.Sequential(                          # at 48 px and k = 32:
+            self.features = nn.Sequential(                          # at 48 px:
                 LocalContrast(size // 4 | 1),                       # 1 × 48 × 48
-                conv(in_channels, k, 3, padding=1, norm=True),      # 32 × 48 × 48
+                conv(in_channels, 32, 3, padding=1, norm=True),     # 32 × 48 × 48
                 halve(),                                            # 32 × 24 × 24
-                FeatEx(k, 3 * k // 4, 3 * k // 2, k // 2, norm=True),   # 64 × 24 × 24
+                FeatEx(32, 24, 48, 16, norm=True),                  # 64 × 24 × 24
                 halve(),                                            # 64 × 12 × 12
-                FeatEx(2 * k, 3 * k // 2, 3 * k, k, norm=True),     # 128 × 12 × 12
+                FeatEx(64, 48, 96, 32, norm=True),                  # 128 × 12 × 12
                 halve(),                                            # 128 × 6 × 6
-                FeatEx(4 * k, 3 * k, 6 * k, 2 * k, norm=True),      # 256 × 6 × 6
+                FeatEx(128, 96, 192, 64, norm=True),                # 256 × 6 × 6
                 halve())                                            # 256 × 3 × 3
-            side, channels = size // 16, 8 * k
+            side, channels = size // 16, 256
         self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(channels * side * side, classes))
 
     def forward(self, x: Tensor) -> Tensor:
