@@ -129,7 +129,10 @@ def put(checkpoint: Checkpoint, **targets: Any) -> None:
     before = {name: copy.deepcopy(target.state_dict()) for name, target in targets.items()}
     for name, target in targets.items():
         try:
-            target.load_state_dict(getattr(checkpoint, name))
+            loaded = getattr(checkpoint, name)
+            if name == "optimizer":
+                check_optimizer_state(target, loaded)
+            target.load_state_dict(loaded)
             if name == "optimizer":
                 check_likeness(target.state_dict()["param_groups"], before[name]["param_groups"],
                                "param_groups")
@@ -141,6 +144,43 @@ def put(checkpoint: Checkpoint, **targets: Any) -> None:
             reason = " ".join(str(error).split())
             raise CheckpointError(f"{checkpoint.path}: does not fit this {name}: {reason}"
                                   ) from error
+
+
+def check_optimizer_state(optimizer: Any, loaded: dict[str, Any]) -> None:
+    """Check that the state of each parameter has the values and shapes that a step would leave.
+
+    A copy of the optimiser, with the loaded options and no state, takes this step, with gradients
+    of zero.
+    Raises: ValueError naming the first value that differs.
+    """
+    fresh = copy.deepcopy(optimizer)
+    fresh.load_state_dict(loaded | {"state": {}})
+    parameters = [p for group in fresh.param_groups for p in group["params"]]
+    for p in parameters:
+        p.grad = p.detach() * 0
+    try:
+        fresh.step()
+    except Exception:       # it needs a closure, or gradients of another kind: not to be checked
+        return
+    expected = fresh.state_dict()["state"]
+    for i, values in loaded["state"].items():
+        if i not in range(len(parameters)):
+            raise ValueError(f"holds the state of a parameter {i}; there are {len(parameters)}")
+        for key, like in expected.get(i, {}).items() if values else ():
+            if key not in values:
+                raise ValueError(f"the state of parameter {i} has no {key}")
+            if like is not None and (found := _shape(values[key])) != _shape(like):
+                raise ValueError(f"the {key} of parameter {i} "
+                                 + (f"has shape {found}" if found is not None else
+                                    f"is {str(values[key])[:20]!r}")
+                                 + f"; expected shape {_shape(like)}")
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """The shape of a number or a tensor, None for anything else."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return ()
+    return tuple(value.shape) if hasattr(value, "shape") else None
 
 
 # ---- the file ------------------------------------------------------------------------------------

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.numpy import save
 
 import minigrad as mg
 from minigrad import checkpoint, nn, optim
 from minigrad.checkpoint import CheckpointError
+from torch_impl import checkpoint as torch_checkpoint
 
 
 @pytest.fixture
@@ -118,6 +120,83 @@ def test_what_cannot_be_restored_is_one_line_and_changes_nothing(saved, groups):
     assert "\n" not in str(caught.value)
     assert all(np.array_equal(before[k], v.data) for k, v in model.state_dict().items())
     optimizer.step()
+
+
+@pytest.mark.parametrize("side", ["minigrad", "torch"])
+@pytest.mark.parametrize(("name", "options", "key", "wrong"), [
+    ("SGD", {"momentum": 0.9}, "momentum_buffer", np.zeros((3, 2))),
+    ("SGD", {"momentum": 0.9}, "momentum_buffer", np.zeros((2, 3, 2))),
+    ("SGD", {"momentum": 0.9}, "momentum_buffer", np.zeros(())),
+    ("SGD", {"momentum": 0.9}, "momentum_buffer", "much"),
+    ("Adam", {}, "exp_avg", np.zeros((2, 1))), ("Adam", {}, "exp_avg", np.zeros(())),
+    ("Adam", {}, "exp_avg", None), ("Adam", {}, "exp_avg", 0.5),
+    ("Adam", {}, "exp_avg_sq", np.zeros(6)), ("Adam", {}, "exp_avg_sq", np.zeros((1, 2, 3))),
+    ("Adam", {}, "step", np.zeros((2, 3))), ("Adam", {}, "step", "x"),
+    ("AdamW", {"amsgrad": True}, "max_exp_avg_sq", np.zeros((4, 2, 3))),
+    ("RMSprop", {"centered": True}, "grad_avg", np.zeros(0)),
+    ("RMSprop", {"momentum": 0.5}, "square_avg", np.zeros((2, 3, 1)))])
+def test_a_state_that_no_step_leaves_is_refused_before_the_first_step(
+        tmp_path, side, name, options, key, wrong):
+    package, files = (mg, checkpoint) if side == "minigrad" else (torch, torch_checkpoint)
+    model = package.nn.Linear(3, 2)
+    optimizer = getattr(package.optim, name)(model.parameters(), lr=0.1, **options)
+    model(package.ones(1, 3)).sum().backward()
+    optimizer.step()
+    kept = files.state(tmp_path / "x.safetensors", model=model, optimizer=optimizer)
+    before = copy.deepcopy(kept.optimizer)
+    state = {i: dict(values) for i, values in kept.optimizer["state"].items()}
+    state[0][key] = wrong if not isinstance(wrong, np.ndarray) else np.float32(wrong)
+    files.write(replace(kept, optimizer=kept.optimizer | {"state": state}))
+    with pytest.raises(CheckpointError, match=rf"does not fit this optimizer: .*{key}.* 0 "
+                       ) as caught:
+        files.restore(kept.path, model=model, optimizer=optimizer)
+    assert "\n" not in str(caught.value)
+    now = files.state(kept.path, model=model, optimizer=optimizer).optimizer
+    for i, values in before["state"].items():
+        assert all(np.array_equal(value, now["state"][i][k]) for k, value in values.items())
+    optimizer.step()
+
+
+@pytest.mark.parametrize("side", ["minigrad", "torch"])
+def test_an_optimiser_with_a_state_of_its_own_is_restored(tmp_path, side):
+    package, files = (mg, checkpoint) if side == "minigrad" else (torch, torch_checkpoint)
+    model = package.nn.Linear(3, 2)
+    kinds = ([optim.SGD, OneNumber] if side == "minigrad" else
+             [torch.optim.Adafactor, torch.optim.NAdam, torch.optim.ASGD, torch.optim.Rprop,
+              torch.optim.Adagrad, torch.optim.SGD])
+    told = []
+    for kind in kinds:
+        optimizer = kind(model.parameters(), lr=0.1)
+        optimizer.register_step_post_hook(lambda *args: told.append(args))
+        model(package.ones(1, 3)).sum().backward()
+        optimizer.step()
+        files.save(tmp_path / "x.safetensors", model=model, optimizer=optimizer)
+        optimizer.step()
+        files.restore(tmp_path / "x.safetensors", model=model, optimizer=optimizer)
+        optimizer.step()
+    assert len(told) == 3 * len(kinds)          # no hook is called while loading
+
+
+class OneNumber(optim.Optimizer):
+    """Gradient descent that remembers the norm of the last gradient."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    def update(self, p, g, state, group):
+        state["norm"] = np.linalg.norm(g.ravel())[()]
+        state["last"] = np.asarray(state["norm"])
+        p -= group["lr"] * g
+
+
+def test_the_state_of_a_parameter_too_many(saved):
+    path, content, tensors = saved
+    content["optimizer"]["state"]["2"] = {}
+    rewrite(path, content, tensors | {})
+    model = torch.nn.Linear(2, 1)
+    with pytest.raises(CheckpointError, match="holds the state of a parameter 2; there are 2"):
+        torch_checkpoint.restore(path, model=model, optimizer=torch.optim.SGD(
+            model.parameters(), lr=0.1, momentum=0.9))
 
 
 def test_an_unreadable_file_is_not_called_missing(saved, monkeypatch):

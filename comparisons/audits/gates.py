@@ -29,6 +29,7 @@ from comparisons.datasets.drawn.data import generated
 from comparisons.datasets.drawn.generator import nuisances
 from comparisons.datasets.levels import inputs
 from comparisons.datasets.splits import person_split
+from comparisons.datasets.stored import Images
 from comparisons.tasks.classification import linear_guesses
 from comparisons.tasks.dexpression import DexpressionOptions, DexpressionTask
 from comparisons.tasks.protocols import kinds
@@ -167,7 +168,7 @@ def only(split: Split, rows: slice) -> Split:
     height = split.x.shape[2]
     kept = slice(round(rows.start * height), round(rows.stop * height))
 
-    def covered(images: Array) -> Array:
+    def covered(images: Images) -> Array:
         shown = np.full(images.shape, GREY, np.float32)
         shown[:, :, kept] = inputs(images[:, :, kept])
         return shown

@@ -15,6 +15,7 @@ import numpy as np
 
 from comparisons.datasets.base import Array, Data
 from comparisons.datasets.levels import inputs
+from comparisons.datasets.stored import Images
 from comparisons.tasks.dexpression import DexpressionOptions, DexpressionTask
 from comparisons.tasks.protocols import PROTOCOLS, kinds, overlaps
 from comparisons.tasks.task import Split
@@ -65,7 +66,7 @@ def leaks(data: Data, split: Split) -> dict[str, float]:
     return shares | overlaps(data, split)
 
 
-def nearest(x: Array, x_test: Array) -> Array:
+def nearest(x: Images, x_test: Images) -> Array:
     """For each test image, the place in x of the image at the least Euclidean distance.
 
     Each image is first brought to mean 0 and length 1; otherwise the nearest image would be

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from comparisons.datasets.stored import Images
 from comparisons.errors import DataError
 
 Array = NDArray[Any]
@@ -24,7 +25,7 @@ EMBEDDED = Path(__file__).resolve().parent.parent / "data"
 
 @dataclass(frozen=True)
 class Data:
-    """One dataset in memory.
+    """One dataset.
 
     name: short, for files and tables. source: one line for people, which says what was read, from
     where, and how many items there are.
@@ -33,7 +34,7 @@ class Data:
     Images have the shape (N, C, H, W), class labels are int64. Images are float32 in [0, 1] or, as
     all that are read from files are, uint8, which takes a quarter of the memory: these levels are
     scaled to [0, 1] a batch at a time, before the task's transform and before the network; see
-    `levels.py`.
+    `levels.py`. Many of them lie in a file; see `stored.py`.
     subjects, clips: for each row of x, the person that it shows and its recording (clip).
     test_rows: the rows of x that the dataset's own split tests on, if it has such a split.
     left_out: one line for each item that could not be used, naming its file.
@@ -43,9 +44,9 @@ class Data:
 
     name: str
     source: str
-    x: Array
+    x: Images
     y: Array
-    x_test: Array | None = None
+    x_test: Images | None = None
     y_test: Array | None = None
     classes: list[str] = field(default_factory=list)
     subjects: Array | None = None
@@ -121,6 +122,6 @@ def own_name(place: Path, known: Collection[str], word: str = "") -> str:
     return f"{name}-unverified" if name in known else name
 
 
-def unit(levels: Array) -> Array:
+def unit(levels: Images) -> Array:
     """uint8 levels as float32 in [0, 1]."""
     return np.divide(levels, np.float32(255), dtype=np.float32)

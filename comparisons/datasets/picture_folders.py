@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ from tqdm import tqdm
 
 from comparisons.datasets.base import Array, Data, own_name, unit, visible
 from comparisons.datasets.crops import Size, levels, whole
+from comparisons.datasets.levels import pieces
 from comparisons.datasets.pictures import read_picture
 from comparisons.datasets.splits import stratified_folds
+from comparisons.datasets.stored import Collected, Images, taken
 from comparisons.errors import DataError
 
 TRAINS = ("train", "training")
 TESTS = ("test", "testing", "validation", "val", "valid")       # the first one found is used
-ROWS = 1024             # how many pictures are moved at a time
 HOLD_OUT = 5            # without a folder for the test, one fifth of the pictures is the test set
 
 
@@ -82,8 +84,7 @@ def load_pictures(folder: Path, size: Size, channels: int = 1, *, seed: int = 0,
         if len(y) < HOLD_OUT:
             raise DataError(f"{folder}: {len(y)} pictures; expected at least {HOLD_OUT}")
         rows, held = next(stratified_folds(y, HOLD_OUT, seed=seed))
-        x_test, y, y_test = x[held], y[rows], y[held]
-        x = moved_up(x, rows)
+        x, x_test, y, y_test = taken(x, rows), taken(x, held), y[rows], y[held]
     told = ", ".join(f"{name} {counts[name] + list(labels_test).count(name):,}"
                      for name in classes)
     kind = "grey" if channels == 1 else "colour"
@@ -100,12 +101,12 @@ def load_pictures(folder: Path, size: Size, channels: int = 1, *, seed: int = 0,
 
 
 def pictures_of(folder: Path, size: Size, channels: int, left_out: list[str]
-                ) -> tuple[Array, Array]:
+                ) -> tuple[Images, Array]:
     """The pictures below a folder and their classes; what cannot be used joins `left_out`.
 
     Shapes: (N, channels, *size) uint8, (N,) str.
     """
-    pixels, labels = bytearray(), []        # one block: a list of arrays would be copied
+    collected, labels = Collected((channels, *size)), []
     for place in visible(folder):
         if not place.is_dir():
             left_out.append(f"{place}: not in the folder of a class")
@@ -119,18 +120,9 @@ def pictures_of(folder: Path, size: Size, channels: int, left_out: list[str]
             except DataError as error:
                 left_out.append(str(error))
                 continue
-            pixels += levels(picture, whole(picture, size)[0].box, size, channels).tobytes()
+            collected.add(levels(picture, whole(picture, size)[0].box, size, channels))
             labels.append(os.fsencode(place.name).decode("utf-8", "replace"))
-    x = np.frombuffer(pixels, np.uint8).reshape(-1, channels, *size)
-    return x, np.array(labels, object)
-
-
-def moved_up(x: Array, rows: Array) -> Array:
-    """x[rows], in the memory of x itself. rows: ascending."""
-    for i in range(0, len(rows), ROWS):
-        some = rows[i:i + ROWS]
-        x[i:i + len(some)] = x[some]        # a row never moves down, so none is lost
-    return x[:len(rows)]
+    return collected.images(), np.array(labels, object)
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -142,16 +134,17 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def equal(x: Array, x_test: Array) -> int:
+def equal(x: Images, x_test: Images) -> int:
     """The number of test pictures that are also in training, to the last pixel."""
-    known = {digest(picture) for picture in x_test}
-    known &= {digest(picture) for picture in x}
-    return sum(digest(picture) in known for picture in x_test)
+    known = set(digests(x_test)) & set(digests(x))
+    return sum(digest in known for digest in digests(x_test))
 
 
-def digest(picture: Array) -> bytes:
-    """16 bytes that stand for the picture, so that a set of them holds no second copy of all."""
-    return hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
+def digests(x: Images) -> Iterator[bytes]:
+    """16 bytes that stand for each picture, so that a set of them holds no second copy of all."""
+    for piece in pieces(x):
+        for picture in piece:
+            yield hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
 
 
 def first(left_out: list[str]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 import minigrad
 from comparisons.datasets.levels import parts
+from comparisons.datasets.stored import Images
 from comparisons.implementations.protocol import Array, Implementation, OnEpoch
 from minigrad import checkpoint, functional, models, nn, optim, train
 from minigrad.kernels import load_numba
@@ -43,7 +44,7 @@ class Minigrad:
         train.fit(model, loader, loss, optimizer, epochs=epochs, scheduler=scheduler,
                   averaged=averaged, start_epoch=start_epoch, on_epoch=on_epoch, **options)
 
-    def predict(self, model: Any, x: Array) -> Array:
+    def predict(self, model: Any, x: Images) -> Array:
         return np.concatenate([train.predict(model, part) for part in parts(x)])
 
     def grad(self, outputs: Any, inputs: Sequence[Any], grad_outputs: Any = None) -> Sequence[Any]:

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from comparisons.datasets.stored import Images
+
 Array = NDArray[Any]
 OnEpoch = Callable[[int, float, float], object]
 
@@ -82,7 +84,7 @@ class Implementation(Protocol):
         accumulate and weigh of `minigrad.train.fit`.
         """
 
-    def predict(self, model: Any, x: Array) -> Array:
+    def predict(self, model: Any, x: Images) -> Array:
         """The model's outputs for x, in evaluation mode. Images may be uint8 levels."""
 
     def grad(self, outputs: Any, inputs: Sequence[Any], grad_outputs: Any = None) -> Sequence[Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from comparisons.datasets.levels import parts
+from comparisons.datasets.stored import Images
 from comparisons.implementations.minigrad import Minigrad
 from comparisons.implementations.protocol import Array, Implementation, OnEpoch
 from torch_impl import checkpoint, models, train, workers
@@ -56,7 +57,7 @@ class Torch:
                   averaged=averaged, start_epoch=start_epoch, on_epoch=on_epoch,
                   device=self.device, amp=self.amp, compile=self.compile, **options)
 
-    def predict(self, model: Any, x: Array) -> Array:
+    def predict(self, model: Any, x: Images) -> Array:
         return np.concatenate([train.predict(model, part) for part in parts(x)])
 
     def grad(self, outputs: Any, inputs: Sequence[Any], grad_outputs: Any = None) -> Sequence[Any]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from comparisons.datasets.base import Data
-from comparisons.datasets.levels import inputs
 from comparisons.errors import Fault
 from comparisons.predict.trained import config_of, network_of, task_of, usable, with_options_of
 from comparisons.tasks.dexpression import DexpressionOptions, DexpressionTask
@@ -40,11 +38,10 @@ def judged(path: Path, data_dir: Path | None) -> tuple[Data, str, Metrics, Detai
                     f"{', '.join(data.classes)}")
     task = with_options_of(kept, task, config)
     implementation, model = network_of(kept, task, config)
-    x = inputs(data.x)
     every, none = np.arange(len(data.y)), np.arange(0)
-    split = Split(x[none], data.y[none], x, data.y, none, every)
-    outputs = usable(path, task.outputs(implementation, model, x), classes)
-    metrics, details = task.judge(replace(data, x=x), [Trained(split, {}, outputs)])
+    split = Split(data.x[:0], data.y[:0], data.x, data.y, none, every)
+    outputs = usable(path, task.outputs(implementation, model, data.x), classes)
+    metrics, details = task.judge(data, [Trained(split, {}, outputs)])
     return data, before, metrics, details
 
 

@@ -230,13 +230,14 @@ def picture(frames: Sequence[Frame], classes: Sequence[str], title: str, noun: s
     gap = np.isnan(values[:, 0])
     alone = ~gap & np.append(True, gap[:-1]) & np.append(gap[1:], True)
     stream = io.BytesIO()
-    with mpl.rc_context(style.STYLE):
+    with mpl.rc_context(style.STYLE), style.any_script():
         figure, ax = style.new_axes(WIDTH, HEIGHT)
         named = sorted(np.argsort(-np.nan_to_num(values).max(0), kind="stable")[:NAMED])
         for column in np.delete(values, named, 1).T:
             ax.plot(times, column, color=style.RULE, lw=1)
         for k, colour in zip(named, mpl.colormaps["tab10"](range(len(named))), strict=True):
-            ax.plot(times, values[:, k], color=colour, lw=1.5, label=classes[k])
+            ax.plot(times, values[:, k], color=colour, lw=1.5,
+                    label=style.drawable(classes[k]))
             ax.plot(times[alone], values[alone, k], ".", color=colour)  # between two gaps
         if others := len(classes) - len(named):
             ax.plot([], [], color=style.RULE, lw=1, label=f"{others} others")
@@ -244,7 +245,7 @@ def picture(frames: Sequence[Frame], classes: Sequence[str], title: str, noun: s
             ax.axhline(threshold, color=style.FAINT, lw=1.2, ls=":", label="unsure below")
         if gap.all():
             ax.text(0.5, 0.5, f"no {noun} in any frame", ha="center", transform=ax.transAxes)
-        ax.set(ylim=(-0.02, 1.02), title=printable(title),
+        ax.set(ylim=(-0.02, 1.02), title=style.drawable(title),
                xlabel="time in seconds" if clock else "frame", ylabel="probability")
         margin = 0.02 * float(np.ptp(times)) or 0.5
         ax.set_xlim(times.min() - margin, times.max() + margin)     # with the gaps at both ends

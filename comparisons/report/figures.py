@@ -21,6 +21,7 @@ from comparisons.report.style import (
     RULE,
     SHADES,
     STYLE,
+    drawable,
     legend_entries,
     name_rows,
     new_axes,
@@ -97,6 +98,7 @@ def confusion(targets: Sequence[int], guesses: Sequence[int], classes: Sequence[
             for i, j in zip(*np.nonzero(table), strict=True):
                 ax.text(j, i, str(table[i, j]), ha="center", va="center",
                         color="white" if share[i, j] > 0.7 else INK, fontsize=8)
+        classes = list(map(drawable, classes))
         small: dict[str, Any] = {"fontsize": 8 if n <= COUNTED else 160 / n}
         if max(map(len, classes)) < 3:
             ax.set_xticks(range(n), classes, **small)
@@ -127,7 +129,7 @@ def per_class(details: Details, label: str) -> Markup:
             ax.plot(np.array(scores["f1"])[order], rows, "o", color=COLORS[impl],
                     label=f"F1, {TITLES[impl]}",
                     **dot | {"ms": dot["ms"] + 1, "mfc": "none", "mew": dot["ms"] / 4})
-        name_rows(ax, [f"{known['classes'][k]}, {count[k]:,}" for k in order], list(rows))
+        name_rows(ax, [f"{drawable(known['classes'][k])}, {count[k]:,}" for k in order], list(rows))
         ax.set_xlim(right=1.02)
         percent(ax.xaxis)
         figure.legend(*legend_entries(ax), loc="outside lower center", ncols=2, columnspacing=1.5,
@@ -167,7 +169,7 @@ def coefficients(details: Details, label: str) -> Markup:
         for impl, found in sides(details):
             ax.plot(found["coefficients"]["learned"], rows, "o", color=COLORS[impl],
                     label=TITLES[impl], **DOTS[impl])
-        name_rows(ax, names, list(rows))
+        name_rows(ax, list(map(drawable, names)), list(rows))
         ax.set_xlabel("coefficient")
         figure.legend(*legend_entries(ax), loc="outside lower center", ncols=4, columnspacing=1,
                       handletextpad=0.3)

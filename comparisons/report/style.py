@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
@@ -17,6 +19,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from comparisons.implementations import TITLES
+from minigrad.streams import printable
 
 INK, FAINT, RULE = "#22211f", "#77736b", "#dedad2"
 COLORS = {"minigrad": "#0b6e69", "torch": "#e08a4f"}
@@ -37,6 +40,24 @@ STYLE: dict[Any, Any] = {
     "text.parse_math": False}           # a class may be named "$a$"
 
 
+LONGEST = 40            # characters of a name
+
+
+def drawable(name: str) -> str:
+    """A name as figures can have it: one short line, and no half of a pair of code units, which
+    Matplotlib refuses."""
+    text = printable(name).encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if len(text) <= LONGEST else f"{text[:LONGEST - 1]}…"
+
+
+@contextmanager
+def any_script() -> Iterator[None]:
+    """Say nothing of the characters that Matplotlib's own font lacks."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph ")
+        yield
+
+
 def new_axes(width: float = 4.8, height: float = 2.9) -> tuple[Figure, Axes]:
     """A figure and its only axes. width, height: in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -49,7 +70,7 @@ def svg(figure: Figure, label: str) -> Markup:
     label: a description for people who cannot see the figure.
     """
     stream = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}), any_script():
         figure.savefig(stream, format="svg", metadata={"Date": None})
     text = stream.getvalue()
     text = text[text.index("<svg"):]

@@ -16,6 +16,7 @@ import numpy as np
 
 from comparisons import implementations
 from comparisons.datasets.base import Array
+from comparisons.datasets.levels import inputs
 from comparisons.errors import Fault
 from comparisons.speed import models
 from comparisons.speed.clock import in_turn, repeated
@@ -111,7 +112,7 @@ def of_case(case: Case, seed: int) -> Sides:
         loss = partial(jax_models.weighted_cross_entropy, smoothing=FACES.smoothing,
                        weight=np.maximum(count, 1).astype(np.float32)**-FACES.balance)
     model = models.build(case, data, "minigrad", seed).model
-    theirs = JaxSide(network, loss, optax.adam(ADAM_LR), model, data.x, data.y, seed)
+    theirs = JaxSide(network, loss, optax.adam(ADAM_LR), model, inputs(data.x), data.y, seed)
     ours = {side: models.stepper(case, data, side, seed) for side in OURS}
     return {**ours, "jax": theirs.step}, lambda: None
 

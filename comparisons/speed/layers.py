@@ -22,6 +22,7 @@ from typing import Any
 
 from comparisons import implementations
 from comparisons.datasets.base import Data
+from comparisons.datasets.levels import inputs
 from comparisons.speed import limits
 from comparisons.speed.clock import Repeat, digits, in_turn, quartiles, repeated
 from comparisons.speed.models import Case, batch_of, build
@@ -99,7 +100,7 @@ def compared(ours: Work, theirs: Work, machine: limits.Limits) -> Iterator[dict[
 def works(training: Training, batch: Data) -> list[Work]:
     """The layers of a model in the order of their first use, the loss and the optimiser's step."""
     grad = training.implementation.grad
-    x, y = (training.implementation.tensor(array) for array in (batch.x, batch.y))
+    x, y = (training.implementation.tensor(array) for array in (inputs(batch.x), batch.y))
     found: dict[Any, Work] = {}
     hooks = []
 

@@ -114,7 +114,7 @@ def stepper(case: Case, data: Data, side: str, seed: int) -> Step:
     """
     training = build(case, data, "torch" if side in ("torch", "compiled") else "minigrad", seed)
     model, loss_of, optimizer = training.model, training.loss, training.optimizer
-    x, y = (training.implementation.tensor(array) for array in (data.x, data.y))
+    x, y = (training.implementation.tensor(array) for array in (inputs(data.x), data.y))
     if side == "compiled":
         model = compiled(model)
 

@@ -114,17 +114,18 @@ def warmed_up(sides: Mapping[str, Implementation], data: Data, seed: int
     for name, implementation in sides.items():
         model, step = recipe.prepare(implementation, seed)
         losses[name] = [float(step(*batch).item()) for batch, _ in zip(
-            recipe.batches(data.x, data.y, seed), range(WARM_UP), strict=False)]
-        recipe.accuracy(implementation, model, data.x[:recipe.BATCH], data.y[:recipe.BATCH])
+            recipe.batches(inputs(data.x), data.y, seed), range(WARM_UP), strict=False)]
+        recipe.accuracy(implementation, model, inputs(data.x[:recipe.BATCH]),
+                        data.y[:recipe.BATCH])
     return losses
 
 
 def run(implementation: Implementation, data: Data, seed: int) -> tuple[float, float]:
     """The test accuracy of one training, and its seconds."""
-    model, seconds = recipe.train(implementation, data.x, data.y, seed)
+    model, seconds = recipe.train(implementation, inputs(data.x), data.y, seed)
     assert data.x_test is not None
     assert data.y_test is not None
-    return recipe.accuracy(implementation, model, data.x_test, data.y_test), seconds
+    return recipe.accuracy(implementation, model, inputs(data.x_test), data.y_test), seconds
 
 
 def summary(accuracies: Sequence[float], seconds: Sequence[float], digits: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from comparisons import implementations
 from comparisons.datasets.base import Array, Data
+from comparisons.datasets.levels import inputs
 from comparisons.datasets.mnist import load_mnist
 from comparisons.files import check_writable, write_json
 from comparisons.implementations import TITLES, Implementation
@@ -71,8 +72,9 @@ def digits(data: Data) -> Task:
     """LeNet-5 learns MNIST in ten epochs."""
     assert data.x_test is not None      # IDX files have a test set
     assert data.y_test is not None
-    return Task("digits", "MNIST, LeNet-5, ten epochs", (data.x, data.y, data.x_test, data.y_test),
-                lenet, "cross_entropy", 3e-4, 10, 128,
+    return Task("digits", "MNIST, LeNet-5, ten epochs",
+                (inputs(data.x), data.y, inputs(data.x_test), data.y_test), lenet,
+                "cross_entropy", 3e-4, 10, 128,
                 ("test_accuracy", lambda outputs, y: float(np.mean(outputs.argmax(1) == y))),
                 (("SimpleChains.jl, Core i9-10980XE, 18 cores", 1.23),
                  ("SimpleChains.jl, EPYC 7513, 32 cores", 3.08),

@@ -28,6 +28,7 @@ import numpy as np
 
 from comparisons.datasets.base import Array, Data
 from comparisons.datasets.splits import share_split
+from comparisons.datasets.stored import taken
 from comparisons.errors import Fault
 from comparisons.tasks.statistics import softmax
 from comparisons.tasks.task import Details, Held, Metrics, Split, Trained
@@ -192,8 +193,9 @@ def set_apart(split: Split, groups: Array, share: float, seed: int) -> Split:
     except ValueError:
         raise Fault(f"--calibrate {share:g}: there are only {len(np.unique(mine))} persons, "
                     "recordings or items to train on, too few to set this share apart") from None
-    return Split(split.x[rest], split.y[rest], split.x_test, split.y_test, split.train_rows[rest],
-                 split.test_rows, split.title, Held(split.x[held], split.y[held]))
+    return Split(taken(split.x, rest), split.y[rest], split.x_test, split.y_test,
+                 split.train_rows[rest], split.test_rows, split.title,
+                 Held(taken(split.x, held), split.y[held]))
 
 
 def calibrations(data: Data, trained: Sequence[Trained]) -> list[Calibration | None]:

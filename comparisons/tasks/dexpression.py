@@ -21,6 +21,7 @@ from comparisons.datasets.drawn.data import generated
 from comparisons.datasets.faces.detector import faces
 from comparisons.datasets.faces.frames import Frames
 from comparisons.datasets.faces.reader import load_faces
+from comparisons.datasets.stored import taken
 from comparisons.errors import Fault, NotThereError
 from comparisons.implementations import Implementation
 from comparisons.tasks import calibration
@@ -154,8 +155,8 @@ class DexpressionTask(ImageTask[DexpressionOptions]):
             # the rows are sorted by person; shuffled, even a shortened split has all classes
             train, test = (np.random.default_rng(options.seed).permutation(rows)
                            for rows in (train, test))
-            split = Split(data.x[train], data.y[train], data.x[test], data.y[test], train, test,
-                          title)
+            split = Split(taken(data.x, train), data.y[train], taken(data.x, test), data.y[test],
+                          train, test, title)
             if options.calibrate is not None:
                 split = set_apart(split, groups_of(data, options.protocol), options.calibrate,
                                   options.seed)

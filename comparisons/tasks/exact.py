@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from comparisons.datasets.base import Array
+from comparisons.datasets.stored import Images
 from comparisons.errors import Fault
 from comparisons.implementations import Implementation
 from comparisons.tasks.task import Headline, Metrics, OptionsT, Recipe, Split, Task
@@ -47,7 +48,7 @@ class LinearTask(Task[OptionsT]):
         return float(np.abs(coefficients(weights) - self.exact(split)).max())
 
 
-def with_ones(x: Array) -> Array:
+def with_ones(x: Images) -> Array:
     """x with a column of ones, whose coefficient is the bias: (N, F) → (N, F + 1)."""
     return np.column_stack([x, np.ones(len(x))])
 

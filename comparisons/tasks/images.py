@@ -23,11 +23,19 @@ class ImageTask(OneCycleTask[OptionsT], ClassificationTask[OptionsT]):
     def judge(self, data: Data, trained: Sequence[Trained]) -> tuple[Metrics, Details]:
         metrics, details = super().judge(data, trained)
         rows, truth, probability = readings(trained)
-        images = np.concatenate([t.split.x_test for t in trained])
         groups = rows if data.clips is None else data.clips[rows]
         shown = samples(truth, probability.argmax(1), probability.max(1), groups)
         return metrics, details | {
-            "samples": [{"at": i, "png": png(*inputs(images[[i]]))} for i in shown]}
+            "samples": [{"at": i, "png": png(*inputs(image_at(trained, i)))} for i in shown]}
+
+
+def image_at(trained: Sequence[Trained], at: int) -> Array:
+    """One of the test images of all trainings together: (1, C, H, W)."""
+    for t in trained:
+        if at < len(t.split.x_test):
+            break
+        at -= len(t.split.x_test)
+    return np.asarray(t.split.x_test[at:at + 1])
 
 
 def samples(truth: Array, guesses: Array, confidence: Array, groups: Array) -> list[int]:

@@ -15,6 +15,8 @@ import numpy as np
 
 from comparisons.datasets.base import Array, Data
 from comparisons.datasets.crops import Subject
+from comparisons.datasets.levels import pieces
+from comparisons.datasets.stored import Images
 from comparisons.errors import Fault
 from comparisons.implementations import Implementation
 from comparisons.tasks.options import Options
@@ -41,7 +43,7 @@ class Recipe:
 class Held:
     """Items of the training part that are neither trained nor tested on; see `calibration.py`."""
 
-    x: Array
+    x: Images
     y: Array
 
 
@@ -49,9 +51,9 @@ class Held:
 class Split:
     """The training items and the test items of one training."""
 
-    x: Array
+    x: Images
     y: Array
-    x_test: Array
+    x_test: Images
     y_test: Array
     train_rows: Array               # the row numbers of the items in the data
     test_rows: Array
@@ -213,11 +215,13 @@ class Task(ABC, Generic[OptionsT]):
         """Items that show the same as x, such as mirror images; `outputs` is the mean over them."""
         return [x]
 
-    def outputs(self, implementation: Implementation, model: Any, x: Array) -> Array:
+    def outputs(self, implementation: Implementation, model: Any, x: Images) -> Array:
         """The outputs of a trained model for x; for classification, logits."""
-        found = [implementation.predict(model, view) for view in self.views(x)]
-        mean: Array = np.mean(found, 0) if len(found) > 1 else found[0]
-        return mean
+        def of(items: Array) -> Array:
+            found = [implementation.predict(model, view) for view in self.views(items)]
+            mean: Array = np.mean(found, 0) if len(found) > 1 else found[0]
+            return mean
+        return np.concatenate([of(piece) for piece in pieces(x)])
 
     def watch(self, implementation: Implementation, model: Any, split: Split) -> Metrics:
         """Further quantities to record after each epoch, for learning curves."""

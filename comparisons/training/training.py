@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from comparisons.datasets.base import Array, Data
 from comparisons.datasets.levels import are_levels, inputs
+from comparisons.datasets.stored import Images, Stored
 from comparisons.implementations import Implementation
 from comparisons.implementations.protocol import OnEpoch
 from comparisons.tasks.task import Loss, OptionsT, Recipe, Split, Task, Transform
@@ -51,9 +54,17 @@ class Training:
             start_epoch=start_epoch, on_epoch=on_epoch, clip_norm=self.recipe.clip_norm,
             accumulate=self.recipe.accumulate, weigh=self.weigh)
 
-    def outputs(self, x: Array) -> Array:
+    def outputs(self, x: Images) -> Array:
         """The outputs for x of the model to evaluate."""
         return self.task.outputs(self.implementation, self.judged, x)
+
+
+class Items(ArrayDataset):
+    """The items of a split. Images that are stored in a file are read with their batch."""
+
+    @staticmethod
+    def kept(array: Any) -> Any:
+        return array if isinstance(array, Stored) else np.asarray(array)
 
 
 def prepare(task: Task[OptionsT], implementation: Implementation, data: Data, split: Split,
@@ -67,7 +78,7 @@ def prepare(task: Task[OptionsT], implementation: Implementation, data: Data, sp
     if (start := task.start(options)) is not None:
         kept = implementation.checkpoint.load(start)
         implementation.checkpoint.restore(Checkpoint(kept.path, kept.weights), model=model)
-    loader = DataLoader(ArrayDataset(split.x, split.y), recipe.batch_size, task.shuffle,
+    loader = DataLoader(Items(split.x, split.y), recipe.batch_size, task.shuffle,
                         seed=seed, transform=transform_of(task, split.x))
     steps = recipe.epochs * len(loader)
     optimizer = returned(task, "optimizer", task.optimizer(
@@ -86,7 +97,7 @@ def prepare(task: Task[OptionsT], implementation: Implementation, data: Data, sp
                     task.weigh(data, split.y))
 
 
-def transform_of(task: Task[Any], x: Array) -> Transform | None:
+def transform_of(task: Task[Any], x: Images) -> Transform | None:
     """The task's transform; if the images x are kept as levels, it is given them scaled."""
     own = task.transform()
     if not are_levels(x):

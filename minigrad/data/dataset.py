@@ -29,7 +29,7 @@ class ArrayDataset:
     """
 
     def __init__(self, *arrays: ArrayLike) -> None:
-        self.arrays: tuple[Array, ...] = tuple(np.asarray(a) for a in arrays)
+        self.arrays: tuple[Array, ...] = tuple(map(self.kept, arrays))
         shapes = ", ".join(str(a.shape) for a in self.arrays)
         if not self.arrays:
             raise ValueError("ArrayDataset: needs at least one array")
@@ -37,6 +37,12 @@ class ArrayDataset:
             raise ValueError(f"ArrayDataset: every array needs a first dimension; got {shapes}")
         if len({len(a) for a in self.arrays}) > 1:
             raise ValueError(f"ArrayDataset: arrays differ in length; got {shapes}")
+
+    @staticmethod
+    def kept(array: ArrayLike) -> Array:
+        """What is kept of an argument. A subclass may leave it where it lies, such as in a file, if
+        it is indexed as an array is."""
+        return np.asarray(array)
 
     def __len__(self) -> int:
         return len(self.arrays[0])

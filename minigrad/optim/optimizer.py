@@ -98,6 +98,10 @@ class Optimizer:
         self._check(group)
         self.param_groups.append(group)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied and pickled: all but the hooks, as in torch."""
+        return self.__dict__ | {"_joined": {}, "_before_step": {}, "_after_step": {}}
+
     def _check(self, group: Group) -> None:
         """Check the options; a learning rate that is a Tensor becomes a number."""
         if isinstance(group.get("lr"), Tensor):
@@ -234,7 +238,8 @@ class Optimizer:
     def _restored(self, i: int, saved: State, p: Tensor, group: Group) -> State:
         """A copy of the saved state of a parameter, in the parameter's dtype but for "step"."""
         name = type(self).__name__
-        if lacks := self.new_state(p.data, group).keys() - saved.keys():
+        usual = self.new_state(p.data, group)
+        if lacks := usual.keys() - saved.keys():
             raise ValueError(f"{name}: the loaded state of parameter {i} has no "
                              f"{', '.join(sorted(lacks))}")
         state: State = {}
@@ -243,9 +248,10 @@ class Optimizer:
                 state[key] = value
                 continue
             array = value.data if isinstance(value, Tensor) else np.asarray(value)
-            if array.ndim and array.shape != p.shape:
+            shapes = [usual[key].shape] if key in usual else [p.shape, ()]
+            if array.shape not in shapes:
                 raise ValueError(f"{name}: the loaded {key} of parameter {i} has shape "
-                                 f"{array.shape}, the parameter {p.shape}")
+                                 f"{array.shape}; expected {shapes[0]}")
             state[key] = np.array(array, dtype=None if key == "step" else p.dtype, order="C")
         return state
 

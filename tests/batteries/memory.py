@@ -13,6 +13,7 @@ from pathlib import Path
 from test_memory_of_a_training import LIMIT, OF_PICTURES, fill, in_a_process
 
 from batteries import Part, number
+from comparisons.datasets import stored
 
 SAMPLE = None           # by hand only
 STEPS, VARIED, PICTURES = 10_000, 3000, 100_000
@@ -44,7 +45,9 @@ def of_pictures(n: int) -> Part:
         peak, = in_a_process(f"""
 import contextlib
 from comparisons.cli import main
+from comparisons.tasks import classification
 from comparisons.training import environment
+classification.LINEAR_VALUES = 10**6
 environment.reset_peak_rss = lambda: None       # here, reading counts as well
 
 def run(data):
@@ -56,7 +59,8 @@ def run(data):
 before = run("few")
 print(run("many") - before)""")
     levels = n * 48 * 48
-    # besides the pictures, the linear reference has at most 50 million values, of 4 bytes each
-    allowed = 3 * levels + 3 * 4 * min(levels, 50_000_000) + 50_000_000
+    # a part of the pictures waits for being written, and of each there are its name, its class, its
+    # row and its answers
+    allowed = 2 * min(levels, stored.LIMIT) + 800 * n
     return Part("pictures", n, [] if peak < allowed else [f"{peak:,} B at the peak"],
                 f"{peak / 1e6:.0f} MB more for {levels / 1e6:.0f} MB of levels")

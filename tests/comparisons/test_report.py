@@ -259,6 +259,21 @@ def test_a_page_without_its_details_is_refused_in_one_line(tmp_path, capsys):
     assert "details.json: damaged: coefficients.learned: is missing" in one_line(capsys)
 
 
+@pytest.mark.parametrize(("name", "drawn"), [
+    ("\ud800", r"\ud800"), ("caf\udce9", r"caf\udce9"), ("a\nb", r"a\nb"),
+    ("\x01\x7f", r"\x01\x7f"), ("狐", "狐"), ("🙂", "🙂"), ("$x_{", "$x_{"), ("", ""),
+    ("l" * 300, "l" * 39 + "…")])
+def test_names_of_any_characters_and_length_are_drawn(name, drawn, tmp_path):
+    """Matplotlib refuses halves of pairs, and warns of what its font lacks and of labels that leave
+    no room; here, warnings are errors."""
+    details = judged([name, "plain"])[1] | {"coefficients": {
+        "names": [name], "learned": [1.0], "exact": [1.0]}}
+    text = text_of(tmp_path, RUN, details=details)
+    for label in (drawn, f"{drawn}, 15"):
+        assert label in text
+    assert figures.coefficients({"minigrad": details}, "c").count(drawn) >= 1
+
+
 def test_figures_say_what_their_axes_are():
     details = {"minigrad": {"calibration": {
         "predicted": [0.1, 0.9], "observed": [0.2, 0.8], "low": [0.1, 0.7], "high": [0.3, 0.9],

@@ -85,8 +85,7 @@ def main(tasks: Sequence[Task[Any]], seed: int, data: Path | None = None, start:
         compared = broken_in(compared, layer)
     found = []
     for subject in compared:
-        found.append(Found(subject, measured(subject), drift(subject, steps),
-                           subject.drops))
+        found.append(Found(subject, *measured(subject), drift(subject, steps), subject.drops))
         print(f"{text(found[-1])}\n", flush=True)
         if path is not None:
             page.write(found, path)     # after each network, so that an interruption keeps it

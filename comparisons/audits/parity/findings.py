@@ -17,6 +17,7 @@ class Found:
 
     subject: Subject
     lines: list[Line]
+    ties: list[str]                     # sentences, without their full stops
     drifts: dict[str, Drift]
     drops: bool                         # whether dropout was switched off
 
@@ -45,8 +46,10 @@ class Found:
         first = first_out(self.lines)
         if self.missed:
             return f"{planted}It was not noticed, since the layer changes nothing on this batch."
-        return planted + (f"The first place that differs: {first.label}." if first else
-                          f"All {len(self.lines)} tensors are within their bounds.")
+        return " ".join([planted + (
+            f"The first place that differs: {first.label}." if first else
+            f"All {len(self.lines)} tensors are within their bounds."),
+            *(f"{tie}." for tie in self.ties)])
 
     @property
     def drifted(self) -> list[str]:

@@ -17,6 +17,10 @@ Of both, the median over the tensor is taken, so that single values do not make 
 The bounds: rounding n terms of a sum in any order causes an error of about √n roundings. The
 longest sums here have some 10^5 terms, hence 300 roundings of 6e-8 in float32. In float64, the
 errors of all layers accumulate, and the bound is wide: 10^5 roundings of 1e-16.
+
+In float64, each side computes with its own activations. If these agree, but a max pool has to
+choose between values that differ by rounding alone (`ties.py`), then the gradients of minigrad are
+compared with those that PyTorch computes from minigrad's activations.
 """
 
 from __future__ import annotations
@@ -32,9 +36,11 @@ from comparisons.audits.parity.recording import (
     FORWARD,
     PARAMETER,
     SHAKE,
+    Recorded,
     Subject,
     record,
 )
+from comparisons.audits.parity.ties import ties
 from comparisons.datasets.base import Array
 
 SINGLE, DOUBLE = 2e-5, 1e-11
@@ -64,23 +70,38 @@ class Line:
         return self.name if self.kind == FORWARD else f"∂ {self.name}"
 
 
-def measured(subject: Subject) -> list[Line]:
-    """The errors of a network: the activations in the order of the layers, then the gradients."""
+def measured(subject: Subject) -> tuple[list[Line], list[str]]:
+    """The errors of a network: the activations in the order of the layers, then the gradients; and
+    a sentence for each pool with ties that mattered."""
     ours, theirs = (implementations.get(name, "cpu") for name in implementations.NAMES)
     double, torch_double = (record(subject, impl, np.float64) for impl in (ours, theirs))
     single = record(subject, ours, np.float32)
     torch_single = record(subject, theirs, np.float32, teacher=single)
     truth = record(subject, theirs, np.float64, teacher=single)
     shaken = record(subject, theirs, np.float64, teacher=single, shaken=True)
-    lines = []
-    for key in sorted(truth | single, key=lambda key: ORDER.index(key[0])):
-        known = truth.get(key)
-        size = 1.0 if known is None else scale(known, shaken[key], torch_single[key])
-        lines.append(Line(*key, (single[key] if key in single else truth[key]).shape,
-                          error(single.get(key), known, size),
-                          error(torch_single.get(key), known, size),
-                          error(double.get(key), torch_double.get(key), size)))
-    return lines
+
+    def compared(torch_double: Recorded) -> list[Line]:
+        lines = []
+        keys = [key for key in truth | single if key[0] in ORDER]
+        for key in sorted(keys, key=lambda key: ORDER.index(key[0])):
+            known = truth.get(key)
+            size = 1.0 if known is None else scale(known, shaken[key], torch_single[key])
+            lines.append(Line(*key, (single[key] if key in single else truth[key]).shape,
+                              error(single.get(key), known, size),
+                              error(torch_single.get(key), known, size),
+                              error(double.get(key), torch_double.get(key), size)))
+        return lines
+
+    lines = compared(torch_double)
+    if not any(line.out for line in lines) or any(line.out for line in lines
+                                                  if line.kind == FORWARD):
+        return lines, []
+    told = ties(subject.training(theirs, np.float64).model, theirs, double, torch_double, DOUBLE)
+    if not told:
+        return lines, []
+    forward = {key: value for key, value in torch_double.items() if key[0] == FORWARD}
+    activations = {key: value for key, value in double.items() if key[0] == FORWARD}
+    return compared(record(subject, theirs, np.float64, teacher=activations) | forward), told
 
 
 def scale(truth: Array, shaken: Array, rounded: Array) -> float:

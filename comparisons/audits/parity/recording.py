@@ -26,9 +26,10 @@ BROKEN = 1e-3           # the size of a planted error, relative to what it chang
 SHAKE = 2.0**-30        # the relative change of every number that a layer reads
 
 FORWARD, BACKWARD, PARAMETER = "forward", "backward", "parameter"
+POOLED = "pooled"                       # what a max pool chooses from
 LOSS = "loss"
 
-Key = tuple[str, str]                   # FORWARD, BACKWARD or PARAMETER, and a name
+Key = tuple[str, str]                   # FORWARD, BACKWARD, PARAMETER or POOLED, and a name
 Recorded = dict[Key, Array]
 
 
@@ -116,7 +117,8 @@ def in_dtype(values: Array, dtype: Any) -> Array:
 
 def record(subject: Subject, impl: Implementation, dtype: Any, teacher: Recorded | None = None,
            shaken: bool = False) -> Recorded:
-    """The loss, each layer's activation and its gradient, and each parameter's gradient.
+    """The loss, each layer's activation and its gradient, and each parameter's gradient; and what
+    max pools are given.
 
     teacher: values that each layer passes on, forward and backward, in place of its own.
     shaken: whether every number that a layer reads is changed by a relative SHAKE, up or down.
@@ -142,6 +144,8 @@ def record(subject: Subject, impl: Implementation, dtype: Any, teacher: Recorded
             runs[name] += 1
             title = f"{name} ({type(module).__name__})" + (
                 f" #{runs[name]}" if runs[name] > 1 else "")
+            if hasattr(module, "return_indices"):
+                found[POOLED, title] = copied(inputs[0])
             for place, tensor in named_leaves(output, title):
                 if hasattr(tensor, "detach"):
                     one(place, tensor)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from comparisons.datasets.base import Data
 from comparisons.datasets.faces.expressions import NAMES
+from comparisons.datasets.stored import Collected
 from comparisons.errors import DataError
 
 GENERATED = "GENERATED.txt"     # a file that `python -m comparisons faces` writes beside its faces
@@ -47,7 +48,7 @@ class Listing:
         Raises: DataError if fewer than two classes are left.
         """
         items: list[Item] = []
-        pixels = []
+        collected = Collected((1, size, size))
         left_out = list(self.left_out)
         for item in self.items:
             try:
@@ -56,7 +57,7 @@ class Listing:
                 left_out.append(str(error))
                 continue
             items.append(item)
-            pixels.append(np.asarray(picture))
+            collected.add(np.asarray(picture))
         classes = [name for name in NAMES if any(item.label == name for item in items)]
         if len(classes) < 2:
             reason = f"; the first of {len(left_out)} faults: {left_out[0]}" if left_out else ""
@@ -67,7 +68,7 @@ class Listing:
         test = np.array([item.test for item in items])
         return Data(
             self.name, f"{self.origin}: {self._told(items, size, len(left_out))}",
-            np.stack(pixels)[:, None], np.array([classes.index(i.label) for i in items]),
+            collected.images(), np.array([classes.index(i.label) for i in items]),
             classes=classes, clips=clips if known else None,
             subjects=np.array([clip.split("_")[0] for clip in clips]) if known else None,
             test_rows=np.flatnonzero(test) if test.any() and not test.all() else None,
