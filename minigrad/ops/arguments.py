@@ -169,9 +169,10 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> Array:
     if isinstance(data, np.generic | np.ndarray):
         array = np.asarray(data)
     else:
-        array = np.asarray(without_tensors(data), dtype)
-        if dtype is None and array.dtype.kind == "f":
-            array = array.astype(np.float32)
+        with np.errstate(over="ignore"):        # 1e40 is infinite in float32
+            array = np.asarray(without_tensors(data), dtype)
+            if dtype is None and array.dtype.kind == "f":
+                array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: cannot hold data of dtype {array.dtype}; "
                         "expected floats, integers or booleans")
