@@ -44,7 +44,8 @@ def to_int(name: str, argument: str, value: Any) -> int:
 
 def to_size(name: str, argument: str, value: Any, least: int) -> int:
     """An int of at least `least`.  Raises: as `to_int`; ValueError for a smaller one."""
-    n = value if type(value) is int and value <= INT64_MAX else to_int(name, argument, value)
+    n = (value if type(value) is int and INT64_MIN <= value <= INT64_MAX
+         else to_int(name, argument, value))
     if n < least:
         raise ValueError(f"{name}: {argument} must be at least {least}; got {n}")
     return n
