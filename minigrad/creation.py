@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minigrad.autograd import Array, as_tensor
+from minigrad.autograd import Array, as_tensor, quietly
 from minigrad.ops.arguments import to_array, to_dtype, to_ints
 from minigrad.random import default_generator
 from minigrad.tensor import Scalar, Tensor
@@ -36,8 +36,7 @@ def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = F
     elif isinstance(data, list | tuple | int | float):
         dtype = to_dtype("tensor", _common_dtype(_dtypes_in(data)))
     try:
-        with np.errstate(over="ignore"):            # 1e40 is infinite in float32
-            array = to_array(data, dtype)
+        array = to_array(data, dtype)
     except OverflowError:
         raise ValueError(f"tensor: a number does not fit {np.dtype(dtype)}") from None
     except ValueError as error:
@@ -172,7 +171,7 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: DTypeLik
     if dtype.kind != "f":
         start, step = int(start), int(step)
     values: Array = start + step * np.arange(n)
-    return Tensor(values.astype(dtype), requires_grad)
+    return Tensor(quietly(values.astype, dtype), requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: DTypeLike | None = None,

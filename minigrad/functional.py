@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from minigrad import random
 from minigrad.autograd import as_tensor
-from minigrad.modes import computed
+from minigrad.modes import computed, quietly
 from minigrad.ops import activation, shape
 from minigrad.ops.activation import (
     elu,
@@ -172,7 +172,7 @@ def _pad_dim(x: Tensor, dim: int, before: int, after: int, mode: str, value: flo
         x = x[(slice(None),) * dim + (slice(max(-before, 0), n - max(-after, 0)),)]
         before, after, n = max(before, 0), max(after, 0), x.shape[dim]
     if mode == "constant":
-        ends = [np.full((*x.shape[:dim], m, *x.shape[dim + 1:]), value, x.dtype)
+        ends = [quietly(np.full, (*x.shape[:dim], m, *x.shape[dim + 1:]), value, x.dtype)
                 for m in (before, after)]
         return shape.cat([Tensor(ends[0]), x, Tensor(ends[1])], dim)
     place = np.arange(-before, n + after)

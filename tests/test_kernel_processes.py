@@ -16,18 +16,19 @@ import pytest
 from kernel_arguments import EVERY
 from threadpoolctl import threadpool_limits
 
-from minigrad.kernels import SMALL, blas, elementwise, machine_code
+from minigrad.kernels import FLOATS, TINY_STEPS, blas, elementwise, machine_code
 
 
 @pytest.mark.parametrize(("size", "dtype", "run"), [
-    (SMALL, np.float32, "threads"), (SMALL, np.float64, "threads"), (SMALL - 1, np.float32, "one"),
-    (SMALL, np.int64, "twin"), (SMALL, np.float16, "twin"), (SMALL, np.dtype(">f4"), "twin")])
+    (TINY_STEPS, np.float32, "threads"), (TINY_STEPS, np.float64, "threads"),
+    (TINY_STEPS - 1, np.float32, "one"), (TINY_STEPS, np.int64, "twin"),
+    (TINY_STEPS, np.float16, "twin"), (TINY_STEPS, np.dtype(">f4"), "twin")])
 def test_small_arrays_take_one_thread_and_dtypes_not_compiled_for_the_twin(
         size: int, dtype: Any, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
     monkeypatch.setattr(elementwise.relu, "twin", lambda x, y: ran.append("twin"))
-    monkeypatch.setattr(elementwise.relu, "_runs", {True: lambda x, y: ran.append("threads"),
-                                                    False: lambda x, y: ran.append("one")})
+    runs = {True: lambda x, y: ran.append("threads"), False: lambda x, y: ran.append("one")}
+    monkeypatch.setattr(elementwise.relu, "_runs", dict.fromkeys(FLOATS, runs))
     elementwise.relu(np.ones(size, dtype), np.empty(size, dtype))
     assert ran == [run]
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from op_cases import CASES
 
-from minigrad import autograd
+import minigrad
+from minigrad import autograd, functional as F
 from minigrad.kernels import compile as kernel_compiler
 from minigrad.tensor import Tensor
 from minigrad.testing import OpCase
@@ -66,6 +67,21 @@ def back(xs: Any, ys: list[Tensor]) -> None:
                           allow_unused=True, retain_graph=True)
         autograd.grad(outputs, leaves, [g.detach() for g in gs], allow_unused=True,
                       retain_graph=True)
+
+
+ONE, MASK = Tensor(np.ones(2, np.float32)), Tensor(np.array([True, False]))
+HUGE = 1e300                            # infinite in float32
+
+
+@pytest.mark.parametrize("call", [
+    lambda: F.relu([HUGE]), lambda: minigrad.sum([HUGE]), lambda: minigrad.exp(HUGE),
+    lambda: Tensor([HUGE]), lambda: minigrad.reshape([HUGE], (1, 1)), lambda: F.softmax([HUGE], 0),
+    lambda: F.linear([[HUGE]], minigrad.ones(1, 1)), lambda: ONE @ [HUGE, 1.0],
+    lambda: ONE * HUGE, lambda: ONE > HUGE, lambda: minigrad.where(MASK, HUGE, ONE),
+    lambda: ONE.clamp(min=-HUGE), lambda: ONE.masked_fill(MASK, HUGE),
+    lambda: ONE.clone().__setitem__(0, HUGE), lambda: F.pad(ONE, (1, 1), value=HUGE)])
+def test_numbers_beyond_float32_are_infinite(call: Callable[[], object]) -> None:
+    call()
 
 
 def test_numpy_would_warn() -> None:

@@ -148,15 +148,15 @@ def test_ctrl_c_is_not_lost_where_an_array_ends(module: Any) -> None:
 
 def test_a_kernel_within_another_of_the_same_thread_runs() -> None:
     """As in a signal's handler or a finaliser. In a thread of its own: it must not wait for ever"""
-    x, inner, outer = np.ones(kernels.SMALL, np.float32), np.empty(kernels.SMALL, np.float32), []
     kernel = copy.copy(elementwise.relu)
+    x, inner, outer = np.ones(kernel.small, np.float32), np.empty(kernel.small, np.float32), []
 
     def run(x: Any, y: Any) -> None:
         elementwise.relu(x, inner)
         y[:] = inner
         outer.append(y.copy())
 
-    kernel._runs = {True: run}
+    kernel._runs = {x.dtype: {True: run}}
     thread = threading.Thread(target=kernel, args=(x, np.empty_like(x)), daemon=True)
     thread.start()
     thread.join(60)
@@ -202,8 +202,8 @@ def test_after_ctrl_c_the_blas_has_its_threads_again(at: int, monkeypatch: pytes
     monkeypatch.setattr(blas, "blas_threads", libraries.functions)
     monkeypatch.setattr(kernel_compiler, "TWINS_ONLY", False)
     kernel = copy.copy(kernel_compiler.load_all()["few_rows"])
-    kernel._runs = {True: run, False: run}
     x = np.ones((1, 1), np.float32)
+    kernel._runs = {x.dtype: {True: run, False: run}}
     if at <= 7:
         with pytest.raises(KeyboardInterrupt):
             kernel(x, x, x[0], 1, x.copy())

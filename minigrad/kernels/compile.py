@@ -72,6 +72,16 @@ _inlined: dict[Callable[..., Any], set[str]] = {}           # with their fastmat
 _forked = False
 
 
+class _OtherLayout(Exception):
+    """Of an array, than machine code has been made for."""
+
+
+def _fits(value: Any, strided: bool) -> bool:
+    """Whether an argument, if it is an array, has the layout that machine code is made for."""
+    return type(value) is not np.ndarray or (
+        value.flags.writeable if strided else value.flags.carray)
+
+
 class Kernel:
     """A loop and its twin. A call runs the loop as Numba has compiled it, or else the twin."""
 
@@ -88,27 +98,26 @@ class Kernel:
         hints = get_type_hints(loop, include_extras=True)
         self.strided = tuple("A" in getattr(hints[name], "__metadata__", ())
                              for name in self.parameters)
-        self._runs: dict[bool, Callable[..., None]] = {}        # with all threads, with one
+        # for each float dtype: with all threads, with one
+        self._runs: dict[np.dtype[Any], dict[bool, Callable[..., None]]] = {
+            dtype: {} for dtype in FLOATS}
 
     def __call__(self, *args: Any) -> None:
         if tape.running:
             args = tape.run_kernel(self, args)
         x = args[0]
-        if TWINS_ONLY or x.dtype not in FLOATS:
+        if TWINS_ONLY or (runs := self._runs.get(x.dtype)) is None:
             self.twin(*args)
             return
         parallel = (x.size if self.work is None else self.work(*args)) >= self.small
-        run = self._runs.get(parallel) or self.compiled(parallel, x.dtype)
+        run = runs.get(parallel) or self.compiled(parallel, x.dtype)
         try:
             if parallel or self.multiplies:
                 self._run_alone(run, args)
             else:
                 run(*args)
-        except TypeError:           # arrays for which no machine code has been made
-            if not hasattr(run, "compile"):
-                raise
-            args = tuple(self._in_layout(args))
-            self._run_alone(self.compiled(parallel, x.dtype), args)
+        except _OtherLayout:
+            self._run_alone(run, tuple(self._in_layout(args)))
 
     def _run_alone(self, run: Callable[..., None], args: tuple[Any, ...]) -> None:
         """Run the loop while no other does."""
@@ -122,19 +131,27 @@ class Kernel:
         """The arrays in the layout compiled for."""
         for value, written, strided, name in zip(args, self.writes, self.strided, self.parameters,
                                                  strict=True):
-            fits = type(value) is not np.ndarray or (
-                value.flags.writeable if strided else value.flags.carray)
+            fits = _fits(value, strided)
             if written and not fits:
                 raise ValueError(f"{self.name}: {name} must be contiguous and writeable")
             yield value if fits else np.array(value, order="C")
+
+    def _find(self, search: Callable[..., bool], *args: Any) -> bool:
+        """Numba calls this for arguments that it has no machine code for. It would then `search`
+        for what they might be converted to, and compose an error: 100 µs, where a copy takes 1."""
+        if not all(map(_fits, args, self.strided)):
+            raise _OtherLayout
+        return search(*args)
 
     def compiled(self, parallel: bool = True, dtype: DTypeLike = np.float32
                  ) -> Callable[..., None]:
         """The loop as Numba runs it, with all threads or with the caller's alone, once its machine
         code for a float dtype is made or loaded."""
         with _lock:
-            self._runs[parallel] = uninterrupted(self._made)(parallel, dtype)
-            return self._runs[parallel]
+            runs = self._runs[np.dtype(dtype)]
+            if parallel not in runs:
+                runs[parallel] = uninterrupted(self._made)(parallel, dtype)
+            return runs[parallel]
 
     def _made(self, parallel: bool, dtype: DTypeLike) -> Callable[..., None]:
         """The loop for `compiled`. Numba takes a lock each time, which must not stay taken.
@@ -142,16 +159,13 @@ class Kernel:
         Numba would compile by itself when it is called, but also for arrays that happen to lie in
         memory in another way.
         """
-        run: Any = self._runs.get(parallel)
-        if run is None:
-            numba = load_numba()
-            files = _with_functions_compiled(numba, self.loop.__globals__)
-            run = jit(numba, self.loop, files, parallel, self.fastmath, _forked)
-        # with NUMBA_DISABLE_JIT it is the loop itself
-        if hasattr(run, "compile") and (signature := self.signature(dtype)) not in run.overloads:
-            run.disable_compile(False)
-            run.compile(signature)
+        numba = load_numba()
+        files = _with_functions_compiled(numba, self.loop.__globals__)
+        run = jit(numba, self.loop, files, parallel, self.fastmath, _forked)
+        if hasattr(run, "compile"):             # with NUMBA_DISABLE_JIT it is the loop itself
+            run.compile(self.signature(dtype))
             run.disable_compile()
+            run._search_new_conversions = functools.partial(self._find, run._search_new_conversions)
         made: Callable[..., None] = run
         return made
 
@@ -315,7 +329,8 @@ def _after_fork() -> None:
     _forked = True
     said.discard(COMPILING)
     for each in registry.values():
-        each._runs.clear()
+        for runs in each._runs.values():
+            runs.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -44,7 +44,8 @@ def to_int(name: str, argument: str, value: Any) -> int:
 
 def to_size(name: str, argument: str, value: Any, least: int) -> int:
     """An int of at least `least`.  Raises: as `to_int`; ValueError for a smaller one."""
-    n = value if type(value) is int and value <= INT64_MAX else to_int(name, argument, value)
+    n = (value if type(value) is int and INT64_MIN <= value <= INT64_MAX
+         else to_int(name, argument, value))
     if n < least:
         raise ValueError(f"{name}: {argument} must be at least {least}; got {n}")
     return n
@@ -169,9 +170,10 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> Array:
     if isinstance(data, np.generic | np.ndarray):
         array = np.asarray(data)
     else:
-        array = np.asarray(without_tensors(data), dtype)
-        if dtype is None and array.dtype.kind == "f":
-            array = array.astype(np.float32)
+        with np.errstate(over="ignore"):        # 1e40 is infinite in float32
+            array = np.asarray(without_tensors(data), dtype)
+            if dtype is None and array.dtype.kind == "f":
+                array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: cannot hold data of dtype {array.dtype}; "
                         "expected floats, integers or booleans")

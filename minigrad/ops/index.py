@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad import autograd
-from minigrad.autograd import Array, Recorded, as_tensor, in_place, op
+from minigrad.autograd import Array, Recorded, as_tensor, in_place, op, quietly
 from minigrad.kernels import empty, scatter as kernels
 from minigrad.ops.arguments import (
     normalize_dim,
@@ -109,7 +109,7 @@ def assign(memory: Array, key: Any, value: Any) -> None:
     for step in before:
         memory = memory[step]
     try:
-        memory[last] = array
+        quietly(memory.__setitem__, last, array)
     except ValueError:
         raise RuntimeError(f"item assignment: a value of shape {array.shape} does not fit the "
                            f"place of shape {memory[last].shape}") from None
@@ -318,7 +318,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
     require_broadcast(f"masked_fill: a mask of shape {holds.shape} does not broadcast with x "
                       f"{x.shape}", x.shape, holds.shape)
     if not isinstance(value, autograd.Tensor):          # not by way of float32
-        filler = autograd.Tensor(np.asarray(value).astype(x.dtype))
+        filler = autograd.Tensor(quietly(np.asarray(value).astype, x.dtype))
     return where(holds, filler.to(x.dtype), x)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad import autograd
-from minigrad.autograd import Recorded, as_tensor, op
+from minigrad.autograd import Recorded, as_tensor, op, quietly
 from minigrad.kernels.matmul import product
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def of_one_dtype(name: str, *operands: Any) -> list[Tensor]:
     tensors = [as_tensor(name, x) for x in operands]
     for i, x in enumerate(operands):
         if given and isinstance(x, list | tuple):               # lists have no dtype of their own
-            tensors[i] = autograd.Tensor(np.asarray(x, given[0]))
+            tensors[i] = autograd.Tensor(quietly(np.asarray, x, given[0]))
     if len({x.dtype for x in tensors}) != 1:
         raise RuntimeError(f"{name}: operands must have one dtype; got "
                            + ", ".join(str(x.dtype) for x in tensors))

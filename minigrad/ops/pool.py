@@ -17,7 +17,7 @@ from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.kernels import batch_first, batch_last, empty, pool as kernels
 from minigrad.kernels.pool import Pair
 from minigrad.modes import computed
-from minigrad.ops.arguments import Size, require_bool, require_float, sizes_of, to_int
+from minigrad.ops.arguments import INT64_MAX, Size, require_bool, require_float, sizes_of, to_int
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -293,7 +293,7 @@ def _windows(name: str, n: int, kernel: int, stride: int, padding: int, dilation
 
 def _even_windows(name: str, dims: int, x: Tensor, output_size: Any) -> tuple[Windows, Array]:
     """Windows that cover x evenly, and how many places each has"""
-    if type(output_size) is int and output_size >= 0:           # a shortcut for the usual case
+    if type(output_size) is int and 0 <= output_size <= INT64_MAX:      # the usual case
         return _even_parts(_plane_size(x), (output_size if dims > 1 else 1, output_size))
     wanted = output_size if isinstance(output_size, tuple | list) else [output_size] * dims
     if output_size is None or len(wanted) != dims:

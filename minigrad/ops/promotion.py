@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad import autograd
-from minigrad.autograd import Recorded, as_tensor, op
+from minigrad.autograd import Recorded, as_tensor, op, quietly
 from minigrad.ops.arguments import require_number
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def promote(*operands: Any, name: str = "promote") -> list[Tensor]:
         ranks[rank] = _wider(ranks[rank], dtype)
     present = [dtype for dtype in ranks if dtype is not None]
     common = max(present, key=_category)            # the first, so the highest rank, of several
-    return [number(x, common) if type(x) in NUMBERS else x.to(common) for x in tensors]
+    return [quietly(number, x, common) if type(x) in NUMBERS else x.to(common) for x in tensors]
 
 
 def number(x: float, dtype: np.dtype[Any]) -> Tensor:

@@ -215,7 +215,7 @@ CASES = [
                     stride=2, padding=(0, 1))),
            (*window_errors("fold", (2, 8, 6), output_size=(3, 4), kernel_size=2),
             Error(call((2, 8, 6), output_size=(3, 5), kernel_size=2), RuntimeError,
-                  r"fold: x must be \(N, C·4, 2·4\) for output_size \[3, 5\]; got \(2, 8, 6\)"),
+                  r"fold: x must be \(N, C·4, 2·4\) for output_size \(3, 5\); got \(2, 8, 6\)"),
             *(Error(call(shape, output_size=(3, 4), kernel_size=2), RuntimeError,
                     r"fold: x must be \(N, C·4, 2·3\)") for shape in ((2, 9, 6), (2, 0, 6))),
             Error(call((2, 8, 6), output_size=0, kernel_size=2), ValueError,

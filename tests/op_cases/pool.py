@@ -110,6 +110,7 @@ def adaptive_errors(name: str, dims: int) -> tuple[Error, ...]:
     an_int = "output_size must be an int" + " or two" * (dims == 2)
     return (*errors(name, dims, output_size=2),
             Error(Call(x, output_size=-1), ValueError, f"{name}: output_size must be {ints}"),
+            Error(Call(x, output_size=2**63), ValueError, f"{name}: output_size must fit in 64 bi"),
             Error(Call(x, output_size=2.0), TypeError, f"{name}: output_size must be an int"),
             Error(Call(x, output_size=None), TypeError, an_int),
             Error(Call(x, output_size=(2,) * (3 - dims)), TypeError, f"{an_int}; got .*2"),
