@@ -44,9 +44,9 @@ def zoo_dots(rows: Rows) -> Figure:
     for ax, (kind, title) in zip(axes, zoo.KINDS.items(), strict=True):
         series = []
         for key, label, color, ring in (
-                ("ratio_torch", "PyTorch", COLORS["torch"], False),
-                ("ratio_torch_recorded", "PyTorch, minigrad recorded", COLORS["minigrad"], False),
-                ("ratio_compiled", "torch.compile", COLORS["torch"], True)):
+                ("ratio_torch", "to PyTorch", COLORS["torch"], False),
+                ("ratio_torch_recorded", "recorded, to PyTorch", COLORS["minigrad"], False),
+                ("ratio_compiled", "to torch.compile", COLORS["torch"], True)):
             values = [networks[kind].get(key) for networks in found.values()]
             known = [value for value in values if value]
             if known:
@@ -54,9 +54,7 @@ def zoo_dots(rows: Rows) -> Figure:
         draw(ax, series)
         ax.axhline(len(found) - 0.5, color=RULE, lw=1)
         means = " · ".join(f"{each.values[-1]:.2f}" for each in series)
-        ax.text(0.02, len(found), means, va="center", ha="left", fontsize=8, color=INK,
-                transform=ax.get_yaxis_transform())
-        ax.set_title(title, fontsize=9.5, loc="left", color=INK)
+        ax.set_title(f"{title}: {means}", fontsize=9, loc="left", color=INK)
         name_rows(ax, [*found, "geometric mean"] if ax is axes[0] else [""] * (len(found) + 1))
     finish(figure, axes)
     return figure
