@@ -237,9 +237,9 @@ def test_it_agrees_for_every_network_and_makes_a_page(tmp_path, capsys, monkeypa
         assert words in table
     page = (tmp_path / "parity.html").read_text()
     for name in ("diabetes", "mnist-mlp-plain", "mnist-mlp-deep", "dexpression-compact",
-                 "dexpression-wide", "dexpression-paper"):
+                 "dexpression-paper"):
         assert f'<section id="{name}">' in page
-    assert page.count("within their bounds") == 6
+    assert page.count("within their bounds") == 5
     assert not re.search(r'(src|href)="(?!#)', page)
     assert "url(" not in page
 
