@@ -80,7 +80,7 @@ MLP = {
 CNN = {
     "simple": DigitRecipe(epochs=6, batch_size=100, lr=3e-3, cycle=True, weight_decay=0.01,
                           averaging=0.99, affine=Affine(8, 0.1, 0.07)),
-    "strong": DigitRecipe(epochs=12, batch_size=100, lr=4e-3, cycle=True, weight_decay=0.01,
+    "strong": DigitRecipe(epochs=24, batch_size=100, lr=4e-3, cycle=True, weight_decay=0.01,
                           smoothing=0.1, averaging=0.995, affine=Affine(8, 0.08, 0.06, 6),
                           elastic=Elastic(16, 4)),
 }
