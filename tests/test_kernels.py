@@ -15,7 +15,6 @@ from kernel_arguments import ARGUMENTS, EVERY
 from reduction_arguments import REDUCTIONS
 
 from minigrad.kernels import convolve, optim
-from minigrad.kernels.compile import TWINS_ONLY
 
 ARGUMENTS |= REDUCTIONS
 
@@ -144,8 +143,6 @@ def test_any_input_layout_and_read_only() -> None:
 
 def test_another_layout_costs_a_copy_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Numba looks for conversions, and composes an error, a hundred times as long."""
-    if TWINS_ONLY or numba.config.DISABLE_JIT:
-        pytest.skip("nothing is compiled")
     asked: list[str] = []
     kernel, x, y = EVERY["erf"], np.ones((3, 2))[:, 0], np.empty(3)
     kernel(y, y)                                # compiled from here on

@@ -62,28 +62,28 @@ def _begins_with_the_last(ndim: int) -> tuple[int, ...]:
 
 def memory_order(x: Array) -> tuple[int, ...]:
     """The dims of x, from the outermost in memory to the innermost."""
-    return usual_order(x.ndim) if x.flags.c_contiguous else by_strides(x.strides)
+    return _usual(x.ndim) if x.flags.c_contiguous else _by_strides(x.strides)
 
 
 @cache
-def usual_order(ndim: int) -> tuple[int, ...]:
+def _usual(ndim: int) -> tuple[int, ...]:
     return tuple(range(ndim))
 
 
 @lru_cache(1024)
-def by_strides(strides: tuple[int, ...]) -> tuple[int, ...]:
+def _by_strides(strides: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(range(len(strides)), key=lambda dim: -abs(strides[dim])))
 
 
 @lru_cache(1024)
-def inverse(order: tuple[int, ...]) -> tuple[int, ...]:
+def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
     """Where each dim is found in this order."""
     return tuple(sorted(range(len(order)), key=order.__getitem__))
 
 
 def empty_in_order(shape: tuple[int, ...], dtype: DTypeLike, order: tuple[int, ...]) -> Array:
     """`empty` whose dims lie in memory in this order."""
-    return empty(tuple([shape[dim] for dim in order]), dtype).transpose(inverse(order))
+    return empty(tuple([shape[dim] for dim in order]), dtype).transpose(_inverse(order))
 
 
 def empty_like(x: Array) -> Array:

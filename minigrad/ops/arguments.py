@@ -21,7 +21,7 @@ Size = int | Sequence[int]                              # one for all dims, or o
 Dims = int | tuple[int, ...] | list[int] | None         # None: all of them
 
 INT64_MIN, INT64_MAX = -2**63, 2**63 - 1
-NUMBERS = (int, float, np.number)       # a tuple: `int | float` would be made anew each time
+PLAIN_NUMBERS = (int, float, np.number)       # a tuple: `int | float` would be made anew each time
 
 
 # ---- converters ----------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def refuse_bools(name: str, x: Tensor) -> None:
 def require_number(name: str, **arguments: Any) -> None:
     """TypeError unless each argument is a plain number: Python's or NumPy's, not a Tensor."""
     for argument, value in arguments.items():
-        if not isinstance(value, NUMBERS):
+        if not isinstance(value, PLAIN_NUMBERS):
             raise TypeError(f"{name}: {argument} must be a number; got {value!r}")
 
 
