@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import threading
 import weakref
 from bisect import bisect_left, insort
 from collections import deque
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from minigrad.kernels import tape
 Array = NDArray[Any]
 
 RECYCLED_BYTES = 2**16      # smaller arrays come from malloc, which recycles its memory itself
+SMALL_COUNT = RECYCLED_BYTES // 16      # so many numbers of any dtype are smaller
 CACHE_LINE = 64             # bytes
 WASTE = 1.5                 # a block serves an array that needs at least 1/WASTE of it
 UNUSED = 3                  # unused blocks may add up to this many times the most ever in use,
@@ -41,9 +42,11 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     If the sizes vary, blocks that no array uses add up to at most 64 MiB (SPARE) or three times
     (UNUSED) the most that was ever in use, whichever is more; those unused for longest go first.
     """
-    count, kind = math.prod(shape), np.dtype(dtype)
-    small = count * kind.itemsize < RECYCLED_BYTES
-    y = np.empty(shape, kind) if small else _lent(count, kind).reshape(shape)
+    count = prod(shape)
+    if count < SMALL_COUNT or count * np.dtype(dtype).itemsize < RECYCLED_BYTES:
+        y = np.empty(shape, dtype)
+    else:
+        y = _lent(count, np.dtype(dtype)).reshape(shape)
     return tape.new(y) if tape.running else y
 
 

@@ -353,6 +353,7 @@ def instance_norm(input: Any, running_mean: Tensor | None = None,
 def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
                 ) -> tuple[Tensor | None, ...]:
     """Those given, each as a Tensor, once it is known to fit."""
+    dtype = x.dtype
     for argument, value in given.items():
         if value is None:
             continue
@@ -360,8 +361,8 @@ def _parameters(name: str, x: Tensor, shape: tuple[int, ...], **given: Any
         if t.shape != shape:
             raise RuntimeError(f"{name}: {argument} must have shape {shape}; got {t.shape}, "
                                f"x {x.shape}")
-        if t.dtype != x.dtype:
-            raise RuntimeError(f"{name}: {argument} must have x's dtype {x.dtype}; got {t.dtype}")
+        if t.dtype is not dtype and t.dtype != dtype:       # `is` takes a tenth of the time
+            raise RuntimeError(f"{name}: {argument} must have x's dtype {dtype}; got {t.dtype}")
     return tuple(given.values())
 
 
