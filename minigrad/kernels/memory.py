@@ -29,6 +29,7 @@ _free: list[tuple[int, int, memoryview]] = []       # sorted: (bytes, -time of r
 _bytes = {"in use": 0, "most in use": 0, "unused": 0}
 _loans: dict[int, _Loan] = {}               # by their id
 _returned: deque[_Loan] = deque()           # whose arrays have died, but not yet sorted in
+_give_back = _returned.append
 _now = itertools.count(1)
 _lock = threading.RLock()
 _within = False                             # whether the thread that holds the lock is at work
@@ -58,7 +59,8 @@ def _lent(count: int, dtype: np.dtype[Any]) -> Array:
             return np.frombuffer(_from_system(size), dtype, count)
         try:
             _within = True
-            _sort_in_what_was_returned()
+            if _returned:
+                _sort_in_what_was_returned()
             at = bisect_left(_free, (size,))
             if at < len(_free) and _free[at][0] <= WASTE * size:
                 memory = _free.pop(at)[2]
@@ -66,7 +68,7 @@ def _lent(count: int, dtype: np.dtype[Any]) -> Array:
             else:
                 memory = _from_system(size)
             array: Array = np.frombuffer(memory, dtype, count)
-            loan = _Loan(array, _returned.append)
+            loan = _Loan(array, _give_back)
             loan.memory = memory
             _loans[id(loan)] = loan
             _bytes["in use"] += memory.nbytes
