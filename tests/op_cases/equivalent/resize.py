@@ -2,17 +2,16 @@
 
 EQUIVALENT = {
     "the lengths are equal": {
-        "interpolate": [
+        "_grids": [
             "zip(before, after, scales, strict=True) → zip(before, after, scales, strict=False)",
         ],
         "_grid": [
             "zip(before, sizes, strict=True) → zip(before, sizes, strict=False)",
             "zip(before, each, strict=True) → zip(before, each, strict=False)",
         ],
-        "_resample": ["zip(places, weights, strict=True) → zip(places, weights, strict=False)"],
     },
     "the one place is number 0, whatever the step": {
-        "interpolate": [
+        "_grids": [
             "(n - 1) / (m - 1) if m > 1 else 0.0 → (n - 1) / (m - 1) if m > 1 else 1.0",
             "(n - 1) / (m - 1) if m > 1 else 0.0 → (n - 1) / (m - 1) if m > 1 else -1",
         ],
@@ -47,8 +46,5 @@ EQUIVALENT = {
         "_triangles": [
             "np.where(inside, 1 - distance, 0) → np.where(inside, distance - 1, 0)",
         ],
-    },
-    "there is one tap": {
-        "_resample": ["x.index_select(dim, places[0]) → x.index_select(dim, places[-1])"],
     },
 }
