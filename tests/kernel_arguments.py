@@ -397,4 +397,10 @@ def resample(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
             real(rng, starts[-1], dtype), junk((planes, m, columns), dtype))
 
 
-ARGUMENTS |= {"dropout": dropout, "scatter_rows": scatter_rows, "resample": resample}
+def triangle(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    shape = tuple(draw(st.sampled_from([1, 3, 40])) for _ in range(3))
+    return (real(rng, shape, dtype), draw(st.booleans()), draw(st.integers(-shape[1], shape[2])),
+            junk(shape, dtype))
+
+
+ARGUMENTS |= {f.__name__: f for f in (dropout, scatter_rows, resample, triangle)}

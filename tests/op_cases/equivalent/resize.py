@@ -47,4 +47,14 @@ EQUIVALENT = {
             "np.where(inside, 1 - distance, 0) → np.where(inside, distance - 1, 0)",
         ],
     },
+    "in which order the dims are taken makes a difference to the time alone": {
+        "_grids": [
+            "(grid.m / grid.n, -dim if grid.m > grid… → (grid.m * grid.n, -dim if grid.m > grid…",
+            "(grid.m / grid.n, -dim if grid.m > grid.n else dim) → (grid.n / grid.m, -dim if "
+            "grid.m > grid.n else dim)",
+            "-dim if grid.m > grid.n else dim → -dim if grid.m >= grid.n else dim",
+            "-dim if grid.m > grid.n else dim → -dim if grid.m < grid.n else dim",
+            "-dim if grid.m > grid.n else dim → dim if grid.m > grid.n else dim",
+        ],
+    },
 }
