@@ -153,9 +153,9 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
     require_number("pad", value=fill)
     if x.dtype.kind in "iu" and not np.iinfo(x.dtype).min <= fill <= np.iinfo(x.dtype).max:
         raise RuntimeError(f"pad: {x.dtype} cannot hold the value {fill}")
-    n = x.ndim
-    sides = [(0, 0)] * (n - len(pad) // 2) + [pad[i:i + 2] for i in range(len(pad) - 2, -1, -2)]
-    for dim in range(n - 1, -1, -1):
+    sides = [(0, 0)] * (x.ndim - len(pad) // 2)
+    sides += [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
+    for dim in range(x.ndim - 1, -1, -1):
         if sides[dim] != (0, 0):
             _require_fit(x.shape, dim, *sides[dim], mode)
             x, sides[dim] = _cut(x, dim, *sides[dim], mode)
