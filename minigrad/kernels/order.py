@@ -70,7 +70,8 @@ def _turn(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> Tu
     """None if the rows of the copy are rows in x already, or nothing in x is contiguous."""
     joined = _joined(shape, strides)
     steps = [step for _, step in joined]
-    if itemsize not in steps[:-1] or min(steps) <= 0 or len(joined) > 4:
+    if itemsize not in steps[:-1] or min(steps) <= 0 or any(step % itemsize for step in steps) \
+            or len(joined) > 4:
         return None
     ones = 4 - len(joined)
     sizes, at = (*[1] * ones, *(n for n, _ in joined)), ones + steps.index(itemsize)

@@ -24,7 +24,9 @@ from minigrad.kernels import (
 BLOCK = 2**12       # values that a thread copies at a time
 PARTS = 8           # of a table; a thread owns the rows whose number has its remainder
 EXACT = 64          # numbers that float32 may add up one after the other
-INDICES = {np.dtype(np.int64): np.dtype(np.uint64), np.dtype(np.int32): np.dtype(np.uint32)}
+# integers that name places, and their unsigned twins
+INDICES: dict[np.dtype[Any], np.dtype[Any]] = {
+    np.dtype(np.int64): np.dtype(np.uint64), np.dtype(np.int32): np.dtype(np.uint32)}
 
 
 def _picked(x: Array, places: Array, y: Array) -> int:
