@@ -11,6 +11,7 @@ from test_report import ENVIRONMENT, RUN
 from comparisons.audits.parity import audit
 from comparisons.errors import Fault
 from comparisons.predict.trained import with_options_of
+from comparisons.report import table
 from comparisons.tasks.dexpression import DexpressionOptions
 from comparisons.tasks.kept import options_of, settings_of
 from comparisons.tasks.options import fits
@@ -97,6 +98,26 @@ def test_differences(change: Any, told: str) -> None:
     check_results(content)
     with pytest.raises(Mismatch, match=told):
         check_results(content | {"differences": [entry | change]})
+
+
+@pytest.mark.parametrize(("change", "told"), [
+    ({"metrics": {}}, r"runs\[0\].metrics.score: is missing"),
+    ({"baselines": {"other": 1.0}}, r"runs\[0\].baselines.guess: is missing"),
+    ({"accumulate": "2"}, "accumulate: expected a whole number; got"),
+    ({"clip_norm": []}, "clip_norm: expected a number or null"),
+    ({"processes": {}}, "processes: expected"), ({"amp": "x"}, "amp: expected true or false")])
+def test_runs(change: Any, told: str) -> None:
+    sound = {"accumulate": 2, "clip_norm": None, "processes": 3, "amp": True, "repeats": None}
+    check_results({"environment": ENVIRONMENT, "runs": [RUN | sound]})
+    with pytest.raises(Mismatch, match=told):
+        check_results({"environment": ENVIRONMENT, "runs": [RUN | change]})
+
+
+def test_what_another_version_has_recorded() -> None:
+    more = {**RUN, "headlines": [RUN["headlines"][0] | {"new": "x"}], "repeats": None}
+    other = RUN | {"impl": "torch", "metrics": {"another": 1.0}}
+    row, = table.rows([more, other])
+    assert (row.minigrad, row.torch) == ("1.250", "–")
 
 
 @pytest.mark.parametrize(("seeds", "told"), [
