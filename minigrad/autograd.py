@@ -143,11 +143,9 @@ def op(forward: Callable[..., Recorded], prepare: Prepare | None = None,
             observer.op_begins(apply, args, static)
         if prepare is not None:
             args = prepare(name, args) if is_quiet.get() else quiet.run(prepare, name, args)
-        for x in args:
-            if not isinstance(x, Tensor):
-                args = tuple(x if x is None and i in optional else as_tensor(name, x)
-                             for i, x in enumerate(args))
-                break
+        for i, x in enumerate(args):
+            if not isinstance(x, Tensor) and (x is not None or i not in optional):
+                args = (*args[:i], as_tensor(name, x), *args[i + 1:])
         try:
             if tape.running:
                 value, *vjps = quietly(tape.run_op, forward, args, static)

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from minigrad.modes import mode
+
 Gradient = Any              # a Tensor
 
 
@@ -27,7 +29,7 @@ visit = Visit()
 
 
 def together(gradients: Callable[[Gradient], Sequence[Gradient | None]], n: int
-             ) -> list[Callable[..., Gradient]]:
+             ) -> list[Callable[..., Gradient] | None]:
     """The vjps of n inputs whose gradients are found together, in one pass.
 
         return y, *together(gradients, 3)
@@ -35,7 +37,11 @@ def together(gradients: Callable[[Gradient], Sequence[Gradient | None]], n: int
     `gradients(g)` returns the gradients of all n inputs. It runs once, when the first of them is
     wanted, and each vjp hands out its own. What it found is dropped when the backward pass leaves
     the node. Under create_graph=True (`is_grad_enabled()`) it must be made of ops, as any vjp.
+    Where nothing is recorded, there are no vjps.
     """
+    if not mode.enabled:
+        return [None] * n
+
     def own(i: int, g: Gradient) -> Any:
         found = {} if visit.found is None else visit.found
         if gradients not in found or found[gradients][0] is not g:

@@ -18,12 +18,12 @@ SHAPE = (100, 200, 3)       # large enough to be recycled
 
 
 @pytest.fixture(autouse=True)
-def nothing_lies_unused(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nothing_lies_unused() -> Iterator[None]:
     """Whatever ran before; and what a test gives back is booked where it was lent"""
     gc.collect()
     kernels.empty(SHAPE, np.float32)                            # sorts in what was given back
-    monkeypatch.setattr(memory, "_free", [])
-    monkeypatch.setattr(memory, "_bytes", memory._bytes | {"unused": 0})
+    memory._free.clear()
+    memory._bytes["unused"] = 0
     yield
     gc.collect()
     memory.bytes_in_use()

@@ -34,12 +34,12 @@ PLACES = 200                    # more than there are
 
 
 @pytest.fixture(autouse=True)
-def an_own_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def an_empty_pool() -> Iterator[None]:
     """The collector of this process is silent, so that each try takes the same path."""
     gc.collect()
     memory.bytes_in_use()
-    monkeypatch.setattr(memory, "_free", [])
-    monkeypatch.setattr(memory, "_bytes", memory._bytes | {"unused": 0})
+    memory._free.clear()
+    memory._bytes["unused"] = 0
     gc.disable()
     yield
     gc.enable()

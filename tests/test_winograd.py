@@ -26,7 +26,7 @@ def both(images: int, channels: int, outs: int, size: tuple[int, int], padding: 
     dx, dw = torch.autograd.grad(y, [tx, tw], torch.tensor(g, dtype=torch.float64))
     geometry = convolve.Geometry((3, 3), (1, 1), padding, (1, 1), 1, size,
                                  (y.shape[2], y.shape[3]))
-    assert convolve._winograd_pays(np.empty((channels, *size, images), np.float32), outs, geometry)
+    assert convolve._winograd_pays(geometry, channels, outs, images, np.dtype(np.float32))
     scale = np.sqrt(g.size / outs)                              # of a sum over all positions
     return {"y": (convolve.conv2d(x, w, None, geometry), y.detach().numpy()),
             "dx": (convolve.conv2d_input_grad(g, w, None, x.shape, geometry), dx.numpy()),
@@ -94,4 +94,4 @@ def test_the_matrices_are_those_of_the_points() -> None:
 def test_float64_takes_the_exact_way() -> None:
     geometry = convolve.Geometry((3, 3), (1, 1), (1, 1), (1, 1), 1, (8, 8), (8, 8))
     for dtype, pays in ((np.float32, True), (np.float64, False)):
-        assert convolve._winograd_pays(np.empty((48, 8, 8, 16), dtype), 48, geometry) is pays
+        assert convolve._winograd_pays(geometry, 48, 48, 16, np.dtype(dtype)) is pays

@@ -51,7 +51,7 @@ Index4 = Annotated[Array, 4, np.int32]
 # loops are compiled for these
 FLOATS: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 # With fewer values, one thread is done before others are awake. They wait for the next loop for
-# some 40 µs and then fall asleep; to wake one up takes another 20 µs.
+# some 90 µs and then fall asleep; to wake one up takes another 20 µs.
 SMALL = 2**16
 TINY_STEPS = 2**17          # the same, where a value takes no more than a step or two
 if (_setting := os.environ.get("MINIGRAD_KERNELS", "")) not in ("", "numpy"):
@@ -246,7 +246,9 @@ def load_numba() -> Any:
     Its threads are those of OpenMP if that is there, which starts a loop within 5 µs; Numba's own
     work queue takes 130 µs. An OpenMP thread without work keeps its core busy for a while, waiting
     for the next loop. By default that is long enough for two processes to slow each other down, so
-    it is shortened here, unless the user has set it.
+    it is shortened here, unless the user has set it. Half as long would be too short: where one
+    thread starts late, because it had to be woken, the other would fall asleep until it is done,
+    and be late in turn.
     """
     try:
         numba = import_module("numba")
@@ -265,7 +267,7 @@ def load_numba() -> Any:
         numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
     ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
     if ours:
-        os.environ["GOMP_SPINCOUNT"] = "2000"
+        os.environ["GOMP_SPINCOUNT"] = "4000"
     uninterrupted(numba.get_num_threads)()      # starts the threads, which read the variable now
     if ours:
         del os.environ["GOMP_SPINCOUNT"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def conv2d(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
     ndim, images = x.ndim, len(x)
     x, w = batch_last(_planes(x, geometry.in_size)), _planes(w, geometry.kernel)
     y = empty((len(w), *geometry.out_size, images), x.dtype)
-    if _winograd_pays(x, len(w), geometry):
+    if _winograd_pays(geometry, len(x), len(w), images, x.dtype):
         in_tiles(x, w, b, geometry, y)
     elif y.size:
         in_lines(x, w, b, geometry, y)
@@ -72,7 +73,7 @@ def conv2d_input_grad(g: Array, w: Array, b: Array | None, x_shape: tuple[int, .
     g, w = batch_last(_planes(g, geometry.out_size)), _planes(w, geometry.kernel)
     groups, channels = geometry.groups, w.shape[1]
     dx = empty((x_shape[1], *geometry.in_size, x_shape[0]), g.dtype)
-    if geometry.stride == (1, 1) and _winograd_pays(g, len(dx), geometry):
+    if geometry.stride == (1, 1) and _winograd_pays(geometry, len(g), len(dx), x_shape[0], g.dtype):
         flipped = w.swapaxes(0, 1)[..., ::-1, ::-1].copy()
         in_tiles(g, flipped, b, geometry.transposed(), dx)
     elif dx.size:
@@ -87,7 +88,7 @@ def conv2d_weight_grad(x: Array, g: Array, w_shape: tuple[int, ...], geometry: G
     images, dw = len(x), np.zeros((*w_shape[:2], *geometry.kernel), x.dtype)
     x = batch_last(_planes(x, geometry.in_size))
     g = batch_last(_planes(g, geometry.out_size))
-    if _winograd_pays(x, len(g), geometry):
+    if _winograd_pays(geometry, len(x), len(g), images, x.dtype):
         lanes, channels, outs = LANES // x.itemsize, len(x), len(g)
         vectors = _vectors(geometry, images, lanes)
         # all of dw is added to a partial sum for each `count` vectors, so these should not be few
@@ -168,19 +169,20 @@ def _panels_shape(longest: int, channels: int, values: int, threads: int, width:
     return threads, in_turn, rows, width
 
 
-def _winograd_pays(x: Array, outs: int, geometry: Geometry) -> bool:
+@lru_cache(1024)
+def _winograd_pays(geometry: Geometry, channels: int, outs: int, images: int,
+                   dtype: np.dtype[Any]) -> bool:
     """Whether Winograd's way is fast, and exact enough: whoever uses float64 wants all digits.
 
     With few channels transforming the tiles costs more than it saves, with few tiles transforming
     the weights does.
     """
     if (geometry.kernel != (3, 3) or geometry.stride != (1, 1) or geometry.dilation != (1, 1)
-            or geometry.groups > 1 or x.dtype != np.float32):
+            or geometry.groups > 1 or dtype != np.float32):
         return False
-    images, lanes = x.shape[-1], LANES // x.itemsize
-    vectors = _vectors(geometry, images, lanes)
-    return (vectors >= WINOGRAD_VECTORS
-            and len(x) * outs >= WINOGRAD_CHANNELS * (len(x) + outs)
+    lanes = LANES // dtype.itemsize
+    return (_vectors(geometry, images, lanes) >= WINOGRAD_VECTORS
+            and channels * outs >= WINOGRAD_CHANNELS * (channels + outs)
             and images >= WINOGRAD_LANES * lanes * -(-images // lanes))
 
 

@@ -41,16 +41,15 @@ def apply(run: Kernel, *inputs: Array, options: tuple[Any, ...] = ()) -> Array:
 
     The inputs have one shape. It is that of y, too, whose memory has the order of the first input.
     """
-    x = inputs[0]
-    y = empty_like(x)
-    if len(inputs) == 1 and x.strides == y.strides:     # a shortcut for the usual case
-        run(x.ravel("K"), *options, y.ravel("K"))
-        return y
-    rows = [array.ravel("K") for array in (*inputs, y) if array.strides == y.strides]
-    if len(rows) <= len(inputs):                # they lie in memory in different orders
-        order = memory_order(y)
-        rows = [flat(array, order) for array in (*inputs, y)]
-    run(*rows[:-1], *options, rows[-1])
+    y = empty_like(inputs[0])
+    dense = y.flags.c_contiguous
+    for x in inputs:
+        # the strides of dims of size 1 mean nothing, and may differ where the order does not
+        if not (x.flags.c_contiguous if dense else x.strides == y.strides):
+            order = memory_order(y)
+            run(*[flat(x, order) for x in inputs], *options, flat(y, order))
+            return y
+    run(*[x.ravel("K") for x in inputs], *options, y.ravel("K"))
     return y
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import threading
 import weakref
 from bisect import bisect_left, insort
 from collections import deque
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from minigrad.kernels import tape
 Array = NDArray[Any]
 
 RECYCLED_BYTES = 2**16      # smaller arrays come from malloc, which recycles its memory itself
+SMALL_COUNT = RECYCLED_BYTES // 16      # so many numbers of any dtype are smaller
 CACHE_LINE = 64             # bytes
 WASTE = 1.5                 # a block serves an array that needs at least 1/WASTE of it
 UNUSED = 3                  # unused blocks may add up to this many times the most ever in use,
@@ -28,6 +29,7 @@ _free: list[tuple[int, int, memoryview]] = []       # sorted: (bytes, -time of r
 _bytes = {"in use": 0, "most in use": 0, "unused": 0}
 _loans: dict[int, _Loan] = {}               # by their id
 _returned: deque[_Loan] = deque()           # whose arrays have died, but not yet sorted in
+_give_back = _returned.append
 _now = itertools.count(1)
 _lock = threading.RLock()
 _within = False                             # whether the thread that holds the lock is at work
@@ -41,9 +43,11 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     If the sizes vary, blocks that no array uses add up to at most 64 MiB (SPARE) or three times
     (UNUSED) the most that was ever in use, whichever is more; those unused for longest go first.
     """
-    count, kind = math.prod(shape), np.dtype(dtype)
-    small = count * kind.itemsize < RECYCLED_BYTES
-    y = np.empty(shape, kind) if small else _lent(count, kind).reshape(shape)
+    count = prod(shape)
+    if count < SMALL_COUNT or count * np.dtype(dtype).itemsize < RECYCLED_BYTES:
+        y = np.empty(shape, dtype)
+    else:
+        y = _lent(count, np.dtype(dtype)).reshape(shape)
     return tape.new(y) if tape.running else y
 
 
@@ -55,7 +59,8 @@ def _lent(count: int, dtype: np.dtype[Any]) -> Array:
             return np.frombuffer(_from_system(size), dtype, count)
         try:
             _within = True
-            _sort_in_what_was_returned()
+            if _returned:
+                _sort_in_what_was_returned()
             at = bisect_left(_free, (size,))
             if at < len(_free) and _free[at][0] <= WASTE * size:
                 memory = _free.pop(at)[2]
@@ -63,7 +68,7 @@ def _lent(count: int, dtype: np.dtype[Any]) -> Array:
             else:
                 memory = _from_system(size)
             array: Array = np.frombuffer(memory, dtype, count)
-            loan = _Loan(array, _returned.append)
+            loan = _Loan(array, _give_back)
             loan.memory = memory
             _loans[id(loan)] = loan
             _bytes["in use"] += memory.nbytes

@@ -29,6 +29,7 @@ LARGEST_PLACE = 2**31 - 1           # that an int32 can hold
 class Windows(NamedTuple):
     """Where the windows lie within the input: along an axis, window i covers start[i] … stop[i].
 
+    size: how many there are, down and across.
     empty: whether they hold no place at all. With room for two windows, each holds one, as padding
     is at most half a window.
     """
@@ -37,11 +38,8 @@ class Windows(NamedTuple):
     h_stop: Array
     w_start: Array
     w_stop: Array
+    size: Pair
     empty: bool = False
-
-    @property
-    def size(self) -> Pair:
-        return len(self.h_start), len(self.w_start)
 
 
 # ---- the ops -------------------------------------------------------------------------------------
@@ -260,7 +258,7 @@ def _max_windows(name: str, size: Pair, kernel: Pair, stride: Pair, padding: Pai
         start, stop = _windows(name, n, k, s, p, d, ceil_mode)
         bounds += [np.where(start < 0, start % d, start), np.minimum(stop, n)]
     empty = bounds[0][0] >= bounds[1][0] or bounds[2][0] >= bounds[3][0]
-    return Windows(bounds[0], bounds[1], bounds[2], bounds[3], bool(empty))
+    return _windows_within(bounds, bool(empty))
 
 
 @lru_cache(maxsize=1024)
@@ -273,8 +271,7 @@ def _mean_windows(name: str, size: Pair, kernel: Pair, stride: Pair, padding: Pa
         low, high = np.maximum(start, 0), np.minimum(stop, n)
         bounds += [low, high]
         counts.append(np.minimum(stop, n + p) - start if count_include_pad else high - low)
-    windows = Windows(bounds[0], bounds[1], bounds[2], bounds[3])
-    return windows, np.multiply.outer(*counts).astype(np.float64)
+    return _windows_within(bounds), np.multiply.outer(*counts).astype(np.float64)
 
 
 def _windows(name: str, n: int, kernel: int, stride: int, padding: int, dilation: int,
@@ -310,9 +307,13 @@ def _even_parts(size: Pair, out: Pair) -> tuple[Windows, Array]:
     for n, m in zip(size, out, strict=True):
         i = np.arange(m)
         bounds += [i * n // max(m, 1), -((i + 1) * -n // max(m, 1))]
-    windows = Windows(bounds[0], bounds[1], bounds[2], bounds[3])
     counts = np.multiply.outer(bounds[1] - bounds[0], bounds[3] - bounds[2])
-    return windows, counts.astype(np.float64)
+    return _windows_within(bounds), counts.astype(np.float64)
+
+
+def _windows_within(bounds: list[Array], empty: bool = False) -> Windows:
+    h_start, h_stop, w_start, w_stop = bounds
+    return Windows(h_start, h_stop, w_start, w_stop, (len(h_start), len(w_start)), empty)
 
 
 def _max(x: Tensor, windows: Windows, step: Pair, return_indices: bool, batched: bool) -> Any:
