@@ -48,7 +48,7 @@ from minigrad.ops.loss import (
     mse_loss,
     smooth_l1_loss,
 )
-from minigrad.ops.norm import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm
+from minigrad.ops.norm import batch_norm, group_norm, instance_norm, layer_norm
 from minigrad.ops.pool import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -62,6 +62,7 @@ from minigrad.ops.pool import (
 from minigrad.ops.promotion import promote
 from minigrad.ops.reduce import vector_norm
 from minigrad.ops.resize import interpolate
+from minigrad.ops.response_norm import local_response_norm
 from minigrad.tensor import Tensor
 
 __all__ = [

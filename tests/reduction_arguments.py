@@ -81,14 +81,6 @@ def select(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     return a, b, rng.random(n) < 0.5, junk(n, dtype)
 
 
-REDUCTIONS: dict[str, Any] = {f.__name__: f for f in (
-    row_reductions, column_reductions, running_sums, losses, loss_sums, loss_grad,
-    count_outside, pick_rows, pick_along, add_along, clamp_grad, select, resample,
-    triangle)}
-REDUCTIONS |= dict.fromkeys(("absolute", "sign"), of_one)
-REDUCTIONS |= dict.fromkeys(("log1p", "sqrt", "rsqrt"), of_positive)
-
-
 def resample(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     """Rows of a sparse matrix that have no tap, a few, or more than float32 may add up."""
     planes, columns = draw(st.sampled_from([0, 1, 3, 20, 70])), draw(st.sampled_from([1, 2, 40]))
@@ -105,4 +97,10 @@ def triangle(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
             junk(shape, dtype))
 
 
+REDUCTIONS: dict[str, Any] = {f.__name__: f for f in (
+    row_reductions, column_reductions, running_sums, losses, loss_sums, loss_grad,
+    count_outside, pick_rows, pick_along, add_along, clamp_grad, select, resample,
+    triangle)}
+REDUCTIONS |= dict.fromkeys(("absolute", "sign"), of_one)
+REDUCTIONS |= dict.fromkeys(("log1p", "sqrt", "rsqrt"), of_positive)
 REDUCTIONS |= {"clamp": with_options([-0.5, 0.0], [0.1, 0.7])}
