@@ -95,7 +95,7 @@ def largest_of(x: Float1, sign: float) -> float:
     """The largest sign·x; NaN if there is one."""
     factor = x.dtype.type(sign)
     most = ordered(factor * x[0])
-    for i in range(1, x.shape[0]):
+    for i in range(x.shape[0]):         # from 0: vectors leave no rest of a usual row
         value = ordered(factor * x[i])
         most = value if value > most else most
     return np.float64(unordered(most, x[0]))
@@ -103,8 +103,7 @@ def largest_of(x: Float1, sign: float) -> float:
 
 @inline
 def reduced_row(x: Float1, shift: float, kind: int) -> float:
-    if kind == SUM:
-        return sum_of(x)
+    """x reduced to a number, in any way but SUM."""
     if kind == DEVIATIONS:
         return deviations_of(x, shift)
     if kind == SQUARES:
@@ -241,13 +240,20 @@ def row_reductions_numpy(x: Float2, shift: Double1, kind: int, partials: Double2
 def row_reductions(x: Float2, shift: Double1, kind: int, partials: Double2) -> None:
     rows, n = x.shape
     parts = partials.shape[1]
+    numbers, totals = x.reshape(x.size), partials.reshape(partials.size)
     is_shifted = DEVIATIONS <= kind <= EXPONENTIALS
     step = max(1, LEAST * parts // max(1, n))               # parts that a thread reduces in turn
     for block in prange((rows * parts + step - 1) // step):
         for at in range(block * step, min(block * step + step, rows * parts)):
-            row, part = (at, 0) if parts == 1 else (at // parts, at % parts)
-            values = x[row] if parts == 1 else x[row, n * part // parts:n * (part + 1) // parts]
-            partials[row, part] = reduced_row(values, shift[row] if is_shifted else 0.0, kind)
+            row, first, last = at, 0, n
+            if parts > 1:
+                row, part = at // parts, at % parts
+                first, last = n * part // parts, n * (part + 1) // parts
+            values = numbers[row * n + first:row * n + last]
+            if kind == SUM:                 # short rows would be added sooner than this is chosen
+                totals[at] = sum_of(values)
+            else:
+                totals[at] = reduced_row(values, shift[row] if is_shifted else 0.0, kind)
 
 
 def column_reductions_numpy(x: Float3, shift: Double2, kind: int, partials: Double3) -> None:

@@ -169,7 +169,7 @@ def neg(x: Tensor) -> Recorded:
 @float_op
 def reciprocal(x: Tensor) -> Recorded:
     """y = 1 / x"""
-    return np.reciprocal(x.data), lambda g, y: -g * y * y
+    return arithmetic.divide(np.asarray(1, x.dtype), x.data), lambda g, y: -g * y * y
 
 
 @op
@@ -285,6 +285,10 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
     Gradient 0 on the boundary, where that is a number; a Tensor shares it evenly with x.
     Raises: RuntimeError without any bound; TypeError for a bound that is not a number.
     """
+    is_plain = (min is None or type(min) in NUMBERS) and (max is None or type(max) in NUMBERS)
+    if is_plain and isinstance(input, autograd.Tensor) and input.dtype.kind == "f" \
+            and min is not max:
+        return _clamp(input, min=min, max=max)      # a shortcut for the usual case
     bounds = [bound for bound in (min, max) if bound is not None]
     if not bounds:
         raise RuntimeError("clamp: at least one of min and max must be given")
@@ -353,13 +357,14 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Tensor | tupl
     Raises: TypeError or RuntimeError for a condition that is not boolean (or uint8).
     """
     mask = as_tensor("where", condition).data
-    if mask.dtype not in (np.bool_, np.uint8):
-        raise RuntimeError(f"where: condition must be boolean; got {mask.dtype}")
-    mask = mask.astype(bool, copy=False)
+    if mask.dtype.char != "?":
+        if mask.dtype != np.uint8:
+            raise RuntimeError(f"where: condition must be boolean; got {mask.dtype}")
+        mask = mask.astype(bool)
     if input is None and other is None:
         return tuple(computed("nonzero", (autograd.Tensor(mask),), {}, autograd.Tensor(places))
                      for places in np.nonzero(np.atleast_1d(mask)))
-    a, b = promote(input, other, name="where")
+    a, b = to_common_dtype("where", (input, other))
     try:
         return _where(a, b, mask=mask)
     except RuntimeError:

@@ -93,7 +93,13 @@ def dot(input: Any, tensor: Any) -> Tensor:
     a, b = of_one_dtype("dot", input, tensor)
     if a.ndim != 1 or a.shape != b.shape:
         raise _mismatch("dot", a, b)
-    return matmul(a, b)
+    return _dot(a, b)
+
+
+@op
+def _dot(a: Tensor, b: Tensor) -> Recorded:
+    """y = Σ a·b"""
+    return product(a.data[None], b.data[:, None]).reshape(()), lambda g: g * b, lambda g: g * a
 
 
 @op

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 def _over(name: str, x: Tensor, dim: Dims, keepdim: bool = False) -> tuple[int, ...]:
     """The dims to reduce, from the front."""
-    require_bool(name, keepdim=keepdim)         # sum(x, 0, 1) is meant to be sum(x, (0, 1))
+    if type(keepdim) is not bool:
+        require_bool(name, keepdim=keepdim)     # sum(x, 0, 1) is meant to be sum(x, (0, 1))
     return normalize_dims(name, dim, x.ndim)
 
 
