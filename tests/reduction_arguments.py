@@ -26,8 +26,20 @@ def column_reductions(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 def running_sums(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    shape = draw(st.integers(1, 4)), draw(st.sampled_from([1, 50])), draw(st.sampled_from([1, 700]))
-    return rng.uniform(-1, 1, shape).astype(dtype), junk(shape, dtype)
+    shape = draw(st.integers(1, 9)), draw(st.sampled_from([1, 50])), draw(st.sampled_from([1, 700]))
+    return rng.uniform(-1, 1, shape).astype(dtype), draw(st.booleans()), junk(shape, dtype)
+
+
+def class_loss(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    outer, n, inner = (draw(st.integers(1, 20)) for _ in range(3))
+    target = rng.integers(-1, n, (outer, inner))
+    return (real(rng, (outer, n, inner), dtype), target, real(rng, target.shape, dtype),
+            junk(target.shape, dtype))
+
+
+def class_loss_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, target, share, _ = class_loss(rng, draw, dtype)
+    return share, target, junk(x.shape, dtype)
 
 
 def losses(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
@@ -82,7 +94,8 @@ def select(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 REDUCTIONS: dict[str, Any] = {f.__name__: f for f in (
-    row_reductions, column_reductions, running_sums, losses, loss_sums, loss_grad,
+    row_reductions, column_reductions, running_sums, class_loss,
+    class_loss_grad, losses, loss_sums, loss_grad,
     count_outside, pick_rows, pick_along, add_along, clamp_grad, select)}
 REDUCTIONS |= dict.fromkeys(("absolute", "sign"), of_one)
 REDUCTIONS |= dict.fromkeys(("log1p", "sqrt", "rsqrt"), of_positive)

@@ -1,4 +1,4 @@
-"""Losses of a choice among classes, each in one pass over memory: cross-entropy, and -x of the class.
+"""Losses of a choice among classes, each in one pass over memory.
 
 Scores are (outer, n, inner), with the n classes in the middle, as in `softmax`; what there is for
 each item, such as its class, is (outer, inner).

@@ -36,6 +36,7 @@ from minigrad.kernels.maths import fast_exp, ordered, unordered
 LEAST = 2**12       # values in a part
 WIDE = 512          # columns that are treated at a time, so that totals stay in the L1 cache
 NARROW = 64         # values in a row; shorter ones are joined
+SIDE_BY_SIDE = 4    # rows of which the running sums are formed at a time
 
 SUM, DEVIATIONS, SQUARES, EXPONENTIALS, PRODUCT, LARGEST, SMALLEST = range(7)
 IDENTITY = (0.0, 0.0, 0.0, 0.0, 1.0, -math.inf, math.inf)
@@ -306,21 +307,51 @@ def column_reductions(x: Float3, shift: Double2, kind: int, partials: Double3) -
                 combine(kind, target, total[k * width:k * width + width])
 
 
-def running_sums_numpy(x: Float3, y: Float3) -> None:
-    """y[a, i, c] = Σ x[a, j, c] over all j ≤ i."""
-    y[:] = x.cumsum(1, dtype=np.float64)
+def running_sums_numpy(x: Float3, from_end: bool, y: Float3) -> None:
+    """y[a, i, c] = Σ x[a, j, c] over all j ≤ i, or all j ≥ i."""
+    if from_end:
+        y[:] = x[:, ::-1].cumsum(1, dtype=np.float64)[:, ::-1]
+    else:
+        y[:] = x.cumsum(1, dtype=np.float64)
+
+
+@inline
+def running_sums_of_rows(x: Float2, from_end: bool, y: Float2) -> None:
+    """Of SIDE_BY_SIDE rows at most, so that an addition need not wait for the one before."""
+    rows, n = x.shape
+    first, step = (n - 1, -1) if from_end else (0, 1)
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    if rows == SIDE_BY_SIDE:
+        for i in range(n):
+            at = first + step * i
+            a, b, c, d = a + x[0, at], b + x[1, at], c + x[2, at], d + x[3, at]
+            y[0, at], y[1, at], y[2, at], y[3, at] = a, b, c, d
+    else:
+        for row in range(rows):
+            a = 0.0
+            for i in range(n):
+                at = first + step * i
+                a += x[row, at]
+                y[row, at] = a
 
 
 @kernel(running_sums_numpy, writes=("y",), small=SMALL)
-def running_sums(x: Float3, y: Float3) -> None:
+def running_sums(x: Float3, from_end: bool, y: Float3) -> None:
     planes, rows, columns = x.shape
-    blocks = (columns + WIDE - 1) // WIDE
-    for task in prange(planes * blocks):
-        plane, left = task // blocks, task % blocks * WIDE
-        right = min(left + WIDE, columns)
-        total = np.zeros(right - left)
-        for row in range(rows):
-            source, target = x[plane, row, left:right], y[plane, row, left:right]
-            for j in range(right - left):
-                total[j] += source[j]
-                target[j] = total[j]
+    if columns == 1:
+        x_rows, y_rows = x.reshape(planes, rows), y.reshape(planes, rows)
+        for block in prange((planes + SIDE_BY_SIDE - 1) // SIDE_BY_SIDE):
+            mine = slice(block * SIDE_BY_SIDE, min(block * SIDE_BY_SIDE + SIDE_BY_SIDE, planes))
+            running_sums_of_rows(x_rows[mine], from_end, y_rows[mine])
+    else:
+        blocks = (columns + WIDE - 1) // WIDE
+        for task in prange(planes * blocks):
+            plane, left = task // blocks, task % blocks * WIDE
+            right = min(left + WIDE, columns)
+            total = np.zeros(right - left)
+            for i in range(rows):
+                row = rows - 1 - i if from_end else i
+                source, target = x[plane, row, left:right], y[plane, row, left:right]
+                for j in range(right - left):
+                    total[j] += source[j]
+                    target[j] = total[j]

@@ -44,23 +44,25 @@ def along(x: Array, dim: int, order: tuple[int, ...]) -> Array:
     return x.transpose(order).reshape(math.prod(shape[:at]), shape[at], math.prod(shape[at + 1:]))
 
 
-def apply_along(run: Kernel, dim: int, *inputs: Array) -> Array:
-    """The output y of a kernel that is called as `run(*inputs, y)`, all of them `along` dim.
+def apply_along(run: Kernel, dim: int, *inputs: Array, options: tuple[Any, ...] = ()) -> Array:
+    """The output y of a kernel that is called as `run(*inputs, *options, y)`, the arrays `along`
+    dim.
 
     The inputs have one shape. It is that of y, too, whose memory has the order of the first input.
     """
     x = inputs[0]
     if x.ndim == 0:
-        return apply_along(run, 0, *(array.reshape(1) for array in inputs)).reshape(())
+        return apply_along(run, 0, *(array.reshape(1) for array in inputs),
+                           options=options).reshape(())
     if dim == x.ndim - 1 and x.size and x.flags.c_contiguous:
         rows = (-1, x.shape[-1], 1)             # a shortcut for the usual case
         y = empty(x.shape, x.dtype)
-        run(*[array.reshape(rows) for array in inputs], y.reshape(rows))
+        run(*[array.reshape(rows) for array in inputs], *options, y.reshape(rows))
         return y
     order = memory_order(x)
     y = empty_in_order(x.shape, x.dtype, order)
     if y.size:
-        run(*(along(array, dim, order) for array in inputs), along(y, dim, order))
+        run(*(along(array, dim, order) for array in inputs), *options, along(y, dim, order))
     return y
 
 

@@ -199,13 +199,14 @@ def norm(x: Array, p: float) -> Array:
     return np.asarray(np.sqrt(total + rest.dot(rest)))
 
 
-def cumulative(x: Array, dim: int) -> Array:
-    """The sums x_0 + … + x_i along a dim."""
-    if x.dtype.kind != "f":
-        return x.cumsum(dim, dtype=x.dtype)
-    if x.size < LARGE or x.dtype not in FLOATS:
-        return x.cumsum(dim, dtype=np.float64).astype(x.dtype, copy=False)
-    return apply_along(running_sums, dim, x)
+def cumulative(x: Array, dim: int, from_end: bool = False) -> Array:
+    """The sums x_0 + … + x_i along a dim, or those of x_i and all behind it."""
+    if x.size >= LONG and x.dtype in FLOATS:
+        return apply_along(running_sums, dim, x, options=(from_end,))
+    wide = np.float64 if x.dtype.kind == "f" else x.dtype
+    if from_end:
+        return np.flip(np.flip(x, dim).cumsum(dim, dtype=wide), dim).astype(x.dtype, copy=False)
+    return x.cumsum(dim, dtype=wide).astype(x.dtype, copy=False)
 
 
 def _as(y: Array, x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:

@@ -128,8 +128,13 @@ def cumsum(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
         raise RuntimeError("cumsum: needs a dtype of numbers; got bool")
     if x.ndim == 0:
         return x.data, lambda g: g
-    return (sums.cumulative(x.data, axis),
-            lambda g: cumsum(g.flip(axis), dim=axis).flip(axis))
+    return sums.cumulative(x.data, axis), lambda g: _cumsum_grad(g, axis=axis)
+
+
+@op
+def _cumsum_grad(g: Tensor, *, axis: int) -> Recorded:
+    """dx_i = g_i + … + g_n, the sums from the other end"""
+    return sums.cumulative(g.data, axis, from_end=True), lambda c: cumsum(c, dim=axis)
 
 
 # ---- spread -------------------------------------------------------------------------------------
