@@ -93,10 +93,17 @@ def select(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     return a, b, rng.random(n) < 0.5, junk(n, dtype)
 
 
+def division(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    n = draw(st.sampled_from([1, 30, 9000]))
+    a, b = (rng.choice([-2.5, 0, 0.1, 1, 7, 1e12], draw(st.sampled_from([1, n]))).astype(dtype)
+            for _ in range(2))
+    return a, b, draw(st.booleans()), junk(n, dtype)
+
+
 REDUCTIONS: dict[str, Any] = {f.__name__: f for f in (
     row_reductions, column_reductions, running_sums, class_loss,
     class_loss_grad, losses, loss_sums, loss_grad,
-    count_outside, pick_rows, pick_along, add_along, clamp_grad, select)}
+    count_outside, pick_rows, pick_along, add_along, clamp_grad, select, division)}
 REDUCTIONS |= dict.fromkeys(("absolute", "sign"), of_one)
 REDUCTIONS |= dict.fromkeys(("log1p", "sqrt", "rsqrt"), of_positive)
 REDUCTIONS |= {"clamp": with_options([-0.5, 0.0], [0.1, 0.7])}

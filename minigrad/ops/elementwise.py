@@ -18,7 +18,7 @@ import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
-from minigrad.kernels import arithmetic, elementwise as kernels
+from minigrad.kernels import arithmetic, division, elementwise as kernels
 from minigrad.modes import computed
 from minigrad.ops.arguments import refuse_bools
 from minigrad.ops.promotion import (
@@ -91,7 +91,7 @@ def div(a: Tensor, b: Tensor, *, rounding_mode: str | None = None) -> Recorded:
 def _rounded_quotient(a: Tensor, b: Tensor, rounding_mode: str) -> Array:
     _refuse_division("div", a, b)
     if rounding_mode == "floor":
-        return np.asarray(np.floor_divide(a.data, b.data))
+        return np.asarray(division.floor_divide(a.data, b.data))
     if rounding_mode != "trunc":
         raise RuntimeError("div: rounding_mode must be None, 'floor' or 'trunc'; "
                            f"got {rounding_mode!r}")
@@ -110,7 +110,7 @@ def floor_divide(input: Any, other: Any) -> Tensor:
 def remainder(a: Tensor, b: Tensor) -> Recorded:
     """y = a - ⌊a / b⌋·b, what a % b computes: it has the sign of b"""
     _refuse_division("remainder", a, b)
-    return np.remainder(a.data, b.data), lambda g: g, lambda g: -g * floor_divide(a, b)
+    return division.remainder(a.data, b.data), lambda g: g, lambda g: -g * floor_divide(a, b)
 
 
 def _refuse_division(name: str, a: Tensor, b: Tensor) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Recorded, as_tensor, op, quietly
-from minigrad.kernels.matmul import product
+from minigrad.kernels.matmul import inner, product
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -99,7 +99,7 @@ def dot(input: Any, tensor: Any) -> Tensor:
 @op
 def _dot(a: Tensor, b: Tensor) -> Recorded:
     """y = Σ a·b"""
-    return product(a.data[None], b.data[:, None]).reshape(()), lambda g: g * b, lambda g: g * a
+    return inner(a.data, b.data), lambda g: g * b, lambda g: g * a
 
 
 @op
