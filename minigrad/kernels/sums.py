@@ -158,6 +158,14 @@ def squares(x: Array, dims: tuple[int, ...], keepdims: bool, count: float) -> Ar
     return _as(reduce(SQUARES, x, dims, middle) / count, x, dims, keepdims)
 
 
+def euclidean_norm(x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
+    """√(Σ x²) over some dims."""
+    if not is_large(x, dims, LONG):
+        return np.asarray(np.sqrt(_added(np.square(x), dims, keepdims))).astype(x.dtype, copy=False)
+    origin = np.zeros([1 if dim in dims else n for dim, n in enumerate(x.shape)])
+    return _as(np.sqrt(reduce(SQUARES, x, dims, origin)), x, dims, keepdims)
+
+
 def extreme(x: Array, dims: tuple[int, ...], keepdims: bool, largest: bool) -> Array:
     """The largest or the smallest x over some dims; NaN if there is one."""
     if not is_large(x, dims, LONG):

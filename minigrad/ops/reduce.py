@@ -360,11 +360,20 @@ def vector_norm(input: Any, ord: float = 2, dim: Dims = None, keepdim: bool = Fa
     if p == 1:
         return sum(x.abs(), **over)
     if p == 2:
-        total = sum(x.square(), **over)
-    else:
-        zero = elementwise.compare(np.equal, x, 0)
-        powers = elementwise.where(zero, 1.0, x.abs()) ** p
-        total = sum(elementwise.where(zero, 0.0 if p > 0 else math.inf, powers), **over)
+        return _euclidean_norm(x, **over)
+    zero = elementwise.compare(np.equal, x, 0)
+    powers = elementwise.where(zero, 1.0, x.abs()) ** p
+    total = sum(elementwise.where(zero, 0.0 if p > 0 else math.inf, powers), **over)
     zero = elementwise.compare(np.equal, total, 0)
-    root = elementwise.where(zero, 1.0, total)
-    return elementwise.where(zero, 0.0, root.sqrt() if p == 2 else root ** (1 / p))
+    return elementwise.where(zero, 0.0, elementwise.where(zero, 1.0, total) ** (1 / p))
+
+
+@op
+def _euclidean_norm(x: Tensor, *, dim: tuple[int, ...], keepdim: bool) -> Recorded:
+    """y = √(Σ x²); gradient 0 where y is"""
+    shape = x.shape
+
+    def vjp(g: Tensor, y: Tensor) -> Tensor:
+        # g / ∞ is 0, and so is its derivative by g, while that of a masked g / 0 would be NaN
+        return _spread(g / elementwise.where(y == 0, math.inf, y), shape, dim) * x
+    return sums.euclidean_norm(x.data, dim, keepdim), vjp
