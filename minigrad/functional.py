@@ -60,7 +60,7 @@ from minigrad.ops.pool import (
     max_pool2d,
 )
 from minigrad.ops.promotion import promote
-from minigrad.ops.reduce import vector_norm
+from minigrad.ops.reduce import at_least, vector_norm
 from minigrad.ops.resize import interpolate
 from minigrad.tensor import Tensor
 
@@ -235,13 +235,15 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
     require_number(name, eps=eps)
     if eps < 0:
         raise RuntimeError(f"{name}: eps must not be negative; got {eps}")
-    common = require_broadcast(f"{name}: shapes {pair[0].shape} and {pair[1].shape} do not "
-                               "broadcast", *(t.shape for t in pair))
+    common = pair[0].shape
+    if common != pair[1].shape:
+        common = require_broadcast(f"{name}: shapes {common} and {pair[1].shape} do not broadcast",
+                                   *(t.shape for t in pair))
     axis = normalize_dim(name, dim, len(common))
 
     def direction(x: Tensor) -> Tensor:
-        norm = vector_norm(x, 2, axis, True)
-        return x / (norm + (eps - norm).detach().clamp(min=0))
+        x = x if x.shape == common else x.expand(common)
+        return x / at_least(vector_norm(x, 2, axis, True), least=eps)
 
-    a, b = (direction(x.expand(common)) for x in pair)
+    a, b = map(direction, pair)
     return (a * b).sum(axis)

@@ -33,6 +33,7 @@ from minigrad.ops.arguments import (
     to_dtype,
     to_floats,
 )
+from minigrad.ops.promotion import float_op
 from minigrad.ops.shape import cat, stack
 
 if TYPE_CHECKING:
@@ -224,9 +225,9 @@ def _extreme(name: str, x: Tensor, dim: Dims, keepdim: bool) -> Recorded:
     require_elements(name, shape, dims, IndexError if dim not in (None, (), []) else RuntimeError)
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
-        ties = x.data == _spread(y, shape, dims).data
-        share = ties / ties.sum(dims, keepdims=True)        # 0/0 where y is NaN: no tie, all NaN
-        return _spread(g, shape, dims) * autograd.Tensor(share.astype(g.dtype))
+        ties = autograd.Tensor((x.data == _spread(y, shape, dims).data).astype(g.dtype))
+        share = ties / ties.sum(dims, keepdim=True)         # 0/0 where y is NaN: no tie, all NaN
+        return _spread(g, shape, dims) * share
     return sums.extreme(x.data, dims, keepdim, name == "amax"), vjp
 
 
@@ -377,3 +378,9 @@ def _euclidean_norm(x: Tensor, *, dim: tuple[int, ...], keepdim: bool) -> Record
         # g / ∞ is 0, and so is its derivative by g, while that of a masked g / 0 would be NaN
         return _spread(g / elementwise.where(y == 0, math.inf, y), shape, dim) * x
     return sums.euclidean_norm(x.data, dim, keepdim), vjp
+
+
+@float_op
+def at_least(x: Tensor, *, least: float) -> Recorded:
+    """y = max(x, least), but with the gradient of x everywhere"""
+    return np.maximum(x.data, x.dtype.type(least)), lambda g: g
