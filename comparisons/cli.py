@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import os
 import pkgutil
 import re
@@ -82,6 +83,8 @@ def main(argv: Sequence[str]) -> int:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")
         return outcome(argv)
+    # it would say where it keeps its fonts if it cannot do so in the home folder
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     from minigrad.streams import lenient
     with lenient() as output:
         status = outcome(argv, output)

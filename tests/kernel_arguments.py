@@ -90,8 +90,10 @@ def winograd_weight_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 def turn(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    outer, inner = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     rows, columns = draw(st.sampled_from([1, 3, 300])), draw(st.sampled_from([1, 5, 64, 130]))
-    return real(rng, (rows, columns), dtype), junk((columns, rows), dtype)
+    return (real(rng, (outer, rows, inner, columns), dtype).swapaxes(1, 2),
+            junk((columns, outer, inner, rows), dtype).transpose(1, 2, 0, 3))
 
 
 def matmul(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:

@@ -54,7 +54,7 @@ def load_pictures(folder: Path, size: Size, channels: int = 1, *, seed: int = 0,
     left_out: list[str] = []
     # a folder `train` that holds pictures, but no folders, is a class beside `car` and `bus`
     parts = {path.name.lower(): path for path in visible(folder)
-             if path.is_dir() and any(inner.is_dir() for inner in visible(path))}
+             if path.is_dir() and holds_folders(path)}
     train = next((parts[name] for name in TRAINS if name in parts), None)
     test = next((parts[name] for name in TESTS if name in parts), None)
     halves = [half for half in (train, test if train else None) if half is not None]
@@ -114,29 +114,43 @@ def pictures_of(folder: Path, size: Size, channels: int, left_out: list[str]
         paths = files_below(place)
         if not paths:
             left_out.append(f"{place}: holds no files")
-        for path in tqdm(paths, f"reading {place.name}", leave=False, disable=None):
+        label = os.fsencode(place.name).decode("utf-8", "replace")
+        for path in tqdm(map(Path, paths), f"reading {place.name}", len(paths), leave=False,
+                         disable=None):
             try:
                 picture = read_picture(path, str(path))
             except DataError as error:
                 left_out.append(str(error))
                 continue
             collected.add(levels(picture, whole(picture, size)[0].box, size, channels))
-            labels.append(os.fsencode(place.name).decode("utf-8", "replace"))
+            labels.append(label)
     return collected.images(), np.array(labels, object)
 
 
-def files_below(folder: Path) -> list[Path]:
-    """The files in a folder and in the folders below it, without hidden ones, sorted."""
+def holds_folders(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.is_dir() for entry in entries if not entry.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror}") from None
+
+
+def files_below(folder: Path) -> list[str]:
+    """The files in a folder and in the folders below it, without hidden ones, sorted as paths are.
+
+    They are strings, since each Path that has been compared keeps a list of its parts.
+    """
     found = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in names if not name.startswith(".")]
-    return sorted(found)
+        found += [os.path.join(place, name) for name in names if not name.startswith(".")]
+    return sorted(found, key=lambda path: os.path.normcase(path).replace(os.sep, "\0"))
 
 
 def equal(x: Images, x_test: Images) -> int:
     """The number of test pictures that are also in training, to the last pixel."""
-    known = set(digests(x_test)) & set(digests(x))
+    known = set(digests(x_test))
+    known &= {digest for digest in digests(x) if digest in known}
     return sum(digest in known for digest in digests(x_test))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import mmap
+import math
+import os
 import tempfile
+import threading
 from typing import IO, Any
 
 import numpy as np
@@ -15,6 +17,28 @@ from comparisons.errors import DataError
 Array = NDArray[Any]
 
 LIMIT = 2**26           # bytes; images that take more are stored in a file
+PART = 2**20            # bytes that are written to it at a time
+
+
+class Opened:
+    """A temporary file, which is closed when nothing needs it any more.
+
+    It is read, not mapped: the system may map 2 MB around each byte that is read, which count as
+    memory of this process.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._lock = file, threading.Lock()
+
+    def __del__(self) -> None:
+        self._file.close()
+
+    def read(self, start: int, count: int) -> bytes:
+        if hasattr(os, "pread"):                # a forked process would share the file's position
+            return os.pread(self._file.fileno(), count, start)
+        with self._lock:
+            self._file.seek(start)
+            return self._file.read(count)
 
 
 class Stored(NDArrayOperatorsMixin):
@@ -24,11 +48,11 @@ class Stored(NDArrayOperatorsMixin):
     view of any rows. Whatever else an array can do, such as x.mean() or x / 255, is done with all
     images, which are read into memory for it.
 
-    memory: the file, mapped. shape: of one image. rows: the row numbers in the file.
+    shape: of one image. rows: the row numbers in the file.
     """
 
-    def __init__(self, memory: mmap.mmap, shape: tuple[int, ...], rows: Array) -> None:
-        self.memory, self.rows = memory, rows
+    def __init__(self, file: Opened, shape: tuple[int, ...], rows: Array) -> None:
+        self.file, self.rows = file, rows
         self.shape = (len(rows), *shape)
         self.dtype, self.ndim = np.dtype(np.uint8), len(self.shape)
 
@@ -42,14 +66,14 @@ class Stored(NDArrayOperatorsMixin):
 
     def taken(self, rows: Array | slice) -> Stored:
         """A view of some rows."""
-        return Stored(self.memory, self.shape[1:], self.rows[rows])
+        return Stored(self.file, self.shape[1:], self.rows[rows])
 
     def _read(self, rows: Array) -> Array:
-        stored = np.frombuffer(self.memory, np.uint8).reshape(-1, *self.shape[1:])
-        found: Array = np.take(stored, rows, 0)
-        if hasattr(self.memory, "madvise"):     # what was read need not stay in this process
-            self.memory.madvise(mmap.MADV_DONTNEED)
-        return found
+        size = math.prod(self.shape[1:])
+        found = np.empty((rows.size, size), np.uint8)
+        for image, row in zip(found, rows.flat, strict=True):
+            image[:] = np.frombuffer(self.file.read(int(row) * size, size), np.uint8)
+        return found.reshape(*rows.shape, *self.shape[1:])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return self._read(self.rows).astype(dtype or self.dtype, copy=False)
@@ -78,7 +102,7 @@ class Collected:
     def add(self, image: Array) -> None:
         """Add an image of uint8 levels. Raises: DataError if there is no room for the file."""
         self._waiting += image.tobytes()
-        if len(self._waiting) > LIMIT:
+        if len(self._waiting) > (LIMIT if self._file is None else PART):
             self._write()
 
     def images(self) -> Images:
@@ -86,14 +110,14 @@ class Collected:
         if self._file is None:
             return np.frombuffer(self._waiting, np.uint8).reshape(-1, *self.shape)
         self._write()
-        with self._file as file:                # the mapping keeps the file until it is freed
-            memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return Stored(memory, self.shape, np.arange(len(memory) // int(np.prod(self.shape))))
+        size = self._file.tell() // math.prod(self.shape)
+        file, self._file = Opened(self._file), None
+        return Stored(file, self.shape, np.arange(size))
 
     def _write(self) -> None:
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile()   # noqa: SIM115  # `images` closes it
+                self._file = tempfile.TemporaryFile()   # noqa: SIM115  # `Opened` closes it
             self._file.write(self._waiting)
             self._file.flush()
         except OSError as error:

@@ -15,10 +15,10 @@ import numpy as np
 from comparisons import implementations
 from comparisons.datasets.base import Array, Data
 from comparisons.datasets.pictures import PIXELS
-from comparisons.errors import Fault, told
+from comparisons.errors import Fault
 from comparisons.implementations import Implementation
 from comparisons.tasks.calibration import COLDEST, HOTTEST, Calibration
-from comparisons.tasks.kept import options_of
+from comparisons.tasks.kept import blamed_on, options_of
 from comparisons.tasks.registry import TASKS
 from comparisons.tasks.task import Task
 from minigrad import checkpoint
@@ -66,12 +66,8 @@ def with_options_of(kept: Checkpoint, task: Task[Any], config: dict[str, Any]) -
     """The task with the settings that a checkpoint was trained with. Raises: Fault if it has none
     such."""
     options = options_of(kept, task.options)
-    try:
+    with blamed_on(kept, "its options cannot be used"):
         return task.with_options(options)
-    except Fault:
-        raise
-    except Exception as error:          # as in `network_of`
-        raise Fault(f"{kept.path}: its options cannot be used: {told(error)}") from error
 
 
 def config_of(kept: Checkpoint) -> dict[str, Any]:
@@ -115,13 +111,9 @@ def network_of(kept: Checkpoint, task: Task[Any], config: dict[str, Any]
                 np.empty((0, *config["shape"]), input_dtype(task, config)), y,
                 classes=config["classes"], encoding=config.get("encoding"))
     options = options_of(kept, task.options)
-    try:
+    with blamed_on(kept, "its network cannot be built"):
         model = implementation.new_model(lambda impl: task.model(impl, like, options), 0,
                                          task.dtype)
-    except Fault:
-        raise
-    except Exception as error:          # a task's code may raise anything for what it did not save
-        raise Fault(f"{kept.path}: its network cannot be built: {told(error)}") from error
     checkpoint.put(replace(kept, model=kept.weights), model=model)
     return implementation, model
 

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from comparisons.implementations import NAMES, TITLES
 from comparisons.report import calibration, figures, gallery
-from comparisons.report.table import unusual
+from comparisons.report.table import shown, unusual
 from comparisons.tasks.task import Headline
 
 Runs = dict[str, dict[str, Any]]        # by implementation
@@ -92,7 +92,7 @@ def section(name: str, runs: Runs, details: Runs, *, sheet: bool) -> Section:
     """The section of a task. sheet: whether it shows the contact sheet of its dataset."""
     runs, details = ({impl: of[impl] for impl in NAMES if impl in of} for of in (runs, details))
     some, known = next(iter(runs.values())), next(iter(details.values()))
-    headline = Headline(**some["headlines"][0]) if some["headlines"] else None
+    headline = Headline.recorded(some["headlines"][0]) if some["headlines"] else None
     source = some["source"].rstrip(".")
     return Section(
         name, some["title"], source[:1].upper() + source[1:], some["quick"],
@@ -114,7 +114,8 @@ def tiles(headline: Headline, runs: Runs) -> list[Tile]:
         metrics = run["metrics"]
         low, high = (metrics.get(f"{headline.metric}_{end}") for end in ("low", "high"))
         width = ".1%" if headline.format.endswith("%") else headline.format
-        made.append(Tile(f"{metrics[headline.metric]:{headline.format}}", TITLES[impl], impl,
+        value = shown(metrics, headline)
+        made.append(Tile(value, TITLES[impl], impl,
                          "" if low is None or high is None else
                          f"95% interval {low:{width}} to {high:{width}}"))
     baselines = next(iter(runs.values()))["baselines"]

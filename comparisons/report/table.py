@@ -51,7 +51,7 @@ def rows(runs: Sequence[dict[str, Any]]) -> list[Row]:
         some = next(iter(impls.values()))
         seconds = [f"{impls[impl]['train_seconds']:.1f}" if impl in impls else "–"
                    for impl in NAMES]
-        cells = [of_headline(Headline(**h), impls, some) for h in some["headlines"]]
+        cells = [of_headline(Headline.recorded(h), impls, some) for h in some["headlines"]]
         for i, (metric, minigrad, torch, reference) in enumerate(cells or [("", "–", "–", "")]):
             lines.append(Row(name if i == 0 else "", counts(some) if i == 0 else "", metric,
                              minigrad, torch, reference, *(seconds if i == 0 else ("", ""))))
@@ -61,18 +61,24 @@ def rows(runs: Sequence[dict[str, Any]]) -> list[Row]:
 def of_headline(headline: Headline, impls: dict[str, dict[str, Any]], some: dict[str, Any]
                 ) -> tuple[str, str, str, str]:
     """The name of a metric, its value for each implementation, and its reference."""
-    minigrad, torch = (f"{impls[impl]['metrics'][headline.metric]:{headline.format}}"
-                       if impl in impls else "–" for impl in NAMES)
+    minigrad, torch = (shown(impls[impl]["metrics"], headline) if impl in impls else "–"
+                       for impl in NAMES)
     reference = some["baselines"][headline.baseline]
     return (headline.label, minigrad, torch, "0" if reference == 0 else
             f"{reference:{headline.format}} {headline.reference}")
+
+
+def shown(metrics: dict[str, float], headline: Headline) -> str:
+    """A metric in its format. A run by another version may lack it."""
+    value = metrics.get(headline.metric)
+    return "–" if value is None else f"{value:{headline.format}}"
 
 
 def counts(run: dict[str, Any]) -> str:
     """The dataset and the numbers of training and test items, in a few words."""
     items = (f"{run['n_test']:,} in {run['folds']} folds" if run.get("folds")
              else f"{run['n_train']:,} + {run['n_test']:,}")
-    if run.get("repeats", 1) > 1:
+    if (run.get("repeats") or 1) > 1:
         items += f", {run['repeats']} times"
     protocol = f", by {run['protocol']}" if "protocol" in run else ""
     return f"{run['dataset']}, {items}{protocol}"

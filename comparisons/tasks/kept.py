@@ -6,9 +6,11 @@ The checkpoint may come from somebody else. What predicting needs beyond this is
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from comparisons.errors import Fault, message, told
+from comparisons.errors import Fault, message, one_line
 from comparisons.tasks.task import OptionsT
 from minigrad.checkpoint import Checkpoint
 from minigrad.schema import Also, Mismatch, check
@@ -35,10 +37,20 @@ def options_of(kept: Checkpoint, options: type[OptionsT]) -> OptionsT:
 
     Raises: Fault naming the checkpoint if they cannot be used.
     """
+    values = settings_of(kept).get("options", {})
+    with blamed_on(kept, "its options cannot be used"):
+        return options.restored(values)
+
+
+@contextmanager
+def blamed_on(kept: Checkpoint, otherwise: str) -> Iterator[None]:
+    """What fails within, fails because of what a checkpoint says: a task's own code may raise
+    anything, and an error about an option names its flag, which nobody has given.
+
+    Raises: Fault naming the checkpoint.
+    """
     try:
-        return options.restored(settings_of(kept).get("options", {}))
-    except Fault:
-        raise
-    except Exception as error:          # a task's own parser may raise anything
-        reason = message(error) if isinstance(error, ValueError) else told(error)
-        raise Fault(f"{kept.path}: its options cannot be used: {reason}") from error
+        yield
+    except Exception as error:
+        reason = message(error) if isinstance(error, ValueError) else one_line(error)
+        raise Fault(f"{kept.path}: {otherwise}: {reason}") from error

@@ -16,7 +16,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from types import NoneType, UnionType
+from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 from comparisons.errors import Fault
 
@@ -180,7 +181,7 @@ class Options:
 
         Raises: ValueError for one that no flag has, or what a task's own parser raises.
         """
-        flags, values = cls.flags(), {}
+        flags, values, hints = cls.flags(), {}, hints_of(cls)
         for f in fields(cls):
             if f.name not in cls.own_names() or f.name not in kept:
                 continue
@@ -188,7 +189,8 @@ class Options:
             if value == as_json(f.name, f.default):
                 value = f.default
             elif flag is not None and (isinstance(value, dict) or (flag.choices and not isinstance(
-                    value, str)) or isinstance(value, bool) != (flag.parse is None)):
+                    value, str)) or isinstance(value, bool) != (flag.parse is None)
+                    or not fits(value, hints.get(f.name))):
                 raise ValueError(f"{f.name}: {json.dumps(value)} is no value of this flag")
             elif isinstance(value, str) and flag is not None and flag.parse is not None:
                 value = flag.parse(value)
@@ -196,6 +198,30 @@ class Options:
                 value = tuple(value)
             values[f.name] = value
         return cls(**values)
+
+
+def hints_of(cls: type) -> dict[str, Any]:
+    """The types of a class's fields; none if a user's annotations cannot be evaluated."""
+    try:
+        return get_type_hints(cls)
+    except Exception:
+        return {}
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a field of this type may have a value that was read from JSON. A number is as good as
+    another, a path is a text, a tuple a list, and types that JSON does not have take any value."""
+    kinds = get_args(hint)
+    if get_origin(hint) in (Union, UnionType):
+        return any(fits(value, kind) for kind in kinds)
+    if hint is tuple or get_origin(hint) is tuple:
+        if kinds[1:] == (...,):
+            kinds = kinds[:1] * len(value) if isinstance(value, list) else ()
+        return isinstance(value, list) and (hint is tuple or (len(value) == len(kinds) and all(
+            fits(one, kind) for one, kind in zip(value, kinds, strict=True))))
+    known: dict[Any, Any] = {int: int | float, float: int | float, str: str, Path: str,
+                             NoneType: NoneType}
+    return hint not in known or (isinstance(value, known[hint]) and not isinstance(value, bool))
 
 
 @dataclass(frozen=True)

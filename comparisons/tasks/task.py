@@ -7,8 +7,8 @@ too, in any folder. A task does not know which implementation it runs with.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -81,6 +81,11 @@ class Headline:
     baseline: str                   # the baseline's key
     format: str = ".2%"
     explanation: str = ""           # what the metric and its reference are, for the report
+
+    @classmethod
+    def recorded(cls, known: Mapping[str, str]) -> Headline:
+        """The one that results.json records, perhaps with more than this version knows."""
+        return cls(**{f.name: known[f.name] for f in fields(cls) if f.name in known})
 
 
 class Task(ABC, Generic[OptionsT]):

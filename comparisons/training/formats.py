@@ -31,6 +31,8 @@ RUN = {
     "metrics": {str: float}, "baselines": {str: float}, "headlines?": [HEADLINE], "notes?": [str],
     "train_seconds": float, "warm_up_seconds": float, "peak_rss_mb": float,
     "rss_before_mb?": float, "command?": str, "date?": str, "protocol?": str,
+    "accumulate?": COUNT, "clip_norm?": (float, None), "processes?": COUNT, "amp?": bool,
+    "compile?": bool,
     "folds?": (int, None), "repeats?": (int, None),
     "seeds?": [{"seed": int, "metrics": {str: float}, "test_items": str}]}
 ENVIRONMENT = {
@@ -75,8 +77,10 @@ def check_results(content: dict[str, Any]) -> None:
     """Check what results.json holds. Raises: Mismatch naming what is wrong."""
     check(content, RESULTS)
     for i, run in enumerate(content["runs"]):
-        at = f"runs[{i}].seeds"
-        needed = {h["metric"]: float for h in run.get("headlines", ())}
+        at, headlines = f"runs[{i}].seeds", run.get("headlines", ())
+        needed = {h["metric"]: float for h in headlines}
+        check(run, {"metrics": needed,
+                    "baselines": {h["baseline"]: float for h in headlines}}, f"runs[{i}]")
         check(run.get("seeds", []), [{"metrics": needed}], at)
         if len({entry["seed"] for entry in run.get("seeds", ())}) < len(run.get("seeds", ())):
             raise Mismatch(f"{at}: expected each seed once")

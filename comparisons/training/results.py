@@ -53,7 +53,9 @@ class Results:
         for run in content["runs"]:
             task = TASKS.get(run["task"])               # earlier versions did not record these
             run.setdefault("title", task.title if task else run["task"])
-            run.setdefault("headlines", [asdict(h) for h in task.headlines] if task else [])
+            run.setdefault("headlines", [
+                asdict(h) for h in (task.headlines if task else ())
+                if h.metric in run["metrics"] and h.baseline in run["baselines"]])
             run.setdefault("notes", list(task.notes) if task else [])
         return content
 

@@ -213,9 +213,10 @@ class Run:
         finally:
             progress.close()
         metrics, details = self.task.judge(self.data, trained)
-        metrics, details = numbers(self.task, "judge", metrics), plain(self.task, details)
+        metrics = numbers(self.task, "judge", metrics)
         insist_on(self.task, "judge", metrics, [h.metric for h in self.task.headlines])
         self.insist_on_finite(metrics, "after the last epoch")
+        details = plain(self.task, details)
         for k, learned in enumerate(self.task.learned_about(self.data, trained)):
             self.remember(k, learned)
         record = self.record(recipe, metrics) | {

@@ -62,8 +62,10 @@ from minigrad.kernels.order import (
     batch_first as batch_first,
     batch_last as batch_last,
     concatenate as concatenate,
+    contiguous as contiguous,
     empty_in_order as empty_in_order,
     empty_like as empty_like,
     flat as flat,
     memory_order as memory_order,
+    reshaped as reshaped,
 )

@@ -23,6 +23,7 @@ from minigrad.kernels import (
     TINY_STEPS,
     Array,
     Float1,
+    contiguous,
     empty,
     empty_in_order,
     inline,
@@ -149,10 +150,19 @@ def _large(kind: int, a: Array, b: Array) -> Any:
         return y
     shape, order, plan = _planned(a.shape, a.strides, b.shape, b.strides, a.itemsize)
     y = empty_in_order(shape, a.dtype, order)
+    if plan is None:                            # their dims lie in memory in different orders
+        a, b = (_arranged(x, order) for x in (a, b))
+        _, _, plan = _planned(a.shape, a.strides, b.shape, b.strides, a.itemsize)
     if plan is None:
         return UFUNCS[kind](a, b, out=y)
     arithmetic(_as_it_lies(a), _as_it_lies(b), kind, *plan, _as_it_lies(y))
     return y
+
+
+def _arranged(x: Array, order: tuple[int, ...]) -> Array:
+    """x, or a copy of it, with the dims in this order in memory; some may be missing in front."""
+    x = _once(x.reshape(*[1] * (len(order) - x.ndim), *x.shape))
+    return contiguous(x.transpose(order)).transpose(np.argsort(order))
 
 
 def _as_it_lies(x: Array) -> Array:
@@ -164,9 +174,15 @@ def _in_order(x: Array) -> Array:
     """A view of x with the dims in the order of memory; contiguous, if x is one stretch of it."""
     if x.flags.c_contiguous:
         return x
-    if 0 in x.strides:                          # expanded: all along such a dim is one value
-        x = x[tuple(slice(1 if step == 0 else None) for step in x.strides)]
+    x = _once(x)
     return x.transpose(memory_order(x))
+
+
+def _once(x: Array) -> Array:
+    """x without repetitions: all along an expanded dim is one value."""
+    if 0 not in x.strides:
+        return x
+    return x[tuple(slice(1 if step == 0 else None) for step in x.strides)]
 
 
 Plan = tuple[Triple, Triple, Triple] | None
@@ -181,8 +197,10 @@ def _planned(a_shape: Steps, a_strides: Steps, b_shape: Steps, b_strides: Steps,
     a, b = (np.lib.stride_tricks.as_strided(np.empty(0, f"V{itemsize}"), *given)
             for given in ((a_shape, a_strides), (b_shape, b_strides)))
     shape = np.broadcast_shapes(a_shape, b_shape)
-    order = memory_order(next((x for x in (a, b) if x.shape == shape and 0 not in x.strides),
-                              np.empty(shape, "V0")))
+    # that of the first, unless the dims of the other lie as they are ordered
+    whole = [x for x in (a, b) if x.shape == shape and 0 not in x.strides]
+    order = memory_order(min(whole, key=lambda x: not x.flags.c_contiguous,
+                             default=np.empty(shape, "V0")))
     sizes: list[int] = []
     steps: list[tuple[int, ...]] = []           # for each dim: the output's, a's, b's
     y = empty_in_order(shape, f"V{itemsize}", order)

@@ -32,7 +32,7 @@ EXACT = 2.0**28     # a smaller quotient of float32 leaves a rest that is exact 
 
 
 @inline
-def divided(a: float, b: float, rest: float, wants_rest: bool) -> float:
+def divided(a: Any, b: Any, rest: Any, wants_rest: bool) -> Any:
     """⌊a / b⌋ or a - ⌊a / b⌋·b. rest: what remains of a when a / b is rounded towards 0.
 
     The steps are those of NumPy and PyTorch, so that each rounding is.
@@ -49,7 +49,7 @@ def divided(a: float, b: float, rest: float, wants_rest: bool) -> float:
 
 
 @inline
-def quickly_divided(a: float, b: float, wants_rest: bool) -> float:
+def quickly_divided(a: Any, b: Any, wants_rest: bool) -> Any:
     """As `divided`; NaN for what is to be computed the slow way."""
     quotient = np.float64(a) / np.float64(b)
     rest = np.float32(np.float64(a) - np.trunc(quotient) * np.float64(b))

@@ -24,6 +24,9 @@ from minigrad.kernels import (
 BLOCK = 2**12       # values that a thread copies at a time
 PARTS = 8           # of a table; a thread owns the rows whose number has its remainder
 EXACT = 64          # numbers that float32 may add up one after the other
+# integers that name places, and their unsigned twins
+INDICES: dict[np.dtype[Any], np.dtype[Any]] = {
+    np.dtype(np.int64): np.dtype(np.uint64), np.dtype(np.int32): np.dtype(np.uint32)}
 
 
 def _picked(x: Array, places: Array, y: Array) -> int:
@@ -137,7 +140,7 @@ def add_along(x: Float3, places: Int1, y: Float3) -> None:
 def are_places(rows: Array, n: int) -> bool:
     """Whether all of these integers lie between 0 and n - 1."""
     # as an unsigned integer, a negative one is very large
-    return not rows.size or bool(rows.view(f"u{rows.itemsize}").max() < n)
+    return not rows.size or bool(np.maximum.reduce(rows.view(INDICES[rows.dtype]), None) < n)
 
 
 def added_at(places: Any, x: Array, shape: tuple[int, ...]) -> Array:

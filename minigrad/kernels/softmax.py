@@ -20,6 +20,7 @@ from minigrad.kernels import (
     Float2,
     Float3,
     Kernel,
+    contiguous,
     empty,
     empty_in_order,
     inline,
@@ -39,9 +40,8 @@ ROWS = 64           # numbers that are added up in x's dtype, before float64 tak
 def along(x: Array, dim: int, order: tuple[int, ...]) -> Array:
     """x as (outer, n, inner), where `order` is the order of its dims in memory and n the size of
     `dim`; a view if x lies in memory so, else a copy."""
-    shape = [x.shape[d] for d in order]
-    at = order.index(dim)
-    return x.transpose(order).reshape(math.prod(shape[:at]), shape[at], math.prod(shape[at + 1:]))
+    y, at = contiguous(x.transpose(order)), order.index(dim)
+    return y.reshape(math.prod(y.shape[:at]), y.shape[at], math.prod(y.shape[at + 1:]))
 
 
 def apply_along(run: Kernel, dim: int, *inputs: Array, options: tuple[Any, ...] = ()) -> Array:

@@ -344,7 +344,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None,
     Raises: IndexError for a row out of range; RuntimeError for sparse=True: gradients are dense.
     """
     table, rows = as_tensor("embedding", weight), as_tensor("embedding", input).data
-    if rows.dtype not in (np.int64, np.int32) or table.ndim != 2:
+    if rows.dtype not in kernels.INDICES or table.ndim != 2:
         raise RuntimeError("embedding: needs int64 or int32 and a weight (V, D); got "
                            f"{rows.dtype}, weight {table.shape}")
     if sparse:

@@ -12,6 +12,7 @@ import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Recorded, as_tensor, op, quietly
+from minigrad.kernels import contiguous
 from minigrad.kernels.matmul import inner, product
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Recorde
     if not (rows.dtype == dtype and (added is None or added.dtype == dtype) and dtype.kind == "f"):
         of_one_dtype("linear", *(t for t in (x, w, b) if t is not None))
     if not flat:
-        rows = rows.reshape(math.prod(xs[:-1]), xs[-1])
+        rows = contiguous(rows).reshape(math.prod(xs[:-1]), xs[-1])
         columns = columns if len(shape) == 2 else columns[:, None]
     y = product(rows, columns, added if one_a_column else None)
     if not flat:

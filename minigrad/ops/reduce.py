@@ -33,7 +33,6 @@ from minigrad.ops.arguments import (
     to_dtype,
     to_floats,
 )
-from minigrad.ops.promotion import float_op
 from minigrad.ops.shape import cat, stack
 
 if TYPE_CHECKING:
@@ -378,9 +377,3 @@ def _euclidean_norm(x: Tensor, *, dim: tuple[int, ...], keepdim: bool) -> Record
         # g / ∞ is 0, and so is its derivative by g, while that of a masked g / 0 would be NaN
         return _spread(g / elementwise.where(y == 0, math.inf, y), shape, dim) * x
     return sums.euclidean_norm(x.data, dim, keepdim), vjp
-
-
-@float_op
-def at_least(x: Tensor, *, least: float) -> Recorded:
-    """y = max(x, least), but with the gradient of x everywhere"""
-    return np.maximum(x.data, x.dtype.type(least)), lambda g: g

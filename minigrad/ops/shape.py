@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.autograd import Recorded, as_tensor, op
-from minigrad.kernels import concatenate
+from minigrad.kernels import concatenate, reshaped
 from minigrad.ops import elementwise
 from minigrad.ops.arguments import (
     Dims,
@@ -45,7 +45,9 @@ def reshape(x: Tensor, *, shape: tuple[int, ...]) -> Recorded:
     if not fits or min(shape, default=0) < -1:
         raise RuntimeError(f"reshape: shape {shape} is invalid for {array.size} elements; "
                            f"got x {before}")
-    return array.reshape(shape), lambda g: reshape(g, shape=before)
+    if unknown:
+        shape = tuple(array.size // -size if n == -1 else n for n in shape)
+    return reshaped(array, shape), lambda g: reshape(g, shape=before)
 
 
 def view(input: Any, size: tuple[int, ...]) -> Tensor:

@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 from test_report import ENVIRONMENT, RUN
 
+from comparisons.audits.parity import audit
 from comparisons.errors import Fault
+from comparisons.predict.trained import with_options_of
+from comparisons.report import table
 from comparisons.tasks.dexpression import DexpressionOptions
 from comparisons.tasks.kept import options_of, settings_of
+from comparisons.tasks.options import fits
+from comparisons.tasks.registry import TASKS
 from comparisons.training.formats import check_results
 from comparisons.training.resuming import history_of
 from minigrad.checkpoint import Checkpoint
@@ -37,13 +42,33 @@ def test_settings(config: Any, told: str) -> None:
 
 @pytest.mark.parametrize("options", [
     {"variant": True}, {"variant": 5}, {"variant": "none"}, {"folds": {}}, {"folds": "x"},
-    {"frames": {"a": 1}}, {"neutral": 1.5}, {"neutral": "x"}])
+    {"frames": {"a": 1}}, {"neutral": 1.5}, {"neutral": "x"}, {"without": -1}, {"without": [[]]},
+    {"without": ["dropout", 1]}, {"without": float("nan")}, {"folds": [3]}, {"calibrate": []}])
 def test_options(options: Any) -> None:
     with pytest.raises(Fault, match=f"^{PATH}: its options cannot be used: ") as caught:
         options_of(kept({"options": options}), DexpressionOptions)
     assert "Error" not in str(caught.value)
     known = DexpressionOptions(folds=3, neutral=True, variant="paper")
     assert options_of(kept({"options": known.kept()}), DexpressionOptions).own() == known.own()
+
+
+def test_an_option_that_the_task_refuses_is_a_fault_of_the_checkpoint(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    task, mine = TASKS["mnist-mlp"], kept({"task": "mnist-mlp", "options": {"without": ["x"]}})
+    monkeypatch.setattr("minigrad.checkpoint.load", lambda path: mine)
+    for use in (lambda: with_options_of(mine, task, {}), lambda: audit.trained_with(task, PATH)):
+        with pytest.raises(Fault, match=f"^{PATH}: its options cannot be used: --without: x is no"):
+            use()
+
+
+def test_values_that_fit_a_type() -> None:
+    for hint, right, wrong in (
+            (int | None, [None, 3, 0.5], [True, "3", [3]]), (float | None, [1, None], ["1"]),
+            (tuple[str, ...], [[], ["a"]], ["a", [1], None, {}]),
+            (tuple[int, str], [[1, "a"]], [[1], ["a", 1], [1, "a", "a"]]),
+            (tuple, [[1, "a"]], [1, "a"]), (Path, ["a"], [1]), (complex, ["a", [1]], [])):
+        assert all(fits(value, hint) for value in right), hint
+        assert not any(fits(value, hint) for value in wrong), hint
 
 
 @pytest.mark.parametrize("history", [
@@ -73,6 +98,26 @@ def test_differences(change: Any, told: str) -> None:
     check_results(content)
     with pytest.raises(Mismatch, match=told):
         check_results(content | {"differences": [entry | change]})
+
+
+@pytest.mark.parametrize(("change", "told"), [
+    ({"metrics": {}}, r"runs\[0\].metrics.score: is missing"),
+    ({"baselines": {"other": 1.0}}, r"runs\[0\].baselines.guess: is missing"),
+    ({"accumulate": "2"}, "accumulate: expected a whole number; got"),
+    ({"clip_norm": []}, "clip_norm: expected a number or null"),
+    ({"processes": {}}, "processes: expected"), ({"amp": "x"}, "amp: expected true or false")])
+def test_runs(change: Any, told: str) -> None:
+    sound = {"accumulate": 2, "clip_norm": None, "processes": 3, "amp": True, "repeats": None}
+    check_results({"environment": ENVIRONMENT, "runs": [RUN | sound]})
+    with pytest.raises(Mismatch, match=told):
+        check_results({"environment": ENVIRONMENT, "runs": [RUN | change]})
+
+
+def test_what_another_version_has_recorded() -> None:
+    more = {**RUN, "headlines": [RUN["headlines"][0] | {"new": "x"}], "repeats": None}
+    other = RUN | {"impl": "torch", "metrics": {"another": 1.0}}
+    row, = table.rows([more, other])
+    assert (row.minigrad, row.torch) == ("1.250", "–")
 
 
 @pytest.mark.parametrize(("seeds", "told"), [

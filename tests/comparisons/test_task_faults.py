@@ -165,6 +165,8 @@ INTRODUCTION = """
     (JUDGE + "{}, details\n", "its headlines name test_accuracy, but judge returned"),
     (JUDGE + "metrics | {'a': 'x'}, details\n", "judge returned 'x' as a; expected a num"),
     (JUDGE + "metrics | {'a': np.nan}, details\n", "the a became nan after the last"),
+    (JUDGE + "metrics | {'a': np.inf}, details | {'a': [np.nan]}\n",
+     "the a became inf after the last epoch; try a smaller --lr"),
     (JUDGE + "metrics, details | {'a': np.nan}\n", "cannot be saved as JSON"),
     (JUDGE + "metrics, details | {'a': self}\n", "a SpiralTask is not a number"),
     (WATCH + "{'loss': 1.0}\n", "watch returned a figure named loss, which is already used"),

@@ -1,4 +1,4 @@
-"""Cases of minigrad.ops.norm."""
+"""Cases of minigrad.ops.norm and minigrad.ops.response_norm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import strategies as st
 
 import minigrad
-from minigrad.ops import norm as ops
+from minigrad.ops import norm as ops, response_norm
 from minigrad.testing.case import Call, Error, OpCase, Tolerance, example
 from minigrad.testing.domains import positive, real
 from minigrad.testing.strategies import generators
@@ -149,7 +149,7 @@ CLOSE = np.array([[0.3, 1.2], [1.7, 1.705]])
 small number. In float32 that would be all rounding error."""
 
 CASES = [
-    OpCase(ops.local_response_norm, contiguous(F.local_response_norm), lrn_calls(),
+    OpCase(response_norm.local_response_norm, contiguous(F.local_response_norm), lrn_calls(),
            (example(1, real, (2, 6, 3, 2), size=5, alpha=0.5, beta=0.75, k=1.0),
             example(2, real, (2, 6, 3), size=4, alpha=0.5, beta=0.6, k=2.0),
             example(9, real, (2, 5, 3), size=3)),

@@ -14,7 +14,7 @@ from comparisons.audits.parity.measure import measured
 from comparisons.audits.parity.recording import BATCH, Subject
 from comparisons.datasets.base import Data
 from comparisons.errors import Fault
-from comparisons.tasks.kept import options_of, settings_of
+from comparisons.tasks.kept import blamed_on, options_of, settings_of
 from comparisons.tasks.task import Task
 from comparisons.training import runner
 from minigrad import checkpoint
@@ -40,12 +40,15 @@ def subjects(tasks: Sequence[Task[Any]], seed: int, data: Path | None, start: Pa
 
 
 def trained_with(task: Task[Any], start: Path) -> Any:
-    """The options that a checkpoint was trained with."""
+    """The options that a checkpoint was trained with. Raises: Fault if the task has none such."""
     kept = checkpoint.load(start)
     config = settings_of(kept)
     if config.get("task") != task.name:
         raise Fault(f"{start}: is a checkpoint of {config.get('task')}, not of {task.name}")
-    return options_of(kept, task.options)
+    options = options_of(kept, task.options)
+    with blamed_on(kept, "its options cannot be used"):
+        task.with_options(options)
+    return options
 
 
 def insist_on_fit(start: Path, data: Data) -> None:

@@ -191,7 +191,7 @@ def clamp(graph: Graph, op: Op) -> Operand:
     return clip(graph, op.x, op.static["min"], op.static["max"])
 
 
-@translates("at_least")
+@translates("_at_least")
 def at_least(graph: Graph, op: Op) -> Operand:
     return clip(graph, op.x, op.static["least"], None)
 
