@@ -26,17 +26,13 @@ from minigrad.ops.activation import (
     tanh,
 )
 from minigrad.ops.arguments import (
-    Dims,
-    normalize_dim,
-    normalize_dims,
-    require_broadcast,
-    require_float,
     require_number,
     to_int,
     to_ints,
 )
 from minigrad.ops.class_loss import cross_entropy, nll_loss
 from minigrad.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d, fold, unfold
+from minigrad.ops.distance import cosine_similarity, normalize
 from minigrad.ops.index import embedding
 from minigrad.ops.linalg import linear
 from minigrad.ops.loss import (
@@ -59,8 +55,6 @@ from minigrad.ops.pool import (
     max_pool1d,
     max_pool2d,
 )
-from minigrad.ops.promotion import promote
-from minigrad.ops.reduce import vector_norm
 from minigrad.ops.resize import interpolate
 from minigrad.ops.response_norm import local_response_norm
 from minigrad.tensor import Tensor
@@ -217,43 +211,3 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
                            f"got {classes.min()} to {classes.max()}")
     y = Tensor((classes[..., None] == np.arange(n)).astype(np.int64))
     return computed("one_hot", (as_tensor("one_hot", tensor),), {"classes": n}, y)
-
-
-# ---- distances -----------------------------------------------------------------------------------
-
-def normalize(input: Any, p: float = 2.0, dim: Dims = 1, eps: float = 1e-12) -> Tensor:
-    """y = x / max(‖x‖_p, eps) along dim.
-
-    p: any number; 0 counts the elements that are not 0, ±∞ gives the largest or smallest |x|.
-    Source: torch.nn.functional.normalize.
-    """
-    x = as_tensor("normalize", input)
-    require_float("normalize", x)
-    require_number("normalize", p=p, eps=eps)
-    normalize_dims("normalize", dim, x.ndim)
-    return x / vector_norm(x, p, dim, True).clamp(min=eps)
-
-
-def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """y = Σ x1·x2 / (max(‖x1‖, eps) · max(‖x2‖, eps)) along dim, after broadcasting.
-
-    The gradient is that of ‖x‖ even where eps takes its place, as in torch.
-    Raises: RuntimeError where shapes do not broadcast, or for eps < 0.
-    Source: torch.nn.functional.cosine_similarity.
-    """
-    name = "cosine_similarity"
-    pair = promote(x1, x2, name=name)
-    require_float(name, *pair)
-    require_number(name, eps=eps)
-    if eps < 0:
-        raise RuntimeError(f"{name}: eps must not be negative; got {eps}")
-    common = require_broadcast(f"{name}: shapes {pair[0].shape} and {pair[1].shape} do not "
-                               "broadcast", *(t.shape for t in pair))
-    axis = normalize_dim(name, dim, len(common))
-
-    def direction(x: Tensor) -> Tensor:
-        norm = vector_norm(x, 2, axis, True)
-        return x / (norm + (eps - norm).detach().clamp(min=0))
-
-    a, b = (direction(x.expand(common)) for x in pair)
-    return (a * b).sum(axis)

@@ -26,8 +26,20 @@ def column_reductions(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
 
 
 def running_sums(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
-    shape = draw(st.integers(1, 4)), draw(st.sampled_from([1, 50])), draw(st.sampled_from([1, 700]))
-    return rng.uniform(-1, 1, shape).astype(dtype), junk(shape, dtype)
+    shape = draw(st.integers(1, 9)), draw(st.sampled_from([1, 50])), draw(st.sampled_from([1, 700]))
+    return rng.uniform(-1, 1, shape).astype(dtype), draw(st.booleans()), junk(shape, dtype)
+
+
+def class_loss(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    outer, n, inner = (draw(st.integers(1, 20)) for _ in range(3))
+    target = rng.integers(-1, n, (outer, inner))
+    return (real(rng, (outer, n, inner), dtype), target, real(rng, target.shape, dtype),
+            junk(target.shape, dtype))
+
+
+def class_loss_grad(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    x, target, share, _ = class_loss(rng, draw, dtype)
+    return share, target, junk(x.shape, dtype)
 
 
 def losses(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
@@ -97,10 +109,18 @@ def triangle(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
             junk(shape, dtype))
 
 
+def division(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    n = draw(st.sampled_from([1, 30, 9000]))
+    a, b = (rng.choice([-2.5, 0, 0.1, 1, 7, 1e12], draw(st.sampled_from([1, n]))).astype(dtype)
+            for _ in range(2))
+    return a, b, draw(st.booleans()), junk(n, dtype)
+
+
 REDUCTIONS: dict[str, Any] = {f.__name__: f for f in (
-    row_reductions, column_reductions, running_sums, losses, loss_sums, loss_grad,
-    count_outside, pick_rows, pick_along, add_along, clamp_grad, select, resample,
-    triangle)}
+    row_reductions, column_reductions, running_sums, class_loss,
+    class_loss_grad, losses, loss_sums, loss_grad,
+    count_outside, pick_rows, pick_along, add_along, clamp_grad, select, division,
+    resample, triangle)}
 REDUCTIONS |= dict.fromkeys(("absolute", "sign"), of_one)
 REDUCTIONS |= dict.fromkeys(("log1p", "sqrt", "rsqrt"), of_positive)
 REDUCTIONS |= {"clamp": with_options([-0.5, 0.0], [0.1, 0.7])}

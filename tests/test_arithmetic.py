@@ -9,22 +9,24 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, strategies as st
 
-from minigrad.kernels import arithmetic
+from minigrad.kernels import arithmetic, division
 
 PAIRS: dict[Any, Callable[..., Any]] = {
     arithmetic.add: operator.add, arithmetic.subtract: operator.sub,
     arithmetic.multiply: operator.mul, arithmetic.divide: operator.truediv,
-    arithmetic.maximum: np.maximum, arithmetic.minimum: np.minimum}
+    arithmetic.maximum: np.maximum, arithmetic.minimum: np.minimum,
+    division.floor_divide: np.floor_divide, division.remainder: np.remainder}
 
 
 @pytest.fixture(autouse=True, scope="module")
 def every_array_is_large() -> Iterator[None]:
-    before = arithmetic.LARGE, arithmetic.SHORT
-    arithmetic.LARGE, arithmetic.SHORT = 0, 1
+    before = arithmetic.LARGE, division.LARGE, arithmetic.SHORT
+    arithmetic.LARGE, division.LARGE, arithmetic.SHORT = 0, 0, 1
     yield
-    arithmetic.LARGE, arithmetic.SHORT = before
+    arithmetic.LARGE, division.LARGE, arithmetic.SHORT = before
 
 
 @st.composite
@@ -65,6 +67,36 @@ def test_operands_with_gaps_in_memory_are_only_read_where_they_have_values() -> 
 def test_negative_zero(pair: list[Any]) -> None:
     x = pair[0] * 0
     np.testing.assert_array_equal(np.signbit(arithmetic.negative(x)), np.signbit(-x))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rounded_quotients_and_rests_are_exact_at_every_size(dtype: str) -> None:
+    """Of ordinary numbers, of the largest and the smallest, and of zeros, infinities and NaN."""
+    rng = np.random.default_rng(0)
+    info = np.finfo(dtype)
+    special = np.array([0, 1, 2.5, 0.1, 3e8, 7e15, info.max, info.tiny, info.smallest_subnormal,
+                        np.inf, np.nan], dtype)
+    special = np.concatenate([special, -special])
+    pairs = [np.meshgrid(special, special), np.meshgrid(special, rng.standard_normal(400))]
+    for scale in (1, 100, 2.0**26, 2.0**30):            # of the quotients
+        ordinary, whole = rng.standard_normal((2, 5000)), rng.integers(1, 99, (2, 5000))
+        pairs += [(x * scale, y) for x, y in (ordinary, whole, whole / 10)]
+    for pair in pairs:
+        a, b = (np.ascontiguousarray(x, dtype).reshape(-1) for x in pair)
+        for left, right in ((a, b), (b, a)):
+            t, u = torch.tensor(left), torch.tensor(right)
+            with np.errstate(all="ignore"):
+                found = division.floor_divide(left, right), division.remainder(left, right)
+                numpys = np.floor_divide(left, right), np.remainder(left, right)
+            for ours, expected in zip(found, numpys, strict=True):
+                np.testing.assert_array_equal(ours, expected)
+                number = ~np.isnan(expected)
+                np.testing.assert_array_equal(np.signbit(ours[number]),
+                                              np.signbit(expected[number]))
+            np.testing.assert_array_equal(found[0], torch.floor_divide(t, u).numpy())
+            rest = torch.remainder(t, u).numpy()
+            lost = np.isnan(rest)           # PyTorch's is NaN for the largest quotients as well
+            np.testing.assert_array_equal(found[1][~lost], rest[~lost])
 
 
 def test_thread_count_changes_no_bit() -> None:

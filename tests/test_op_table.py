@@ -171,7 +171,8 @@ def second_order(case: OpCase) -> str:
 def torch_name(case: OpCase) -> str:
     """Where torch has the function of this name: the one that is the reference, if several do."""
     name, reference = case.op.__name__, inspect.unwrap(case.reference)
-    functional = ("functional", "activation", "conv", "pool", "norm", "loss", "class_loss")
+    functional = ("functional", "activation", "conv", "distance", "pool", "norm", "loss",
+                  "class_loss")
     places = [("torch", torch), ("F", torch.nn.functional), ("Tensor", torch.Tensor),
               ("torch.linalg", torch.linalg)]
     if case.id.partition(".")[0] in functional:

@@ -23,6 +23,7 @@ Count = Callable[[list[Any], dict[str, Any], Tensor], int]
 MULTIPLY_ADDS: dict[Any, Count] = {
     linalg.linear: lambda x, static, y: y.numel() * x[0].shape[-1],
     linalg._matmul: lambda x, static, y: y.numel() * x[0].shape[-1],
+    linalg._dot: lambda x, static, y: x[0].numel(),
     linalg._weight_grad: lambda x, static, y: y.numel() * x[0].shape[0],
     # a convolution, and each of its two gradients, multiplies each value of its output (of which g
     # is the gradient) by each value of the window: w is (O, C/groups, KH, KW)

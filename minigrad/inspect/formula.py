@@ -26,7 +26,7 @@ Expression = tuple[str, int]
 
 INFIX: dict[str, tuple[str, int]] = {
     "add": (" + ", SUM), "sub": (" - ", SUM), "mul": (" · ", PRODUCT), "div": (" / ", PRODUCT),
-    "_matmul": (" @ ", PRODUCT), "matmul": (" @ ", PRODUCT)}
+    **dict.fromkeys(("_matmul", "matmul", "_dot"), (" @ ", PRODUCT))}
 POSTFIX = {"square": "²", "reciprocal": "⁻¹"}
 SAME_VALUES = {"cast", "clone", "expand", "reshape"}
 _SAYS = re.compile(r"d\w+(?: \([^)]*\))?(?: of y = [^:;]*:| =) ?(.+)")

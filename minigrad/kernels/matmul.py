@@ -200,6 +200,15 @@ def dots(a: Float1, b: Float1, sums: Double1) -> None:
         sums[part] = dot(a[first:last], b[first:last])
 
 
+def inner(a: Array, b: Array) -> Array:
+    """Σ a·b of two vectors."""
+    if a.dtype not in FLOATS:
+        return np.asarray(np.dot(a, b))
+    sums = empty((max(1, -(-len(a) // CACHED)),), np.float64)
+    dots(a, b, sums)
+    return np.asarray(np.add.reduce(sums)).astype(a.dtype)
+
+
 def product(a: Array, b: Array, bias: Array | None = None) -> Array:
     """a @ b + bias: (…, m, k) @ (…, k, n) + (n,) → (…, m, n), where leading dims broadcast."""
     if a.ndim != 2 or b.ndim != 2:
@@ -207,10 +216,7 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
     (m, k), n = a.shape, b.shape[1]
     large = m * k * n > (LARGE if m > 1 < n else LARGE_VECTOR)
     if large and m == 1 == n and bias is None and a.dtype in FLOATS:
-        sums = empty((-(-k // CACHED),), np.float64)
-        dots(a.reshape(k), b.reshape(k), sums)
-        total: Array = np.add.reduce(sums).astype(a.dtype).reshape(1, 1)
-        return total
+        return inner(a.reshape(k), b.reshape(k)).reshape(1, 1)
     if large and a.dtype in FLOATS:
         y: Array = empty((m, n), a.dtype)
         if m <= FEW_ROWS:

@@ -36,6 +36,7 @@ from minigrad.kernels.maths import fast_exp, ordered, unordered
 LEAST = 2**12       # values in a part
 WIDE = 512          # columns that are treated at a time, so that totals stay in the L1 cache
 NARROW = 64         # values in a row; shorter ones are joined
+SIDE_BY_SIDE = 4    # rows of which the running sums are formed at a time
 
 SUM, DEVIATIONS, SQUARES, EXPONENTIALS, PRODUCT, LARGEST, SMALLEST = range(7)
 IDENTITY = (0.0, 0.0, 0.0, 0.0, 1.0, -math.inf, math.inf)
@@ -95,7 +96,7 @@ def largest_of(x: Float1, sign: float) -> float:
     """The largest sign·x; NaN if there is one."""
     factor = x.dtype.type(sign)
     most = ordered(factor * x[0])
-    for i in range(1, x.shape[0]):
+    for i in range(x.shape[0]):         # from 0: vectors leave no rest of a usual row
         value = ordered(factor * x[i])
         most = value if value > most else most
     return np.float64(unordered(most, x[0]))
@@ -103,8 +104,7 @@ def largest_of(x: Float1, sign: float) -> float:
 
 @inline
 def reduced_row(x: Float1, shift: float, kind: int) -> float:
-    if kind == SUM:
-        return sum_of(x)
+    """x reduced to a number, in any way but SUM."""
     if kind == DEVIATIONS:
         return deviations_of(x, shift)
     if kind == SQUARES:
@@ -241,13 +241,20 @@ def row_reductions_numpy(x: Float2, shift: Double1, kind: int, partials: Double2
 def row_reductions(x: Float2, shift: Double1, kind: int, partials: Double2) -> None:
     rows, n = x.shape
     parts = partials.shape[1]
+    numbers, totals = x.reshape(x.size), partials.reshape(partials.size)
     is_shifted = DEVIATIONS <= kind <= EXPONENTIALS
     step = max(1, LEAST * parts // max(1, n))               # parts that a thread reduces in turn
     for block in prange((rows * parts + step - 1) // step):
         for at in range(block * step, min(block * step + step, rows * parts)):
-            row, part = (at, 0) if parts == 1 else (at // parts, at % parts)
-            values = x[row] if parts == 1 else x[row, n * part // parts:n * (part + 1) // parts]
-            partials[row, part] = reduced_row(values, shift[row] if is_shifted else 0.0, kind)
+            row, first, last = at, 0, n
+            if parts > 1:
+                row, part = at // parts, at % parts
+                first, last = n * part // parts, n * (part + 1) // parts
+            values = numbers[row * n + first:row * n + last]
+            if kind == SUM:                 # short rows would be added sooner than this is chosen
+                totals[at] = sum_of(values)
+            else:
+                totals[at] = reduced_row(values, shift[row] if is_shifted else 0.0, kind)
 
 
 def column_reductions_numpy(x: Float3, shift: Double2, kind: int, partials: Double3) -> None:
@@ -300,21 +307,51 @@ def column_reductions(x: Float3, shift: Double2, kind: int, partials: Double3) -
                 combine(kind, target, total[k * width:k * width + width])
 
 
-def running_sums_numpy(x: Float3, y: Float3) -> None:
-    """y[a, i, c] = Σ x[a, j, c] over all j ≤ i."""
-    y[:] = x.cumsum(1, dtype=np.float64)
+def running_sums_numpy(x: Float3, from_end: bool, y: Float3) -> None:
+    """y[a, i, c] = Σ x[a, j, c] over all j ≤ i, or all j ≥ i."""
+    if from_end:
+        y[:] = x[:, ::-1].cumsum(1, dtype=np.float64)[:, ::-1]
+    else:
+        y[:] = x.cumsum(1, dtype=np.float64)
+
+
+@inline
+def running_sums_of_rows(x: Float2, from_end: bool, y: Float2) -> None:
+    """Of SIDE_BY_SIDE rows at most, so that an addition need not wait for the one before."""
+    rows, n = x.shape
+    first, step = (n - 1, -1) if from_end else (0, 1)
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    if rows == SIDE_BY_SIDE:
+        for i in range(n):
+            at = first + step * i
+            a, b, c, d = a + x[0, at], b + x[1, at], c + x[2, at], d + x[3, at]
+            y[0, at], y[1, at], y[2, at], y[3, at] = a, b, c, d
+    else:
+        for row in range(rows):
+            a = 0.0
+            for i in range(n):
+                at = first + step * i
+                a += x[row, at]
+                y[row, at] = a
 
 
 @kernel(running_sums_numpy, writes=("y",), small=SMALL)
-def running_sums(x: Float3, y: Float3) -> None:
+def running_sums(x: Float3, from_end: bool, y: Float3) -> None:
     planes, rows, columns = x.shape
-    blocks = (columns + WIDE - 1) // WIDE
-    for task in prange(planes * blocks):
-        plane, left = task // blocks, task % blocks * WIDE
-        right = min(left + WIDE, columns)
-        total = np.zeros(right - left)
-        for row in range(rows):
-            source, target = x[plane, row, left:right], y[plane, row, left:right]
-            for j in range(right - left):
-                total[j] += source[j]
-                target[j] = total[j]
+    if columns == 1:
+        x_rows, y_rows = x.reshape(planes, rows), y.reshape(planes, rows)
+        for block in prange((planes + SIDE_BY_SIDE - 1) // SIDE_BY_SIDE):
+            mine = slice(block * SIDE_BY_SIDE, min(block * SIDE_BY_SIDE + SIDE_BY_SIDE, planes))
+            running_sums_of_rows(x_rows[mine], from_end, y_rows[mine])
+    else:
+        blocks = (columns + WIDE - 1) // WIDE
+        for task in prange(planes * blocks):
+            plane, left = task // blocks, task % blocks * WIDE
+            right = min(left + WIDE, columns)
+            total = np.zeros(right - left)
+            for i in range(rows):
+                row = rows - 1 - i if from_end else i
+                source, target = x[plane, row, left:right], y[plane, row, left:right]
+                for j in range(right - left):
+                    total[j] += source[j]
+                    target[j] = total[j]

@@ -95,6 +95,11 @@ def pick_along_numpy(x: Float3, places: Int1, y: Float3) -> None:
 def pick_along(x: Float3, places: Int1, y: Float3) -> None:
     planes, rows, columns = y.shape
     for plane in prange(planes):
+        if columns == 1:
+            source, target, mine = x[plane, :, 0], y[plane, :, 0], places[plane * rows:]
+            for row in range(rows):
+                target[row] = source[mine[row]]
+            continue
         for row in range(rows):
             at = (plane * rows + row) * columns
             for j in range(columns):

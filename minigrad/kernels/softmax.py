@@ -1,4 +1,4 @@
-"""Softmax, its logarithm and cross-entropy along one dim, each in one pass over memory.
+"""Softmax and its logarithm along one dim, each in one pass over memory.
 
 Arrays are (outer, n, inner), with the dim in the middle: `along` gives this view of an array. Where
 inner is 1, the n values of a distribution are a row in memory. Elsewhere they lie `inner` apart,
@@ -19,7 +19,6 @@ from minigrad.kernels import (
     Float1,
     Float2,
     Float3,
-    Int2,
     Kernel,
     contiguous,
     empty,
@@ -45,23 +44,25 @@ def along(x: Array, dim: int, order: tuple[int, ...]) -> Array:
     return y.reshape(math.prod(y.shape[:at]), y.shape[at], math.prod(y.shape[at + 1:]))
 
 
-def apply_along(run: Kernel, dim: int, *inputs: Array) -> Array:
-    """The output y of a kernel that is called as `run(*inputs, y)`, all of them `along` dim.
+def apply_along(run: Kernel, dim: int, *inputs: Array, options: tuple[Any, ...] = ()) -> Array:
+    """The output y of a kernel that is called as `run(*inputs, *options, y)`, the arrays `along`
+    dim.
 
     The inputs have one shape. It is that of y, too, whose memory has the order of the first input.
     """
     x = inputs[0]
     if x.ndim == 0:
-        return apply_along(run, 0, *(array.reshape(1) for array in inputs)).reshape(())
+        return apply_along(run, 0, *(array.reshape(1) for array in inputs),
+                           options=options).reshape(())
     if dim == x.ndim - 1 and x.size and x.flags.c_contiguous:
         rows = (-1, x.shape[-1], 1)             # a shortcut for the usual case
         y = empty(x.shape, x.dtype)
-        run(*[array.reshape(rows) for array in inputs], y.reshape(rows))
+        run(*[array.reshape(rows) for array in inputs], *options, y.reshape(rows))
         return y
     order = memory_order(x)
     y = empty_in_order(x.shape, x.dtype, order)
     if y.size:
-        run(*(along(array, dim, order) for array in inputs), along(y, dim, order))
+        run(*(along(array, dim, order) for array in inputs), *options, along(y, dim, order))
     return y
 
 
@@ -314,87 +315,3 @@ def log_softmax_grad(y: Float3, g: Float3, dx: Float3) -> None:
                                         dx[o, j, start:stop])
                 for i in range(stop - start):
                     target[i] = slope[i] - fast_exp(value[i]) * factors[i]
-
-
-# ---- cross-entropy -------------------------------------------------------------------------------
-
-def cross_entropy_numpy(x: Float3, target: Int2, weight: Float2, normalizer: Float2,
-                        loss: Float2) -> None:
-    """loss = -weight·log softmax(x)_t for the class t, 0 where it is -1; normalizer = log Σ e^x."""
-    m = x.max(1, keepdims=True)
-    normalizer[:] = (m + np.log(np.exp(x - m).sum(1, keepdims=True, dtype=np.float64)))[:, 0]
-    chosen = np.take_along_axis(x, np.maximum(target, 0)[:, None], 1)[:, 0]
-    loss[:] = np.where(target < 0, 0, (normalizer - chosen) * weight)
-
-
-@kernel(cross_entropy_numpy, writes=("normalizer", "loss"), small=SMALL)
-def cross_entropy(x: Float3, target: Int2, weight: Float2, normalizer: Float2, loss: Float2
-                  ) -> None:
-    outer, n, inner = x.shape
-    zero = x.dtype.type(0)
-    if inner == 1:
-        x_rows = x.reshape(outer, n)
-        step = max(1, BLOCK // n)
-        for block in prange((outer + step - 1) // step):
-            lanes = np.empty(LANES, x.dtype)
-            for row in range(block * step, min(block * step + step, outer)):
-                source, t = x_rows[row], target[row, 0]
-                m = largest(source, lanes)
-                s = x.dtype.type(np.log(exp_sum(source, m)))
-                normalizer[row, 0] = m + s
-                loss[row, 0] = zero if t < 0 else (m - source[max(t, 0)] + s) * weight[row, 0]
-    else:
-        tile = tile_of(n)
-        tiles = (inner + tile - 1) // tile
-        for block in prange(outer * tiles):
-            o, start = block // tiles, block % tiles * tile
-            stop = min(start + tile, inner)
-            peaks, sums = np.empty(stop - start, x.dtype), np.empty(stop - start)
-            exp_sum_of_each(x[o], start, stop, peaks, sums)
-            for i in range(stop - start):
-                t, log = target[o, start + i], x.dtype.type(np.log(sums[i]))
-                normalizer[o, start + i] = peaks[i] + log
-                loss[o, start + i] = zero if t < 0 else (
-                    (peaks[i] - x[o, max(t, 0), start + i] + log) * weight[o, start + i])
-
-
-def cross_entropy_grad_numpy(x: Float3, target: Int2, share: Float2, normalizer: Float2,
-                             dx: Float3) -> None:
-    """dx = share·(softmax(x) - 1 at the class t), 0 where it is -1."""
-    chosen = np.arange(x.shape[1])[:, None] == target[:, None]
-    dx[:] = np.where(target[:, None] < 0, 0,
-                     (np.exp(x - normalizer[:, None]) - chosen) * share[:, None])
-
-
-@kernel(cross_entropy_grad_numpy, writes=("dx",), small=SMALL)
-def cross_entropy_grad(x: Float3, target: Int2, share: Float2, normalizer: Float2, dx: Float3
-                       ) -> None:
-    outer, n, inner = x.shape
-    zero = x.dtype.type(0)
-    if inner == 1:
-        x_rows, dx_rows = x.reshape(outer, n), dx.reshape(outer, n)
-        step = max(1, BLOCK // n)
-        for block in prange((outer + step - 1) // step):
-            for row in range(block * step, min(block * step + step, outer)):
-                source, slope, t = x_rows[row], dx_rows[row], target[row, 0]
-                factor, shift = share[row, 0], normalizer[row, 0]
-                if t < 0:
-                    slope[:] = 0
-                else:
-                    for i in range(n):
-                        slope[i] = fast_exp(source[i] - shift) * factor
-                    slope[t] -= factor
-    else:
-        tile = tile_of(n)
-        tiles = (inner + tile - 1) // tile
-        for block in prange(outer * tiles):
-            o, start = block // tiles, block % tiles * tile
-            stop = min(start + tile, inner)
-            classes, factor = target[o, start:stop], share[o, start:stop]
-            shift = normalizer[o, start:stop]
-            for j in range(n):
-                source, slope = x[o, j, start:stop], dx[o, j, start:stop]
-                for i in range(stop - start):
-                    value = fast_exp(source[i] - shift[i])
-                    value = value - x.dtype.type(1) if classes[i] == j else value
-                    slope[i] = zero if classes[i] < 0 else value * factor[i]

@@ -27,6 +27,7 @@ from minigrad.kernels.reductions import (
 from minigrad.kernels.softmax import apply_along
 
 LARGE = 2**14       # values; with fewer, NumPy is done before a kernel has begun
+LONG = 2**11        # the same where NumPy takes several times as long as for a sum
 PARTS = 16          # that the rows of one result are divided into; the rounding depends on it
 BLOCK = 512         # squares that the BLAS adds up in x's dtype
 EXACT = 64          # numbers that float32 may add up one after the other
@@ -86,8 +87,9 @@ def reduce(kind: int, x: Array, dims: tuple[int, ...], shift: Array | None = Non
         x = x[tuple(slice(1 if dim in alike else None) for dim in range(x.ndim))]
     order = memory_order(x)
     plan = _planned(x.shape, order, dims)
-    values = x if x.flags.c_contiguous else x.transpose(order)
-    if not values.flags.c_contiguous:
+    is_usual = x.flags.c_contiguous
+    values = x if is_usual else x.transpose(order)
+    if not (is_usual or values.flags.c_contiguous):
         dense = empty(values.shape, x.dtype)
         dense[...] = values
         values = dense
@@ -95,22 +97,22 @@ def reduce(kind: int, x: Array, dims: tuple[int, ...], shift: Array | None = Non
         shifts = NO_SHIFT
         if shift is not None and stage == 0:
             shifts = np.broadcast_to(shift.transpose(order), plan.first).reshape(planes, columns)
-        partials = empty((planes, parts, columns), np.float64)
         if columns == 1:
-            row_reductions(values.reshape(planes, rows), shifts[:, 0], kind,
-                           partials.reshape(planes, parts))
+            partials = empty((planes, parts), np.float64)
+            row_reductions(values.reshape(planes, rows), shifts.reshape(-1), kind, partials)
         else:
+            partials = empty((planes, parts, columns), np.float64)
             column_reductions(values.reshape(planes, rows, columns), shifts, kind, partials)
-        values = partials[:, 0] if parts == 1 else UFUNCS[kind].reduce(partials, 1)
+        values = partials if parts == 1 else UFUNCS[kind].reduce(partials, 1)
         kind = SUM if DEVIATIONS <= kind <= EXPONENTIALS else kind
     y: Array = values.reshape(plan.shape)
-    y = y if x.flags.c_contiguous else y.transpose(plan.back)
+    y = y if is_usual else y.transpose(plan.back)
     return y if times == 1 else y * times
 
 
-def is_large(x: Array, dims: tuple[int, ...]) -> bool:
+def is_large(x: Array, dims: tuple[int, ...], least: int = LARGE) -> bool:
     """Whether `reduce` is for x, and not NumPy."""
-    enough = LARGE if len(dims) < x.ndim else 2 * LARGE     # NumPy is best at a single result
+    enough = least if len(dims) < x.ndim else 2 * least     # NumPy is best at a single result
     return x.size >= enough and x.dtype in FLOATS and len(dims) > 0
 
 
@@ -156,18 +158,28 @@ def squares(x: Array, dims: tuple[int, ...], keepdims: bool, count: float) -> Ar
     return _as(reduce(SQUARES, x, dims, middle) / count, x, dims, keepdims)
 
 
+def euclidean_norm(x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
+    """√(Σ x²) over some dims."""
+    if not is_large(x, dims, LONG):
+        return np.asarray(np.sqrt(_added(np.square(x), dims, keepdims))).astype(x.dtype, copy=False)
+    origin = np.zeros([1 if dim in dims else n for dim, n in enumerate(x.shape)])
+    return _as(np.sqrt(reduce(SQUARES, x, dims, origin)), x, dims, keepdims)
+
+
 def extreme(x: Array, dims: tuple[int, ...], keepdims: bool, largest: bool) -> Array:
     """The largest or the smallest x over some dims; NaN if there is one."""
-    if not is_large(x, dims):
-        return np.asarray((np.max if largest else np.min)(x, dims, keepdims=keepdims))
+    if not is_large(x, dims, LONG):
+        find: Any = np.maximum if largest else np.minimum   # as x.max(), without its detour
+        return np.asarray(find.reduce(x, dims, None, None, keepdims))
     return _as(reduce(LARGEST if largest else SMALLEST, x, dims), x, dims, keepdims)
 
 
 def product(x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
     """Π x over some dims."""
-    if not is_large(x, dims):
+    if not is_large(x, dims, LONG):
         wide = np.float64 if x.dtype.kind == "f" else x.dtype       # NumPy never multiplies pairs
-        y = np.asarray(x.prod(dims, dtype=wide, keepdims=keepdims))
+        multiply: Any = np.multiply
+        y = np.asarray(multiply.reduce(x, dims, wide, None, keepdims))
         return y.astype(x.dtype, copy=False)
     return _as(reduce(PRODUCT, x, dims), x, dims, keepdims)
 
@@ -195,16 +207,17 @@ def norm(x: Array, p: float) -> Array:
     return np.asarray(np.sqrt(total + rest.dot(rest)))
 
 
-def cumulative(x: Array, dim: int) -> Array:
-    """The sums x_0 + … + x_i along a dim."""
-    if x.dtype.kind != "f":
-        return x.cumsum(dim, dtype=x.dtype)
-    if x.size < LARGE or x.dtype not in FLOATS:
-        return x.cumsum(dim, dtype=np.float64).astype(x.dtype, copy=False)
-    return apply_along(running_sums, dim, x)
+def cumulative(x: Array, dim: int, from_end: bool = False) -> Array:
+    """The sums x_0 + … + x_i along a dim, or those of x_i and all behind it."""
+    if x.size >= LONG and x.dtype in FLOATS:
+        return apply_along(running_sums, dim, x, options=(from_end,))
+    wide = np.float64 if x.dtype.kind == "f" else x.dtype
+    if from_end:
+        return np.flip(np.flip(x, dim).cumsum(dim, dtype=wide), dim).astype(x.dtype, copy=False)
+    return x.cumsum(dim, dtype=wide).astype(x.dtype, copy=False)
 
 
 def _as(y: Array, x: Array, dims: tuple[int, ...], keepdims: bool) -> Array:
     """A result in x's dtype, with or without the dims that were reduced."""
     y = y.astype(x.dtype)
-    return y if keepdims else y.squeeze(dims)
+    return y if keepdims else y.reshape([n for dim, n in enumerate(x.shape) if dim not in dims])

@@ -226,7 +226,7 @@ def require_dims(name: str, n: int, x: Tensor) -> None:
 def require_elements(name: str, shape: tuple[int, ...], dims: tuple[int, ...],
                      kind: type[Exception] = IndexError) -> None:
     """An error of this kind where one of the dims has size 0."""
-    if 0 in (shape[d] for d in dims):
+    if 0 in shape and 0 in [shape[d] for d in dims]:
         raise kind(f"{name}: cannot reduce over a dim of size 0; got shape {shape}")
 
 

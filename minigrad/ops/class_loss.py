@@ -5,13 +5,15 @@ Source: torch.nn.functional's functions of the same names.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
-from minigrad.kernels import empty, empty_in_order, memory_order, softmax as kernels
+from minigrad.kernels import class_loss as kernels, empty, empty_in_order, memory_order
+from minigrad.kernels.softmax import along
 from minigrad.ops.arguments import require_float, require_number, require_reduction, to_int
 from minigrad.ops.elementwise import div, where
 
@@ -24,7 +26,7 @@ def _cross_entropy(x: Tensor, *, target: Array, each: Array, total: float | None
     """y[n, …] = -each·log softmax(x)[n, target[n, …], …], 0 where target is -1; or their sum over
     total.   vjp: each·(softmax(x) - 1 at the target)·g / total"""
     order = memory_order(x.data)
-    outer, n, inner = (columns := kernels.along(x.data, 1, order)).shape
+    outer, n, inner = (columns := along(x.data, 1, order)).shape
     items = [d - (d > 1) for d in order if d != 1]
 
     def arranged(of_items: Array) -> Array:
@@ -49,32 +51,38 @@ def _cross_entropy(x: Tensor, *, target: Array, each: Array, total: float | None
                          (x.softmax(1) - autograd.Tensor(chosen.astype(x.dtype))) * factors * g)
         dx = empty_in_order(x.shape, x.dtype, order)
         kernels.cross_entropy_grad(columns, classes, arranged(share), normalizer,
-                                   kernels.along(dx, 1, order))
+                                   along(dx, 1, order))
         return autograd.Tensor(dx)
     return y, vjp
 
 
 @op
-def _class_losses(x: Tensor, *, target: Array, each: Array, counts: Array,
-                  total: float | None) -> Recorded:
-    """y[n, …] = -each·x[n, target[n, …], …], 0 for what does not count; or their sum over total"""
-    places: tuple[Array, ...] = np.indices(target.shape, sparse=True)
-    shape = x.shape
-    at_class = (places[0], target, *places[1:])
-    y = np.where(counts, -x.data[at_class] * each, 0).astype(x.dtype, copy=False)
-    static = {"target": target, "each": each, "counts": counts, "total": total}
-    return (y if total is None else np.add.reduce(y, None) / total,
-            lambda g: _class_losses_grad(g, at_class=at_class, shape=shape, static=static))
+def _class_losses(x: Tensor, *, target: Array, each: Array, total: float | None) -> Recorded:
+    """y[n, …] = -each·x[n, target[n, …], …], 0 where target is -1; or their sum over total"""
+    shape, losses = x.shape, empty(target.shape, x.dtype)
+    kernels.class_loss(_planes(x.data), _rows(target), _rows(each), _rows(losses))
+    return (losses if total is None else np.add.reduce(losses, None) / total,
+            lambda g: _class_losses_grad(g, shape=shape, target=target, each=each, total=total))
 
 
 @op
-def _class_losses_grad(g: Tensor, *, at_class: Any, shape: tuple[int, ...],
-                       static: dict[str, Any]) -> Recorded:
+def _class_losses_grad(g: Tensor, *, shape: tuple[int, ...], target: Array, each: Array,
+                       total: float | None) -> Recorded:
     """dx = 0, but -each·g / total at each item's class; linear, as the losses are"""
-    dx = np.zeros(shape, g.dtype)
-    share = g.data if static["total"] is None else g.data / static["total"]
-    dx[at_class] = np.where(static["counts"], -share * static["each"], 0)
-    return dx, lambda c: _class_losses(c, **static)
+    share = g.data * each if total is None else each * (g.data / g.dtype.type(total))
+    dx = empty(shape, g.dtype)
+    kernels.class_loss_grad(_rows(share), _rows(target), _planes(dx))
+    return dx, lambda c: _class_losses(c, target=target, each=each, total=total)
+
+
+def _planes(x: Array) -> Array:
+    """(N, C, …) as (N, C, places)"""
+    return x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
+
+
+def _rows(of_items: Array) -> Array:
+    """(N, …) as (N, places)"""
+    return of_items.reshape(len(of_items), math.prod(of_items.shape[1:]))
 
 
 def nll_loss(input: Any, target: Any, weight: Any = None, size_average: None = None,
@@ -94,8 +102,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: None = N
 def _nll(name: str, x: Tensor, given: Tensor, weight: Any, ignore_index: int, reduction: str
          ) -> Tensor:
     batch, target, each, total = _choice(name, x, given, weight, ignore_index, reduction)
-    losses = _class_losses(batch, target=np.maximum(target, 0), each=each, counts=target >= 0,
-                           total=total)
+    losses = _class_losses(batch, target=target, each=each, total=total)
     return losses if total is not None else losses.reshape(given.shape if x.ndim > 1 else ())
 
 

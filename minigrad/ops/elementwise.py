@@ -18,7 +18,7 @@ import numpy as np
 
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
-from minigrad.kernels import arithmetic, elementwise as kernels
+from minigrad.kernels import arithmetic, division, elementwise as kernels
 from minigrad.modes import computed
 from minigrad.ops.arguments import refuse_bools
 from minigrad.ops.promotion import (
@@ -91,7 +91,7 @@ def div(a: Tensor, b: Tensor, *, rounding_mode: str | None = None) -> Recorded:
 def _rounded_quotient(a: Tensor, b: Tensor, rounding_mode: str) -> Array:
     _refuse_division("div", a, b)
     if rounding_mode == "floor":
-        return np.asarray(np.floor_divide(a.data, b.data))
+        return np.asarray(division.floor_divide(a.data, b.data))
     if rounding_mode != "trunc":
         raise RuntimeError("div: rounding_mode must be None, 'floor' or 'trunc'; "
                            f"got {rounding_mode!r}")
@@ -110,7 +110,7 @@ def floor_divide(input: Any, other: Any) -> Tensor:
 def remainder(a: Tensor, b: Tensor) -> Recorded:
     """y = a - ⌊a / b⌋·b, what a % b computes: it has the sign of b"""
     _refuse_division("remainder", a, b)
-    return np.remainder(a.data, b.data), lambda g: g, lambda g: -g * floor_divide(a, b)
+    return division.remainder(a.data, b.data), lambda g: g, lambda g: -g * floor_divide(a, b)
 
 
 def _refuse_division(name: str, a: Tensor, b: Tensor) -> None:
@@ -169,7 +169,7 @@ def neg(x: Tensor) -> Recorded:
 @float_op
 def reciprocal(x: Tensor) -> Recorded:
     """y = 1 / x"""
-    return np.reciprocal(x.data), lambda g, y: -g * y * y
+    return arithmetic.divide(np.asarray(1, x.dtype), x.data), lambda g, y: -g * y * y
 
 
 @op
@@ -285,6 +285,10 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
     Gradient 0 on the boundary, where that is a number; a Tensor shares it evenly with x.
     Raises: RuntimeError without any bound; TypeError for a bound that is not a number.
     """
+    is_plain = (min is None or type(min) in NUMBERS) and (max is None or type(max) in NUMBERS)
+    if is_plain and isinstance(input, autograd.Tensor) and input.dtype.kind == "f" \
+            and min is not max:
+        return _clamp(input, min=min, max=max)      # a shortcut for the usual case
     bounds = [bound for bound in (min, max) if bound is not None]
     if not bounds:
         raise RuntimeError("clamp: at least one of min and max must be given")
@@ -353,13 +357,14 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Tensor | tupl
     Raises: TypeError or RuntimeError for a condition that is not boolean (or uint8).
     """
     mask = as_tensor("where", condition).data
-    if mask.dtype not in (np.bool_, np.uint8):
-        raise RuntimeError(f"where: condition must be boolean; got {mask.dtype}")
-    mask = mask.astype(bool, copy=False)
+    if mask.dtype.char != "?":
+        if mask.dtype != np.uint8:
+            raise RuntimeError(f"where: condition must be boolean; got {mask.dtype}")
+        mask = mask.astype(bool)
     if input is None and other is None:
         return tuple(computed("nonzero", (autograd.Tensor(mask),), {}, autograd.Tensor(places))
                      for places in np.nonzero(np.atleast_1d(mask)))
-    a, b = promote(input, other, name="where")
+    a, b = to_common_dtype("where", (input, other))
     try:
         return _where(a, b, mask=mask)
     except RuntimeError:

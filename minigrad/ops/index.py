@@ -315,8 +315,9 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
         raise RuntimeError(f"masked_fill: value must be a number or 0-d; got {filler.shape}")
     if x.dtype.kind != "f" and not np.isfinite(filler.data):
         raise RuntimeError(f"masked_fill: {x.dtype} has no {value!r}")
-    require_broadcast(f"masked_fill: a mask of shape {holds.shape} does not broadcast with x "
-                      f"{x.shape}", x.shape, holds.shape)
+    if holds.shape != x.shape:
+        require_broadcast(f"masked_fill: a mask of shape {holds.shape} does not broadcast with x "
+                          f"{x.shape}", x.shape, holds.shape)
     if not isinstance(value, autograd.Tensor):          # not by way of float32
         filler = autograd.Tensor(quietly(np.asarray(value).astype, x.dtype))
     return where(holds, filler.to(x.dtype), x)

@@ -13,7 +13,7 @@ import numpy as np
 from minigrad import autograd
 from minigrad.autograd import Recorded, as_tensor, op, quietly
 from minigrad.kernels import contiguous
-from minigrad.kernels.matmul import product
+from minigrad.kernels.matmul import inner, product
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -94,7 +94,13 @@ def dot(input: Any, tensor: Any) -> Tensor:
     a, b = of_one_dtype("dot", input, tensor)
     if a.ndim != 1 or a.shape != b.shape:
         raise _mismatch("dot", a, b)
-    return matmul(a, b)
+    return _dot(a, b)
+
+
+@op
+def _dot(a: Tensor, b: Tensor) -> Recorded:
+    """y = Σ a·b"""
+    return inner(a.data, b.data), lambda g: g * b, lambda g: g * a
 
 
 @op

@@ -73,8 +73,10 @@ def to_common_dtype(name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     if isinstance(a, autograd.Tensor):
         if isinstance(b, autograd.Tensor) and a._data.dtype == b._data.dtype:
             return inputs
-        if type(b) in NUMBERS and a._data.dtype.kind == "f":       # a shortcut for the usual x * 2
+        if type(b) in NUMBERS and a._data.dtype.kind == "f":       # shortcuts for the usual x * 2
             return a, number(b, a._data.dtype)
+    elif type(a) in NUMBERS and isinstance(b, autograd.Tensor) and b._data.dtype.kind == "f":
+        return number(a, b._data.dtype), b                         # and 1 - x
     return tuple(promote(a, b, name=name))
 
 

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 def _over(name: str, x: Tensor, dim: Dims, keepdim: bool = False) -> tuple[int, ...]:
     """The dims to reduce, from the front."""
-    require_bool(name, keepdim=keepdim)         # sum(x, 0, 1) is meant to be sum(x, (0, 1))
+    if type(keepdim) is not bool:
+        require_bool(name, keepdim=keepdim)     # sum(x, 0, 1) is meant to be sum(x, (0, 1))
     return normalize_dims(name, dim, x.ndim)
 
 
@@ -127,8 +128,13 @@ def cumsum(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
         raise RuntimeError("cumsum: needs a dtype of numbers; got bool")
     if x.ndim == 0:
         return x.data, lambda g: g
-    return (sums.cumulative(x.data, axis),
-            lambda g: cumsum(g.flip(axis), dim=axis).flip(axis))
+    return sums.cumulative(x.data, axis), lambda g: _cumsum_grad(g, axis=axis)
+
+
+@op
+def _cumsum_grad(g: Tensor, *, axis: int) -> Recorded:
+    """dx_i = g_i + … + g_n, the sums from the other end"""
+    return sums.cumulative(g.data, axis, from_end=True), lambda c: cumsum(c, dim=axis)
 
 
 # ---- spread -------------------------------------------------------------------------------------
@@ -218,9 +224,9 @@ def _extreme(name: str, x: Tensor, dim: Dims, keepdim: bool) -> Recorded:
     require_elements(name, shape, dims, IndexError if dim not in (None, (), []) else RuntimeError)
 
     def vjp(g: Tensor, y: Tensor) -> Tensor:
-        ties = x.data == _spread(y, shape, dims).data
-        share = ties / ties.sum(dims, keepdims=True)        # 0/0 where y is NaN: no tie, all NaN
-        return _spread(g, shape, dims) * autograd.Tensor(share.astype(g.dtype))
+        ties = autograd.Tensor((x.data == _spread(y, shape, dims).data).astype(g.dtype))
+        share = ties / ties.sum(dims, keepdim=True)         # 0/0 where y is NaN: no tie, all NaN
+        return _spread(g, shape, dims) * share
     return sums.extreme(x.data, dims, keepdim, name == "amax"), vjp
 
 
@@ -354,11 +360,20 @@ def vector_norm(input: Any, ord: float = 2, dim: Dims = None, keepdim: bool = Fa
     if p == 1:
         return sum(x.abs(), **over)
     if p == 2:
-        total = sum(x.square(), **over)
-    else:
-        zero = elementwise.compare(np.equal, x, 0)
-        powers = elementwise.where(zero, 1.0, x.abs()) ** p
-        total = sum(elementwise.where(zero, 0.0 if p > 0 else math.inf, powers), **over)
+        return _euclidean_norm(x, **over)
+    zero = elementwise.compare(np.equal, x, 0)
+    powers = elementwise.where(zero, 1.0, x.abs()) ** p
+    total = sum(elementwise.where(zero, 0.0 if p > 0 else math.inf, powers), **over)
     zero = elementwise.compare(np.equal, total, 0)
-    root = elementwise.where(zero, 1.0, total)
-    return elementwise.where(zero, 0.0, root.sqrt() if p == 2 else root ** (1 / p))
+    return elementwise.where(zero, 0.0, elementwise.where(zero, 1.0, total) ** (1 / p))
+
+
+@op
+def _euclidean_norm(x: Tensor, *, dim: tuple[int, ...], keepdim: bool) -> Recorded:
+    """y = √(Σ x²); gradient 0 where y is"""
+    shape = x.shape
+
+    def vjp(g: Tensor, y: Tensor) -> Tensor:
+        # g / ∞ is 0, and so is its derivative by g, while that of a masked g / 0 would be NaN
+        return _spread(g / elementwise.where(y == 0, math.inf, y), shape, dim) * x
+    return sums.euclidean_norm(x.data, dim, keepdim), vjp

@@ -191,6 +191,11 @@ def clamp(graph: Graph, op: Op) -> Operand:
     return clip(graph, op.x, op.static["min"], op.static["max"])
 
 
+@translates("_at_least")
+def at_least(graph: Graph, op: Op) -> Operand:
+    return clip(graph, op.x, op.static["least"], None)
+
+
 @translates("_hardtanh")
 def hardtanh(graph: Graph, op: Op) -> Operand:
     return clip(graph, op.x, op.static["low"], op.static["high"])

@@ -7,7 +7,7 @@ from minigrad.onnx.translate.registry import Op, translates
 from minigrad.onnx.translate.shape import swapped
 
 
-@translates("_matmul")
+@translates("_matmul", "_dot")
 def matmul(graph: Graph, op: Op) -> Operand:
     return graph("MatMul", *op.inputs)
 

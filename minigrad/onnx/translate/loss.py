@@ -81,8 +81,7 @@ def class_losses(graph: Graph, op: Op) -> Operand:
 def _chosen(graph: Graph, op: Op, log_p: Operand) -> Operand:
     """-each·log p of the true class, 0 for an item that does not count, or their sum over total"""
     target, each, total = (op.static[key] for key in ("target", "each", "total"))
-    counts: Value | None = op.static.get("counts")
-    target, counts = _known(target, counts)
+    target, counts = _known(target)
     place = graph("Unsqueeze", target, graph.integers([1]))
     losses = graph("Squeeze", graph("GatherElements", log_p, place, axis=1), graph.integers([1]))
     weights = each.array if each.repeated is None else each.repeated
@@ -105,15 +104,10 @@ def _is_fixed(x: Value) -> bool:
     return all(isinstance(n, int) for n in x.shape)
 
 
-def _known(target: Value, counts: Value | None) -> tuple[Value, Value | None]:
+def _known(target: Value) -> tuple[Value, Value | None]:
     """The classes, 0 for items that do not count, and which count, where some do not"""
-    if counts is not None and counts.repeated is not None and counts.repeated.all():
-        counts = None
     if target.array is None:
-        return target, counts
-    mask = target.array >= 0 if counts is None else counts.array
-    if mask is None:
-        return target, counts
-    places = np.maximum(target.array, 0)
+        return target, None
+    counts, places = target.array >= 0, np.maximum(target.array, 0)
     return (Value("", places.dtype, target.shape, places),
-            None if mask.all() else Value("", mask.dtype, fixed(target.shape), mask))
+            None if counts.all() else Value("", counts.dtype, fixed(target.shape), counts))

@@ -30,6 +30,13 @@ def reduced(graph: Graph, kind: str, op: Op, dims: list[int]) -> Operand:
     return graph(kind, x, graph.integers(dims), keepdims=int(op.static.get("keepdim", False)))
 
 
+@translates("_euclidean_norm")
+def euclidean_norm(graph: Graph, op: Op) -> Operand:
+    x = op.x
+    return reduced(graph, "ReduceL2", op, _dims(op.static["dim"], x.ndim)) if x.ndim \
+        else graph("Abs", x)
+
+
 @translates("_of_all")
 def of_all(graph: Graph, op: Op) -> Operand:
     return reduced(graph, "ReduceMax" if op.static["largest"] else "ReduceMin", op,

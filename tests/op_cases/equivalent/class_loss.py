@@ -21,22 +21,12 @@ EQUIVALENT = {
             "np.where(target < 0, 0, each / (total or 1)) → np.where(target < 0, -1, each / (total "
             "or 1))",
         ],
-        "_class_losses_grad": [
-            "np.where(static['counts'], -share * static['each'], 0) → -share * static['each']",
-        ],
-        "_nll": [
-            "np.maximum(target, 0) → target", "np.maximum(target, 0) → np.maximum(target, -1)",
-        ],
         "cross_entropy": [
             "np.where(counts, classes.data, 0) → np.where(counts, classes.data, 1)",
             "np.where(counts, classes.data, 0) → np.where(counts, classes.data, -1)",
         ],
     },
     "a copy has the same values": {
-        "_class_losses": [
-            "np.indices(target.shape, sparse=True) → np.indices(target.shape, sparse=False)",
-            "…each, 0).astype(x.dtype, copy=False) → …each, 0).astype(x.dtype, copy=True)",
-        ],
         "_choice": ["…get, 0).astype(np.int64, copy=False) → …get, 0).astype(np.int64, copy=True)"],
     },
     "the shape is that already": {
