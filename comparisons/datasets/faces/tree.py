@@ -10,6 +10,7 @@ Source: P. Lucey et al., The Extended Cohn-Kanade Dataset (CK+), CVPR Workshops 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +31,8 @@ FRAME = re.compile(r"S\d{3}_\d{3}_\d{8}\.\w+")
 
 def is_tree(folder: Path) -> bool:
     """Whether a folder, whatever its name, holds recordings arranged and named as CK+'s are."""
-    return any(FRAME.fullmatch(path.name) for path in folder.glob("S[0-9]*/[0-9]*/*"))
+    persons = (path for path in visible(folder) if re.match(r"S\d", path.name))
+    return any(FRAME.fullmatch(path.name) for clip in _clips(persons) for path in visible(clip))
 
 
 def list_tree(folder: Path, frames: Frames | None = None) -> Listing:
@@ -46,7 +48,7 @@ def list_tree(folder: Path, frames: Frames | None = None) -> Listing:
                         "in Emotion_labels.zip")
     landmarks = _beside(folder, LANDMARKS)
     listing = Listing(name_of(folder, "ck+"), f"{folder}, CK+'s own tree")
-    for clip in (c for s in visible(folder) if s.is_dir() for c in visible(s) if c.is_dir()):
+    for clip in _clips(visible(folder)):
         inside = clip.relative_to(folder)
         label = _label(emotions / inside, listing)
         paths = [path for path in visible(clip) if FRAME.fullmatch(path.name)]
@@ -59,6 +61,12 @@ def list_tree(folder: Path, frames: Frames | None = None) -> Listing:
             points = landmarks and landmarks / inside / f"{path.stem}_landmarks.txt"
             listing.items.append(Item(name, partial(read_face, path, points), path.name[:8]))
     return listing
+
+
+def _clips(persons: Iterable[Path]) -> Iterator[Path]:
+    """The folders of recordings in those of persons."""
+    return (clip for person in persons if person.is_dir()
+            for clip in visible(person) if clip.is_dir())
 
 
 def read_face(path: Path, landmarks: Path | None) -> Image.Image:
