@@ -14,6 +14,8 @@ from typing import Any
 from comparisons.errors import Fault
 from minigrad import atomic
 
+ROOM = 4096             # bytes that must fit where something is to be written
+
 
 def write_json(path: Path, content: Any, indent: int | None = None) -> None:
     """Write JSON, as `write_bytes` does.
@@ -66,12 +68,13 @@ def let_temporary_files_be_near(folder: Path) -> None:
 def make_folder(folder: Path) -> None:
     """Make a folder, and check that files can be written into it.
 
-    Raises: Fault naming the folder if it cannot be made or written to.
+    Raises: Fault naming the folder if it cannot be made or written to; then it is not made.
     """
-    with _faults(folder):
+    with _faults(folder), atomic.no_empty_folders(folder):
         Path(os.path.realpath(folder)).mkdir(parents=True, exist_ok=True)   # it may be a link
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(ROOM))             # a full disk has room for an empty file
+            file.flush()
 
 
 def check_writable(path: Path) -> None:

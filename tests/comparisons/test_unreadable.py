@@ -1,4 +1,4 @@
-"""Folders and tables that the user may not read: each is named, and nothing is left out silently."""
+"""Folders and tables that the user may not read: each is named, and none is left out silently."""
 
 from __future__ import annotations
 
