@@ -87,7 +87,10 @@ def add_sure(parser: argparse.ArgumentParser) -> None:
 def insist_on_data(data: Path | None) -> None:
     """Check --data.
 
-    Raises: Fault if it names something that does not exist.
+    Raises: Fault if it names something that does not exist, or that is neither file nor folder.
     """
+    from comparisons.files import insist_on_file
     if data is not None and not data.exists():
         raise Fault(f"{data}: no such file or folder (--data)")
+    if data is not None:
+        insist_on_file(data)

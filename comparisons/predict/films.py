@@ -28,7 +28,7 @@ from comparisons.datasets.crops import Box
 from comparisons.datasets.faces.detector import INSTALL
 from comparisons.datasets.pictures import PIXELS, read_picture
 from comparisons.errors import DataError, Fault
-from comparisons.files import write_bytes, write_text
+from comparisons.files import insist_on_file, write_bytes, write_text
 from comparisons.predict.prediction import Prediction
 from minigrad.streams import printable
 
@@ -168,6 +168,7 @@ def of_video(path: Path) -> tuple[Iterator[Picture], int | None]:
     Raises: DataError naming the file if it is no video; Fault if OpenCV is not installed.
     """
     name = printable(path)
+    insist_on_file(path, name)
     try:
         with path.open("rb") as file:
             start = file.read(16)

@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from running import message
+from running import message, one_line
+from test_report import RUN, page_of
 
+from comparisons.cli import main
 from comparisons.datasets.diabetes_table import find_diabetes
 from comparisons.datasets.faces.reader import load_faces
 from comparisons.datasets.mnist import load_mnist
 from comparisons.datasets.picture_folders import load_pictures
-from comparisons.errors import DataError
+from comparisons.errors import DataError, Fault
+from comparisons.files import make_folder
 from comparisons.predict import demo, films
 
 pytestmark = pytest.mark.usefixtures("no_data_of_this_machine")
@@ -113,6 +116,47 @@ def test_what_is_no_file_is_accounted_for() -> None:
     found = load_faces(DATA)
     assert found is not None
     assert (found.left_out, len(found.x)) == (left_out, 10)
+
+
+RESULTS, DETAILS = "runs/results.json", "runs/my-task-minigrad/details.json"
+QUICK = ["run", "regression", "--impl", "minigrad", "--quick", "--out", "runs"]
+
+
+@pytest.mark.parametrize(("argv", "place"), [
+    (["report", "runs"], RESULTS), (["report", "runs"], DETAILS), (QUICK, RESULTS),
+    ([*QUICK, "--resume"], RESULTS), (["run", "mnist-mlp", "--data", RESULTS], RESULTS),
+    (["run", "diabetes", "--data", RESULTS], RESULTS),
+    (["run", "dexpression", "--data", RESULTS], RESULTS)])
+def test_a_pipe_and_a_device_are_not_read(argv: list[str], place: str, capsys: Any) -> None:
+    """One would be waited for, and the other has no end."""
+    page_of(Path("runs"), RUN)
+    capsys.readouterr()
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        Path(place).unlink()
+        make(Path(place))
+        assert main(argv) == 1
+        assert one_line(capsys) == f"comparisons: {place}: not a file\n"
+
+
+def test_pipes_among_faces_and_films_are_not_waited_for() -> None:
+    fill(*TREE, "Landmarks/S002/001/S002_001_00000011_landmarks.txt")
+    fill(*[f"images/{FRAMES.format(3, 3)}", "Emotion/S003/001/S003_001_00000011_emotion.txt"])
+    Image.new("L", (9, 8)).save(DATA / TREE[1])             # not square: it needs its landmarks
+    (DATA / TREE[2]).write_text("2.0")
+    for name in ("Landmarks/S002/001/S002_001_00000011_landmarks.txt",
+                 "Emotion/S003/001/S003_001_00000011_emotion.txt", "film.mp4"):
+        (DATA / name).unlink(missing_ok=True)
+        os.mkfifo(DATA / name)
+    with pytest.raises(DataError, match="landmarks.txt: not a file|emotion.txt: not a file"):
+        load_faces(DATA)
+    with pytest.raises(DataError, match=r"film.mp4: not a file"):
+        films.of_video(DATA / "film.mp4")
+
+
+def test_a_file_in_the_place_of_a_folder_is_called_so() -> None:
+    Path("file").touch()
+    with pytest.raises(Fault, match="^file: Not a directory$"):
+        make_folder(Path("file"))
 
 
 def test_a_pipe_named_like_a_table_is_not_waited_for() -> None:

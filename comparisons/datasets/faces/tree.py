@@ -23,6 +23,7 @@ from comparisons.datasets.faces.frames import Frames
 from comparisons.datasets.faces.listing import Item, Listing, name_of
 from comparisons.datasets.pictures import middle, read_grey, read_landmarks, upright
 from comparisons.errors import DataError, Fault
+from comparisons.files import insist_on_file
 
 IMAGES, EMOTION, LANDMARKS = "cohn-kanade-images", "Emotion", "Landmarks"
 PLACES = ("{}", "{}_labels/{}", "{0}/{0}")              # folders that the archives contain
@@ -101,10 +102,14 @@ def _label(folder: Path, listing: Listing) -> str | None:
         listing.unlabelled += 1
         return None
     try:
+        insist_on_file(files[0])
         text = files[0].read_text("ascii", "replace").strip()
         code = float(text)
         if code in range(len(TREE_CODES)):
             return TREE_CODES[int(code)]
+    except DataError as error:
+        listing.left_out.append(str(error))
+        return None
     except OSError as error:
         text = str(error.strerror)
     except ValueError:
