@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from comparisons.errors import Fault
 from comparisons.tasks.names import NAMES
 from comparisons.tasks.options import SEED, at_least, path, share
 
+OUTPUTS = ("out", "json", "plot", "persons", "file")    # arguments that name what is written
 THREADS = 1024          # more than a machine has; far more overflow in the libraries
 
 
@@ -94,3 +96,20 @@ def insist_on_data(data: Path | None) -> None:
         raise Fault(f"{data}: no such file or folder (--data)")
     if data is not None:
         insist_on_file(data)
+
+
+def insist_on_other_files(arguments: argparse.Namespace) -> None:
+    """Refuse to write a file that another argument names, which would be lost."""
+    named = [(name, Path(value)) for name, given in vars(arguments).items() if name != "argv"
+             for value in (given if isinstance(given, list | tuple) else [given])
+             if isinstance(value, Path | str)]
+    for output, path in named:
+        if output in OUTPUTS and (path.is_file() or not path.exists()):
+            for other, place in named:
+                if other != output and same_place(path, place):
+                    arguments.parser.error(f"{path}: is to be written, and is named twice")
+
+
+def same_place(path: Path, other: Path) -> bool:
+    return os.path.realpath(path) == os.path.realpath(other) or (
+        path.exists() and other.exists() and path.samefile(other))
