@@ -103,13 +103,13 @@ def insist_on_other_files(arguments: argparse.Namespace) -> None:
     named = [(name, Path(value)) for name, given in vars(arguments).items() if name != "argv"
              for value in (given if isinstance(given, list | tuple) else [given])
              if isinstance(value, Path | str)]
-    for output, path in named:
-        if output in OUTPUTS and (path.is_file() or not path.exists()):
-            for other, place in named:
-                if other != output and same_place(path, place):
-                    arguments.parser.error(f"{path}: is to be written, and is named twice")
+    for output, place in named:
+        if output in OUTPUTS and (place.is_file() or not place.exists()):
+            for other, another in named:
+                if other != output and same_place(place, another):
+                    arguments.parser.error(f"{place}: is to be written, and is named twice")
 
 
-def same_place(path: Path, other: Path) -> bool:
-    return os.path.realpath(path) == os.path.realpath(other) or (
-        path.exists() and other.exists() and path.samefile(other))
+def same_place(place: Path, other: Path) -> bool:
+    return os.path.realpath(place) == os.path.realpath(other) or (
+        place.exists() and other.exists() and place.samefile(other))
