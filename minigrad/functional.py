@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from minigrad import random
 from minigrad.autograd import as_tensor
-from minigrad.modes import computed, quietly
+from minigrad.modes import computed
 from minigrad.ops import activation, shape
 from minigrad.ops.activation import (
     elu,
@@ -154,28 +154,39 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
     require_number("pad", value=fill)
     if x.dtype.kind in "iu" and not np.iinfo(x.dtype).min <= fill <= np.iinfo(x.dtype).max:
         raise RuntimeError(f"pad: {x.dtype} cannot hold the value {fill}")
-    for i in range(0, len(pad), 2):
-        before, after = pad[i:i + 2]
-        if before or after:
-            x = _pad_dim(x, x.ndim - 1 - i // 2, before, after, mode, fill)
+    sides = [(0, 0)] * (x.ndim - len(pad) // 2)
+    sides += [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
+    for dim in range(x.ndim - 1, -1, -1):
+        if sides[dim] != (0, 0):
+            _require_fit(x.shape, dim, *sides[dim], mode)
+            x, sides[dim] = _cut(x, dim, *sides[dim], mode)
+            if mode != "constant":
+                x = _extended(x, dim, *sides[dim], mode)
+    if mode == "constant" and any(side != (0, 0) for side in sides):
+        x = shape.framed(x, sides=tuple(sides), value=fill)
     return x
 
 
-def _pad_dim(x: Tensor, dim: int, before: int, after: int, mode: str, value: float) -> Tensor:
-    n = x.shape[dim]
+def _require_fit(shape: tuple[int, ...], dim: int, before: int, after: int, mode: str) -> None:
+    n = shape[dim]
     most = {"reflect": n - 1, "circular": n}.get(mode, math.inf)
-    cuts = mode in ("constant", "circular")         # here negative sizes cut before others add
-    least = -min(before, 0) - min(after, 0) if cuts else 1 - before - after
+    least = (-min(before, 0) - min(after, 0) if mode in ("constant", "circular")
+             else 1 - before - after)
     if n < least or max(before, after) > most:
-        raise RuntimeError(f"pad: {before} and {after} do not fit dim {dim} of x {x.shape} in mode "
+        raise RuntimeError(f"pad: {before} and {after} do not fit dim {dim} of x {shape} in mode "
                            f"{mode!r}")
-    if cuts:
-        x = x[(slice(None),) * dim + (slice(max(-before, 0), n - max(-after, 0)),)]
-        before, after, n = max(before, 0), max(after, 0), x.shape[dim]
-    if mode == "constant":
-        ends = [quietly(np.full, (*x.shape[:dim], m, *x.shape[dim + 1:]), value, x.dtype)
-                for m in (before, after)]
-        return shape.cat([Tensor(ends[0]), x, Tensor(ends[1])], dim)
+
+
+def _cut(x: Tensor, dim: int, before: int, after: int, mode: str) -> tuple[Tensor, tuple[int, int]]:
+    """x without what negative sizes cut off before others add, and the sizes that are left"""
+    if mode not in ("constant", "circular") or min(before, after) >= 0:
+        return x, (before, after)
+    x = x[(slice(None),) * dim + (slice(max(-before, 0), x.shape[dim] - max(-after, 0)),)]
+    return x, (max(before, 0), max(after, 0))
+
+
+def _extended(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
+    n = x.shape[dim]
     place = np.arange(-before, n + after)
     if mode == "reflect":
         place = np.abs(place)

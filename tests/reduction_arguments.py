@@ -81,9 +81,26 @@ def select(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
     return a, b, rng.random(n) < 0.5, junk(n, dtype)
 
 
+def resample(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    """Rows of a sparse matrix that have no tap, a few, or more than float32 may add up."""
+    planes, columns = draw(st.sampled_from([0, 1, 3, 20, 70])), draw(st.sampled_from([1, 2, 40]))
+    n, m = draw(st.sampled_from([1, 5, 33, 9000])), draw(st.sampled_from([1, 4, 20]))
+    counts = rng.integers(0, draw(st.sampled_from([2, 3, 6, 100])), m)
+    starts = np.append(0, np.cumsum(counts))
+    return (real(rng, (planes, n, columns), dtype), starts, rng.integers(0, n, starts[-1]),
+            real(rng, starts[-1], dtype), junk((planes, m, columns), dtype))
+
+
+def triangle(rng: Any, draw: Any, dtype: str) -> tuple[Any, ...]:
+    shape = tuple(draw(st.sampled_from([1, 3, 40])) for _ in range(3))
+    return (real(rng, shape, dtype), draw(st.booleans()), draw(st.integers(-shape[1], shape[2])),
+            junk(shape, dtype))
+
+
 REDUCTIONS: dict[str, Any] = {f.__name__: f for f in (
     row_reductions, column_reductions, running_sums, losses, loss_sums, loss_grad,
-    count_outside, pick_rows, pick_along, add_along, clamp_grad, select)}
+    count_outside, pick_rows, pick_along, add_along, clamp_grad, select, resample,
+    triangle)}
 REDUCTIONS |= dict.fromkeys(("absolute", "sign"), of_one)
 REDUCTIONS |= dict.fromkeys(("log1p", "sqrt", "rsqrt"), of_positive)
 REDUCTIONS |= {"clamp": with_options([-0.5, 0.0], [0.1, 0.7])}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,11 @@ class Network:
         x: Array = (random.integers(0, VOCABULARY, (n, *self.shape)) if self.tokens
                     else random.standard_normal((n, *self.shape), np.float32))
         return x, x if self.reconstructs else random.integers(0, CLASSES, n)
+
+
+def package_of(nn: Any) -> Any:
+    """The framework that `nn` is of."""
+    return import_module(nn.__name__.rpartition(".")[0])
 
 
 # ---- convolutions --------------------------------------------------------------------------------
@@ -124,6 +130,32 @@ def grouped(nn: Any, F: Any) -> Any:
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, CLASSES))
 
 
+def unet(nn: Any, F: Any) -> Any:
+    """Down by pools and up by interpolation, beside what was there at the same size (Ronneberger
+    et al. 2015)."""
+    cat = package_of(nn).cat
+
+    def block(channels: int, outs: int) -> Any:
+        return nn.Sequential(
+            nn.Conv2d(channels, outs, 3, 1, 1), nn.BatchNorm2d(outs), nn.ReLU(),
+            nn.Conv2d(outs, outs, 3, 1, 1), nn.BatchNorm2d(outs), nn.ReLU())
+
+    class UNet(nn.Module):      # type: ignore[misc]  # either framework's
+        def __init__(self) -> None:
+            super().__init__()
+            self.down1, self.down2, self.down3 = block(1, 16), block(16, 32), block(32, 64)
+            self.up2, self.up1, self.out = block(96, 32), block(48, 16), nn.Conv2d(16, 1, 1)
+
+        def forward(self, x: Any) -> Any:
+            fine = self.down1(x)
+            middle = self.down2(F.max_pool2d(fine, 2))
+            coarse = self.down3(F.max_pool2d(middle, 2))
+            up = F.interpolate(coarse, scale_factor=2, mode="bilinear")
+            up = F.interpolate(self.up2(cat([up, middle], 1)), scale_factor=2, mode="nearest")
+            return self.out(self.up1(cat([up, fine], 1)))
+    return UNet()
+
+
 # ---- perceptrons ---------------------------------------------------------------------------------
 
 def normalised(nn: Any, F: Any) -> Any:
@@ -179,6 +211,107 @@ def attention(nn: Any, F: Any) -> Any:
     return Transformer(128, 4)
 
 
+def vision(nn: Any, F: Any) -> Any:
+    """A transformer over patches of an image, which a convolution cuts out (Dosovitskiy et al.
+    2021)."""
+    class Block(nn.Module):     # type: ignore[misc]  # either framework's
+        def __init__(self, width: int, heads: int) -> None:
+            super().__init__()
+            self.heads = heads
+            self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+            self.q, self.k, self.v, self.out = (nn.Linear(width, width) for _ in range(4))
+            self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+
+        def forward(self, x: Any) -> Any:
+            n, length, width = x.shape
+            q, k, v = (layer(y).reshape(n, length, self.heads, -1).transpose(1, 2)
+                       for y in [self.norm1(x)] for layer in (self.q, self.k, self.v))
+            weights = F.softmax(q @ k.transpose(-2, -1) / (width // self.heads) ** 0.5, dim=-1)
+            x = x + self.out((weights @ v).transpose(1, 2).reshape(n, length, width))
+            return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+    class Vision(nn.Module):    # type: ignore[misc]  # either framework's
+        def __init__(self, width: int, heads: int) -> None:
+            super().__init__()
+            self.patches = nn.Conv2d(3, width, 4, 4)
+            self.blocks = nn.Sequential(Block(width, heads), Block(width, heads))
+            self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, CLASSES)
+
+        def forward(self, x: Any) -> Any:
+            x = self.patches(x).flatten(2).transpose(1, 2)
+            return self.head(self.norm(self.blocks(x)).mean(1))
+    return Vision(64, 4)
+
+
+def causal(nn: Any, F: Any) -> Any:
+    """A transformer that sees what came before only, with RMS norm (Zhang and Sennrich 2019) and
+    gated perceptrons (Shazeer 2020), both written in ops."""
+    package = package_of(nn)
+
+    class RMSNorm(nn.Module):   # type: ignore[misc]  # either framework's
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(package.ones(width))
+
+        def forward(self, x: Any) -> Any:
+            return x * (x.pow(2).mean(-1, keepdim=True) + 1e-6).rsqrt() * self.weight
+
+    class Block(nn.Module):     # type: ignore[misc]  # either framework's
+        def __init__(self, width: int, heads: int) -> None:
+            super().__init__()
+            self.heads = heads
+            self.norm1, self.norm2 = RMSNorm(width), RMSNorm(width)
+            self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+            self.gate, self.up = nn.Linear(width, 2 * width), nn.Linear(width, 2 * width)
+            self.down = nn.Linear(2 * width, width)
+
+        def forward(self, x: Any) -> Any:
+            n, length, width = x.shape
+            q, k, v = (part.reshape(n, length, self.heads, -1).transpose(1, 2)
+                       for part in self.qkv(self.norm1(x)).split(width, 2))
+            later = package.triu(package.ones(length, length), 1) > 0
+            scores = (q @ k.transpose(-2, -1) / (width // self.heads) ** 0.5).masked_fill(
+                later, float("-inf"))
+            mixed = (F.softmax(scores, dim=-1) @ v).transpose(1, 2).reshape(n, length, width)
+            x = x + self.out(mixed)
+            y = self.norm2(x)
+            return x + self.down(F.silu(self.gate(y)) * self.up(y))
+
+    class Causal(nn.Module):    # type: ignore[misc]  # either framework's
+        def __init__(self, width: int, heads: int) -> None:
+            super().__init__()
+            self.words = nn.Embedding(VOCABULARY, width)
+            self.blocks = nn.Sequential(Block(width, heads), Block(width, heads))
+            self.norm, self.head = RMSNorm(width), nn.Linear(width, CLASSES)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.norm(self.blocks(self.words(x)))[:, -1])
+    return Causal(96, 4)
+
+
+def recurrent(nn: Any, F: Any) -> Any:
+    """A long short-term memory (Hochreiter and Schmidhuber 1997), written in ops, word by word."""
+    zeros = package_of(nn).zeros
+
+    class Recurrent(nn.Module):     # type: ignore[misc]  # either framework's
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.width, self.words = width, nn.Embedding(VOCABULARY, width)
+            self.seen, self.kept = nn.Linear(width, 4 * width), nn.Linear(width, 4 * width)
+            self.head = nn.Linear(width, CLASSES)
+
+        def forward(self, x: Any) -> Any:
+            n, length = x.shape
+            seen = self.seen(self.words(x))
+            h = c = zeros(n, self.width)
+            for word in range(length):
+                into, forget, out, new = (seen[:, word] + self.kept(h)).chunk(4, 1)
+                c = F.sigmoid(forget) * c + F.sigmoid(into) * F.tanh(new)
+                h = F.sigmoid(out) * F.tanh(c)
+            return self.head(h)
+    return Recurrent(64)
+
+
 def bag_of_words(nn: Any, F: Any) -> Any:
     """The mean of the words' vectors, and a perceptron."""
     class Bag(nn.Module):       # type: ignore[misc]  # either framework's
@@ -200,8 +333,12 @@ ZOO = (
     Network("dilated", dilated, (1, 32, 32), 16),
     Network("1-D convolutions", signal, (2, 256), 64),
     Network("group and instance norm", grouped, (3, 32, 32), 32),
+    Network("U-Net", unet, (1, 32, 32), 16, reconstructs=True),
     Network("layer norm, GELU, dropout", normalised, (784,), 128),
     Network("attention (transformer)", attention, (32,), 16, tokens=True),
+    Network("vision transformer", vision, (3, 32, 32), 32),
+    Network("causal, gated transformer", causal, (32,), 16, tokens=True),
+    Network("recurrent (LSTM)", recurrent, (24,), 32, tokens=True),
     Network("bag of words", bag_of_words, (40,), 64, tokens=True),
     Network("very wide perceptron", wide, (784,), 128),
     Network("very deep perceptron", deep, (64,), 64),

@@ -28,7 +28,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigrad.kernels import Array, Pair
+from minigrad.kernels import Array, Pair, empty
+from minigrad.kernels.moves import framed
 from minigrad.kernels.sums import EXACT
 
 LANES = 64                  # bytes of a vector
@@ -239,7 +240,7 @@ def padded(x: Array, kernel: Pair, sizes: Sizes, out_size: Pair) -> Array:
         first, last = min(max(-p, 0), n), min(max(stop, 0), n)
         inside.append(slice(first, max(first, last)))
         around.append((max(p, 0), max(stop - n, 0)))
-    return np.pad(x[tuple(inside)], [*around, (0, 0)])
+    return framed(x[tuple(inside)], (*around, (0, 0)), 0)
 
 
 def fold_places(values: Callable[[int, int], Array], kernel: Pair, sizes: Sizes, out_size: Pair,
@@ -248,8 +249,9 @@ def fold_places(values: Callable[[int, int], Array], kernel: Pair, sizes: Sizes,
     (height, width), (top, left) = x.shape[1:3], sizes[4:6]
     reach = [(o - 1) * s + (k - 1) * d + 1
              for o, s, k, d in zip(out_size, sizes[:2], kernel, sizes[2:4], strict=True)]
-    canvas = np.zeros((len(x), max(top + height, reach[0]), max(left + width, reach[1]),
-                       x.shape[3]), x.dtype if kernel[0] * kernel[1] <= EXACT else np.float64)
+    canvas = empty((len(x), max(top + height, reach[0]), max(left + width, reach[1]), x.shape[3]),
+                   x.dtype if kernel[0] * kernel[1] <= EXACT else np.float64)
+    canvas.fill(0)
     for (i, j), seen in places(canvas, kernel, sizes, out_size):
         seen += values(i, j)
     x[:] = canvas[:, top:top + height, left:left + width]

@@ -115,22 +115,27 @@ def channel_sums(g: Array) -> Array:
 
 
 def unfold(x: Array, geometry: Geometry) -> Array:
-    """x (N, C, H, W) → its windows (N, C·KH·KW, OH·OW)."""
-    x, (kernel, sizes, out_size) = x.transpose(1, 2, 3, 0), _of(geometry)
-    y = np.empty((len(x), *kernel, *out_size, x.shape[-1]), x.dtype)
+    """x (N, C, H, W) → its windows (N, C·KH·KW, OH·OW), in x's memory order."""
+    (n, channels), (kernel, sizes, out_size) = x.shape[:2], _of(geometry)
+    last = not x.flags.c_contiguous
+    # images that lie one after the other are the channels of a single one
+    x = x.transpose(1, 2, 3, 0) if last else x.reshape(n * channels, *geometry.in_size, 1)
+    y = empty((len(x), *kernel, *out_size, x.shape[-1]), x.dtype)
     for (i, j), seen in places(padded(x, kernel, sizes, out_size), kernel, sizes, out_size):
         y[:, i, j] = seen
-    return y.reshape(len(x) * prod(kernel), prod(out_size), x.shape[-1]).transpose(2, 0, 1)
+    shape = channels * prod(kernel), prod(out_size)
+    return batch_first(y.reshape(*shape, n)) if last else y.reshape(n, *shape)
 
 
 def fold(y: Array, geometry: Geometry) -> Array:
     """Windows (N, C·KH·KW, OH·OW) → (N, C, H, W), each value added where `unfold` takes it from."""
     kernel, sizes, out_size = _of(geometry)
-    channels = y.shape[1] // prod(kernel)
-    windows = y.transpose(1, 2, 0).reshape(channels, *kernel, *out_size, len(y))
-    dx = np.empty((channels, *geometry.in_size, len(y)), y.dtype)
+    n, channels, last = len(y), y.shape[1] // prod(kernel), not y.flags.c_contiguous
+    windows = (y.transpose(1, 2, 0).reshape(channels, *kernel, *out_size, n) if last
+               else y.reshape(n * channels, *kernel, *out_size, 1))
+    dx = empty((len(windows), *geometry.in_size, windows.shape[-1]), y.dtype)
     fold_places(lambda i, j: windows[:, i, j], kernel, sizes, out_size, dx)
-    return batch_first(dx)
+    return batch_first(dx) if last else dx.reshape(n, channels, *geometry.in_size)
 
 
 def _planes(x: Array, size: Pair) -> Array:

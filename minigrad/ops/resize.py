@@ -5,23 +5,24 @@ It is linear, and goes one dim after another: along each, y is a sum of a few ta
     y[i] = Σ_k weight[k, i] · x[place[k, i]]
 
 one tap for the nearest neighbour, two for the line between neighbours, more where antialiasing
-averages over what a coarse grid would skip.
+averages over what a coarse grid would skip. That is a product with a matrix that is almost empty,
+and the gradient is the product with its transpose.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from minigrad.autograd import Array, as_tensor
+from minigrad.autograd import Array, Recorded, as_tensor, op
+from minigrad.kernels.resample import Taps, resample_along, taps_of, transposed
 from minigrad.ops.arguments import Size, require_bool, require_float, require_number, to_int
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
-
-Taps = tuple[Array, Array | None]       # places and weights, each (number of taps, output size)
 
 LINEAR = {"linear": 3, "bilinear": 4, "trilinear": 5}       # and the number of dims of x
 NEAREST = ("nearest", "nearest-exact")
@@ -51,14 +52,10 @@ def interpolate(input: Any, size: Size | None = None, scale_factor: Any = None,
     if 0 in x.shape[1:] or min(after) < 1:
         raise RuntimeError(f"interpolate: no size may be 0 but the batch; got x {x.shape}, "
                            f"output size {tuple(after)}")
-    # torch takes some sizes for exact multiples, whatever scale_factor says
-    exact = (1,) if mode in LINEAR else (1, 2) if (mode, x.ndim) == ("nearest", 4) else ()
-    for dim, (n, m, scale) in enumerate(zip(before, after, scales, strict=True), 2):
-        if align_corners:
-            scale = (n - 1) / (m - 1) if m > 1 else 0.0
-        elif m / n in exact:
-            scale = n / m
-        x = _resample(x, dim, _taps(n, m, scale, mode, bool(align_corners), antialias, x.dtype))
+    for dim, grid in _grids(before, tuple(after), tuple(scales), mode, bool(align_corners),
+                            bool(antialias), x.dtype.char):
+        x = (x.index_select(dim, taps(grid).places) if x.dtype.kind == "u"
+             else _resample(x, dim=dim, grid=grid))
     return x
 
 
@@ -106,30 +103,75 @@ def _grid(name: str, before: tuple[int, ...], size: Any, scale_factor: Any,
 
 # ---- taps ----------------------------------------------------------------------------------------
 
-def _taps(n: int, m: int, scale: float, mode: str, align_corners: bool, antialias: bool,
-          dtype: np.dtype[Any]) -> Taps:
-    number = dtype.type if dtype.kind == "f" else np.float32    # as precise as x, as in torch
+class Grid(NamedTuple):
+    """n places, and m on the other grid. char: of x's dtype. turned: the gradient's way back."""
+
+    n: int
+    m: int
+    scale: float
+    mode: str
+    align_corners: bool
+    antialias: bool
+    char: str
+    turned: bool = False
+
+
+@lru_cache(256)
+def _grids(before: tuple[int, ...], after: tuple[int, ...], scales: tuple[float, ...], mode: str,
+           align_corners: bool, antialias: bool, char: str) -> list[tuple[int, Grid]]:
+    """The dims in the order in which there is least to do, each with its grid"""
+    # torch takes some sizes for exact multiples, whatever scale_factor says
+    exact = (1,) if mode in LINEAR else (1, 2) if (mode, len(before)) == ("nearest", 2) else ()
+    grids = []
+    for dim, (n, m, scale) in enumerate(zip(before, after, scales, strict=True), 2):
+        if align_corners:
+            scale = (n - 1) / (m - 1) if m > 1 else 0.0
+        elif m / n in exact:
+            scale = n / m
+        grids.append((dim, Grid(n, m, scale, mode, align_corners, antialias, char)))
+
+    def growth(entry: tuple[int, Grid]) -> tuple[float, int]:
+        dim, grid = entry           # the longer the rows of what lies behind a dim, the faster
+        return grid.m / grid.n, -dim if grid.m > grid.n else dim
+    return sorted(grids, key=growth)
+
+
+@lru_cache(256)
+def taps(grid: Grid) -> Taps:
+    """The matrix that takes n places to m; turned, its transpose."""
+    n, m, scale, mode, align_corners, antialias, char, turned = grid
+    if turned:
+        return transposed(taps(grid._replace(turned=False)), n)
+    number: Any = np.dtype(char).type if char in "fd" else np.float32   # as precise as x, as torch
     i, step = np.arange(m).astype(number), number(scale)
     if mode in NEAREST:
-        return _nearest(n, i, step, mode)
-    return _triangles(n, i, step) if antialias else _neighbours(n, i, step, align_corners)
+        places, weights, kept = _nearest(n, i, step, mode)
+    elif antialias:
+        places, weights, kept = _triangles(n, i, step)
+    else:
+        places, weights, kept = _neighbours(n, i, step, align_corners)
+    return taps_of(places, weights.astype(number), kept)
 
 
-def _nearest(n: int, i: Array, scale: Any, mode: str) -> Taps:
+# Each of these gives places, weights and which of them count, all (number of taps, m).
+
+def _nearest(n: int, i: Array, scale: Any, mode: str) -> tuple[Array, Array, Array]:
     place = (i + i.dtype.type(0.5)) * scale if mode == "nearest-exact" else i * scale
     # torch rounds to float32 before it rounds down: 2.9999999999 is 3
-    return np.minimum(np.floor(place.astype(np.float32)).astype(np.int64), n - 1)[None], None
+    places = np.minimum(np.floor(place.astype(np.float32)).astype(np.int64), n - 1)[None]
+    return places, np.ones(places.shape, i.dtype), np.ones(places.shape, bool)
 
 
-def _neighbours(n: int, i: Array, scale: Any, align_corners: bool) -> Taps:
+def _neighbours(n: int, i: Array, scale: Any, align_corners: bool) -> tuple[Array, Array, Array]:
     half = i.dtype.type(0.5)
     place = i * scale if align_corners else np.maximum((i + half) * scale - half, 0)
     low = np.minimum(place.astype(np.int64), n - 1)
     rest = place - low.astype(i.dtype)
-    return np.stack([low, np.minimum(low + 1, n - 1)]), np.stack([1 - rest, rest])
+    places = np.stack([low, np.minimum(low + 1, n - 1)])
+    return places, np.stack([1 - rest, rest]), np.ones(places.shape, bool)
 
 
-def _triangles(n: int, i: Array, scale: Any) -> Taps:
+def _triangles(n: int, i: Array, scale: Any) -> tuple[Array, Array, Array]:
     """Weights that fall from a place's centre to 0 at one step of the coarser of the two grids"""
     half, reach = i.dtype.type(0.5), max(scale, i.dtype.type(1))
     centre = (i + half) * scale
@@ -138,17 +180,11 @@ def _triangles(n: int, i: Array, scale: Any) -> Taps:
     inside = places < np.minimum((centre + reach + half).astype(np.int64), n)
     distance = np.abs((places - centre + half) / reach)
     weights = np.where(inside, 1 - distance, 0)
-    return np.minimum(places, n - 1), weights / weights.sum(0)
+    return places, weights / weights.sum(0), inside
 
 
-def _resample(x: Tensor, dim: int, taps: Taps) -> Tensor:
-    places, weights = taps
-    if weights is None:
-        return x.index_select(dim, places[0])
-    y: Tensor
-    y, *others = (x.index_select(dim, place)
-                  * weight.astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1 - dim))
-                  for place, weight in zip(places, weights, strict=True))
-    for term in others:
-        y = y + term
-    return y
+@op
+def _resample(x: Tensor, *, dim: int, grid: Grid) -> Recorded:
+    """x on another grid along one dim"""
+    return resample_along(x.data, dim, taps(grid)), lambda g: _resample(
+        g, dim=dim, grid=grid._replace(turned=not grid.turned))

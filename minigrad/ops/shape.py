@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad.autograd import Recorded, as_tensor, op
-from minigrad.kernels import concatenate, reshaped
-from minigrad.ops import elementwise
+from minigrad.kernels import concatenate, moves, reshaped
 from minigrad.ops.arguments import (
     Dims,
     normalize_dim,
@@ -159,20 +159,34 @@ def roll(x: Tensor, *, shifts: int | tuple[int, ...], dims: Dims = None) -> Reco
 
 def tril(input: Any, diagonal: int = 0) -> Tensor:
     """The lower triangle of each matrix, zeros above; diagonal > 0 keeps some of those above."""
-    return _triangle("tril", np.tril, input, diagonal)
+    return _triangle_of("tril", True, input, diagonal)
 
 
 def triu(input: Any, diagonal: int = 0) -> Tensor:
     """The upper triangle of each matrix, zeros below; diagonal > 0 drops more."""
-    return _triangle("triu", np.triu, input, diagonal)
+    return _triangle_of("triu", False, input, diagonal)
 
 
-def _triangle(name: str, cut: Any, input: Any, diagonal: int) -> Tensor:
+def _triangle_of(name: str, lower: bool, input: Any, diagonal: int) -> Tensor:
     x, k = as_tensor(name, input), to_int(name, "diagonal", diagonal)
     require_dims(name, 2, x)
     rows, columns = x.shape[-2:]
-    k = max(-rows, min(k, columns))                     # beyond, all or nothing; NumPy overflows
-    return elementwise.where(cut(np.ones((rows, columns), bool), k), x, False)
+    # beyond, all or nothing; NumPy overflows
+    return _triangle(x, lower=lower, diagonal=max(-rows, min(k, columns)))
+
+
+@op
+def _triangle(x: Tensor, *, lower: bool, diagonal: int) -> Recorded:
+    """The lower or the upper triangle of each matrix, 0 elsewhere"""
+    return moves.triangle_of(x.data, lower, diagonal), lambda g: _triangle(
+        g, lower=lower, diagonal=diagonal)
+
+
+@op
+def framed(x: Tensor, *, sides: tuple[tuple[int, int], ...], value: float) -> Recorded:
+    """x with `value` around it: before and behind each dim, so many places"""
+    inside = tuple([slice(b, b + n) for n, (b, _) in zip(x.shape, sides, strict=True)])
+    return moves.framed(x.data, sides, value), lambda g: g[inside]
 
 
 # ---- several tensors ----------------------------------------------------------------------------
@@ -180,13 +194,16 @@ def _triangle(name: str, cut: Any, input: Any, diagonal: int) -> Tensor:
 def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Tensors joined along `dim`, in the dtype they are promoted to. All other sizes must agree,
     but a tensor of shape (0,) fits any other."""
-    xs = promote(*(as_tensor("cat", x) for x in _sequence("cat", tensors)))
+    xs = [as_tensor("cat", x) for x in _sequence("cat", tensors)]
+    if any(x.dtype != xs[0].dtype for x in xs):
+        xs = promote(*xs)
     if not all(x.ndim for x in xs):
         raise RuntimeError("cat: 0-d tensors cannot be joined; use stack()")
     like = next((x.shape for x in xs if x.shape != (0,)), (0,))
     axis = normalize_dim("cat", dim, len(like))
     xs = [x.reshape((*like[:axis], 0, *like[axis + 1:])) if x.shape == (0,) else x for x in xs]
-    if len({(x.ndim, x.shape[:axis], x.shape[axis + 1:]) for x in xs}) != 1:
+    others = like[:axis], like[axis + 1:]
+    if any(x.ndim != len(like) or (x.shape[:axis], x.shape[axis + 1:]) != others for x in xs):
         raise RuntimeError(f"cat: sizes must agree except along dim {dim}; "
                            f"got {[x.shape for x in xs]}")
     return _cat(*xs, dim=axis)
@@ -205,7 +222,7 @@ def _cat(*tensors: Tensor, dim: int) -> Recorded:
     def piece(start: int, stop: int) -> Any:
         return lambda g: _slice(g, dim, start, stop)
 
-    stops = np.cumsum([0] + [x.shape[dim] for x in tensors]).tolist()
+    stops = [0, *accumulate([x.shape[dim] for x in tensors])]
     return concatenate([x.data for x in tensors], dim), *map(piece, stops, stops[1:])
 
 
@@ -218,8 +235,20 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     xs = [as_tensor("stack", x) for x in _sequence("stack", tensors)]
     if len({x.shape for x in xs}) != 1:
         raise RuntimeError(f"stack: needs tensors of one shape; got {[x.shape for x in xs]}")
-    at = normalize_dim("stack", dim, xs[0].ndim + 1)
-    return cat([unsqueeze(x, at) for x in xs], at)
+    if any(x.dtype != xs[0].dtype for x in xs):
+        xs = promote(*xs)
+    return _stack(*xs, dim=normalize_dim("stack", dim, xs[0].ndim + 1))
+
+
+@op
+def _stack(*tensors: Tensor, dim: int) -> Recorded:
+    before = (slice(None),) * dim
+    new = (*before, None)
+
+    def layer(i: int) -> Any:
+        return lambda g: g[(*before, i)]
+
+    return concatenate([x.data[new] for x in tensors], dim), *map(layer, range(len(tensors)))
 
 
 def split(tensor: Any, split_size_or_sections: int | Sequence[int],

@@ -94,6 +94,6 @@ CASES = [
                   "interpolate: needs floating point"),
             Error(Call(np.ones((1, 2, 4, 5), np.uint8), size=2, mode="bilinear"), RuntimeError,
                   "interpolate: needs floating point")),
-           corners=st.builds(lambda size: Call(np.arange(4, dtype=np.uint8).reshape(1, 1, 4),
-                                               size=size), st.integers(1, 9))),
+           corners=st.builds(lambda *size: Call(np.arange(6, dtype=np.uint8).reshape(1, 1, 2, 3),
+                                                size=size), st.integers(1, 9), st.integers(1, 9))),
 ]

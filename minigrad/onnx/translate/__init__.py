@@ -10,6 +10,7 @@ from minigrad.onnx.translate import (
     norm as norm,
     pool as pool,
     reduce as reduce,
+    resize as resize,
     shape as shape,
 )
 from minigrad.onnx.translate.registry import TRANSLATORS as TRANSLATORS

@@ -82,22 +82,28 @@ def _rolled(graph: Graph, x: Operand, axis: int, shift: int, size: int) -> Opera
 
 @translates("_cat")
 def cat(graph: Graph, op: Op) -> Operand:
-    """Constants of one number around a value are padding, which has a node of its own"""
-    dim, xs = op.static["dim"], [x for x in op.inputs if x.shape[op.static["dim"]] != 0]
-    if not xs:
-        return op.x
-    constants = [x.array if x.repeated is None else x.repeated for x in xs]
-    values = [i for i, array in enumerate(constants) if array is None]
-    if len(values) == 1 and len(xs) > 1:
-        (i,) = values
-        fill = {each.tobytes() for array in constants if array is not None
-                for each in array.reshape(-1)}
-        sizes = [x.shape[dim] for x in xs]
-        if len(fill) == 1 and all(isinstance(n, int) for n in sizes[:i] + sizes[i + 1:]):
-            number = np.frombuffer(fill.pop(), op.dtype).reshape(())
-            pads = [sum(sizes[:i]), sum(sizes[i + 1:])]
-            return graph("Pad", xs[i], graph.integers(pads), number, graph.integers([dim]))
-    return graph("Concat", *xs, axis=dim)
+    dim = op.static["dim"]
+    xs = [x for x in op.inputs if x.shape[dim] != 0]
+    return graph("Concat", *xs, axis=dim) if xs else op.x
+
+
+@translates("_stack")
+def stack(graph: Graph, op: Op) -> Operand:
+    dim = op.static["dim"]
+    layers = [graph("Unsqueeze", x, graph.integers([dim])) for x in op.inputs]
+    return graph("Concat", *layers, axis=dim)
+
+
+@translates("framed")
+def framed(graph: Graph, op: Op) -> Operand:
+    pads = [side[end] for end in (0, 1) for side in op.static["sides"]]
+    return graph("Pad", op.x, graph.integers(pads), graph.like(op.x, op.static["value"]))
+
+
+@translates("_triangle")
+def triangle(graph: Graph, op: Op) -> Operand:
+    return graph("Trilu", op.x, np.asarray(op.static["diagonal"], np.int64),
+                 upper=int(not op.static["lower"]))
 
 
 @translates("one_hot")

@@ -2,17 +2,16 @@
 
 EQUIVALENT = {
     "the lengths are equal": {
-        "interpolate": [
+        "_grids": [
             "zip(before, after, scales, strict=True) → zip(before, after, scales, strict=False)",
         ],
         "_grid": [
             "zip(before, sizes, strict=True) → zip(before, sizes, strict=False)",
             "zip(before, each, strict=True) → zip(before, each, strict=False)",
         ],
-        "_resample": ["zip(places, weights, strict=True) → zip(places, weights, strict=False)"],
     },
     "the one place is number 0, whatever the step": {
-        "interpolate": [
+        "_grids": [
             "(n - 1) / (m - 1) if m > 1 else 0.0 → (n - 1) / (m - 1) if m > 1 else 1.0",
             "(n - 1) / (m - 1) if m > 1 else 0.0 → (n - 1) / (m - 1) if m > 1 else -1",
         ],
@@ -48,7 +47,14 @@ EQUIVALENT = {
             "np.where(inside, 1 - distance, 0) → np.where(inside, distance - 1, 0)",
         ],
     },
-    "there is one tap": {
-        "_resample": ["x.index_select(dim, places[0]) → x.index_select(dim, places[-1])"],
+    "in which order the dims are taken makes a difference to the time alone": {
+        "_grids": [
+            "(grid.m / grid.n, -dim if grid.m > grid… → (grid.m * grid.n, -dim if grid.m > grid…",
+            "(grid.m / grid.n, -dim if grid.m > grid.n else dim) → (grid.n / grid.m, -dim if "
+            "grid.m > grid.n else dim)",
+            "-dim if grid.m > grid.n else dim → -dim if grid.m >= grid.n else dim",
+            "-dim if grid.m > grid.n else dim → -dim if grid.m < grid.n else dim",
+            "-dim if grid.m > grid.n else dim → dim if grid.m > grid.n else dim",
+        ],
     },
 }

@@ -1,0 +1,70 @@
+"""What pad, cat, stack, unfold and fold give lies in memory as what they are given does, and is
+right in both orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import minigrad as mg
+import minigrad.functional as F
+
+TF = torch.nn.functional
+SHAPES = [(2, 3, 8, 6), (40, 5, 16, 16)]
+FUNCTIONS: dict[str, Any] = {
+    "pad": lambda t, f, x: f.pad(x, (1, 2, 3, 0), value=0.5),
+    "pad, and cut": lambda t, f, x: f.pad(x, (1, -2, -3, 2, 0, 1)),
+    "cat": lambda t, f, x: t.cat([x, x * 2], 1),
+    "stack": lambda t, f, x: t.stack([x, x * 2, x * 3], 2),
+    "unfold": lambda t, f, x: f.unfold(x, (3, 2), 1, 1, (2, 1)),
+    "fold": lambda t, f, x: f.fold(f.unfold(x, 3, 2, 1) * 0.5, x.shape[2:], 3, 2, 1),
+    "tril": lambda t, f, x: t.tril(x, 1),
+}
+
+
+def ordered(x: Any, batch_last: bool) -> Any:
+    return x.transpose(1, 2, 3, 0).copy().transpose(3, 0, 1, 2) if batch_last else x
+
+
+@pytest.mark.parametrize("batch_last", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_values_and_gradients_are_torchs(name: str, shape: tuple[int, ...], batch_last: bool
+                                         ) -> None:
+    rng = np.random.default_rng(3)
+    a = rng.standard_normal(shape)
+    x = mg.Tensor(ordered(a, batch_last), requires_grad=True)
+    tx = torch.tensor(a, requires_grad=True)
+    y, ty = FUNCTIONS[name](mg, F, x), FUNCTIONS[name](torch, TF, tx)
+    np.testing.assert_allclose(y.data, ty.detach().numpy(), rtol=1e-12, atol=1e-12)
+
+    cotangent = rng.standard_normal(y.shape)
+    g, tg = mg.Tensor(cotangent, requires_grad=True), torch.tensor(cotangent, requires_grad=True)
+    (dx,) = mg.grad([y], [x], [g], create_graph=True)
+    (tdx,) = torch.autograd.grad(ty, tx, tg, create_graph=True)
+    np.testing.assert_allclose(dx.data, tdx.detach().numpy(), rtol=1e-12, atol=1e-12)
+
+    (dg,) = mg.grad([(dx * dx).sum()], [g])
+    (tdg,) = torch.autograd.grad((tdx * tdx).sum(), tg)
+    np.testing.assert_allclose(dg.data, tdg.numpy(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in ("stack", "tril")])
+def test_the_order_of_memory_is_kept(name: str, shape: tuple[int, ...]) -> None:
+    a = np.ones(shape, np.float32)
+    y = FUNCTIONS[name](mg, F, mg.Tensor(a))
+    assert y.data.flags.c_contiguous
+    y = FUNCTIONS[name](mg, F, mg.Tensor(ordered(a, True)))
+    assert np.moveaxis(y.data, 0, -1).flags.c_contiguous
+
+
+def test_what_is_joined_is_a_copy() -> None:
+    for join in (lambda x: mg.cat([x]), lambda x: mg.stack([x]), lambda x: F.pad(x, (1, 0))):
+        x = mg.tensor([1.0, 2.0])
+        y = join(x)
+        y.data[...] = 7
+        assert x.tolist() == [1.0, 2.0]
