@@ -125,8 +125,8 @@ def drawn(entry: dict[str, Any]) -> Markup:
     """The difference of each seed, their mean and its interval."""
     percent = entry["format"].endswith("%")
     scale = 100 if percent else 1
-    ours, theirs, low, high, mean = (scale * bounded(entry[key]) for key in (
-        *NAMES, "low", "high", "difference"))
+    ours, theirs = (scale * bounded(entry[impl]) for impl in NAMES)
+    low, high, mean = (scale * float(bounded(entry[key])) for key in ("low", "high", "difference"))
     places = np.arange(len(entry["seeds"]))
     with mpl.rc_context(STYLE):
         figure, ax = new_axes(height=2.4)
