@@ -113,6 +113,7 @@ def outcome(argv: Sequence[str], output: Output | None = None) -> int:
         if place := getattr(arguments, "out", None):
             from comparisons.files import let_temporary_files_be_near
             let_temporary_files_be_near(place)
+        commands.insist_on_other_files(arguments)
         status: int = arguments.main(arguments)
         return status
     except SystemExit as stop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -11,8 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from comparisons.errors import Fault
+from comparisons.errors import DataError, Fault
 from minigrad import atomic
+
+ROOM = 4096             # bytes that must fit where something is to be written
 
 
 def write_json(path: Path, content: Any, indent: int | None = None) -> None:
@@ -38,6 +41,16 @@ def write_bytes(path: Path, content: bytes) -> None:
         atomic.write(path, content)
 
 
+def insist_on_file(path: Path, name: str = "") -> None:
+    """Check that no pipe is read, which would be waited for, and no device, which may have no end.
+
+    name: what messages call it, by default its path.
+    Raises: DataError if it is one. What is missing, or a folder, is left to the reader.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise DataError(f"{name or path}: not a file")
+
+
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """A folder for the block to fill, as by `atomic.whole_folder`. Raises: Fault naming it."""
@@ -49,6 +62,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
 def _faults(path: Path) -> Iterator[None]:
     try:
         yield
+    except FileExistsError:             # mkdir's word for a file in the place of a folder
+        raise Fault(f"{path}: {os.strerror(errno.ENOTDIR)}") from None
     except OSError as error:
         raise Fault(f"{path}: {error.strerror}") from None
 
@@ -66,12 +81,13 @@ def let_temporary_files_be_near(folder: Path) -> None:
 def make_folder(folder: Path) -> None:
     """Make a folder, and check that files can be written into it.
 
-    Raises: Fault naming the folder if it cannot be made or written to.
+    Raises: Fault naming the folder if it cannot be made or written to; then it is not made.
     """
-    with _faults(folder):
+    with _faults(folder), atomic.no_empty_folders(folder):
         Path(os.path.realpath(folder)).mkdir(parents=True, exist_ok=True)   # it may be a link
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(ROOM))             # a full disk has room for an empty file
+            file.flush()
 
 
 def check_writable(path: Path) -> None:

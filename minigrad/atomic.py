@@ -40,7 +40,7 @@ def write(path: str | Path, content: bytes, *, folders: bool = True) -> None:
     Raises: OSError naming the path; then the file is as it was.
     """
     named, path = Path(path), Path(os.path.realpath(path))
-    with _naming(named):
+    with _naming(named), no_empty_folders(path.parent):
         if named.exists() and not (named.is_file() or named.is_dir()):
             named.write_bytes(content)
             return
@@ -91,6 +91,21 @@ def keep(path: Path, other: Path) -> None:
 
 
 @contextmanager
+def no_empty_folders(path: Path) -> Iterator[None]:
+    """Of a folder and those above it, remove those that the block makes and leaves empty, if it
+    raises."""
+    path = Path(os.path.realpath(path))         # it may be a link
+    missing = [place for place in (path, *path.parents) if not place.exists()]
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):                 # not made, or not empty
+            for place in missing:
+                place.rmdir()
+        raise
+
+
+@contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """A folder to be filled by the block, under a temporary name; then it is flushed to the disk
     and renamed, so that at the path there is either nothing or all of it.
@@ -99,17 +114,17 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     Raises: OSError naming the path, also for one that the block raises.
     """
     named, path = Path(path), Path(os.path.realpath(path))
-    with _naming(named):
+    with _naming(named), no_empty_folders(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(path.parent)
         temporary, descriptor = _temporary_folder(path.parent)
         try:
             yield temporary
-            for folder, _, names in os.walk(temporary):
+            for place, _, names in os.walk(temporary):
                 for name in names:
-                    with open(Path(folder) / name, "rb+") as file:
+                    with open(Path(place) / name, "rb+") as file:
                         os.fsync(file.fileno())
-                _sync(Path(folder))
+                _sync(Path(place))
             if path.is_dir():
                 path.rmdir()                    # an empty one
             os.rename(temporary, path)

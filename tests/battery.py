@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
-SHOWN = 5               # faults of a part that are shown in full
 
 
 def main(argv: list[str]) -> int:
@@ -26,6 +25,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--share", type=float, default=1.0, metavar="F",
                         help="try this share of the whole (default: 1)")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--show", type=int, default=5, metavar="N",
+                        help="show at most N faults of a part in full (default: 5)")
     chosen = parser.parse_args(argv)
     if unknown := [name for name in chosen.sections if name not in known]:
         parser.error(f"unknown section {unknown[0]!r}; choose from {', '.join(known)}")
@@ -37,10 +38,10 @@ def main(argv: list[str]) -> int:
             now = time.perf_counter()
             print(f"  {part.name:<24} {part.tried:>6,} tried  {len(part.faults):>4,} faults "
                   f"{now - began:>7.1f} s  {part.note}".rstrip(), flush=True)
-            for line in part.faults[:SHOWN]:
+            for line in part.faults[:chosen.show]:
                 print(f"    {line}")
-            if len(part.faults) > SHOWN:
-                print(f"    and {len(part.faults) - SHOWN:,} more")
+            if len(part.faults) > chosen.show:
+                print(f"    and {len(part.faults) - chosen.show:,} more")
             began, tried, faults = now, tried + part.tried, faults + len(part.faults)
     print(f"{tried:,} tried, {faults:,} faults")
     return int(faults > 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from comparisons.errors import Fault
 from comparisons.tasks.names import NAMES
 from comparisons.tasks.options import SEED, at_least, path, share
 
+OUTPUTS = ("out", "json", "plot", "persons", "file")    # arguments that name what is written
 THREADS = 1024          # more than a machine has; far more overflow in the libraries
 
 
@@ -87,7 +89,27 @@ def add_sure(parser: argparse.ArgumentParser) -> None:
 def insist_on_data(data: Path | None) -> None:
     """Check --data.
 
-    Raises: Fault if it names something that does not exist.
+    Raises: Fault if it names something that does not exist, or that is neither file nor folder.
     """
+    from comparisons.files import insist_on_file
     if data is not None and not data.exists():
         raise Fault(f"{data}: no such file or folder (--data)")
+    if data is not None:
+        insist_on_file(data)
+
+
+def insist_on_other_files(arguments: argparse.Namespace) -> None:
+    """Refuse to write a file that another argument names, which would be lost."""
+    named = [(name, Path(value)) for name, given in vars(arguments).items() if name != "argv"
+             for value in (given if isinstance(given, list | tuple) else [given])
+             if isinstance(value, Path | str)]
+    for output, place in named:
+        if output in OUTPUTS and (place.is_file() or not place.exists()):
+            for other, another in named:
+                if other != output and same_place(place, another):
+                    arguments.parser.error(f"{place}: is to be written, and is named twice")
+
+
+def same_place(place: Path, other: Path) -> bool:
+    return os.path.realpath(place) == os.path.realpath(other) or (
+        place.exists() and other.exists() and place.samefile(other))

@@ -23,12 +23,14 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     from comparisons.audits import leakage
-    from comparisons.files import write_json
+    from comparisons.files import check_writable, write_json
     from comparisons.tasks.dexpression import DexpressionOptions, DexpressionTask
     insist_on_data(arguments.data)
     options = DexpressionOptions(data=arguments.data, folds=arguments.folds, seed=arguments.seed)
+    if arguments.persons is not None:
+        check_writable(arguments.persons)
     data = DexpressionTask().load(options)
+    print(leakage.text(data, options), flush=True)
     if arguments.persons is not None:
         write_json(arguments.persons, leakage.persons(data, options), indent=1)
-    print(leakage.text(data, options))
     return 0

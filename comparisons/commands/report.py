@@ -20,7 +20,7 @@ def main(arguments: argparse.Namespace) -> int:
     from comparisons.report import page
     from comparisons.training.results import Results
     from minigrad.streams import printable
-    if not (arguments.folder / "results.json").is_file():
+    if not (arguments.folder / "results.json").exists():
         raise Fault(f"{arguments.folder / 'results.json'}: no such file; "
                     "`run --out DIR` writes it into DIR")
     print(printable(page.write(Results(arguments.folder))))

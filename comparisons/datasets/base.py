@@ -108,6 +108,24 @@ def visible(folder: Path) -> list[Path]:
         raise DataError(f"{folder}: {error.strerror}") from None
 
 
+def files_below(folder: Path) -> list[str]:
+    """What a folder and the folders below it hold, without hidden files, sorted as paths are.
+
+    Folders are walked and not listed, but for links to them, which could lead in a circle. The
+    result are strings, since each Path that has been compared keeps a list of its parts.
+    Raises: DataError naming a folder that cannot be read.
+    """
+    def refuse(error: OSError) -> None:         # os.walk itself would leave the folder out
+        raise DataError(f"{error.filename}: {error.strerror}")
+
+    found = []
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        found += [os.path.join(place, name) for name in names + links if not name.startswith(".")]
+    return sorted(found, key=lambda path: os.path.normcase(path).replace(os.sep, "\0"))
+
+
 def own_name(place: Path, known: Collection[str], word: str = "") -> str:
     """A name for the user's own data: `word` if there is one, else that of their folder or file.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -99,9 +100,15 @@ def has_nine(path: Path) -> bool:
 
 
 def first_record(path: Path) -> Record | None:
+    """The first record of a file, or None if it is no table.
+
+    Raises: DataError naming the file if it may not be read.
+    """
     try:
         return next(iter(read_records(path).records), None)
     except DataError:
+        if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise
         return None
 
 

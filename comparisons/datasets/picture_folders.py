@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 from tqdm import tqdm
 
-from comparisons.datasets.base import Array, Data, own_name, unit, visible
+from comparisons.datasets.base import Array, Data, files_below, own_name, unit, visible
 from comparisons.datasets.crops import Size, levels, whole
 from comparisons.datasets.levels import pieces
 from comparisons.datasets.pictures import read_picture
@@ -133,18 +133,6 @@ def holds_folders(folder: Path) -> bool:
             return any(entry.is_dir() for entry in entries if not entry.name.startswith("."))
     except OSError as error:
         raise DataError(f"{folder}: {error.strerror}") from None
-
-
-def files_below(folder: Path) -> list[str]:
-    """The files in a folder and in the folders below it, without hidden ones, sorted as paths are.
-
-    They are strings, since each Path that has been compared keeps a list of its parts.
-    """
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [os.path.join(place, name) for name in names if not name.startswith(".")]
-    return sorted(found, key=lambda path: os.path.normcase(path).replace(os.sep, "\0"))
 
 
 def equal(x: Images, x_test: Images) -> int:

@@ -15,6 +15,7 @@ from PIL.ImageFile import ImageFile
 
 from comparisons.datasets.base import Array
 from comparisons.errors import DataError
+from comparisons.files import insist_on_file
 
 PIXELS = 50_000_000     # a larger picture is refused before it is decoded
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
@@ -30,9 +31,8 @@ def read_picture(source: Path | bytes, name: str) -> Image.Image:
     Pillow does not read.
     """
     try:
-        if isinstance(source, Path) and not (source.is_file() or source.is_dir()):
-            source.stat()                       # missing, or not allowed
-            raise DataError(f"{name}: not a file")      # a pipe, which would be waited for
+        if isinstance(source, Path):
+            insist_on_file(source, name)
         with warnings.catch_warnings(), (
                 io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")) as file:
             warnings.simplefilter("ignore")     # its size is checked here
@@ -120,6 +120,7 @@ def read_landmarks(path: Path) -> Array:
 
     Raises: DataError naming the file.
     """
+    insist_on_file(path)
     try:
         points = np.array(path.read_text("ascii").split(), float).reshape(-1, 2)
     except OSError as error:

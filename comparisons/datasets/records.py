@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from comparisons.errors import DataError
+from comparisons.files import insist_on_file
 
 DELIMITERS = ",;\t"
 MISSING = ("", "?", "na", "n/a", "nan", "null", "none")
@@ -83,8 +84,7 @@ def lines_of(path: Path) -> Iterator[str]:
 
     Raises: DataError if the file cannot be read, or naming the first line that is not UTF-8.
     """
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise DataError(f"{path}: not a file")          # a pipe, or a device without end
+    insist_on_file(path)
     try:
         # what is not UTF-8 is decoded to code points that cannot be encoded again
         with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:

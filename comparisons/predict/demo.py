@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from comparisons.datasets.base import visible
 from comparisons.datasets.pictures import png, read_picture
 from comparisons.errors import Fault
 from comparisons.implementations import NAMES
@@ -53,14 +54,19 @@ def serve(predictors: Sequence[Predictor], port: int) -> Server:
 
 
 def newest(folder: Path = Path("runs")) -> list[Path]:
-    """For each task that reads pictures, the newest checkpoint of minigrad, or else of PyTorch."""
+    """For each task that reads pictures, the newest checkpoint of minigrad, or else of PyTorch.
+
+    Raises: DataError naming a folder of runs that cannot be read.
+    """
     found = []
+    runs = [path for path in visible(folder) if path.is_dir()] if folder.is_dir() else []
+    inside = {name for run in runs for name in visible(run)}
     for task in readers():
         for name in NAMES:
-            paths = sorted(folder.glob(f"*/{task}-{name}/last.safetensors"),
-                           key=lambda p: p.stat().st_mtime)
+            paths = [path for run in runs if (run / f"{task}-{name}") in inside
+                     and (path := run / f"{task}-{name}" / "last.safetensors").exists()]
             if paths:
-                found.append(paths[-1])
+                found.append(max(paths, key=lambda path: path.stat().st_mtime))
                 break
     return found
 

@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from comparisons.datasets.base import visible
 from comparisons.datasets.crops import Box
 from comparisons.datasets.faces.detector import INSTALL
 from comparisons.datasets.pictures import PIXELS, read_picture
 from comparisons.errors import DataError, Fault
-from comparisons.files import write_bytes, write_text
+from comparisons.files import insist_on_file, write_bytes, write_text
 from comparisons.predict.prediction import Prediction
 from minigrad.streams import printable
 
@@ -144,8 +145,8 @@ def of_folder(folder: Path) -> tuple[Iterator[Picture], int | None]:
 
     Raises: DataError naming the folder if it holds none.
     """
-    found = sorted((path for path in folder.iterdir() if path.suffix.lower() in PICTURES
-                    and not path.name.startswith(".") and not path.is_dir()),
+    found = sorted((path for path in visible(folder) if path.suffix.lower() in PICTURES
+                    and not path.is_dir()),
                    key=lambda path: [(part.isdigit(), int(part) if part.isdigit() else 0, part)
                                      for part in re.split("([0-9]{1,18})", path.name)])
     if not found:
@@ -167,6 +168,7 @@ def of_video(path: Path) -> tuple[Iterator[Picture], int | None]:
     Raises: DataError naming the file if it is no video; Fault if OpenCV is not installed.
     """
     name = printable(path)
+    insist_on_file(path, name)
     try:
         with path.open("rb") as file:
             start = file.read(16)

@@ -162,7 +162,8 @@ def main(path: Path, images: Sequence[Path], *, whole: bool = False, out: Path |
     if out is not None:
         make_folder(out)
     entries: list[dict[str, Any]] = []
-    names: set[str] = set()
+    # a drawing must not take the place of a picture
+    names = {image.name for image in images if out and image.resolve().parent == out.resolve()}
     undrawn = False
     for image in images:
         name = printable(image)

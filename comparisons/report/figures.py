@@ -21,6 +21,7 @@ from comparisons.report.style import (
     RULE,
     SHADES,
     STYLE,
+    bounded,
     drawable,
     legend_entries,
     name_rows,
@@ -55,7 +56,7 @@ def learning_curve(details: Details, key: str, label: str, *, log: bool) -> Mark
             trainings = [[e[key] for e in history if e["fold"] == k]
                          for k in sorted({e["fold"] for e in history})]
             length = min(map(len, trainings))
-            values = np.array([training[:length] for training in trainings])
+            values = bounded([training[:length] for training in trainings])
             values = np.maximum(values, SMALLEST) if log else values
             lowest, highest = min(lowest, values.min()), max(highest, values.max())
             epochs = np.arange(1, length + 1)

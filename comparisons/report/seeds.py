@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 
 from comparisons.implementations import NAMES
-from comparisons.report.style import COLORS, INK, STYLE, new_axes, svg
+from comparisons.report.style import COLORS, INK, STYLE, bounded, new_axes, svg
 from comparisons.training.differences import SAME
 
 HEADER = ("task", "seeds", "metric", "minigrad", "PyTorch", "difference", "95% interval",
@@ -46,6 +46,7 @@ class Figure:
     svg: Markup
 
 
+@np.errstate(over="ignore", invalid="ignore")       # a spread may be infinite
 def rows(entries: Sequence[dict[str, Any]]) -> list[Row]:
     """A row for each entry. Only the first of a task shows the task and the seeds."""
     found, before = [], None
@@ -124,13 +125,13 @@ def drawn(entry: dict[str, Any]) -> Markup:
     """The difference of each seed, their mean and its interval."""
     percent = entry["format"].endswith("%")
     scale = 100 if percent else 1
-    ours, theirs = (scale * np.array(entry[impl]) for impl in NAMES)
+    ours, theirs = (scale * bounded(entry[impl]) for impl in NAMES)
+    low, high, mean = (scale * float(bounded(entry[key])) for key in ("low", "high", "difference"))
     places = np.arange(len(entry["seeds"]))
     with mpl.rc_context(STYLE):
         figure, ax = new_axes(height=2.4)
-        ax.axhspan(scale * entry["low"], scale * entry["high"], color=COLORS["minigrad"],
-                   alpha=0.14, lw=0)
-        ax.axhline(scale * entry["difference"], color=COLORS["minigrad"], lw=1.6)
+        ax.axhspan(low, high, color=COLORS["minigrad"], alpha=0.14, lw=0)
+        ax.axhline(mean, color=COLORS["minigrad"], lw=1.6)
         ax.axhline(0, color=INK, lw=0.8)
         ax.plot(places, ours - theirs, "o", color=INK, ms=5, mew=0)
         ax.set_xlim(-0.5, len(places) - 0.5)

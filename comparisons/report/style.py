@@ -11,12 +11,14 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.ticker
+import numpy as np
 from markupsafe import Markup, escape
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
 
 from comparisons.implementations import TITLES
 from minigrad.streams import printable
@@ -41,6 +43,11 @@ STYLE: dict[Any, Any] = {
 
 
 LONGEST = 40            # characters of a name
+
+
+def bounded(values: ArrayLike) -> NDArray[np.float64]:
+    """Values for which axes can be computed: not all floats have a square."""
+    return np.clip(np.asarray(values, np.float64), -1e100, 1e100)
 
 
 def drawable(name: str) -> str:

@@ -21,6 +21,9 @@ NAME = Also(str, re.compile(r"[a-z0-9]+(-[a-z0-9]+)*").fullmatch,
 FORMAT = Also(str, re.compile(r"\+?,?(\.\d\d?)?[efg%]?").fullmatch, "a format such as .2%")
 PICTURE = Also(str, re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2,3}={1,2})?").fullmatch,
                "a picture in base64")
+SHARE = Also(float, lambda x: abs(x - 0.5) < 0.500_001, "a number from 0 to 1")
+DRAWN = Also(float, lambda x: abs(x) <= 1e100, "a number between -1e100 and 1e100")
+"""A number for which axes can be computed; all in float32 are."""
 
 HEADLINE = {"label": str, "metric": str, "reference": str, "baseline": str, "format?": FORMAT,
             "explanation?": str}
@@ -47,25 +50,25 @@ DIFFERENCE = {
 RESULTS = {"environment": ENVIRONMENT, "runs": [RUN], "differences?": [DIFFERENCE]}
 
 EPOCH = {"fold": COUNT, "epoch": COUNT, "loss": float, "seconds": float}
-MAP = [[float]]
-RELIABILITY = {"confidence": [float], "accuracy": [float], "share": [float]}
+MAP = [[DRAWN]]
+RELIABILITY = {"confidence": [SHARE], "accuracy": [SHARE], "share": [SHARE]}
 DETAILS = {
-    "coefficients?": {"names": [str], "learned": [float], "exact": [float],
-                      "half_width?": [float]},
-    "calibration?": {"predicted": [float], "observed": [float], "low": [float], "high": [float]},
-    "fit?": {"truth": [float], "predicted": [float]},
+    "coefficients?": {"names": [str], "learned": [DRAWN], "exact": [DRAWN],
+                      "half_width?": [DRAWN]},
+    "calibration?": {"predicted": [SHARE], "observed": [SHARE], "low": [SHARE], "high": [SHARE]},
+    "fit?": {"truth": [DRAWN], "predicted": [DRAWN]},
     "reliability?": {"before": RELIABILITY, "after?": RELIABILITY},
-    "risk_coverage?": {"share": [float], "accuracy": [float],
-                  "chosen?": Also([float], lambda point: len(point) == 2, "two numbers")},
-    "classes?": [str], "targets?": [COUNT], "guesses?": [COUNT], "confidence?": [float],
+    "risk_coverage?": {"share": [SHARE], "accuracy": [SHARE],
+                  "chosen?": Also([SHARE], lambda point: len(point) == 2, "two numbers")},
+    "classes?": [str], "targets?": [COUNT], "guesses?": [COUNT], "confidence?": [SHARE],
     "groups?": [COUNT],
-    "per_class?": {"count": [COUNT], "recall": [float], "f1": [float]},
-    "splits?": [{"accuracy": float, "count": COUNT}],
+    "per_class?": {"count": [COUNT], "recall": [SHARE], "f1": [SHARE]},
+    "splits?": [{"accuracy": SHARE, "count": COUNT}],
     "sheet?": [{"class": str, "count": COUNT, "png": [PICTURE]}],
     "samples?": [{"at": COUNT, "png": PICTURE}],
-    "examples?": [{"target": COUNT, "guess": COUNT, "confidence": float, "png": PICTURE,
+    "examples?": [{"target": COUNT, "guess": COUNT, "confidence": SHARE, "png": PICTURE,
                    "grad_cam": MAP, "occlusion": MAP}],
-    "sanity?": {str: [float]}}
+    "sanity?": {str: [DRAWN]}}
 OF_CLASSES = ("targets?", "guesses?", "confidence?", "groups?")     # without, they are a task's own
 NEEDED = {"samples": ("classes", "targets", "guesses", "confidence"), "examples": ("classes",),
           "per_class": ("classes",)}
@@ -91,7 +94,7 @@ def check_results(content: dict[str, Any]) -> None:
         if len(entry["seeds"]) < 2:
             raise Mismatch(f"{at}.seeds: expected at least two")
         if "difference" in entry:
-            check(entry, {"low": float, "high": float, "verdict": str,
+            check(entry, {"low": float, "high": float, "p": float, "verdict": str,
                           **{impl: [float] for impl in NAMES}}, at)
         if "items_low" in entry:
             check(entry, {"items_high": float}, at)

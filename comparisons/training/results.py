@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from comparisons.errors import Fault
-from comparisons.files import write_json
+from comparisons.files import insist_on_file, write_json
 from comparisons.tasks.registry import TASKS
 from comparisons.training import differences, formats
 from minigrad import atomic
@@ -36,6 +36,7 @@ class Results:
         self.content = self._read()
 
     def _read(self) -> dict[str, Any]:
+        insist_on_file(self.path)
         try:
             content: dict[str, Any] = loads(self.path.read_bytes())
             check(content, {"schema": int})
@@ -113,6 +114,7 @@ class Results:
     def details(self, run: dict[str, Any], seed: int | None = None) -> dict[str, Any]:
         """The details of a run, or of its repetition with another seed."""
         path = self.seed_folder(run, run["seed"] if seed is None else seed) / "details.json"
+        insist_on_file(path)
         try:
             details: dict[str, Any] = loads(path.read_bytes())
             formats.check_history(details)

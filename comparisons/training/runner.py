@@ -55,9 +55,10 @@ def run_jobs(jobs: Sequence[Job], impls: Sequence[str], results: Results, *, res
     """
     # load all data before any training, so that missing data are reported at once
     loaded = load(jobs, say)
-    make_folder(results.folder)
-    with results.reserved((task.name, name) for task, _ in jobs for name in impls):
-        return run_loaded(jobs, impls, results, loaded, resume, command, say, explain, count)
+    with atomic.no_empty_folders(results.folder):
+        make_folder(results.folder)
+        with results.reserved((task.name, name) for task, _ in jobs for name in impls):
+            return run_loaded(jobs, impls, results, loaded, resume, command, say, explain, count)
 
 
 def run_loaded(jobs: Sequence[Job], impls: Sequence[str], results: Results,
@@ -339,11 +340,12 @@ class Run:
         """Write the state that has not been saved yet, if there is one; keep the one before."""
         for state in unsaved:
             known = [entry for entry in history if entry["epoch"] < state.epoch]
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if self.last.exists():
-                atomic.keep(self.last, self.previous)
-            self.impl.checkpoint.write(replace(
-                state, config=(state.config or {}) | {"history": known} | processes.mark()))
+            with atomic.no_empty_folders(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                if self.last.exists():
+                    atomic.keep(self.last, self.previous)
+                self.impl.checkpoint.write(replace(
+                    state, config=(state.config or {}) | {"history": known} | processes.mark()))
         unsaved.clear()
 
     def remember(self, k: int, learned: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
-"""A field of a checkpoint, results.json or details.json is changed, and the file used by a command.
+"""A field of a checkpoint is changed, and the file used by a command.
 
 The field of a sound file is missing, of another kind, huge, negative, NaN, deeply nested, or a list
-of another length. Without its right sums, no checkpoint may be accepted. With them, as for the
-files that have none, the command succeeds, or refuses the file in one line that names it.
+of another length. Without its right sums, no checkpoint may be accepted. With them, the command
+succeeds, or refuses the file in one line that names it.
 """
 
 from __future__ import annotations
@@ -56,9 +56,6 @@ def parts(share: float, seed: int) -> Iterator[Part]:
             yield of_header(path, n, random.Random(f"header {impl} {seed}"))
             yield of_content(path, n, random.Random(f"content {impl} {seed}"))
             yield of_used(path, n, random.Random(f"used {impl} {seed}"))
-        for name in ("results.json", "mnist-mlp-minigrad/details.json",
-                     "mnist-mlp-torch/seed-1/details.json"):
-            yield of_json(Path(name), n, random.Random(f"{name} {seed}"))
 
 
 def trained(out: Path) -> None:
@@ -260,19 +257,7 @@ def of_used(path: Path, n: int, rng: random.Random) -> Part:
                 str(file.name))
 
 
-# ---- results -------------------------------------------------------------------------------------
-
-def of_json(path: Path, n: int, rng: random.Random) -> Part:
-    sound = json.loads(("sound" / path).read_bytes())
-    commands = [["report", "used"]] * 8 + [run(Path("used"), "--resume", *more)
-                                           for more in ((), ("--seeds", "2"))]
-
-    def damage() -> str:
-        text, what = changed(rng, sound)
-        ("used" / path).write_text(text)
-        return what
-    return used(Part(str(path)), n, damage, lambda: rng.choice(commands), path.name)
-
+# ---- use ----------------------------------------------------------------------------------------
 
 def used(part: Part, n: int, damage: Callable[[], str], command: Callable[[], list[str]],
          name: str) -> Part:

@@ -151,6 +151,18 @@ def test_run_leaves_what_predict_needs(tmp_path, digit_images, capsys):
     assert "digit.png: 1 digit\n  1  " in capsys.readouterr().out
 
 
+def test_a_drawing_takes_the_place_of_no_picture(tmp_path, digit_images, network):
+    images = [tmp_path / "digit.png", tmp_path / "digit-predicted.png"]
+    for image in images:
+        grey(1 - enlarged(digit_images[2], 140)).save(image)
+    before = [image.read_bytes() for image in images]
+    assert main(["predict", str(network), *map(str, images), "--out", str(tmp_path)]) == 0
+    assert [image.read_bytes() for image in images] == before
+    assert {p.name for p in tmp_path.glob("*.png")} == {
+        "digit.png", "digit-predicted.png", "digit-predicted-2.png",
+        "digit-predicted-predicted.png"}
+
+
 def test_pictures_and_json_are_written_and_faults_leave_the_others(
         tmp_path, digit_images, network, capsys):
     for folder in ("a", "b"):

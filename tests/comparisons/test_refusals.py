@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from running import ROOT, idx_folder, one_line, results, run_of
+from running import ROOT, idx_folder, one_line, results, run_of, spiral
 
 import torch_impl.train
 from comparisons.cli import main
@@ -246,3 +246,27 @@ def test_no_command_takes_an_empty_path():
     """`Path("")` is the current folder: every argument for a path is parsed by commands.PATH."""
     folder = ROOT / "comparisons/commands"
     assert not [path.name for path in folder.glob("*.py") if "type=Path" in path.read_text()]
+
+
+@pytest.mark.parametrize("argv", [
+    ["predict", "a.safetensors", "b.png", "--json", "b.png"],
+    ["predict", "a.safetensors", "b.png", "--json", "./a.safetensors"],
+    ["predict", "a.safetensors", "b.png", "--json", "link"],
+    ["predict", "a.safetensors", "b.png", "--json", "hard"],
+    ["predict", "a.safetensors", "b.png", "--json", "new", "--out", "new"],
+    ["predict", "a.safetensors", "b.png", "--task", "my_task.py", "--json", "my_task.py"],
+    ["export", "a.safetensors", "a.safetensors"], ["speed", "my_task.py", "--json", "my_task.py"],
+    ["speed", "--ops", "--json", "new", "--plot", "new"],
+    ["parity", "mnist-mlp", "--checkpoint", "a.html", "--out", "a.html"],
+    ["leakage", "--data", "b.png", "--persons", "b.png"]])
+def test_what_is_read_is_not_overwritten(argv, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.safetensors", "b.png", "a.html"):
+        Path(name).write_text("mine")
+    Path("my_task.py").write_text(spiral())
+    Path("link").symlink_to("a.safetensors")
+    os.link("b.png", "hard")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert main(argv) == 2
+    assert one_line(capsys).endswith(": is to be written, and is named twice\n")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

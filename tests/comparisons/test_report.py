@@ -15,7 +15,7 @@ from running import one_line, results, run_of
 
 from comparisons.cli import main
 from comparisons.datasets.base import Data
-from comparisons.report import figures
+from comparisons.report import figures, seeds
 from comparisons.tasks.classification import ClassificationTask
 from comparisons.tasks.registry import TASKS
 from comparisons.tasks.task import Headline, Split, Trained
@@ -111,6 +111,19 @@ def test_whatever_a_history_holds_is_drawn(tmp_path):
     assert "My margin" in text
     assert "Thin lines are single trainings, thick ones their mean." in text
     assert "my-task" in text
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [1e308, -1e308, 1.7e308])
+def test_numbers_of_any_size_are_drawn(value, tmp_path):
+    history = [{"fold": k, "epoch": e, "loss": value, "test_accuracy": value, "seconds": 0.1}
+               for k in range(2) for e in range(3)]
+    assert "Test accuracy" in text_of(tmp_path, RUN, details={"history": history})
+    entry = {"task": "t", "label": "score", "format": ".1%", "seeds": [0, 1], "verdict": "x",
+             "minigrad": [value, 0.5], "torch": [-value, 0.5], "difference": value, "p": 0.5,
+             "low": -value, "high": value}
+    assert seeds.figures([entry])
+    assert " ± " in seeds.text([entry])
 
 
 def test_any_classification_shows_its_confusions_and_classes(tmp_path):

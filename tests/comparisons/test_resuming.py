@@ -16,7 +16,7 @@ from comparisons.tasks.dexpression import DexpressionOptions
 from comparisons.tasks.kept import options_of, settings_of
 from comparisons.tasks.options import fits
 from comparisons.tasks.registry import TASKS
-from comparisons.training.formats import check_results
+from comparisons.training.formats import check_details, check_results
 from comparisons.training.resuming import history_of
 from minigrad.checkpoint import Checkpoint
 from minigrad.schema import Mismatch
@@ -90,6 +90,7 @@ def test_histories(history: Any) -> None:
     ({"seeds": [1]}, r"differences\[0\]: expected lists of equal length"),
     ({"seeds": [1], "minigrad": [1.0], "torch": [1.0]}, "seeds: expected at least two"),
     ({"difference": 1.0}, r"differences\[0\].low: is missing"),
+    ({"difference": 1.0, "low": 0.0, "high": 2.0, "verdict": "x"}, r"\.p: is missing"),
     ({"items_low": 1.0}, r"differences\[0\].items_high: is missing")])
 def test_differences(change: Any, told: str) -> None:
     entry = {"task": "t", "label": "score", "format": ".2f", "seeds": [0, 1],
@@ -128,3 +129,18 @@ def test_what_another_version_has_recorded() -> None:
 def test_seeds(seeds: Any, told: str) -> None:
     with pytest.raises(Mismatch, match=told):
         check_results({"environment": ENVIRONMENT, "runs": [RUN | {"seeds": seeds}]})
+
+
+def test_what_is_drawn_can_be_drawn() -> None:
+    """Shares are between 0 and 1, but for rounding, and axes cannot be computed for all floats."""
+    table = {"confidence": [1 + 1e-7], "accuracy": [0.0], "share": [1.0]}
+    sound = {"classes": ["a"], "targets": [0], "confidence": [-1e-17], "reliability": {
+        "before": table}, "fit": {"truth": [3e38], "predicted": [-2]}}
+    check_details(sound)
+    for wrong, told in (
+            ({"confidence": [1e308]}, r"confidence.0.: expected a number from 0 to 1; got 1e\+308"),
+            ({"reliability": {"before": table | {"share": [10**19]}}}, "before.share.0.: expected"),
+            ({"per_class": {"count": [1], "recall": [-1e308], "f1": [0]}}, "recall.0.: expected"),
+            ({"fit": {"truth": [1e308], "predicted": [0]}}, "fit.truth.0.: expected a number b")):
+        with pytest.raises(Mismatch, match=told):
+            check_details(sound | wrong)

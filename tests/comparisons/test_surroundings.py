@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+import untrained
+from PIL import Image
 from running import ROOT, one_line, results
 
 from comparisons import files
@@ -141,3 +145,45 @@ def test_a_read_only_mount_is_one_line_and_can_be_read(tmp_path: Path, monkeypat
         assert "Read-only file system" in line, line
         assert str(tmp_path) in line
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("argv", [
+    RUN, ["ablation", "mnist-mlp", "--seeds", "2", "--out"], ["parity", "regression", "--out"],
+    ["speed", "regression", "--json"], ["speed", "--ops", "--plot"], ["leakage", "--persons"],
+    ["predict", "network.safetensors", "x.png", "--json"],
+    ["predict", "network.safetensors", "x.png", "--out"],
+    ["export", "network.safetensors"]], ids=lambda argv: f"{argv[0]} {argv[-1]}")
+def test_a_full_disk_is_said_before_anything_is_computed(
+        argv: list[str], tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    """Empty files and folders can be made on it, but nothing be written."""
+    monkeypatch.chdir(tmp_path)
+    network, _ = untrained.write(tmp_path, "mnist-mlp", "minigrad")
+    network.rename("network.safetensors")
+    network.parent.rmdir()
+    Image.new("L", (28, 28)).save("x.png")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        status = main([*argv, "new/inner/place.onnx"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert status == 1
+    out, line = capsys.readouterr()
+    assert line.startswith("comparisons: new/inner")
+    assert line.endswith(": File too large\n")
+    assert line.count("\n") == 1
+    assert "ms" not in out.split()
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_run_that_cannot_write_its_checkpoint_leaves_nothing(
+        tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    def full(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(os, "fsync", full)
+    assert main([*RUN, str(tmp_path / "new/inner")]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]     # kernels may have been compiled before
+    assert "last.safetensors" in line
+    assert "No space left on device" in line
+    assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from comparisons.datasets.base import visible
+from comparisons.datasets.base import files_below, visible
 from comparisons.datasets.faces.expressions import expression
 from comparisons.datasets.faces.frames import Frames
 from comparisons.datasets.faces.listing import Item, Listing, name_of
@@ -76,8 +76,7 @@ def _named(folder: Path) -> bool:
 def _list_class(folder: Path, test: bool, listing: Listing) -> list[Path]:
     """Add a class to the listing; return the pictures that are not named like frames of CK+."""
     label = expression(folder.name)
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()
-             and not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    paths = [Path(path) for path in files_below(folder)]
     if label is None:
         listing.left_out.append(f"{folder}: not named after an expression; its {len(paths):,} "
                                 "files are left out")

@@ -19,12 +19,17 @@ CELL = 2**22            # characters, enough for the pixels of 1,000 × 1,000
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file is a CSV with the columns `emotion` and `pixels`."""
+    """Whether a file is a CSV with the columns `emotion` and `pixels`.
+
+    Raises: DataError naming the file if it cannot be read.
+    """
+    if path.exists() and not path.is_file():
+        return False                        # a pipe, which would be waited for
     try:
         with path.open("rb") as file:
             first = file.readline(200).decode("utf-8-sig", "replace")
-    except OSError:
-        return False
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
     return set(COLUMNS[:2]) <= {word.strip(' "\r\n').lower() for word in first.split(",")}
 
 

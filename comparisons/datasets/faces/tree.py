@@ -10,6 +10,7 @@ Source: P. Lucey et al., The Extended Cohn-Kanade Dataset (CK+), CVPR Workshops 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from comparisons.datasets.faces.frames import Frames
 from comparisons.datasets.faces.listing import Item, Listing, name_of
 from comparisons.datasets.pictures import middle, read_grey, read_landmarks, upright
 from comparisons.errors import DataError, Fault
+from comparisons.files import insist_on_file
 
 IMAGES, EMOTION, LANDMARKS = "cohn-kanade-images", "Emotion", "Landmarks"
 PLACES = ("{}", "{}_labels/{}", "{0}/{0}")              # folders that the archives contain
@@ -30,7 +32,8 @@ FRAME = re.compile(r"S\d{3}_\d{3}_\d{8}\.\w+")
 
 def is_tree(folder: Path) -> bool:
     """Whether a folder, whatever its name, holds recordings arranged and named as CK+'s are."""
-    return any(FRAME.fullmatch(path.name) for path in folder.glob("S[0-9]*/[0-9]*/*"))
+    persons = (path for path in visible(folder) if re.match(r"S\d", path.name))
+    return any(FRAME.fullmatch(path.name) for clip in _clips(persons) for path in visible(clip))
 
 
 def list_tree(folder: Path, frames: Frames | None = None) -> Listing:
@@ -46,7 +49,7 @@ def list_tree(folder: Path, frames: Frames | None = None) -> Listing:
                         "in Emotion_labels.zip")
     landmarks = _beside(folder, LANDMARKS)
     listing = Listing(name_of(folder, "ck+"), f"{folder}, CK+'s own tree")
-    for clip in (c for s in visible(folder) if s.is_dir() for c in visible(s) if c.is_dir()):
+    for clip in _clips(visible(folder)):
         inside = clip.relative_to(folder)
         label = _label(emotions / inside, listing)
         paths = [path for path in visible(clip) if FRAME.fullmatch(path.name)]
@@ -59,6 +62,12 @@ def list_tree(folder: Path, frames: Frames | None = None) -> Listing:
             points = landmarks and landmarks / inside / f"{path.stem}_landmarks.txt"
             listing.items.append(Item(name, partial(read_face, path, points), path.name[:8]))
     return listing
+
+
+def _clips(persons: Iterable[Path]) -> Iterator[Path]:
+    """The folders of recordings in those of persons."""
+    return (clip for person in persons if person.is_dir()
+            for clip in visible(person) if clip.is_dir())
 
 
 def read_face(path: Path, landmarks: Path | None) -> Image.Image:
@@ -93,10 +102,14 @@ def _label(folder: Path, listing: Listing) -> str | None:
         listing.unlabelled += 1
         return None
     try:
+        insist_on_file(files[0])
         text = files[0].read_text("ascii", "replace").strip()
         code = float(text)
         if code in range(len(TREE_CODES)):
             return TREE_CODES[int(code)]
+    except DataError as error:
+        listing.left_out.append(str(error))
+        return None
     except OSError as error:
         text = str(error.strerror)
     except ValueError:
