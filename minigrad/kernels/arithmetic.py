@@ -161,8 +161,9 @@ def _large(kind: int, a: Array, b: Array) -> Any:
 
 def _arranged(x: Array, order: tuple[int, ...]) -> Array:
     """x, or a copy of it, with the dims in this order in memory; some may be missing in front."""
-    x = _once(x.reshape(*[1] * (len(order) - x.ndim), *x.shape))
-    return contiguous(x.transpose(order)).transpose(np.argsort(order))
+    x = x[(None,) * (len(order) - x.ndim)]
+    y = contiguous(_once(x).transpose(order)).transpose(np.argsort(order))
+    return y if y.shape == x.shape else np.broadcast_to(y, x.shape)
 
 
 def _as_it_lies(x: Array) -> Array:
