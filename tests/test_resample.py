@@ -21,6 +21,11 @@ KINDS: list[dict[str, Any]] = [
     {"scale_factor": 3},
     {"scale_factor": 0.3, "mode": "nearest-exact"},
 ]
+# of an image of 12 by 12
+AS_LARGE: list[dict[str, Any]] = [
+    {"size": size, "mode": "bilinear", name: True}
+    for size in ((12, 12), (12, 20), (7, 12)) for name in ("align_corners", "antialias")]
+AS_LARGE.append({"size": 12, "mode": "bilinear"})
 SHAPES = [(1, 2, 9, 7), (24, 3, 17, 33), (2, 1, 9, 9000)]     # one vector's worth, many, long lines
 
 
@@ -64,7 +69,7 @@ def test_the_order_of_memory_is_kept(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("batch_last", [False, True])
-@pytest.mark.parametrize("static", KINDS, ids=str)
+@pytest.mark.parametrize("static", KINDS + AS_LARGE, ids=str)
 def test_infinities_and_nan_go_where_they_go_in_torch(static: dict[str, Any], batch_last: bool
                                                       ) -> None:
     a = np.random.default_rng(2).standard_normal((20, 1, 12, 12)).astype(np.float32)
