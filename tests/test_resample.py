@@ -87,3 +87,11 @@ def test_taps_are_found_once() -> None:
         F.interpolate(x, size=(11, 13), mode="bilinear").sum().backward()
         misses = resize.taps.cache_info().misses - before
     assert misses == 0
+
+
+def test_places_on_long_lines_are_rounded_as_in_torch() -> None:
+    """Where a place is a large number, its last digit is a large part of the step to the next"""
+    a = np.random.default_rng(4).standard_normal((1, 1, 20000)).astype(np.float32)
+    y = F.interpolate(mg.Tensor(a), 60000, mode="linear")
+    expected = torch.nn.functional.interpolate(torch.tensor(a), 60000, mode="linear").numpy()
+    np.testing.assert_allclose(y.data, expected, atol=2e-6)

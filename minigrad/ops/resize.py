@@ -164,7 +164,9 @@ def _nearest(n: int, i: Array, scale: Any, mode: str) -> tuple[Array, Array, Arr
 
 def _neighbours(n: int, i: Array, scale: Any, align_corners: bool) -> tuple[Array, Array, Array]:
     half = i.dtype.type(0.5)
-    place = i * scale if align_corners else np.maximum((i + half) * scale - half, 0)
+    # torch rounds once, to x's dtype: a processor multiplies and subtracts in one instruction
+    place = i * scale if align_corners else np.maximum(
+        (np.multiply(i + half, scale, dtype=np.float64) - 0.5).astype(i.dtype), 0)
     low = np.minimum(place.astype(np.int64), n - 1)
     rest = place - low.astype(i.dtype)
     # a grid of as many places does not look at neighbours, which may be infinite: 0·∞ is NaN
