@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from minigrad import random
 from minigrad.autograd import as_tensor
-from minigrad.modes import computed
+from minigrad.modes import computed, quietly
 from minigrad.ops import activation, shape
 from minigrad.ops.activation import (
     elu,
@@ -157,7 +157,7 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
             if mode != "constant":
                 x = _extended(x, dim, *sides[dim], mode)
     if mode == "constant" or not any(pad):          # a copy, also where nothing is added
-        x = shape.framed(x, sides=tuple(sides), value=fill)
+        x = shape._framed(x, quietly(np.asarray, fill, x.dtype), sides=tuple(sides))
     return x
 
 

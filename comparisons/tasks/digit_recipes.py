@@ -73,7 +73,7 @@ MLP = {
     "augmented": DigitRecipe(epochs=80, batch_size=100, lr=2e-3, hidden=(500,), cycle=True,
                              weight_decay=0.01, affine=Affine(7, 0.07, 0.05, 7),
                              elastic=Elastic(20, 4)),
-    "deep": DigitRecipe(epochs=100, batch_size=200, lr=2e-3, hidden=(1500, 1000, 500), cycle=True,
+    "deep": DigitRecipe(epochs=250, batch_size=200, lr=2e-3, hidden=(1500, 1000, 500), cycle=True,
                         weight_decay=0.01, smoothing=0.1, norm=True, averaging=0.999,
                         affine=Affine(8, 0.08, 0.06, 8), elastic=Elastic(25, 4)),
 }

@@ -49,11 +49,11 @@ def triangle(x: Float3, lower: bool, diagonal: int, y: Float3) -> None:
 
 # ---- on arrays of any shape ----------------------------------------------------------------------
 
-def framed(x: Array, sizes: Sizes, value: float) -> Array:
-    """x with `value` around it, in x's memory order."""
+def framed(x: Array, sizes: Sizes, value: Any) -> Array:
+    """x with `value` around it, a number or an array of one, in x's memory order."""
     shape = tuple([b + n + a for n, (b, a) in zip(x.shape, sizes, strict=True)])
     y = empty_in_order(shape, x.dtype, memory_order(x))
-    y.fill(value)
+    y[...] = value
     y[tuple([slice(b, b + n) for n, (b, _) in zip(x.shape, sizes, strict=True)])] = x
     return y
 

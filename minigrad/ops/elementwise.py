@@ -19,7 +19,7 @@ import numpy as np
 from minigrad import autograd
 from minigrad.autograd import Array, Recorded, as_tensor, op
 from minigrad.kernels import arithmetic, division, elementwise as kernels
-from minigrad.modes import computed
+from minigrad.modes import computed, quietly
 from minigrad.ops.arguments import refuse_bools
 from minigrad.ops.promotion import (
     NUMBERS,
@@ -364,7 +364,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Tensor | tupl
     if input is None and other is None:
         return tuple(computed("nonzero", (autograd.Tensor(mask),), {}, autograd.Tensor(places))
                      for places in np.nonzero(np.atleast_1d(mask)))
-    a, b = to_common_dtype("where", (input, other))
+    a, b = quietly(to_common_dtype, "where", (input, other))
     try:
         return _where(a, b, mask=mask)
     except RuntimeError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad import autograd
-from minigrad.autograd import Recorded, as_tensor, op, together
+from minigrad.autograd import Array, Recorded, as_tensor, op, together
 from minigrad.kernels import batch_first, batch_last, empty, norm as kernels
 from minigrad.ops.arguments import require_float, require_number, to_int
 from minigrad.ops.linalg import matmul
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def _response_norm(x: Tensor, *, size: int, alpha: float, beta: float, k: float) -> Recorded:
     """y_i = x_i · s_i^-β,  s_i = k + α/size · Σ_j x_j² over the channels j in the window of i"""
     planes = batch_last(x.data)
-    rows, y = (len(planes), -1), empty(planes.shape, x.dtype)
-    kernels.lrn(planes.reshape(rows), size, alpha, beta, k, y.reshape(rows))
+    y = empty(planes.shape, x.dtype)
+    kernels.lrn(_rows(planes), size, alpha, beta, k, _rows(y))
     return batch_first(y), lambda g: _response_norm_grad(g, x, size=size, alpha=alpha, beta=beta,
                                                          k=k)
 
@@ -39,9 +39,8 @@ def _response_norm_grad(g: Tensor, x: Tensor, *, size: int, alpha: float, beta: 
     dx_j = g_j·s_j^-β - 2αβ/size · x_j · Σ_i g_i·x_i·s_i^(-β-1) over the i whose window holds j
     """
     planes = batch_last(x.data)
-    rows, dx = (len(planes), -1), empty(planes.shape, x.dtype)
-    kernels.lrn_grad(batch_last(g.data).reshape(rows), planes.reshape(rows), size, alpha, beta, k,
-                     dx.reshape(rows))
+    dx = empty(planes.shape, x.dtype)
+    kernels.lrn_grad(_rows(batch_last(g.data)), _rows(planes), size, alpha, beta, k, _rows(dx))
     shape, lines = x.shape, (*x.shape[:2], -1)
 
     def gradients(c: Tensor) -> list[Tensor | None]:
@@ -62,6 +61,11 @@ def _response_norm_grad(g: Tensor, x: Tensor, *, size: int, alpha: float, beta: 
         return [None if t is None else t.reshape(shape) for t in found]
 
     return batch_first(dx), *together(gradients, 2)
+
+
+def _rows(planes: Array) -> Array:
+    """(C, …) → (C, M)"""
+    return planes.reshape(len(planes), -1)
 
 
 def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75,

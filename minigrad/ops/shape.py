@@ -185,10 +185,10 @@ def _triangle(x: Tensor, *, lower: bool, diagonal: int) -> Recorded:
 
 
 @op
-def framed(x: Tensor, *, sides: tuple[tuple[int, int], ...], value: float) -> Recorded:
-    """x with `value` around it: before and behind each dim, so many places"""
+def _framed(x: Tensor, value: Tensor, *, sides: tuple[tuple[int, int], ...]) -> Recorded:
+    """x with a value around it: before and behind each dim, so many places"""
     inside = tuple([slice(b, b + n) for n, (b, _) in zip(x.shape, sides, strict=True)])
-    return moves.framed(x.data, sides, value), lambda g: g[inside]
+    return moves.framed(x.data, sides, value.data), lambda g: g[inside], None
 
 
 # ---- several tensors ----------------------------------------------------------------------------

@@ -246,7 +246,8 @@ def test_no_text_of_somebody_elses_results_becomes_markup(tmp_path, capsys, monk
     ({"epochs": 10**30}, "has a number that is too large"),
     ({"headlines": [RUN["headlines"][0] | {"format": "999999999d"}]},
      "runs[0].headlines[0].format: expected a format such as .2%"),
-    ({"headlines": [RUN["headlines"][0] | {"metric": "other"}]}, "KeyError: 'other'"),
+    ({"headlines": [RUN["headlines"][0] | {"metric": "other"}]},
+     "runs[0].metrics.other: is missing"),
     ({"lr": float("nan")}, "is not JSON, which has no NaN"),
 ])
 def test_results_that_cannot_be_are_named_with_their_key(tmp_path, capsys, change, told):

@@ -94,10 +94,10 @@ def stack(graph: Graph, op: Op) -> Operand:
     return graph("Concat", *layers, axis=dim)
 
 
-@translates("framed")
+@translates("_framed")
 def framed(graph: Graph, op: Op) -> Operand:
     pads = [side[end] for end in (0, 1) for side in op.static["sides"]]
-    return graph("Pad", op.x, graph.integers(pads), graph.like(op.x, op.static["value"]))
+    return graph("Pad", op.x, graph.integers(pads), op.inputs[1])
 
 
 @translates("_triangle")
