@@ -156,7 +156,7 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
             x, sides[dim] = _cut(x, dim, *sides[dim], mode)
             if mode != "constant":
                 x = _extended(x, dim, *sides[dim], mode)
-    if mode == "constant" and any(side != (0, 0) for side in sides):
+    if mode == "constant" or not any(pad):          # a copy, also where nothing is added
         x = shape._framed(x, quietly(np.asarray, fill, x.dtype), sides=tuple(sides))
     return x
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from minigrad.autograd import quietly
 from minigrad.inplace import Array, memory_owner
+from minigrad.kernels import memory_order
 from minigrad.kernels.tape import Tape
 from minigrad.modes import mode
 from minigrad.tensor import Tensor
@@ -37,7 +38,8 @@ def compile(step: Callable[..., Any]) -> Callable[..., Any]:
     The first two calls run the step as it is, and record which calls into NumPy and into kernels it
     makes. If these are the same both times, every later call makes only them, with new arguments,
     in the same memory, and gives the same results to the bit. Arguments of another shape or dtype,
-    or other numbers, are recorded anew. Tensors that the step returns are copies.
+    or in another order in memory, and other numbers are recorded anew. Tensors that the step
+    returns are copies.
 
     What the step does beside computing is not repeated: prints, counters, choices such as
     `if model.training`. Optimisers, schedulers and random numbers are repeated. The memory of all
@@ -53,9 +55,10 @@ def compile(step: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any) -> Any:
         arrays = [x.data if isinstance(x, Tensor) else x for x in args]
         if mode.observer is not None:
-            return _copied(step(*(Tensor(x.copy()) if isinstance(x, np.ndarray) else x
+            return _copied(step(*(Tensor(x.copy("K")) if isinstance(x, np.ndarray) else x
                                   for x in arrays)))
-        key = tuple((x.shape, x.dtype) if isinstance(x, np.ndarray) else x for x in arrays)
+        key = tuple((x.shape, x.dtype, memory_order(x)) if isinstance(x, np.ndarray) else x
+                    for x in arrays)
         recording, is_sure = recordings.get(key, (None, False))
         if recording is not None and is_sure:
             return recording.run(arrays)
@@ -75,7 +78,8 @@ class Recording:
     """The calls that one run of a step has made, and the memory that they work in."""
 
     def __init__(self, step: Callable[..., Any], arrays: list[Any]) -> None:
-        self.inputs = [Tensor(x.copy()) if isinstance(x, np.ndarray) else x for x in arrays]
+        # in the order of memory, on which roundings depend
+        self.inputs = [Tensor(x.copy("K")) if isinstance(x, np.ndarray) else x for x in arrays]
         with Tape() as self.tape:
             for x in self.inputs:
                 if isinstance(x, Tensor):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from graphs import gradient_of, names_in_graph
 from op_cases import CASES
 
@@ -19,7 +20,7 @@ from minigrad.tensor import Tensor
 from minigrad.testing import OpCase, op_tests
 from minigrad.testing.battery import lab
 from minigrad.testing.checks.memory import strided
-from minigrad.testing.checks.running import run
+from minigrad.testing.checks.running import listed, run
 
 SMOOTH = [case for case in CASES if case.differentiable]
 
@@ -42,6 +43,18 @@ def test_view_refuses_to_copy() -> None:
     with pytest.raises(RuntimeError, match=r"view: x \(2, 3\) is not contiguous .*use reshape"):
         x.view(6)
     assert np.shares_memory(x.view(2, 1, 3).data, x.data)
+
+
+def test_a_result_is_a_view_of_an_input_only_where_torchs_is() -> None:
+    """Else a change of the result in place would change the input."""
+    def shares(make: Any, results_of: Any, call: Any) -> bool:
+        arrays = [None if x is None else x.copy() for x in call.arrays]
+        ys = listed(results_of(*[None if x is None else make(x) for x in arrays], **call.static))
+        return any(np.shares_memory(y.numpy(), x) for y in ys for x in arrays if x is not None)
+
+    assert [(case.id, call) for case in CASES for call in case.examples
+            if shares(Tensor, case, call)
+            and not shares(torch.from_numpy, case.reference, call)] == []
 
 
 # ---- completeness --------------------------------------------------------------------------------

@@ -58,6 +58,16 @@ def test_a_view_where_numpy_has_one(data: Any) -> None:
     assert np.shares_memory(y, x) == np.shares_memory(x.reshape(shape), x)
 
 
+@given(st.data())
+def test_what_is_joined_has_the_order_of_the_first(data: Any) -> None:
+    x, axis = data.draw(arrays()), data.draw(st.integers(0, 9))
+    others = [np.asfortranarray(x), np.ascontiguousarray(x)]
+    if x.ndim:
+        y = kernels.concatenate([x, *others], axis % x.ndim)
+        np.testing.assert_array_equal(y, np.concatenate([x, *others], axis % x.ndim))
+        assert y.transpose(kernels.memory_order(x)).flags.c_contiguous
+
+
 def test_values_of_fields_are_copied() -> None:
     """Their strides are no whole numbers of values"""
     x = np.zeros((80, 90), [("a", "f8"), ("b", "i4")])

@@ -135,6 +135,18 @@ def test_gradients_are_left_in_grad_and_the_results_are_copies() -> None:
     np.testing.assert_array_equal(w.grad.data, [8, 8, 8])
 
 
+def test_the_order_of_memory_is_kept() -> None:
+    def step(x: Tensor) -> Tensor:
+        return (x * 3).sum() / F.normalize(x, dim=0).square().mean()
+
+    compiled = minigrad.compile(step)
+    for seed in range(4):
+        for order in ((0, 1, 2), (1, 2, 0), (2, 1, 0)):
+            a = np.random.default_rng(seed).standard_normal((7, 11, 13)).astype(np.float32)
+            x = Tensor(a.transpose(order))
+            assert compiled(x).item() == step(x).item()
+
+
 def test_numbers_and_shapes_have_recordings_of_their_own() -> None:
     calls = []
 

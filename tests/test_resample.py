@@ -21,6 +21,11 @@ KINDS: list[dict[str, Any]] = [
     {"scale_factor": 3},
     {"scale_factor": 0.3, "mode": "nearest-exact"},
 ]
+# of an image of 12 by 12
+AS_LARGE: list[dict[str, Any]] = [
+    {"size": size, "mode": "bilinear", name: True}
+    for size in ((12, 12), (12, 20), (7, 12)) for name in ("align_corners", "antialias")]
+AS_LARGE.append({"size": 12, "mode": "bilinear"})
 SHAPES = [(1, 2, 9, 7), (24, 3, 17, 33), (2, 1, 9, 9000)]     # one vector's worth, many, long lines
 
 
@@ -64,7 +69,7 @@ def test_the_order_of_memory_is_kept(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("batch_last", [False, True])
-@pytest.mark.parametrize("static", KINDS, ids=str)
+@pytest.mark.parametrize("static", KINDS + AS_LARGE, ids=str)
 def test_infinities_and_nan_go_where_they_go_in_torch(static: dict[str, Any], batch_last: bool
                                                       ) -> None:
     a = np.random.default_rng(2).standard_normal((20, 1, 12, 12)).astype(np.float32)
@@ -82,3 +87,11 @@ def test_taps_are_found_once() -> None:
         F.interpolate(x, size=(11, 13), mode="bilinear").sum().backward()
         misses = resize.taps.cache_info().misses - before
     assert misses == 0
+
+
+def test_places_on_long_lines_are_rounded_as_in_torch() -> None:
+    """Where a place is a large number, its last digit is a large part of the step to the next"""
+    a = np.random.default_rng(4).standard_normal((1, 1, 20000)).astype(np.float32)
+    y = F.interpolate(mg.Tensor(a), 60000, mode="linear")
+    expected = torch.nn.functional.interpolate(torch.tensor(a), 60000, mode="linear").numpy()
+    np.testing.assert_allclose(y.data, expected, atol=2e-6)

@@ -62,9 +62,13 @@ def test_the_order_of_memory_is_kept(name: str, shape: tuple[int, ...]) -> None:
     assert np.moveaxis(y.data, 0, -1).flags.c_contiguous
 
 
-def test_what_is_joined_is_a_copy() -> None:
-    for join in (lambda x: mg.cat([x]), lambda x: mg.stack([x]), lambda x: F.pad(x, (1, 0))):
-        x = mg.tensor([1.0, 2.0])
-        y = join(x)
-        y.data[...] = 7
-        assert x.tolist() == [1.0, 2.0]
+@pytest.mark.parametrize("copied", [
+    lambda x: mg.cat([x]), lambda x: mg.stack([x]), lambda x: x.flip(0), lambda x: x.flip(()),
+    lambda x: F.pad(x, (1, 0)), lambda x: F.pad(x, (0, 0)), lambda x: F.pad(x, ()),
+    lambda x: F.pad(x, (-1, 0)), lambda x: F.pad(x, (0, 0), "replicate"),
+    lambda x: F.pad(x, (0, 0), "circular"), lambda x: F.pad(x, (-1, 0), "circular")])
+def test_changes_of_a_copy_leave_x_as_it_was(copied: Any) -> None:
+    x = mg.tensor([[1.0, 2.0]])
+    y = copied(x)
+    y.fill_(7)
+    assert x.tolist() == [[1.0, 2.0]]

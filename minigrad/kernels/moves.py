@@ -11,6 +11,7 @@ from minigrad.kernels import (
     Array,
     Float3,
     Pair,
+    contiguous,
     empty_in_order,
     empty_like,
     kernel,
@@ -59,8 +60,7 @@ def framed(x: Array, sizes: Sizes, value: Any) -> Array:
 
 def triangle_of(x: Array, lower: bool, diagonal: int) -> Array:
     """The lower or the upper triangle of each matrix of x (…, M, N), 0 elsewhere."""
-    if not x.flags.c_contiguous:
-        x = np.ascontiguousarray(x)
+    x = contiguous(x)
     y = empty_like(x)
     if y.size:
         stack = (-1, *x.shape[-2:])

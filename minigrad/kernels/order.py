@@ -169,8 +169,6 @@ def flat(x: Array, order: tuple[int, ...]) -> Array:
 def concatenate(arrays: Sequence[Array], axis: int) -> Array:
     """np.concatenate of arrays of one dtype, in recycled memory and in the order of the first."""
     x = arrays[0]
-    if not tape.running and sum([a.nbytes for a in arrays]) < RECYCLED_BYTES:
-        return np.concatenate(arrays, axis)     # the same order, too
     shape = (*x.shape[:axis], sum(a.shape[axis] for a in arrays), *x.shape[axis + 1:])
     y = empty_in_order(shape, x.dtype, memory_order(x))
     return np.concatenate(arrays, axis, out=y)

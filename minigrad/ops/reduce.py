@@ -127,7 +127,7 @@ def cumsum(x: Tensor, *, dim: int, dtype: DTypeLike | None = None) -> Recorded:
     if x.dtype.kind == "b":
         raise RuntimeError("cumsum: needs a dtype of numbers; got bool")
     if x.ndim == 0:
-        return x.data, lambda g: g
+        return x.data.copy(), lambda g: g
     return sums.cumulative(x.data, axis), lambda g: _cumsum_grad(g, axis=axis)
 
 

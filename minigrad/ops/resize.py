@@ -144,7 +144,7 @@ def taps(grid: Grid) -> Taps:
         return transposed(taps(grid._replace(turned=False)), n)
     number: Any = np.dtype(char).type if char in "fd" else np.float32   # as precise as x, as torch
     i, step = np.arange(m).astype(number), number(scale)
-    if mode in NEAREST:
+    if mode in NEAREST or (antialias and n == m):       # of as many places, each is kept as it is
         places, weights, kept = _nearest(n, i, step, mode)
     elif antialias:
         places, weights, kept = _triangles(n, i, step)
@@ -164,10 +164,14 @@ def _nearest(n: int, i: Array, scale: Any, mode: str) -> tuple[Array, Array, Arr
 
 def _neighbours(n: int, i: Array, scale: Any, align_corners: bool) -> tuple[Array, Array, Array]:
     half = i.dtype.type(0.5)
-    place = i * scale if align_corners else np.maximum((i + half) * scale - half, 0)
+    # torch rounds once, to x's dtype: a processor multiplies and subtracts in one instruction
+    place = i * scale if align_corners else np.maximum(
+        (np.multiply(i + half, scale, dtype=np.float64) - 0.5).astype(i.dtype), 0)
     low = np.minimum(place.astype(np.int64), n - 1)
     rest = place - low.astype(i.dtype)
-    places = np.stack([low, np.minimum(low + 1, n - 1)])
+    # a grid of as many places does not look at neighbours, which may be infinite: 0·∞ is NaN
+    high = low if n == len(i) else np.minimum(low + 1, n - 1)
+    places = np.stack([low, high])
     return places, np.stack([1 - rest, rest]), np.ones(places.shape, bool)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.autograd import Recorded, as_tensor, op
-from minigrad.kernels import concatenate, moves, reshaped
+from minigrad.kernels import concatenate, empty_like, moves, reshaped
 from minigrad.ops.arguments import (
     Dims,
     normalize_dim,
@@ -132,10 +132,12 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @op
 def flip(x: Tensor, *, dims: tuple[int, ...]) -> Recorded:
-    """The order of the elements reversed along dims; () names none."""
+    """A copy with the order of the elements reversed along dims; () names none."""
     dims = to_ints("flip", "dims", dims)
     axes = normalize_dims("flip", dims, x.ndim) if dims else ()
-    return np.flip(x.data, axes), lambda g: flip(g, dims=axes)
+    y = empty_like(x.data)
+    y[...] = np.flip(x.data, axes)
+    return y, lambda g: flip(g, dims=axes)
 
 
 @op

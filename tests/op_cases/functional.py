@@ -77,7 +77,10 @@ CASES = [
     OpCase(ops.pad, F.pad, pad_calls(),
            (example(2, real, (2, 3, 4), pad=(1, 2, -1, 1)),
             example(3, real, (2, 2, 3, 4), pad=(1, 2, 2, 1), mode="reflect"),
-            example(4, real, (2, 2, 3, 4), pad=(1, 2, 2, 1), mode="circular")),
+            example(4, real, (2, 2, 3, 4), pad=(1, 2, 2, 1), mode="circular"),
+            # nothing is added
+            example(5, real, (2, 3), pad=(0, 0)), example(6, real, (2, 3), pad=(-1, 0)),
+            example(7, real, (2, 2, 3), pad=(0, 0), mode="reflect")),
            (Error(Call(X, pad=(1,)), RuntimeError, "needs two sizes a dim"),
             Error(Call(X, pad=(1,) * 6), RuntimeError, "at most 2 dims"),
             Error(Call(X, pad=(1.0, 1.0)), TypeError, "pad: pad must be an int; got 1.0"),
