@@ -124,6 +124,9 @@ CASES = [
             example(2, distinct, (2, 3, 6, 5), kernel_size=(2, 3), stride=1, dilation=(2, 1)),
             example(8, distinct, (1, 2, 2, 4), kernel_size=2, without=True)),
            (*window_errors("max_pool2d", 2),
+            *(Error(Call(np.ones((1, 9, 9)), kernel_size=3, padding=padding), RuntimeError,
+                    "max_pool2d: padding must be at most half the window")
+              for padding in ((2, 0), (0, 2))),
             Error(Call(np.ones((1, 9, 9)), kernel_size=3, stride=1, padding=2, dilation=2),
                   RuntimeError, "max_pool2d: padding must be at most half the window"),
             Error(Call(np.broadcast_to(1.0, (1, 2**16, 2**15)), kernel_size=2**15), ValueError,

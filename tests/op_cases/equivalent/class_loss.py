@@ -41,7 +41,9 @@ EQUIVALENT = {
         ],
     },
     "any negative number marks it": {
-        "_choice": ["np.where(counts, chosen, -1) → np.where(counts, chosen, -2)"],
+        "_choice": [
+            "…ounts & (each != 0), chosen, -1) → …ounts & (each != 0), chosen, -2)",
+        ],
     },
     "it is the same dim": {
         "cross_entropy": ["1 if x.ndim > 1 else 0 → 1 if x.ndim > 1 else -1"],

@@ -17,8 +17,11 @@ EQUIVALENT = {
         "abs": ["x.dtype.kind == 'f' → x.dtype.kind != 'f'"],
         "sign": ["x.dtype.kind == 'f' → x.dtype.kind != 'f'"],
     },
-    "a copy has the same values": {
-        "where": ["mask.astype(bool, copy=False) → mask.astype(bool, copy=True)"],
+    "the general way, which is longer, gives the same": {
+        "clamp": [
+            "min is None or type(min) in NUMBERS → min is None and type(min) in NUMBERS",
+            "max is None or type(max) in NUMBERS → max is None and type(max) in NUMBERS",
+        ],
     },
     "a^0 is 1 for any a": {
         "_integer_power": [

@@ -8,19 +8,15 @@ EQUIVALENT = {
         "linear": [
             "len(xs) == len(shape) == 2 → len(xs) == len(shape) == 3",
             "len(xs) == len(shape) == 2 → len(xs) == len(shape) == 0",
-            "b is not None and len(shape) == 2 and (b.data.shape == shape[:1]) → b is not None and "
-            "len(shape) != 2 and (b.data.shape == shape[:1])",
-            "b is not None and len(shape) == 2 and (b.data.shape == shape[:1]) → b is not None and "
-            "len(shape) == 3 and (b.data.shape == shape[:1])",
-            "b is not None and len(shape) == 2 and (b.data.shape == shape[:1]) → b is not None and "
-            "len(shape) == 0 and (b.data.shape == shape[:1])",
-            "b.data.shape == shape[:1] → b.data.shape == shape[:2]",
-            "b.data.shape == shape[:1] → b.data.shape == shape[:0]",
+            "added is not None and len(shape) == 2 and (added.shape == shape[:1]) → added is not "
+            "None and len(shape) != 2 and (added.shape == shape[:1])",
+            "…is not None and len(shape) == 2 and (added.shape == shape[:1]) → …is not None and "
+            "len(shape) == 3 and (added.shape == shape[:1])",
+            "…is not None and len(shape) == 2 and (added.shape == shape[:1]) → …is not None and "
+            "len(shape) == 0 and (added.shape == shape[:1])",
+            "added.shape == shape[:1] → added.shape == shape[:2]",
+            "added.shape == shape[:1] → added.shape == shape[:0]",
             "one_a_column or b is None → one_a_column and b is None",
-            "x.data if len(xs) == 2 else x.data.reshape(math.prod… → x.data if len(xs) == 3 else "
-            "x.data.reshape(math.prod…",
-            "x.data if len(xs) == 2 else x.data.reshape(math.prod… → x.data if len(xs) == 0 else "
-            "x.data.reshape(math.prod…",
             "xs and len(shape) == 2 and (xs[-1] == shape[1]) and … → xs and len(shape) == 3 and "
             "(xs[-1] == shape[1]) and …",
             "xs and len(shape) == 2 and (xs[-1] == shape[1]) and … → xs and len(shape) == 0 and "
@@ -35,7 +31,9 @@ EQUIVALENT = {
     },
     "all have one dtype, or are refused": {
         "of_one_dtype": [
-            "np.asarray(x, given[0]) → np.asarray(x, given[-1])",
+            "quietly(np.asarray, x, given[0]) → quietly(np.asarray, x, given[-1])",
+            "not isinstance(x, autograd.Tensor) → isinstance(x, autograd.Tensor)",
+            "x.dtype is not operands[0].dtype → x.dtype is operands[0].dtype",
             "tensors[0].dtype → tensors[1].dtype", "tensors[0].dtype → tensors[-1].dtype",
         ],
     },

@@ -1,10 +1,21 @@
 """Changes of minigrad/ops/norm.py that make no difference, and why."""
 
 EQUIVALENT = {
+    "NumPy works out the size that is given as any negative number": {
+        "_group_norm": [
+            "(groups, -1, items) → (groups, -2, items)",
+            "(items * groups, -1, 1) → (items * groups, -2, 1)",
+        ],
+    },
+    "equal dtypes are mostly one object, and if not, are compared": {
+        "_parameters": [
+            "t.dtype is not dtype and t.dtype != dtype → t.dtype is not dtype or t.dtype != dtype",
+        ],
+    },
     "they are given together, and in training the batch's own take their place": {
         "batch_norm": [
-            "mean is not None and var is not None and (not training) → mean is not None or var is "
-            "not None or (not training)",
+            "not training and mean is not None and (var is not None) → not training or mean is not "
+            "None or var is not None",
         ],
     },
     "the engine sums a gradient to the shape of its input": {

@@ -8,7 +8,6 @@ EQUIVALENT = {
         "_over": ["False → True"],
     },
     "the general way, which is longer, gives the same": {
-        "_position": ["x.ndim == 0 → x.ndim == -1"],
         "vector_norm": [
             "p == 1 → p == 0", "p == 2 → p == 0",
         ],
@@ -29,6 +28,8 @@ EQUIVALENT = {
     },
     "the value is not used there": {
         "vector_norm": [
+            "…wise.compare(np.equal, total, 0) → …wise.compare(np.equal, total, -1)",
+            "elementwise.where(zero, 1.0, total) → total",
             "elementwise.where(zero, 1.0, x.abs()) → elementwise.where(zero, 2.0, x.abs())",
             "elementwise.where(zero, 1.0, x.abs()) → elementwise.where(zero, 0, x.abs())",
             "elementwise.where(zero, 1.0, total) → elementwise.where(zero, 2.0, total)",

