@@ -48,7 +48,8 @@ EQUIVALENT = {
         "_arguments": [
             "((1, *kernel), (1, *steps), (0, *before), (1, *… → ((1, *kernel), (2, *steps), (0, "
             "*before), (1, *…",
-            "…, (1, *steps), (0, *before), (1, *holes)) → …, (1, *steps), (0, *before), (2, *holes))",
+            "…, (1, *steps), (0, *before), (1, *holes)) → …, (1, *steps), (0, *before), (2, "
+            "*holes))",
         ],
     },
     "a window that is empty is the only one along its axis": {
