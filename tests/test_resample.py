@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from second_order import assert_torchs_to_the_second_order, ordered
 
 import minigrad as mg
 import minigrad.functional as F
@@ -29,32 +30,14 @@ AS_LARGE.append({"size": 12, "mode": "bilinear"})
 SHAPES = [(1, 2, 9, 7), (24, 3, 17, 33), (2, 1, 9, 9000)]     # one vector's worth, many, long lines
 
 
-def ordered(x: Any, batch_last: bool) -> Any:
-    """The same values, (N, C, H, W), which lie in memory as (C, H, W, N)."""
-    return x.transpose(1, 2, 3, 0).copy().transpose(3, 0, 1, 2) if batch_last else x
-
-
 @pytest.mark.parametrize("batch_last", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("static", KINDS, ids=str)
 def test_interpolate_is_torchs_to_the_second_order(static: dict[str, Any], shape: tuple[int, ...],
                                                    batch_last: bool) -> None:
-    rng = np.random.default_rng(1)
-    a = rng.standard_normal(shape)
-    x = mg.Tensor(ordered(a, batch_last), requires_grad=True)
-    tx = torch.tensor(a, requires_grad=True)
-    y, ty = F.interpolate(x, **static), torch.nn.functional.interpolate(tx, **static)
-    np.testing.assert_allclose(y.data, ty.detach().numpy(), rtol=1e-11, atol=1e-11)
-
-    cotangent = rng.standard_normal(y.shape)
-    g, tg = mg.Tensor(cotangent, requires_grad=True), torch.tensor(cotangent, requires_grad=True)
-    (dx,) = mg.grad([y], [x], [g], create_graph=True)
-    (tdx,) = torch.autograd.grad(ty, tx, tg, create_graph=True)
-    np.testing.assert_allclose(dx.data, tdx.detach().numpy(), rtol=1e-11, atol=1e-11)
-
-    (dg,) = mg.grad([(dx * dx).sum()], [g])
-    (tdg,) = torch.autograd.grad((tdx * tdx).sum(), tg)
-    np.testing.assert_allclose(dg.data, tdg.numpy(), rtol=1e-10, atol=1e-10)
+    assert_torchs_to_the_second_order(
+        lambda x: F.interpolate(x, **static),
+        lambda x: torch.nn.functional.interpolate(x, **static), shape, batch_last, 1, 1e-11, 1e-10)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 8, 6), (64, 3, 16, 16)])

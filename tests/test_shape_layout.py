@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from second_order import assert_torchs_to_the_second_order, ordered
 
 import minigrad as mg
 import minigrad.functional as F
@@ -25,31 +26,14 @@ FUNCTIONS: dict[str, Any] = {
 }
 
 
-def ordered(x: Any, batch_last: bool) -> Any:
-    return x.transpose(1, 2, 3, 0).copy().transpose(3, 0, 1, 2) if batch_last else x
-
-
 @pytest.mark.parametrize("batch_last", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_values_and_gradients_are_torchs(name: str, shape: tuple[int, ...], batch_last: bool
                                          ) -> None:
-    rng = np.random.default_rng(3)
-    a = rng.standard_normal(shape)
-    x = mg.Tensor(ordered(a, batch_last), requires_grad=True)
-    tx = torch.tensor(a, requires_grad=True)
-    y, ty = FUNCTIONS[name](mg, F, x), FUNCTIONS[name](torch, TF, tx)
-    np.testing.assert_allclose(y.data, ty.detach().numpy(), rtol=1e-12, atol=1e-12)
-
-    cotangent = rng.standard_normal(y.shape)
-    g, tg = mg.Tensor(cotangent, requires_grad=True), torch.tensor(cotangent, requires_grad=True)
-    (dx,) = mg.grad([y], [x], [g], create_graph=True)
-    (tdx,) = torch.autograd.grad(ty, tx, tg, create_graph=True)
-    np.testing.assert_allclose(dx.data, tdx.detach().numpy(), rtol=1e-12, atol=1e-12)
-
-    (dg,) = mg.grad([(dx * dx).sum()], [g])
-    (tdg,) = torch.autograd.grad((tdx * tdx).sum(), tg)
-    np.testing.assert_allclose(dg.data, tdg.numpy(), rtol=1e-12, atol=1e-12)
+    assert_torchs_to_the_second_order(
+        lambda x: FUNCTIONS[name](mg, F, x), lambda x: FUNCTIONS[name](torch, TF, x), shape,
+        batch_last, 3, 1e-12, 1e-12)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
