@@ -223,9 +223,9 @@ def vision(nn: Any, F: Any) -> Any:
             self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
 
         def forward(self, x: Any) -> Any:
-            n, length, width = x.shape
+            (n, length, width), y = x.shape, self.norm1(x)
             q, k, v = (layer(y).reshape(n, length, self.heads, -1).transpose(1, 2)
-                       for y in [self.norm1(x)] for layer in (self.q, self.k, self.v))
+                       for layer in (self.q, self.k, self.v))
             weights = F.softmax(q @ k.transpose(-2, -1) / (width // self.heads) ** 0.5, dim=-1)
             x = x + self.out((weights @ v).transpose(1, 2).reshape(n, length, width))
             return x + self.down(F.gelu(self.up(self.norm2(x))))
