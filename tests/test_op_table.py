@@ -40,28 +40,34 @@ all of them one to two hours.
 | file | mutants | caught | declared | escaped |
 | --- | --- | --- | --- | --- |
 | activation.py | 208 | 195 | 13 | 0 |
-| arguments.py | 154 | 148 | 6 | 0 |
-| class_loss.py | 347 | 306 | 31 | 10 |
+| arguments.py | 164 | 154 | 6 | 4 |
+| class_loss.py | 330 | 294 | 27 | 9 |
 | conv.py | 386 | 373 | 13 | 0 |
+| distance.py | 43 | 43 | 0 | 0 |
 | einsum.py | 193 | 184 | 9 | 0 |
-| elementwise.py | 284 | 275 | 9 | 0 |
-| index.py | 281 | 258 | 23 | 0 |
-| linalg.py | 226 | 207 | 19 | 0 |
+| elementwise.py | 304 | 292 | 10 | 2 |
+| index.py | 282 | 259 | 23 | 0 |
+| linalg.py | 235 | 216 | 19 | 0 |
 | loss.py | 180 | 153 | 14 | 13 |
-| norm.py | 510 | 481 | 29 | 0 |
-| pool.py | 405 | 383 | 20 | 2 |
-| promotion.py | 42 | 41 | 1 | 0 |
-| reduce.py | 381 | 366 | 15 | 0 |
-| resize.py | 220 | 198 | 22 | 0 |
-| shape.py | 271 | 260 | 11 | 0 |
-| all | 4,088 | 3,828 | 235 | 25 |
+| norm.py | 381 | 349 | 32 | 0 |
+| pool.py | 392 | 368 | 20 | 4 |
+| promotion.py | 50 | 49 | 1 | 0 |
+| reduce.py | 390 | 364 | 15 | 11 |
+| resize.py | 218 | 193 | 25 | 0 |
+| response_norm.py | 129 | 129 | 0 | 0 |
+| shape.py | 290 | 271 | 19 | 0 |
+| all | 4,175 | 3,886 | 246 | 43 |
 
-99.4% are caught or declared. These are left:
+99.0% are caught or declared. These are left:
 
-- in class_loss.py ten and in loss.py thirteen, in what keeps an item that does not count (of an
+- in class_loss.py nine and in loss.py thirteen, in what keeps an item that does not count (of an
   ignored class, or of weight 0) from giving NaN where its values are infinite. PyTorch gives NaN
   there, so a table of comparisons with it cannot hold them; `tests/test_refused_or_right.py` does;
-- in pool.py two, in the limit of 2³¹ - 1 places in a plane: an input at the limit takes gigabytes.
+- in pool.py four, in the limit of 2³¹ - 1 places in a plane: an input at the limit takes gigabytes;
+- in reduce.py eleven, in PyTorch's `var(x, True)`, which the table cannot call by position;
+  `tests/test_refused_or_right.py` does;
+- in elementwise.py two, in what observers are told of a comparison, which changes no result;
+- in arguments.py 4, in the bounds of 64 bits, at which no size can be.
 
 """
 PUBLIC = """\
